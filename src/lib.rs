@@ -1,0 +1,9 @@
+//! dashcap: a dashcam for network interfaces.
+
+pub mod capture;
+pub mod error;
+pub mod frame;
+pub mod stats;
+pub mod sys;
+pub mod time;
+pub mod watch;

@@ -1,0 +1,6 @@
+//! The only unsafe code: what the kernel offers and no safe crate does. Each file owns its resource
+//! at once and gives out a safe type.
+#![allow(unsafe_code, reason = "this folder is where the safe types are made")]
+
+pub(crate) mod clock;
+pub mod wakeup;

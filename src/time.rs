@@ -1,0 +1,332 @@
+//! The only place that asks the clock: everything else takes a [`Stamp`] as an argument.
+//!
+//! Two clocks, never mixed up: [`Mono`] (CLOCK_MONOTONIC) decides *when something is due* and cuts
+//! windows, because nobody can set it; [`Wall`] (CLOCK_REALTIME) is what people and capture files
+//! read. Between two steps of the wall clock their distance is constant (NTP slews both alike), so
+//! one [`Offset`] translates any frame's wall stamp into monotonic time, see [`Offset::of`].
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+/// Nanoseconds of CLOCK_MONOTONIC: since boot, not counting suspend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+pub struct Mono(pub u64);
+
+/// Nanoseconds since 1970-01-01T00:00:00Z; good until the year 2554.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Wall(pub u64);
+
+/// One moment on both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Stamp {
+    /// When it happened, for decisions.
+    pub mono: Mono,
+    /// When it happened, for people.
+    pub wall: Wall,
+}
+
+impl Mono {
+    /// This time and `later` more; stops at the end of time.
+    #[must_use]
+    pub fn plus(self, later: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(later)))
+    }
+
+    /// This time less `earlier`; stops at boot.
+    #[must_use]
+    pub fn minus(self, earlier: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(earlier)))
+    }
+
+    /// Time passed since `earlier`; zero when `earlier` is in the future.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Wall {
+    /// This time and `later` more; stops at the end of time.
+    #[must_use]
+    pub fn plus(self, later: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(later)))
+    }
+
+    /// This time less `earlier`; stops at 1970.
+    #[must_use]
+    pub fn minus(self, earlier: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(earlier)))
+    }
+
+    fn timestamp(self) -> jiff::Timestamp {
+        // 2^64 ns end in 2554, within jiff's range, so this never takes the default.
+        jiff::Timestamp::from_nanosecond(i128::from(self.0)).unwrap_or_default()
+    }
+
+    /// UTC with milliseconds and no colon, for file names: `2026-11-22T14-14-20.811Z`.
+    pub fn file_name(self) -> String {
+        self.timestamp().strftime("%Y-%m-%dT%H-%M-%S.%3fZ").to_string()
+    }
+}
+
+/// RFC 3339, UTC, nine digits: `2026-11-22T14:14:20.811089123Z`.
+impl fmt::Display for Wall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.timestamp().strftime("%Y-%m-%dT%H:%M:%S.%9fZ"))
+    }
+}
+
+impl Serialize for Wall {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Stamp {
+    /// The same moment's distance between the clocks.
+    pub fn offset(self) -> Offset {
+        Offset::of(self)
+    }
+}
+
+/// Wall clock minus monotonic clock, in nanoseconds: constant until somebody steps the wall clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Offset(pub i64);
+
+impl Offset {
+    /// Two readings that differ by less than this belong to the same offset: reading two clocks one
+    /// after the other takes tens of nanoseconds, or a scheduling slice when interrupted in between.
+    pub const STEP: Duration = Duration::from_millis(5);
+
+    /// The offset at `stamp`. Two clocks with 64-bit nanoseconds: the difference fits 64 bits.
+    pub fn of(stamp: Stamp) -> Self {
+        Self(stamp.wall.0.wrapping_sub(stamp.mono.0).cast_signed())
+    }
+
+    /// The monotonic time of a wall stamp taken while this offset held.
+    pub fn mono(self, wall: Wall) -> Mono {
+        Mono(wall.0.saturating_add_signed(self.0.saturating_neg()))
+    }
+
+    /// The wall time of a monotonic time while this offset held.
+    pub fn wall(self, mono: Mono) -> Wall {
+        Wall(mono.0.saturating_add_signed(self.0))
+    }
+
+    /// True if the wall clock was stepped between the two readings.
+    pub fn stepped_from(self, before: Self) -> bool {
+        self.0.abs_diff(before.0) > nanos(Self::STEP)
+    }
+}
+
+/// Finds the monotonic time of arriving frames, whose stamps are on a clock that may step (or, stamped
+/// by hardware, on one that has nothing to do with the host's).
+///
+/// ```text
+///        floor: what was read before                    read.mono
+///   ───────┬───────────────────────────────────────────────┬──────► monotonic
+///          └── a frame read now arrived in between: an offset that puts it outside is the wrong one
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct ArrivalClock {
+    read: Stamp,
+    current: Offset,
+    floor: Mono,
+}
+
+impl ArrivalClock {
+    /// Begins with nothing read; `now` is when the source was opened.
+    pub fn new(now: Stamp) -> Self {
+        Self { read: now, current: now.offset(), floor: now.mono }
+    }
+
+    /// Frames are about to be handed over; they arrived before `now`.
+    pub fn read(&mut self, now: Stamp) {
+        self.read = now;
+    }
+
+    /// Nothing that arrived before `moment` is still to come.
+    pub fn drained(&mut self, moment: Mono) {
+        self.floor = self.floor.max(moment);
+    }
+
+    /// The offset between the clock that stamped a frame with `wall` and the monotonic clock: the
+    /// host's own where that is possible, else the last one that was, else the one that makes the
+    /// frame arrive now. Stays the same until one of the clocks steps.
+    pub fn offset(&mut self, wall: Wall) -> Offset {
+        let host = self.read.offset();
+        if host.stepped_from(self.current) && self.possible(host, wall) {
+            self.current = host;
+        } else if !self.possible(self.current, wall) {
+            self.current = Offset::of(Stamp { mono: self.read.mono, wall });
+        }
+        self.floor = self.floor.max(self.current.mono(wall));
+        self.current
+    }
+
+    fn possible(&self, offset: Offset, wall: Wall) -> bool {
+        let mono = offset.mono(wall);
+        mono.plus(Offset::STEP) >= self.floor && mono <= self.read.mono.plus(Offset::STEP)
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Where stamps come from. Cloning gives a second hand on the same clock.
+#[derive(Debug, Clone, Default)]
+pub struct Clock {
+    /// Added to the system's wall clock; only [`WallStep`] ever changes it from zero.
+    shift: Option<Arc<AtomicI64>>,
+}
+
+/// Steps the wall clock of one [`Clock`] as an operator or NTP would, without touching the system's.
+#[derive(Debug, Clone)]
+pub struct WallStep(Arc<AtomicI64>);
+
+impl Clock {
+    /// The system's clocks.
+    pub fn system() -> Self {
+        Self::default()
+    }
+
+    /// The system's clocks, with a hand to step the wall clock in a test.
+    pub fn stepping() -> (Self, WallStep) {
+        let shift = Arc::new(AtomicI64::new(0));
+        (Self { shift: Some(Arc::clone(&shift)) }, WallStep(shift))
+    }
+
+    /// Now, on both clocks.
+    pub fn now(&self) -> Stamp {
+        let shift = self.shift.as_ref().map_or(0, |s| s.load(Ordering::Relaxed));
+        let stamp = crate::sys::clock::read();
+        Stamp { mono: stamp.mono, wall: Wall(stamp.wall.0.saturating_add_signed(shift)) }
+    }
+}
+
+impl WallStep {
+    /// Moves the wall clock by `seconds` (negative: back).
+    pub fn by(&self, seconds: i64) {
+        self.0.fetch_add(seconds.saturating_mul(1_000_000_000), Ordering::Relaxed);
+    }
+}
+
+/// A span of monotonic time, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Window {
+    /// First moment that belongs to it.
+    pub from: Mono,
+    /// Last moment that belongs to it.
+    pub to: Mono,
+}
+
+impl Window {
+    /// True if `moment` lies in the window.
+    pub fn contains(&self, moment: Mono) -> bool {
+        self.from <= moment && moment <= self.to
+    }
+
+    /// True if the window and the span from `first` to `last` share a moment.
+    pub fn overlaps(&self, first: Mono, last: Mono) -> bool {
+        first <= self.to && self.from <= last
+    }
+
+    /// Its length; zero when it ends before it begins.
+    pub fn length(&self) -> Duration {
+        self.to.since(self.from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wall_prints_rfc3339_with_nine_digits() {
+        let wall = Wall(1_795_356_860_811_089_123);
+        assert_eq!(wall.to_string(), "2026-11-22T14:14:20.811089123Z");
+        assert_eq!(wall.file_name(), "2026-11-22T14-14-20.811Z");
+        assert_eq!(Wall(0).to_string(), "1970-01-01T00:00:00.000000000Z");
+        assert_eq!(Wall(u64::MAX).to_string(), "2554-07-21T23:34:33.709551615Z");
+    }
+
+    #[test]
+    fn an_offset_translates_both_ways_until_the_clock_steps() {
+        let stamp = Stamp { mono: Mono(1_000), wall: Wall(1_795_356_860_000_000_000) };
+        let offset = stamp.offset();
+        assert_eq!(offset.mono(stamp.wall), stamp.mono);
+        assert_eq!(offset.wall(stamp.mono), stamp.wall);
+        let back = Stamp { mono: Mono(2_000), wall: Wall(5) };
+        assert_eq!(back.offset().mono(Wall(6)), Mono(2_001));
+        assert!(back.offset().stepped_from(offset));
+        assert!(!offset.stepped_from(Offset(offset.0 + 4_000_000)));
+    }
+
+    #[test]
+    fn only_the_wall_clock_steps() {
+        let (clock, step) = Clock::stepping();
+        let before = clock.now();
+        step.by(-3_600);
+        let after = clock.now();
+        assert!(after.mono >= before.mono);
+        assert!(after.offset().stepped_from(before.offset()));
+        assert!(after.wall < before.wall);
+    }
+
+    #[test]
+    fn arrivals_keep_their_monotonic_time_across_steps() {
+        const EPOCH: u64 = 1_795_356_860_000_000_000;
+        const S: u64 = 1_000_000_000;
+        // name, [(read mono s, wall shift s at reading, true mono s of a frame, its wall shift s)]
+        let hour = 3_600_i64;
+        for (name, story) in [
+            ("steady", vec![(10, 0, 9, 0), (12, 0, 11, 0)]),
+            ("forward between blocks", vec![(10, 0, 9, 0), (20, hour, 15, hour)]),
+            ("back between blocks", vec![(10, 0, 9, 0), (20, -hour, 15, -hour)]),
+            (
+                "forward inside a block",
+                vec![(10, 0, 9, 0), (20, hour, 12, 0), (20, hour, 15, hour)],
+            ),
+            (
+                "back inside a block",
+                vec![(10, 0, 9, 0), (20, -hour, 12, 0), (20, -hour, 15, -hour)],
+            ),
+            ("our clock steps, the stamps do not", vec![(10, 0, 9, 0), (20, hour, 15, 0)]),
+            ("and back", vec![(10, 0, 9, 0), (20, -hour, 15, 0), (30, -hour, 25, 0)]),
+        ] {
+            let at = |mono_s: u64, shift_s: i64| Stamp {
+                mono: Mono(mono_s * S),
+                wall: Wall((EPOCH + mono_s * S).saturating_add_signed(shift_s * S.cast_signed())),
+            };
+            let mut clock = ArrivalClock::new(at(1, 0));
+            for (read_s, read_shift, frame_s, frame_shift) in story {
+                clock.read(at(read_s, read_shift));
+                let wall = at(frame_s, frame_shift).wall;
+                assert_eq!(clock.offset(wall).mono(wall), Mono(frame_s * S), "{name} {frame_s}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_foreign_clock_is_tied_to_the_reading() {
+        let now = Stamp { mono: Mono(10_000_000_000), wall: Wall(1_795_356_860_000_000_000) };
+        let mut clock = ArrivalClock::new(now);
+        let offset = clock.offset(Wall(37));
+        assert_eq!(offset.mono(Wall(37)), now.mono);
+        assert_eq!(clock.offset(Wall(38)), offset, "and stays");
+    }
+
+    #[test]
+    fn windows_include_both_ends() {
+        let window = Window { from: Mono(10), to: Mono(20) };
+        assert!(window.contains(Mono(10)) && window.contains(Mono(20)));
+        assert!(!window.contains(Mono(9)) && !window.contains(Mono(21)));
+        assert!(window.overlaps(Mono(0), Mono(10)) && window.overlaps(Mono(20), Mono(30)));
+        assert!(window.overlaps(Mono(0), Mono(30)) && !window.overlaps(Mono(21), Mono(30)));
+        assert_eq!(Window { from: Mono(2), to: Mono(1) }.length(), Duration::ZERO);
+    }
+}
