@@ -3,4 +3,5 @@
 #![allow(unsafe_code, reason = "this folder is where the safe types are made")]
 
 pub(crate) mod clock;
+pub mod pages;
 pub mod wakeup;

@@ -1,0 +1,155 @@
+//! The fixed memory that all lanes share, and how they share it.
+//!
+//! Every lane has a quota. While memory is left, a lane may grow beyond its own; once only the reserve
+//! is left, it lives off its own oldest segments. A lane within its quota may dip into the reserve, and
+//! says that it *wants* those pages, which lanes beyond their quota then repay.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::error::{Error, Result};
+use crate::sys::pages::{Chunk, Pages, Request};
+
+/// What the operator decides about the memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolOptions {
+    /// Bytes for frames; rounded down to whole pages.
+    pub memory: u64,
+    /// Lock the memory, so that it is never swapped out.
+    pub lock: bool,
+}
+
+impl PoolOptions {
+    /// Least memory that makes sense: two segments for each of two interfaces.
+    pub const MIN_MEMORY: u64 = 4 << 20;
+
+    /// Accepts only what can be meant.
+    ///
+    /// # Errors
+    /// When the memory is below [`Self::MIN_MEMORY`].
+    pub fn check(&self) -> Result<()> {
+        if self.memory < Self::MIN_MEMORY {
+            return Err(Error::usage(
+                "--memory",
+                self.memory.to_string(),
+                "too small for a history",
+                "4MiB or more, such as 256MiB or 2GiB",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Default for PoolOptions {
+    fn default() -> Self {
+        Self { memory: 256 << 20, lock: false }
+    }
+}
+
+/// The pages and the accounts of who wants some. Cloning gives a second hand on the same pool.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    pages: Pages,
+    total: usize,
+    wanted: Arc<AtomicUsize>,
+}
+
+impl Pool {
+    /// Bytes of a page: small enough that a quiet lane wastes little, large enough that taking one is
+    /// rare (every 43 full-size frames).
+    pub const PAGE_SIZE: usize = 64 << 10;
+    /// The reserve is this part of all pages.
+    const RESERVE: usize = 32;
+
+    /// Obtains and touches the memory.
+    ///
+    /// # Errors
+    /// When the options are out of range, or the machine has not that much memory available.
+    pub fn new(options: &PoolOptions) -> Result<Self> {
+        options.check()?;
+        let total = usize::try_from(options.memory).unwrap_or(usize::MAX) / Self::PAGE_SIZE;
+        let refused = |reason: String| {
+            Error::operation("obtain", format!("{} bytes of memory", options.memory), reason)
+                .hint("try a smaller --memory")
+        };
+        if let Some(available) = memory_available()
+            && options.memory > available
+        {
+            return Err(refused(format!("the machine has {available} bytes available")));
+        }
+        let request = Request { page_size: Self::PAGE_SIZE, pages: total, lock: options.lock };
+        let pages = Pages::map(request).map_err(|e| refused(e.to_string()))?;
+        Ok(Self { pages, total, wanted: Arc::default() })
+    }
+
+    /// All pages, taken or free.
+    pub fn total_pages(&self) -> usize {
+        self.total
+    }
+
+    /// Bytes obtained.
+    pub fn obtained_bytes(&self) -> u64 {
+        (self.total * Self::PAGE_SIZE) as u64
+    }
+
+    /// Pages nobody holds.
+    pub fn free_pages(&self) -> usize {
+        self.pages.free()
+    }
+
+    /// True while a lane beyond its quota may still grow.
+    pub(super) fn has_spare(&self) -> bool {
+        self.pages.free() > self.total / Self::RESERVE
+    }
+
+    pub(super) fn take(&self) -> Option<Chunk> {
+        self.pages.take()
+    }
+
+    /// A lane within its quota took a page of the reserve, or found none.
+    pub(super) fn want(&self) {
+        self.wanted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes over the debt: pages that lanes within their quota want from those beyond theirs.
+    pub(super) fn settle_debt(&self) -> usize {
+        // Looked at on every tick of every lane: read before writing, so that nobody's cache line moves.
+        if self.wanted.load(Ordering::Relaxed) == 0 {
+            return 0;
+        }
+        self.wanted.swap(0, Ordering::Relaxed)
+    }
+}
+
+/// `MemAvailable` of /proc/meminfo in bytes (proc_meminfo(5)); none where it cannot be read.
+fn memory_available() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pool_obtains_whole_pages_and_refuses_nonsense() {
+        let pool = Pool::new(&PoolOptions { memory: (5 << 20) + 7, lock: false }).unwrap();
+        assert_eq!(pool.obtained_bytes(), 5 << 20);
+        assert_eq!((pool.total_pages(), pool.free_pages()), (80, 80));
+        let tiny = Pool::new(&PoolOptions { memory: 1, lock: false }).unwrap_err();
+        assert_eq!(tiny.exit_status(), 2, "{tiny}");
+        let huge = Pool::new(&PoolOptions { memory: 1 << 60, lock: false }).unwrap_err();
+        assert_eq!(huge.exit_status(), 1, "{huge}");
+        assert!(huge.to_string().contains("smaller --memory"), "{huge}");
+    }
+
+    #[test]
+    fn debt_is_settled_once() {
+        let pool = Pool::new(&PoolOptions { memory: 4 << 20, lock: false }).unwrap();
+        pool.want();
+        pool.want();
+        assert_eq!((pool.settle_debt(), pool.settle_debt()), (2, 0));
+    }
+}

@@ -1,0 +1,250 @@
+//! One memory mapping cut into equal pages that are handed out and come back by themselves.
+//!
+//! ```text
+//!  mapping   │ page 0 │ page 1 │ page 2 │ ...                        │ page N-1 │
+//!                  │
+//!                  ├── Chunk 0..700 ──┬── Chunk 704..65536 ──┐   a page may be split; every chunk is
+//!                  │  (frozen, read)  │  (being written)     │   the only owner of its bytes
+//!                  └──── Lease: when the last chunk of a page is dropped, the page is free again ─┘
+//! ```
+//!
+//! Taking and returning a page is lock-free and makes no system call.
+
+use std::io;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
+use std::slice;
+use std::sync::Arc;
+
+use crossbeam_queue::ArrayQueue;
+
+/// How to ask the kernel for the mapping.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Request {
+    /// Bytes of one page; a multiple of the machine's.
+    pub page_size: usize,
+    /// Number of pages.
+    pub pages: usize,
+    /// Lock them into memory (mlock(2)), so that they are never swapped out.
+    pub lock: bool,
+}
+
+/// The mapping and its free pages. Cloning gives a second hand on the same one.
+#[derive(Debug, Clone)]
+pub struct Pages(Arc<Mapping>);
+
+#[derive(Debug)]
+struct Mapping {
+    base: NonNull<u8>,
+    length: usize,
+    page_size: usize,
+    free: ArrayQueue<usize>,
+}
+
+// SAFETY: `base` points to memory that belongs to this mapping alone; bytes are reached only through
+// chunks, each the single owner of its range.
+unsafe impl Send for Mapping {}
+// SAFETY: as above; the shared part of a mapping is the queue, which is Sync itself.
+unsafe impl Sync for Mapping {}
+
+impl Pages {
+    /// Maps anonymous memory and touches every page of it, so that no page fault is left for later.
+    ///
+    /// # Errors
+    /// When the kernel refuses the memory or the lock.
+    pub fn map(request: Request) -> io::Result<Self> {
+        let length = request.page_size.checked_mul(request.pages).filter(|l| *l > 0);
+        let length = length.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
+        let free = ArrayQueue::new(request.pages);
+        for page in 0..request.pages {
+            // The queue has room for every page, so pushing cannot fail.
+            let _ = free.push(page);
+        }
+        // SAFETY: a new anonymous mapping at an address of the kernel's choice touches nothing.
+        let base = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                length,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        if base == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let base = NonNull::new(base.cast()).ok_or_else(io::Error::last_os_error)?;
+        let mapping = Mapping { base, length, page_size: request.page_size, free };
+        mapping.prepare(request)?;
+        Ok(Self(Arc::new(mapping)))
+    }
+
+    /// A whole free page, zeroed only when it was never used; none when all are taken.
+    pub fn take(&self) -> Option<Chunk> {
+        let page = self.0.free.pop()?;
+        let lease = Arc::new(Lease { mapping: Arc::clone(&self.0), page });
+        Some(Chunk { start: 0, end: self.0.page_size, lease })
+    }
+
+    /// Pages that can be taken now.
+    pub fn free(&self) -> usize {
+        self.0.free.len()
+    }
+}
+
+impl Mapping {
+    fn prepare(&self, request: Request) -> io::Result<()> {
+        // SAFETY: the range is this mapping; the advice changes no content. A kernel without huge pages
+        // refuses, and small ones serve as well.
+        unsafe { libc::madvise(self.base.as_ptr().cast(), self.length, libc::MADV_HUGEPAGE) };
+        // SAFETY: the range is this mapping; prefaulting for writing changes no content.
+        let touched = unsafe {
+            libc::madvise(self.base.as_ptr().cast(), self.length, libc::MADV_POPULATE_WRITE)
+        };
+        if touched < 0 {
+            let error = io::Error::last_os_error();
+            // Kernels before 5.14 do not know the advice: touch the pages by hand.
+            if error.raw_os_error() != Some(libc::EINVAL) {
+                return Err(error);
+            }
+            // SAFETY: the range is this mapping and nobody else has seen it yet.
+            unsafe { std::ptr::write_bytes(self.base.as_ptr(), 0, self.length) };
+        }
+        if request.lock {
+            // SAFETY: the range is this mapping; munmap undoes the lock.
+            let locked = unsafe { libc::mlock(self.base.as_ptr().cast(), self.length) };
+            if locked < 0 {
+                return Err(io::Error::last_os_error());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the range was mapped by `Pages::map`, and every chunk that could reach it held an Arc
+        // on this mapping, so none is left.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), self.length) };
+    }
+}
+
+/// Returns its page when the last chunk of the page is gone.
+#[derive(Debug)]
+struct Lease {
+    mapping: Arc<Mapping>,
+    page: usize,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // Only pages taken from the queue come back, so there is room.
+        let _ = self.mapping.free.push(self.page);
+    }
+}
+
+/// A run of bytes of one page, owned by nobody else. Frozen into [`bytes::Bytes`], it is shared.
+#[derive(Debug)]
+pub struct Chunk {
+    lease: Arc<Lease>,
+    start: usize,
+    end: usize,
+}
+
+impl Chunk {
+    /// Keeps the bytes before `at` and gives away those from `at` on; all of them when `at` is beyond.
+    #[must_use]
+    pub fn split_off(&mut self, at: usize) -> Self {
+        let middle = self.start + at.min(self.end - self.start);
+        let rest = Self { lease: Arc::clone(&self.lease), start: middle, end: self.end };
+        self.end = middle;
+        rest
+    }
+
+    fn first_byte(&self) -> *mut u8 {
+        let offset = self.lease.page * self.lease.mapping.page_size + self.start;
+        // SAFETY: `page` came from the queue, so it is below the number of pages, and `start` is within
+        // the page: the result is inside the mapping or one past its end.
+        unsafe { self.lease.mapping.base.as_ptr().add(offset) }
+    }
+}
+
+impl Deref for Chunk {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: start..end lies within the page, the mapping is initialised (zeroed by the kernel) and
+        // outlives the lease; only this chunk reaches these bytes, and `&self` forbids writing them.
+        unsafe { slice::from_raw_parts(self.first_byte(), self.end - self.start) }
+    }
+}
+
+impl DerefMut for Chunk {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: as for `deref`, and `&mut self` makes this the only reference.
+        unsafe { slice::from_raw_parts_mut(self.first_byte(), self.end - self.start) }
+    }
+}
+
+impl AsRef<[u8]> for Chunk {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pages(count: usize) -> Pages {
+        let request = Request { page_size: 4096, pages: count, lock: false };
+        Pages::map(request).unwrap()
+    }
+
+    #[test]
+    fn pages_come_back_when_their_last_chunk_is_dropped() {
+        let pages = pages(2);
+        let mut first = pages.take().unwrap();
+        let second = pages.take().unwrap();
+        assert!(pages.take().is_none());
+        let rest = first.split_off(1000);
+        assert_eq!((first.len(), rest.len()), (1000, 3096));
+        drop(first);
+        assert_eq!(pages.free(), 0);
+        drop(rest);
+        assert_eq!(pages.free(), 1);
+        drop(second);
+        assert_eq!(pages.free(), 2);
+    }
+
+    #[test]
+    fn chunks_of_a_page_do_not_overlap() {
+        let pages = pages(1);
+        let mut front = pages.take().unwrap();
+        let mut back = front.split_off(10);
+        let mut nothing = back.split_off(9999);
+        front.fill(1);
+        back.fill(2);
+        nothing.fill(3);
+        assert!(front.iter().all(|b| *b == 1) && back.iter().all(|b| *b == 2));
+        assert!(nothing.is_empty());
+    }
+
+    #[test]
+    fn frozen_chunks_outlive_the_pool() {
+        let bytes = {
+            let pages = pages(1);
+            let mut chunk = pages.take().unwrap();
+            chunk[..3].copy_from_slice(b"abc");
+            bytes::Bytes::from_owner(chunk).slice(..3)
+        };
+        assert_eq!(&bytes[..], b"abc");
+    }
+
+    #[test]
+    fn too_much_memory_is_an_error() {
+        let request = Request { page_size: usize::MAX / 2, pages: 4, lock: false };
+        assert!(Pages::map(request).is_err());
+    }
+}
