@@ -15,6 +15,10 @@ use crate::frame::{Frame, Origin};
 use crate::sys::pages::Chunk;
 use crate::time::{Mono, Offset, Window};
 
+/// Names a hold, so that one incident cannot release another's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HoldId(pub u64);
+
 /// What became of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Appended {
@@ -59,7 +63,7 @@ pub struct Lane {
     next_sequence: u64,
     /// Nothing stored since then was evicted.
     complete_from: Mono,
-    hold: Option<Mono>,
+    holds: Vec<(HoldId, Mono)>,
     counters: LaneCounters,
 }
 
@@ -89,7 +93,7 @@ impl Lane {
             pages: 0,
             next_sequence: 0,
             complete_from: now,
-            hold: None,
+            holds: Vec::new(),
             counters: LaneCounters::default(),
         }
     }
@@ -138,35 +142,33 @@ impl Lane {
         }
     }
 
-    /// Keeps everything from `from` on until [`Lane::slice`] is asked to release it, as far as memory
+    /// Keeps everything from `from` on until the hold is released by [`Lane::slice`], as far as memory
     /// reaches and leaving room for what is still to come. Returns from when on that is.
-    pub fn hold(&mut self, from: Mono) -> Mono {
+    pub fn hold(&mut self, hold: HoldId, from: Mono) -> Mono {
         let (part, of) = Self::HOLD_PART;
-        let mut room = (self.pages.max(self.quota) * part / of)
-            .saturating_sub(self.open.as_ref().map_or(0, OpenSegment::pages));
+        let open = self.open.as_ref().map_or(0, OpenSegment::pages);
+        let mut room = (self.pages.max(self.quota) * part / of).saturating_sub(open);
         let mut from = from.max(self.complete_from);
         for segment in self.sealed.iter().rev().take_while(|s| s.last() >= from) {
             let Some(left) = room.checked_sub(segment.pages()) else {
-                from = from.max(just_after(segment));
+                from = just_after(segment);
                 break;
             };
             room = left;
         }
-        self.hold = Some(self.hold.map_or(from, |held| held.min(from).max(self.complete_from)));
+        self.holds.push((hold, from));
         from
     }
 
-    /// References to everything in `window`. What is held stays so, unless `release`d.
-    pub fn slice(&mut self, window: Window, release: bool) -> Slice {
+    /// References to everything in `window`; then the hold `release` ends.
+    pub fn slice(&mut self, window: Window, release: Option<HoldId>) -> Slice {
         self.seal();
-        // Segments are in order of arrival, but for the few microseconds by which frames of several
-        // processors may be out of order, so both ends are searched, not computed.
+        // Frames of several processors may be out of order by microseconds, so segments may overlap:
+        // each is looked at, none is searched for.
         let segments = self.sealed.iter().filter(|s| window.overlaps(s.first(), s.last()));
         let slice =
             Slice::new(window, window.from.max(self.complete_from), segments.cloned().collect());
-        if release {
-            self.hold = None;
-        }
+        self.holds.retain(|(hold, _)| Some(*hold) != release);
         slice
     }
 
@@ -259,7 +261,7 @@ impl Lane {
     /// Forgets the oldest segment that nobody pinned or holds; false if there is none.
     fn evict(&mut self) -> bool {
         while let Some(segment) = self.sealed.get(self.pinned) {
-            if self.hold.is_some_and(|held| segment.last() >= held) {
+            if self.holds.iter().any(|(_, held)| segment.last() >= *held) {
                 return false;
             }
             // A slice is the only other owner, and only this thread makes slices: a count of one cannot
@@ -354,7 +356,7 @@ mod tests {
         for n in 0..total {
             assert_eq!(append(&mut lane, n, n * MS, 1500), Appended::Stored);
         }
-        let slice = lane.slice(FOREVER, false);
+        let slice = lane.slice(FOREVER, None);
         let kept = numbers(&slice);
         let counters = lane.counters();
         assert_eq!(counters.stored, total);
@@ -372,7 +374,7 @@ mod tests {
             append(&mut lane, n, n * MS, 100);
         }
         let window = Window { from: Mono(1_234 * MS), to: Mono(4_321 * MS) };
-        let slice = lane.slice(window, false);
+        let slice = lane.slice(window, None);
         assert_eq!(numbers(&slice), (1_234..=4_321).collect::<Vec<_>>());
         assert_eq!(slice.covered_from(), window.from);
     }
@@ -384,7 +386,7 @@ mod tests {
         for n in 0..2_000 {
             append(&mut lane, n, n * MS, 1500);
         }
-        let slice = lane.slice(FOREVER, false);
+        let slice = lane.slice(FOREVER, None);
         let before = numbers(&slice);
         let mut dropped = 0;
         for n in 2_000..10_000 {
@@ -405,7 +407,7 @@ mod tests {
         for n in 0..10_000 {
             append(&mut lane, n, n * MS, 1500);
         }
-        let held = lane.hold(Mono(0));
+        let held = lane.hold(HoldId(0), Mono(0));
         assert!(held > lane.complete_from(), "not all of the memory is held");
         for n in 10_000..11_000 {
             assert_eq!(append(&mut lane, n, n * MS, 1500), Appended::Stored, "frame {n}");
@@ -414,7 +416,7 @@ mod tests {
         while append(&mut lane, n, n * MS, 1500) == Appended::Stored {
             n += 1;
         }
-        let slice = lane.slice(FOREVER, true);
+        let slice = lane.slice(FOREVER, Some(HoldId(0)));
         assert!(slice.covered_from() <= held);
         let first = slice.covered_from().0.div_ceil(MS);
         assert_eq!(numbers(&slice), (first..n).collect::<Vec<_>>(), "nothing held was evicted");
@@ -439,7 +441,7 @@ mod tests {
             quiet.tick(Mono(n * MS));
             loud.tick(Mono(n * MS));
         }
-        assert_eq!(numbers(&quiet.slice(FOREVER, false)), (0..sent).collect::<Vec<_>>());
+        assert_eq!(numbers(&quiet.slice(FOREVER, None)), (0..sent).collect::<Vec<_>>());
         assert!(loud.used_bytes() > 4 * MIB, "and lends what it does not need");
     }
 
@@ -469,7 +471,7 @@ mod tests {
             append(&mut lane, n, n * 30 * SECOND, 124);
             lane.tick(Mono((n * 30 + 2) * SECOND));
         }
-        assert_eq!(numbers(&lane.slice(FOREVER, false)).len(), 400);
+        assert_eq!(numbers(&lane.slice(FOREVER, None)).len(), 400);
         assert!(lane.used_bytes() <= 3 * Pool::PAGE_SIZE as u64, "{}", lane.used_bytes());
     }
 
@@ -482,7 +484,7 @@ mod tests {
             let header = FrameHeader { wall: offset.wall(Mono(n)), ..FrameHeader::default() };
             lane.append(&Frame::whole(header, &n.to_le_bytes()), offset);
         }
-        let slice = lane.slice(Window { from: Mono(2), to: Mono(3) }, false);
+        let slice = lane.slice(Window { from: Mono(2), to: Mono(3) }, None);
         assert_eq!(numbers(&slice), [2, 3]);
     }
 
@@ -503,7 +505,7 @@ mod tests {
                 match action {
                     0 => {
                         let window = Window { from: Mono(now / 2), to: Mono(now) };
-                        let slice = lane.slice(window, action == 0);
+                        let slice = lane.slice(window, Some(HoldId(0)));
                         let from = slice.covered_from();
                         let expected: Vec<_> =
                             stored.iter().filter(|(_, m)| *m >= from).map(|(n, _)| *n).collect();
@@ -511,7 +513,7 @@ mod tests {
                         prop_assert!(found.ends_with(&expected), "covered part is complete");
                         pinned.push((slice, found));
                     }
-                    1 => { lane.hold(Mono(now.saturating_sub(500 * MS))); }
+                    1 => { lane.hold(HoldId(0), Mono(now.saturating_sub(500 * MS))); }
                     2 => { pinned.pop(); }
                     3..10 => lane.tick(Mono(now)),
                     _ => {
@@ -527,7 +529,7 @@ mod tests {
             }
             let counters = lane.counters();
             prop_assert_eq!(counters.stored + counters.dropped, offered);
-            let left = numbers(&lane.slice(FOREVER, true)).len() as u64;
+            let left = numbers(&lane.slice(FOREVER, Some(HoldId(0)))).len() as u64;
             prop_assert_eq!(counters.evicted + left, counters.stored);
             drop((lane, pinned));
             prop_assert_eq!(pool.free_pages(), pool.total_pages(), "every page comes back");

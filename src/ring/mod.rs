@@ -17,7 +17,7 @@ mod pool;
 mod segment;
 mod slice;
 
-pub use lane::{Appended, Lane, LaneCounters};
+pub use lane::{Appended, HoldId, Lane, LaneCounters};
 pub use pool::{Pool, PoolOptions};
 pub use segment::{LaneId, Segment};
 pub use slice::Slice;
