@@ -4,4 +4,7 @@
 
 pub(crate) mod clock;
 pub mod pages;
+pub mod poll;
+pub mod signal;
+pub mod socket;
 pub mod wakeup;

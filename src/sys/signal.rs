@@ -1,0 +1,20 @@
+//! What became of a signal before us: under nohup(1) a hang-up is ignored, and must stay so.
+
+use std::mem::MaybeUninit;
+use std::ptr;
+
+/// True if a hang-up of the terminal (SIGHUP) is ignored.
+pub fn hangup_ignored() -> bool {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: a null new action changes nothing, and `action` is writable memory for the old one.
+    unsafe { libc::sigaction(libc::SIGHUP, ptr::null(), action.as_mut_ptr()) };
+    // SAFETY: the call filled it in; had it failed, all zeroes is a valid sigaction (SIG_DFL).
+    let action = unsafe { action.assume_init() };
+    action.sa_sigaction == libc::SIG_IGN
+}
+
+/// Ignores a hang-up of the terminal from now on.
+pub fn ignore_hangup() {
+    // SAFETY: SIG_IGN is a valid disposition of SIGHUP and runs no code of ours.
+    unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
+}
