@@ -8,3 +8,4 @@ pub mod stats;
 pub mod sys;
 pub mod time;
 pub mod watch;
+pub mod wire;
