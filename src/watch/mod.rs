@@ -29,6 +29,10 @@ use crate::sys::poll;
 use crate::sys::wakeup::Wakeup;
 use crate::time::{Clock, Mono, Stamp};
 
+#[cfg(test)]
+mod lab;
+pub mod link;
+mod netlink;
 pub mod observation;
 pub mod ticks;
 

@@ -1,0 +1,281 @@
+//! Interfaces as rtnetlink tells them: carrier, operational state, flags, master, creation, removal.
+//! This witness is the fastest one of a link failure, so it stamps what it reads before it thinks.
+//!
+//! What it promises:
+//!
+//! * **States are compared, messages never counted.** The kernel announces a link for many reasons,
+//!   opening a promiscuous capture being one; only what differs is told. A carrier that bounced
+//!   between two messages shows in its counters, and that is a difference.
+//! * **Nothing between is missed.** It subscribes first, reads the state second, and does so again
+//!   until nothing was announced in between. That first state is [`LinkWatcher::links`], the baseline
+//!   for the recorder: an interface that appears later is a [`Fact::Link`] without a before.
+//! * **The recorder's picture becomes right again** whenever it was not: when the socket overflowed,
+//!   or the recorder had no room for an observation, the state is read anew, and what differs from
+//!   what was last *told* is told.
+//!
+//! It never sets anything.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
+
+use crate::error::{Error, Result};
+use crate::time::Stamp;
+use crate::watch::netlink::{Received, Socket, dump};
+use crate::watch::{Desk, Fact, LinkState, Wake, Watcher};
+
+mod message;
+
+use message::{link_header, read_state};
+
+/// `RTNLGRP_LINK` (linux/rtnetlink.h).
+const GROUP_LINK: u32 = 1;
+/// `RTM_NEWLINK`, `RTM_DELLINK` (linux/rtnetlink.h): message types.
+const RTM_NEWLINK: u16 = 16;
+const RTM_DELLINK: u16 = 17;
+/// `IFF_PROMISC` and `IFF_ALLMULTI` (linux/if.h) come and go with captures, ours included.
+const NO_NEWS: u32 = (1 << 8) | (1 << 9);
+/// How often the state is read again because something was announced meanwhile, before it is taken as
+/// it is: then what was announced follows as changes.
+const SETTLE_TRIES: usize = 5;
+/// How soon the state is read anew after the recorder had no room.
+const RESYNC: Duration = Duration::from_millis(100);
+
+/// What can be tuned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Room for announcements that were not read yet, in bytes of kernel memory. One announcement
+    /// takes 2 to 4 KiB of it, so 1 MiB (the kernel grants twice what is asked) outlasts the fall of a
+    /// bond with hundreds of VLANs while this thread is not scheduled.
+    pub receive_buffer: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { receive_buffer: 1 << 20 }
+    }
+}
+
+impl Options {
+    /// The smallest and the largest buffer that make sense, in bytes: the kernel raises anything below
+    /// `SOCK_MIN_RCVBUF` (about 2 KiB, include/net/sock.h) to it.
+    const BUFFER: std::ops::RangeInclusive<usize> = 2_048..=(64 << 20);
+
+    /// Refuses what has no meaning.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the buffer is below 2 KiB or above 64 MiB.
+    pub fn check(&self) -> Result<()> {
+        if Self::BUFFER.contains(&self.receive_buffer) {
+            return Ok(());
+        }
+        Err(Error::usage(
+            "netlink receive buffer",
+            self.receive_buffer.to_string(),
+            "out of range",
+            "bytes from 2048 to 67108864, such as 1048576",
+        ))
+    }
+}
+
+/// The state of all interfaces now.
+///
+/// # Errors
+/// When the kernel refuses a netlink socket or an answer.
+pub fn links() -> Result<Vec<LinkState>> {
+    let mut request = LinkMessage::default();
+    // Counters of traffic make half of an answer, and nobody here reads them.
+    request.attributes.push(LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats]));
+    dump(
+        &RouteNetlinkMessage::GetLink(request),
+        Options::default().receive_buffer,
+        |kind, payload| (kind == RTM_NEWLINK).then(|| read_state(payload)).flatten(),
+    )
+}
+
+/// The witness of all interfaces.
+#[derive(Debug)]
+pub struct LinkWatcher {
+    socket: Socket,
+    told: Told,
+    /// The recorder had no room for something; what it was told is behind.
+    behind: bool,
+}
+
+impl LinkWatcher {
+    /// Subscribes, and reads the baseline. Nothing that happens from then on is missed, though it is
+    /// told only when the watcher runs.
+    ///
+    /// # Errors
+    /// When an option has no meaning, or the kernel refuses a netlink socket.
+    pub fn open(options: &Options) -> Result<Self> {
+        options.check()?;
+        let mut socket = Socket::open(&[GROUP_LINK], options.receive_buffer)?;
+        // Before the baseline is complete, an announcement tells nothing that the next dump does not.
+        let baseline = settled(&mut socket, |_| ())?;
+        let told = Told(baseline.into_iter().map(|state| (state.index, state)).collect());
+        Ok(Self { socket, told, behind: false })
+    }
+
+    /// The baseline: every interface as it was when the watcher was opened, by index.
+    pub fn links(&self) -> Vec<LinkState> {
+        self.told.0.values().cloned().collect()
+    }
+
+    /// One datagram: stamped first, then understood.
+    fn read(&mut self, desk: &mut Desk) -> Result<()> {
+        let received = self.socket.receive()?;
+        let at = desk.now();
+        match received {
+            Received::Nothing => {}
+            Received::Overflow => {
+                self.resync(desk)?;
+                desk.confess("the netlink socket overflowed, so the state was read anew");
+            }
+            Received::Messages(messages) => {
+                let news: Vec<News> = messages
+                    .filter_map(|message| News::read(message.message_type(), message.payload()))
+                    .collect();
+                for news in news {
+                    self.tell(desk, at, news);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, desk: &mut Desk, at: Stamp, news: News) {
+        if let Some(fact) = self.told.differs(&news)
+            && !desk.send_at(at, fact)
+        {
+            self.behind = true;
+            return;
+        }
+        self.told.learn(news);
+    }
+
+    /// Reads the state anew and tells what differs from what was told.
+    fn resync(&mut self, desk: &mut Desk) -> Result<()> {
+        self.behind = false;
+        let mut announced = Vec::new();
+        let now = settled(&mut self.socket, |news| announced.push((desk.now(), news)))?;
+        // What was announced meanwhile is history that the final state may hide: a bounce.
+        for (at, news) in announced {
+            self.tell(desk, at, news);
+        }
+        let at = desk.now();
+        for news in self.told.catch_up(now) {
+            self.tell(desk, at, news);
+        }
+        Ok(())
+    }
+}
+
+impl Watcher for LinkWatcher {
+    const NAME: &'static str = "link";
+
+    fn run(mut self, desk: &mut Desk) -> Result<()> {
+        loop {
+            let until = self.behind.then(|| desk.now().mono.plus(RESYNC));
+            match desk.wait(&[self.socket.as_fd()], until)? {
+                Wake::Stop => return Ok(()),
+                Wake::Due => self.resync(desk)?,
+                Wake::Ready => self.read(desk)?,
+            }
+        }
+    }
+}
+
+/// The state of all interfaces at a moment when nothing waits on `socket` to be read. What waited goes
+/// to `announced`; an overflow needs no word here, because the state is read after it.
+fn settled(socket: &mut Socket, mut announced: impl FnMut(News)) -> Result<Vec<LinkState>> {
+    for _ in 1..SETTLE_TRIES {
+        drain(socket, &mut announced)?;
+        let state = links()?;
+        if !drain(socket, &mut announced)? {
+            return Ok(state);
+        }
+    }
+    links()
+}
+
+/// Reads all that waits; true if anything did.
+fn drain(socket: &mut Socket, announced: &mut impl FnMut(News)) -> Result<bool> {
+    let mut any = false;
+    loop {
+        match socket.receive()? {
+            Received::Nothing => return Ok(any),
+            Received::Overflow => any = true,
+            Received::Messages(messages) => {
+                any = true;
+                messages
+                    .filter_map(|m| News::read(m.message_type(), m.payload()))
+                    .for_each(&mut *announced);
+            }
+        }
+    }
+}
+
+/// What one message says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum News {
+    State(LinkState),
+    Gone(u32),
+}
+
+impl News {
+    fn read(kind: u16, payload: &[u8]) -> Option<Self> {
+        match kind {
+            RTM_NEWLINK => read_state(payload).map(Self::State),
+            RTM_DELLINK => link_header(payload).map(|header| Self::Gone(header.index)),
+            _ => None,
+        }
+    }
+}
+
+/// What the recorder was told, by interface index. Pure: the whole judgement of what is news.
+#[derive(Debug, Default)]
+struct Told(BTreeMap<u32, LinkState>);
+
+impl Told {
+    /// What `news` changes in the recorder's picture, if anything.
+    fn differs(&self, news: &News) -> Option<Fact> {
+        match news {
+            News::Gone(index) => Some(Fact::LinkGone { last: self.0.get(index)?.clone() }),
+            News::State(now) => {
+                let before = self.0.get(&now.index);
+                let same = before.is_some_and(|before| {
+                    let flags = (now.flags & !NO_NEWS) | (before.flags & NO_NEWS);
+                    *before == LinkState { flags, ..now.clone() }
+                });
+                (!same).then(|| Fact::Link { before: before.cloned(), now: now.clone() })
+            }
+        }
+    }
+
+    fn learn(&mut self, news: News) {
+        match news {
+            News::State(now) => {
+                self.0.insert(now.index, now);
+            }
+            News::Gone(index) => {
+                self.0.remove(&index);
+            }
+        }
+    }
+
+    /// The news that lead from what was told to `state`: removals first, because names are reused.
+    fn catch_up(&self, state: Vec<LinkState>) -> Vec<News> {
+        let here: BTreeSet<u32> = state.iter().map(|link| link.index).collect();
+        let gone = self.0.keys().filter(|index| !here.contains(index));
+        let mut news: Vec<News> = gone.map(|index| News::Gone(*index)).collect();
+        news.extend(state.into_iter().map(News::State));
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests;
