@@ -34,6 +34,8 @@ mod lab;
 pub mod link;
 mod netlink;
 pub mod observation;
+pub mod sysfs;
+pub mod table;
 pub mod ticks;
 
 pub use observation::{CaptureEvent, Fact, LinkSample, LinkState, Observation, OperState};
