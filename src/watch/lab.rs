@@ -38,6 +38,10 @@ impl Namespace {
         }
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.0
+    }
+
     /// Runs `ip` inside; its arguments are words separated by blanks.
     pub(super) fn ip(&self, arguments: &str) {
         let done = Command::new("ip")

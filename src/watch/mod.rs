@@ -34,6 +34,7 @@ mod lab;
 pub mod link;
 mod netlink;
 pub mod observation;
+pub mod probe;
 pub mod sysfs;
 pub mod table;
 pub mod ticks;

@@ -56,9 +56,19 @@ pub enum Fact {
         /// "no answer in 1 s", or the reason why it could not be sent.
         reason: String,
     },
+    /// A probe that was told lost was answered after all: the way is slow rather than broken.
+    ProbeLate {
+        /// The probe as configured.
+        probe: String,
+        /// The address it was resolved to at the start.
+        address: IpAddr,
+        /// Time from request to answer, longer than the probe's timeout.
+        #[serde(rename = "round_trip_ns", serialize_with = "as_nanos")]
+        round_trip: Duration,
+    },
     /// The operator asked for a snapshot (SIGUSR1).
     SnapshotSignal,
-    /// The operator asked to stop (SIGINT, SIGTERM).
+    /// The operator asked to stop (SIGINT, SIGTERM, or SIGHUP unless it is ignored).
     StopSignal,
     /// The command under `dashcap exec` ended with a failure.
     CommandFailed {
@@ -223,7 +233,7 @@ impl Fact {
         match self {
             Self::Link { .. } | Self::LinkGone { .. } => "link",
             Self::Sample(_) => "sysfs",
-            Self::ProbeAnswered { .. } | Self::ProbeLost { .. } => "probe",
+            Self::ProbeAnswered { .. } | Self::ProbeLost { .. } | Self::ProbeLate { .. } => "probe",
             Self::SnapshotSignal | Self::StopSignal => "signal",
             Self::CommandFailed { .. } => "command",
             Self::Capture { .. } => "capture",
@@ -269,6 +279,11 @@ impl fmt::Display for Fact {
             Self::ProbeLost { probe, in_a_row, reason, .. } => {
                 write!(f, "probe {probe} lost ({reason}), {in_a_row} in a row")
             }
+            Self::ProbeLate { probe, round_trip, .. } => write!(
+                f,
+                "probe {probe} answered late, after {:.3} ms",
+                round_trip.as_secs_f64() * 1e3
+            ),
             Self::SnapshotSignal => f.write_str("snapshot asked for by SIGUSR1"),
             Self::StopSignal => f.write_str("stop asked for by signal"),
             Self::CommandFailed { command, ending } => write!(f, "{command:?} failed: {ending}"),

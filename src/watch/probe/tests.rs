@@ -1,0 +1,218 @@
+//! Real answers, in network namespaces.
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use pnet::packet::icmp::{IcmpPacket, checksum};
+
+use super::*;
+use crate::time::Clock;
+use crate::watch::lab::{Namespace, wait_for};
+use crate::watch::{Observation, Watch, spawn};
+
+const COOKIE: u64 = 0x1234_5678_9abc_def0;
+
+#[test]
+fn options_must_have_a_meaning() {
+    let (ms, good) = (Duration::from_millis, Options::new("192.0.2.1"));
+    assert!(good.check().is_ok());
+    for (what, bad) in [
+        ("--probe", Options::new(" ")),
+        ("probe interval", Options { interval: ms(9), ..good.clone() }),
+        ("probe timeout", Options { timeout: ms(0), ..good.clone() }),
+        ("probe timeout", Options { timeout: ms(1_001), ..good }),
+    ] {
+        let message = bad.check().unwrap_err().to_string();
+        assert!(message.starts_with(what), "{message}");
+    }
+}
+
+#[test]
+fn a_name_without_an_address_is_a_clear_error() {
+    // RFC 6761 §6.4: "invalid" never resolves.
+    let message = Probe::open(Options::new("nobody.invalid")).unwrap_err().to_string();
+    assert!(message.starts_with("cannot resolve probe nobody.invalid: "), "{message}");
+}
+
+fn fast(host: &str) -> Options {
+    let (interval, timeout) = (Duration::from_millis(50), Duration::from_millis(40));
+    Options { interval, timeout, ..Options::new(host) }
+}
+
+fn start(ns: &Namespace, host: &str) -> (Watch, Receiver<Observation>) {
+    let (outbox, inbox) = bounded(crate::watch::CHANNEL);
+    let probe = || spawn(Probe::open(fast(host)).unwrap(), Clock::system(), outbox).unwrap();
+    (ns.inside(probe), inbox)
+}
+
+fn answered(seen: &Observation) -> bool {
+    matches!(seen.fact, Fact::ProbeAnswered { .. })
+}
+
+fn lost(seen: &Observation) -> Option<(u32, &str)> {
+    match &seen.fact {
+        Fact::ProbeLost { in_a_row, reason, .. } => Some((*in_a_row, reason)),
+        _ => None,
+    }
+}
+
+/// Two namespaces, a wire between, addresses of both families on its ends.
+fn pair() -> Option<(Namespace, Namespace)> {
+    let (near, far) = (Namespace::new()?, Namespace::new()?);
+    near.ip(&format!("link add q0 type veth peer name q1 netns {}", far.name()));
+    for (side, end, host) in [(&near, "q0", 1), (&far, "q1", 2)] {
+        side.ip(&format!("addr add 10.9.8.{host}/24 dev {end}"));
+        side.ip(&format!("addr add fd00::{host}/64 dev {end} nodad"));
+        side.ip(&format!("link set {end} up"));
+    }
+    Some((near, far))
+}
+
+#[test]
+fn both_families_answer_on_loopback() {
+    let Some(ns) = Namespace::new() else { return };
+    ns.ip("link set lo up");
+    for host in ["127.0.0.1", "::1"] {
+        let (watch, inbox) = start(&ns, host);
+        for _ in 0..3 {
+            let (seen, before) = wait_for(&inbox, host, answered);
+            assert!(!before.iter().any(|seen| lost(seen).is_some()), "{before:?}");
+            let Fact::ProbeAnswered { probe, address, round_trip } = seen.fact else { panic!() };
+            assert_eq!((probe.as_str(), address.to_string().as_str()), (host, host));
+            assert!(!round_trip.is_zero());
+        }
+        watch.join();
+    }
+}
+
+#[test]
+fn a_probe_is_lost_while_the_peer_is_and_answered_again() {
+    let Some((near, far)) = pair() else { return };
+    for host in ["10.9.8.2", "fd00::2"] {
+        let (watch, inbox) = start(&near, host);
+        wait_for(&inbox, "the first answer", answered);
+        // Carrier stays; the host no longer answers to its address.
+        let family = if host.contains(':') { "fd00::2/64" } else { "10.9.8.2/24" };
+        far.ip(&format!("addr del {family} dev q1"));
+        let (third, _) = wait_for(&inbox, "three losses", |seen| {
+            lost(seen).is_some_and(|(in_a_row, _)| in_a_row == 3)
+        });
+        let (_, reason) = lost(&third).unwrap();
+        assert!(
+            reason.starts_with("no answer in 0.04 s") || reason.contains("unreachable"),
+            "{reason}"
+        );
+        let nodad = if host.contains(':') { " nodad" } else { "" };
+        far.ip(&format!("addr add {family} dev q1{nodad}"));
+        wait_for(&inbox, "an answer again", answered);
+        watch.join();
+    }
+}
+
+#[test]
+fn a_peer_that_goes_down_is_lost_without_delaying_others() {
+    let Some((near, far)) = pair() else { return };
+    near.ip("link set lo up");
+    let (dead, of_dead) = start(&near, "10.9.8.2");
+    let (alive, of_alive) = start(&near, "127.0.0.1");
+    wait_for(&of_dead, "the first answer", answered);
+    far.ip("link set q1 down");
+    wait_for(&of_dead, "a loss", |seen| lost(seen).is_some_and(|(in_a_row, _)| in_a_row > 2));
+    assert_eq!(of_alive.try_iter().filter(|seen| lost(seen).is_some()).count(), 0);
+    wait_for(&of_alive, "an answer meanwhile", answered);
+    dead.join();
+    alive.join();
+}
+
+#[test]
+fn what_cannot_be_sent_is_lost_with_its_reason_until_it_can() {
+    let Some((near, _far)) = pair() else { return };
+    let (watch, inbox) = start(&near, "192.0.2.7");
+    let (sixth, before) = wait_for(&inbox, "six losses", |seen| {
+        lost(seen).is_some_and(|(in_a_row, _)| in_a_row == 6)
+    });
+    let (_, reason) = lost(&sixth).unwrap();
+    assert!(reason.starts_with("cannot send: Network is unreachable"), "{reason}");
+    let pace = sixth.at.mono.since(before[0].at.mono);
+    assert!(pace > Duration::from_millis(100), "at the interval's pace: {pace:?}");
+    near.ip("addr add 192.0.2.7/32 dev q0");
+    near.ip("link set lo up");
+    wait_for(&inbox, "an answer once there is a way", answered);
+    watch.join();
+}
+
+/// Answers in the kernel's stead: with replies that are not
+/// the one asked for at first, then rightly and twice once `go` says so.
+fn answer_late(address: SocketAddr, ready: &Sender<()>, go: &Receiver<()>) {
+    let mut session = Session::of_type(address, Type::RAW).unwrap();
+    ready.send(()).unwrap();
+    let patience = Some(crate::watch::lab::BOUND);
+    assert!(crate::sys::poll::readable(&[session.socket.as_fd()], patience).unwrap());
+    let mut datagram = [0; DATAGRAM];
+    let length = session.socket.read(&mut datagram).unwrap();
+    let icmp = session.icmp(Family::V4, &datagram[..length]).unwrap();
+    let reply = |change: &dyn Fn(&mut [u8])| {
+        let mut bytes = icmp.to_vec();
+        bytes[0] = 0; // echo reply, RFC 792
+        change(&mut bytes);
+        let checksum = checksum(&IcmpPacket::new(&bytes).unwrap());
+        bytes[2..4].copy_from_slice(&checksum.to_be_bytes());
+        session.socket.send_to(&bytes, &address.into()).unwrap();
+    };
+    reply(&|bytes| bytes[8] ^= 1); // another's cookie
+    reply(&|bytes| bytes[4] ^= 1); // another's identifier
+    reply(&|bytes| bytes[6] ^= 0x80); // a request never sent
+    go.recv_timeout(crate::watch::lab::BOUND).unwrap();
+    reply(&|_| ());
+    reply(&|_| ());
+}
+
+#[test]
+fn a_late_answer_is_told_once_and_a_strangers_never() {
+    let Some((near, far)) = pair() else { return };
+    far.inside(|| std::fs::write("/proc/sys/net/ipv4/icmp_echo_ignore_all", "1").unwrap());
+    let ((ready, is_ready), (go, may_go)) = (bounded(1), bounded(1));
+    std::thread::scope(|scope| {
+        let asker = "10.9.8.1:0".parse().unwrap();
+        let there = &far;
+        scope.spawn(move || there.inside(|| answer_late(asker, &ready, &may_go)));
+        is_ready.recv_timeout(crate::watch::lab::BOUND).unwrap();
+        let (watch, inbox) = start(&near, "10.9.8.2");
+        wait_for(&inbox, "a loss", |seen| lost(seen).is_some());
+        go.send(()).unwrap();
+        let late = |seen: &Observation| matches!(seen.fact, Fact::ProbeLate { .. });
+        let (seen, before) = wait_for(&inbox, "the late answer", late);
+        let Fact::ProbeLate { round_trip, .. } = seen.fact else { panic!() };
+        assert!(round_trip > Duration::from_millis(40), "{round_trip:?}");
+        assert!(!before.iter().any(answered), "{before:#?}");
+        let (_, between) = wait_for(&inbox, "more losses", |seen| {
+            lost(seen).is_some_and(|(in_a_row, _)| in_a_row > 4)
+        });
+        assert!(!between.iter().any(|seen| late(seen) || answered(seen)), "{between:#?}");
+        watch.join();
+    });
+}
+
+#[test]
+fn a_ping_socket_is_understood_too() {
+    let Some(ns) = Namespace::new() else { return };
+    ns.ip("link set lo up");
+    let reply = ns.inside(|| {
+        std::fs::write("/proc/sys/net/ipv4/ping_group_range", "0 0").unwrap();
+        ["127.0.0.1:0", "[::1]:0"].map(|address| {
+            let address: SocketAddr = address.parse().unwrap();
+            let mut session = Session::of_type(address, Type::DGRAM).unwrap();
+            session.socket.connect(&address.into()).unwrap();
+            let mut ledger = Ledger::new(COOKIE);
+            let family = Family::from(address.ip());
+            let (sequence, payload) = (ledger.ask(Mono(0)), COOKIE.to_be_bytes());
+            let request = family.request(&Echo { identifier: 0, sequence, payload: &payload });
+            session.socket.send(&request).unwrap();
+            let patience = Some(crate::watch::lab::BOUND);
+            assert!(crate::sys::poll::readable(&[session.socket.as_fd()], patience).unwrap());
+            let mut datagram = [0; DATAGRAM];
+            let length = session.socket.read(&mut datagram).unwrap();
+            let echo = family.reply(session.icmp(family, &datagram[..length]).unwrap()).unwrap();
+            ledger.judge(&echo, session.raw, Mono(7))
+        })
+    });
+    assert_eq!(reply, [Some(Verdict::Answered(Duration::from_nanos(7))); 2]);
+}
