@@ -35,6 +35,7 @@ pub mod link;
 mod netlink;
 pub mod observation;
 pub mod probe;
+pub mod signal;
 pub mod sysfs;
 pub mod table;
 pub mod ticks;
