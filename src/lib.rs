@@ -7,5 +7,6 @@ pub mod ring;
 pub mod stats;
 pub mod sys;
 pub mod time;
+pub mod trigger;
 pub mod watch;
 pub mod wire;

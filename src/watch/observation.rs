@@ -70,12 +70,17 @@ pub enum Fact {
     SnapshotSignal,
     /// The operator asked to stop (SIGINT, SIGTERM, or SIGHUP unless it is ignored).
     StopSignal,
-    /// The command under `dashcap exec` ended with a failure.
-    CommandFailed {
+    /// The command under `dashcap exec` ended.
+    CommandEnded {
         /// The command line.
         command: String,
-        /// How it ended: "exit status 3", "signal 11".
+        /// How it ended: "exit status: 3", "signal: 11".
         ending: String,
+        /// True if that counts as success.
+        success: bool,
+        /// How long it ran.
+        #[serde(rename = "ran_ns", serialize_with = "as_nanos")]
+        ran: Duration,
     },
     /// Something happened to the capture of an interface itself.
     Capture {
@@ -235,7 +240,7 @@ impl Fact {
             Self::Sample(_) => "sysfs",
             Self::ProbeAnswered { .. } | Self::ProbeLost { .. } | Self::ProbeLate { .. } => "probe",
             Self::SnapshotSignal | Self::StopSignal => "signal",
-            Self::CommandFailed { .. } => "command",
+            Self::CommandEnded { .. } => "command",
             Self::Capture { .. } => "capture",
             Self::Missed { watcher, .. } => watcher,
         }
@@ -286,7 +291,10 @@ impl fmt::Display for Fact {
             ),
             Self::SnapshotSignal => f.write_str("snapshot asked for by SIGUSR1"),
             Self::StopSignal => f.write_str("stop asked for by signal"),
-            Self::CommandFailed { command, ending } => write!(f, "{command:?} failed: {ending}"),
+            Self::CommandEnded { command, ending, success, ran } => {
+                let how = if *success { "succeeded" } else { "failed" };
+                write!(f, "{command:?} {how} after {:.1} s: {ending}", ran.as_secs_f64())
+            }
             Self::Capture { interface, event } => write!(f, "capture on {interface}: {event}"),
             Self::Missed { watcher, what } => write!(f, "{watcher} missed something: {what}"),
         }
