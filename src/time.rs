@@ -66,6 +66,11 @@ impl Wall {
         jiff::Timestamp::from_nanosecond(i128::from(self.0)).unwrap_or_default()
     }
 
+    /// RFC 3339, UTC, three digits, for tables people read: `2026-11-22T14:14:20.811Z`.
+    pub fn milliseconds(self) -> String {
+        self.timestamp().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
+    }
+
     /// UTC with milliseconds and no colon, for file names: `2026-11-22T14-14-20.811Z`.
     pub fn file_name(self) -> String {
         self.timestamp().strftime("%Y-%m-%dT%H-%M-%S.%3fZ").to_string()
@@ -250,6 +255,7 @@ mod tests {
         let wall = Wall(1_795_356_860_811_089_123);
         assert_eq!(wall.to_string(), "2026-11-22T14:14:20.811089123Z");
         assert_eq!(wall.file_name(), "2026-11-22T14-14-20.811Z");
+        assert_eq!(wall.milliseconds(), "2026-11-22T14:14:20.811Z");
         assert_eq!(Wall(0).to_string(), "1970-01-01T00:00:00.000000000Z");
         assert_eq!(Wall(u64::MAX).to_string(), "2554-07-21T23:34:33.709551615Z");
     }
