@@ -3,8 +3,11 @@
 #![allow(unsafe_code, reason = "this folder is where the safe types are made")]
 
 pub(crate) mod clock;
+pub mod kernel_log;
 pub mod pages;
 pub mod poll;
+pub mod priority;
 pub mod signal;
 pub mod socket;
+pub mod space;
 pub mod wakeup;
