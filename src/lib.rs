@@ -3,6 +3,7 @@
 pub mod capture;
 pub mod error;
 pub mod frame;
+pub mod incident;
 pub mod ring;
 pub mod stats;
 pub mod sys;

@@ -1,0 +1,118 @@
+//! From an incident to a bundle directory, file by file.
+//!
+//! The capture comes first, because it is the evidence, the manifest last, because it knows the
+//! others. Nothing is visible under the bundle's name before all of it is on the disk, and nothing is
+//! left behind when it fails: the incident is only read and can be written again.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::journal::{Entry, worth_a_line};
+use super::manifest::Manifest;
+use super::merge::Merge;
+use super::partial::{BundleFile, Partial};
+use super::pcapng::{CaptureFile, Contents, Level};
+use super::store::Store;
+use super::timeline::Timeline;
+use super::{Incident, events};
+use crate::error::Result;
+use crate::time::Mono;
+
+/// The packets.
+pub const CAPTURE: &str = "capture.pcapng.zst";
+/// The operator's table.
+pub const TIMELINE: &str = "timeline.csv";
+/// Observations and triggers.
+pub const EVENTS: &str = "events.jsonl";
+/// What the system said.
+pub const SYSTEM: &str = "system";
+/// What the bundle is.
+pub const MANIFEST: &str = "manifest.json";
+
+/// A bundle that is whole and on the disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bundle {
+    /// Its directory.
+    pub path: PathBuf,
+    /// Size of its files in bytes.
+    pub bytes: u64,
+    /// Frames in it.
+    pub frames: u64,
+}
+
+/// Writes `incident` to `store`.
+///
+/// # Errors
+/// When the output directory refuses; then nothing of it is left there.
+pub fn write(store: &Store, incident: &Incident, level: Level) -> Result<Bundle> {
+    let mut partial = store.begin(&incident.name())?;
+    let contents = partial.file(CAPTURE, |file| capture(incident, file, level))?;
+    partial.file(TIMELINE, |file| {
+        Timeline::of(&incident.observations, incident.window, &incident.probes).write(file)
+    })?;
+    partial
+        .file(EVENTS, |file| events::write(&incident.observations, incident.triggers(), file))?;
+    system(&mut partial, incident)?;
+    let files = partial.files().to_vec();
+    partial.file(MANIFEST, |file| manifest(&Manifest::of(incident, &contents, &files), file))?;
+    let bytes = partial.files().iter().map(|file| file.size).sum();
+    let frames = contents.origins.iter().map(|(_, written)| written.frames).sum();
+    Ok(Bundle { path: partial.publish()?, bytes, frames })
+}
+
+/// Packets of all tracks in one order, with the lines that were seen between them.
+fn capture(incident: &Incident, out: &mut BundleFile, level: Level) -> io::Result<Contents> {
+    let mut file = CaptureFile::begin(out, &incident.host, &comment(incident), level)?;
+    for track in &incident.tracks {
+        file.interface(&track.origin, track.filter.as_deref())?;
+    }
+    let mut lines = lines(incident).into_iter().peekable();
+    for (_, frame) in Merge::new(incident.tracks.iter().map(|t| t.slice.frames()).collect()) {
+        while let Some(line) = lines.next_if(|line| line.at.mono <= frame.mono) {
+            file.entry(&line)?;
+        }
+        file.frame(&frame)?;
+    }
+    lines.try_for_each(|line| file.entry(&line))?;
+    for track in &incident.tracks {
+        file.statistics(&track.origin, track.since, incident.closed, &track.stats)?;
+    }
+    let (_, contents) = file.finish()?;
+    Ok(contents)
+}
+
+fn comment(incident: &Incident) -> String {
+    let sentences: Vec<String> = incident
+        .triggers()
+        .map(|trigger| format!("{}: {}", trigger.kind, trigger.sentence))
+        .collect();
+    sentences.join("\n")
+}
+
+/// The lines between the packets, in order; of the same moment, the observation before the trigger.
+/// What was seen before the window has no place among its packets.
+fn lines(incident: &Incident) -> Vec<Entry> {
+    let within = |mono: Mono| incident.window.contains(mono);
+    let seen = worth_a_line(&incident.observations).into_iter().map(Entry::of_observation);
+    let triggers = incident.triggers().map(Entry::of_trigger);
+    let mut lines: Vec<Entry> = seen.chain(triggers).filter(|line| within(line.at.mono)).collect();
+    lines.sort_by_key(|line| line.at.mono);
+    lines
+}
+
+fn system(partial: &mut Partial, incident: &Incident) -> Result<()> {
+    if incident.system.is_empty() {
+        return Ok(());
+    }
+    partial.directory(SYSTEM)?;
+    for item in &incident.system {
+        let name = format!("{SYSTEM}/{}", item.name);
+        partial.file(&name, |file| io::Write::write_all(file, &item.content))?;
+    }
+    Ok(())
+}
+
+fn manifest(manifest: &Manifest<'_>, out: &mut BundleFile) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, manifest)?;
+    io::Write::write_all(out, b"\n")
+}

@@ -1,0 +1,143 @@
+//! `events.jsonl`: what happened, one JSON object per line, in order of happening.
+//!
+//! For jq and for programs. A line has `time` (RFC 3339, UTC, nanoseconds), `mono_ns` (CLOCK_MONOTONIC),
+//! `kind`, then who or what, the `sentence` a person reads, and `what`, the fact with all its fields:
+//!
+//! ```text
+//! {"time":"…","mono_ns":…,"kind":"observation","watcher":"link","interface":"eth0","sentence":"…","what":{"fact":"link",…}}
+//! {"time":"…","mono_ns":…,"kind":"trigger","trigger":"link-down","object":"eth0","sentence":"…"}
+//! ```
+//!
+//! Every observation is here except samples: `timeline.csv` holds each of them as a row, and here they
+//! would be nine lines of ten. Probes answered are here, because the timeline shows only the latest at
+//! each row. Lines older than the window are the last known states when it opened. So
+//! `jq 'select(.kind=="trigger")'` tells why, and `jq -r '[.time,.sentence]|@tsv'` tells the story.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::time::{Mono, Wall};
+use crate::trigger::{Trigger, TriggerKind};
+use crate::watch::{Fact, Observation};
+
+/// One line.
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    time: Wall,
+    mono_ns: Mono,
+    #[serde(flatten)]
+    event: Event<'a>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+enum Event<'a> {
+    Observation {
+        watcher: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        interface: Option<&'a str>,
+        sentence: String,
+        what: &'a Fact,
+    },
+    Trigger {
+        trigger: TriggerKind,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        object: Option<&'a str>,
+        sentence: &'a str,
+    },
+}
+
+/// Writes the lines of `observations` and `triggers`, each in order; where both happened at the same
+/// moment, the observation stands before the trigger it pulled.
+///
+/// # Errors
+/// When `out` fails.
+pub fn write<'a>(
+    observations: &[Observation],
+    triggers: impl Iterator<Item = &'a Trigger>,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let mut triggers = triggers.peekable();
+    for observation in observations {
+        while let Some(trigger) = triggers.next_if(|t| t.at.mono < observation.at.mono) {
+            line(out, &of_trigger(trigger))?;
+        }
+        if !matches!(observation.fact, Fact::Sample(_)) {
+            line(out, &of_observation(observation))?;
+        }
+    }
+    triggers.try_for_each(|trigger| line(out, &of_trigger(trigger)))
+}
+
+fn line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, line)?;
+    out.write_all(b"\n")
+}
+
+fn of_observation(observation: &Observation) -> Line<'_> {
+    let fact = &observation.fact;
+    Line {
+        time: observation.at.wall,
+        mono_ns: observation.at.mono,
+        event: Event::Observation {
+            watcher: fact.watcher(),
+            interface: fact.interface(),
+            sentence: fact.to_string(),
+            what: fact,
+        },
+    }
+}
+
+fn of_trigger(trigger: &Trigger) -> Line<'_> {
+    Line {
+        time: trigger.at.wall,
+        mono_ns: trigger.at.mono,
+        event: Event::Trigger {
+            trigger: trigger.kind,
+            object: trigger.object.as_deref(),
+            sentence: &trigger.sentence,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::incident::fixture::{answered, at, link, sample};
+
+    #[test]
+    fn triggers_stand_behind_what_pulled_them() {
+        let seen = [
+            answered(1, "a", 412),
+            sample(2, "eth0", Some(true), "up", 0, 0),
+            link(3, "eth0", (true, "up"), (false, "down")),
+            answered(4, "a", 412),
+        ];
+        let trigger = |s| Trigger {
+            kind: TriggerKind::LinkDown,
+            object: Some("eth0".to_owned()),
+            at: at(s),
+            sentence: "eth0: DOWN".to_owned(),
+        };
+        let mut text = Vec::new();
+        write(&seen, [trigger(3), trigger(9)].iter(), &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let told: Vec<&str> = lines
+            .iter()
+            .map(|line| line["watcher"].as_str().or(line["trigger"].as_str()).unwrap())
+            .collect();
+        assert_eq!(told, ["probe", "link", "link-down", "probe", "link-down"]);
+        assert_eq!(
+            text.lines().next().unwrap(),
+            "{\"time\":\"2026-11-22T14:14:21.811089123Z\",\"mono_ns\":1001000000000,\
+             \"kind\":\"observation\",\"watcher\":\"probe\",\
+             \"sentence\":\"probe a answered after 0.412 ms\",\
+             \"what\":{\"fact\":\"probe_answered\",\"probe\":\"a\",\"address\":\"192.0.2.1\",\
+             \"round_trip_ns\":412000}}"
+        );
+        assert_eq!(lines[2]["object"], "eth0");
+    }
+}

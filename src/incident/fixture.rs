@@ -1,0 +1,236 @@
+//! Incidents for tests, told in a few words.
+//!
+//! Time begins at [`MONO`], which is 2026-11-22T14:14:20.811089123Z: the moment the incident of the
+//! design page was noticed.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Ending, Host, Incident, SystemFile, Track};
+use crate::frame::{Direction, FrameHeader, LinkType, Origin, Reception, StampClock, StoredFrame};
+use crate::ring::Slice;
+use crate::stats::CaptureStats;
+use crate::time::{Mono, Stamp, Wall, Window};
+use crate::trigger::{Trigger, TriggerKind};
+use crate::watch::{Fact, LinkSample, LinkState, Observation, OperState};
+
+/// Where monotonic time begins, in nanoseconds.
+pub(crate) const MONO: u64 = 1_000_000_000_000;
+/// The wall clock at [`MONO`].
+pub(crate) const WALL: u64 = 1_795_356_860_811_089_123;
+/// One second in nanoseconds.
+pub(crate) const S: u64 = 1_000_000_000;
+
+/// `seconds` after the beginning.
+pub(crate) fn at(seconds: u64) -> Stamp {
+    Stamp { mono: Mono(MONO + seconds * S), wall: Wall(WALL + seconds * S) }
+}
+
+/// An Ethernet interface.
+pub(crate) fn origin(interface: &str, index: u32) -> Origin {
+    Origin {
+        interface: interface.to_owned(),
+        index,
+        link_type: LinkType::ETHERNET,
+        snaplen: 262_144,
+        clock: StampClock::Software,
+    }
+}
+
+/// A received frame at `mono`, stamped while the clocks had their first distance.
+pub(crate) fn frame(origin: &Arc<Origin>, mono: Mono, bytes: &[u8]) -> StoredFrame {
+    let header = FrameHeader {
+        wall: at(0).offset().wall(mono),
+        original_len: u32::try_from(bytes.len()).unwrap(),
+        direction: Direction::Inbound,
+        reception: Reception::Unicast,
+    };
+    StoredFrame { origin: Arc::clone(origin), header, mono, bytes: Bytes::copy_from_slice(bytes) }
+}
+
+fn state(interface: &str, (carrier, operstate): (bool, &str)) -> LinkState {
+    LinkState {
+        index: 7,
+        name: interface.to_owned(),
+        carrier: Some(carrier),
+        operstate: if operstate == "up" { OperState::Up } else { OperState::Down },
+        flags: LinkState::IFF_UP,
+        ..LinkState::default()
+    }
+}
+
+pub(crate) fn link(
+    s: u64,
+    interface: &str,
+    before: (bool, &str),
+    now: (bool, &str),
+) -> Observation {
+    let (before, now) = (Some(state(interface, before)), state(interface, now));
+    Observation { at: at(s), fact: Fact::Link { before, now } }
+}
+
+pub(crate) fn gone(s: u64, interface: &str) -> Observation {
+    Observation { at: at(s), fact: Fact::LinkGone { last: state(interface, (false, "down")) } }
+}
+
+pub(crate) fn sample(
+    s: u64,
+    interface: &str,
+    carrier: Option<bool>,
+    operstate: &str,
+    age_ms: u64,
+    changes: u64,
+) -> Observation {
+    let fact = Fact::Sample(LinkSample {
+        interface: interface.to_owned(),
+        carrier,
+        operstate: operstate.to_owned(),
+        age: Duration::from_millis(age_ms),
+        changes,
+    });
+    Observation { at: at(s), fact }
+}
+
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+pub(crate) fn answered(s: u64, probe: &str, micros: u64) -> Observation {
+    let round_trip = Duration::from_micros(micros);
+    let fact = Fact::ProbeAnswered { probe: probe.to_owned(), address: ADDRESS, round_trip };
+    Observation { at: at(s), fact }
+}
+
+pub(crate) fn lost(s: u64, probe: &str, in_a_row: u32) -> Observation {
+    let reason = "no answer in 1 s".to_owned();
+    let fact = Fact::ProbeLost { probe: probe.to_owned(), address: ADDRESS, in_a_row, reason };
+    Observation { at: at(s), fact }
+}
+
+/// An incident in the making: a bond went down at second 0, window from -10 to +20 s.
+pub(crate) struct Story {
+    pub(crate) covered_from: Mono,
+    pub(crate) observations: Vec<Observation>,
+    tracks: Vec<Track>,
+}
+
+impl Story {
+    pub(crate) fn new() -> Self {
+        let covered_from = Self::window().from;
+        Self { covered_from, observations: Vec::new(), tracks: Vec::new() }
+    }
+
+    pub(crate) fn window() -> Window {
+        Window { from: Mono(MONO - 10 * S), to: Mono(MONO + 20 * S) }
+    }
+
+    /// Adds an interface with these frames, whose origin need not be this one.
+    pub(crate) fn track(self, interface: &str, index: u32, frames: Vec<StoredFrame>) -> Self {
+        self.track_of(Arc::new(origin(interface, index)), frames)
+    }
+
+    pub(crate) fn track_of(mut self, origin: Arc<Origin>, frames: Vec<StoredFrame>) -> Self {
+        let stored = frames.len() as u64;
+        let slice = Slice::of(Self::window(), self.covered_from, frames);
+        let stats = CaptureStats {
+            kernel_received: Some(stored + 5),
+            kernel_dropped: Some(2),
+            waiting_in_kernel: Some(0),
+            lane_dropped: 3,
+            stored,
+            ..CaptureStats::default()
+        };
+        self.tracks.push(Track {
+            origin,
+            since: Stamp { mono: Mono(MONO - 100 * S), wall: Wall(WALL - 100 * S) },
+            slice,
+            stats,
+            source: "packet ring".to_owned(),
+            unknowns: Vec::new(),
+            filter: None,
+        });
+        self
+    }
+
+    pub(crate) fn seen(mut self, observations: Vec<Observation>) -> Self {
+        self.observations = observations;
+        self
+    }
+
+    pub(crate) fn incident(self) -> Incident {
+        Incident {
+            opened_by: Trigger {
+                kind: TriggerKind::LinkDown,
+                object: Some("dp0bond0".to_owned()),
+                at: at(0),
+                sentence: "dp0bond0: DOWN, operstate up -> down".to_owned(),
+            },
+            extended_by: Vec::new(),
+            window_asked: Self::window(),
+            window: Self::window(),
+            ending: Ending::OnTime,
+            pinned_after: Duration::from_micros(120),
+            closed: at(20),
+            tracks: self.tracks,
+            observations: self.observations,
+            observations_missed: 0,
+            probes: vec!["192.0.2.1".to_owned()],
+            system: vec![SystemFile { name: "uname.txt".into(), content: b"Linux\n".to_vec() }],
+            host: Host {
+                name: "router".to_owned(),
+                kernel: "6.18.0".to_owned(),
+                architecture: "x86_64".to_owned(),
+                boot_id: "00000000-0000-4000-8000-000000000000".to_owned(),
+            },
+            settings: serde_json::json!({"memory": "256MiB"}),
+        }
+    }
+}
+
+/// True if root; else says why the test is skipped.
+pub(crate) fn is_root(what: &str) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let uids = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap();
+    let root = uids.split_whitespace().nth(1) == Some("0");
+    if !root {
+        eprintln!("skipped: {what} needs root");
+    }
+    root
+}
+
+/// A small file system of its own, unmounted when dropped.
+pub(crate) struct Tmpfs(tempfile::TempDir);
+
+impl Tmpfs {
+    pub(crate) fn mount(bytes: u64) -> Self {
+        let tmpfs = Self(tempfile::tempdir().unwrap());
+        run(
+            "mount",
+            &["-t", "tmpfs", "-o", &format!("size={bytes}"), "dashcap-test"],
+            tmpfs.path(),
+        );
+        tmpfs
+    }
+
+    pub(crate) fn remount(&self, option: &str) {
+        run("mount", &["-o", &format!("remount,{option}")], self.path());
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        run("umount", &["--lazy"], self.path());
+    }
+}
+
+fn run(program: &str, arguments: &[&str], path: &Path) {
+    let status = Command::new(program).args(arguments).arg(path).status().unwrap();
+    assert!(status.success(), "{program} {arguments:?} {}", path.display());
+}

@@ -1,0 +1,379 @@
+//! `manifest.json`: what the bundle is, what it covers, what it lacks.
+//!
+//! A public format, versioned: within a version fields are added, never renamed or removed, and their
+//! order stays. Times are RFC 3339 in UTC with nine digits (`time`) beside CLOCK_MONOTONIC nanoseconds
+//! (`mono_ns`); spans are in seconds; every other unit is in the field's name. Monotonic edges of the
+//! window are translated to wall time by the clocks' distance at the trigger (`host.clock_offset_ns`).
+//!
+//! Every way to lose something is here under its own name, also when it is zero. Written last, so that
+//! a bundle with a manifest has all its files.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::pcapng::{Contents, Written};
+use super::{APPLICATION, Ending, Host, Incident, Track};
+use crate::frame::Origin;
+use crate::stats::CaptureStats;
+use crate::time::{Mono, Stamp, Wall};
+use crate::trigger::{Trigger, TriggerKind};
+
+/// Value of `format`: what tells this file from any other JSON.
+pub const FORMAT: &str = "dashcap-bundle";
+/// Value of `version`; raised when a reader of the old one would misunderstand.
+pub const VERSION: u32 = 1;
+
+/// The whole file.
+#[derive(Debug, Serialize)]
+pub struct Manifest<'a> {
+    /// [`FORMAT`].
+    pub format: &'static str,
+    /// [`VERSION`].
+    pub version: u32,
+    /// Program and version.
+    pub written_by: &'static str,
+    /// Why the bundle exists: the first opened it, the others extended it.
+    pub triggers: Vec<TriggerEntry<'a>>,
+    /// From the observation of the first trigger until its frames were pinned, in nanoseconds.
+    pub pinned_after_ns: u64,
+    /// Asked for, closed with, covered.
+    pub window: WindowEntry<'a>,
+    /// What is not in the bundle though it was asked for; empty if nothing is missing.
+    pub missing: Vec<Missing>,
+    /// The machine.
+    pub host: HostEntry<'a>,
+    /// One per captured interface.
+    pub interfaces: Vec<InterfaceEntry<'a>>,
+    /// Frames cut in the capture file because readers refuse longer ones.
+    pub frames_shortened: u64,
+    /// What watchers saw.
+    pub observations: Observations,
+    /// The settings in force.
+    pub settings: &'a serde_json::Value,
+    /// Every other file of the bundle.
+    pub files: &'a [FileEntry],
+}
+
+/// One trigger.
+#[derive(Debug, Serialize)]
+pub struct TriggerEntry<'a> {
+    /// `link-down`, `link-up`, `probe-lost`, `signal`, `command-failed`.
+    pub kind: TriggerKind,
+    /// The interface, host or command; null where there is none.
+    pub object: Option<&'a str>,
+    /// What happened, for a person.
+    pub sentence: &'a str,
+    /// When it was observed.
+    #[serde(flatten)]
+    pub at: Moment,
+}
+
+/// A moment on both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Moment {
+    /// RFC 3339, UTC, nanoseconds.
+    pub time: Wall,
+    /// CLOCK_MONOTONIC in nanoseconds.
+    pub mono_ns: Mono,
+}
+
+/// A span between two moments.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Span {
+    /// First moment.
+    pub from: Moment,
+    /// Last moment.
+    pub to: Moment,
+    /// Length in seconds, on the monotonic clock.
+    pub seconds: f64,
+}
+
+/// The window in three stages.
+#[derive(Debug, Serialize)]
+pub struct WindowEntry<'a> {
+    /// Around the first trigger, as set by `--pre` and `--post`.
+    pub asked: Span,
+    /// As the incident was closed.
+    pub closed: Span,
+    /// What every interface has in full.
+    pub covered: Span,
+    /// Why it ends there: `{"how":"on_time"}`, `{"how":"limit"}`, `{"how":"cut","by":"SIGTERM"}`.
+    pub ending: &'a Ending,
+}
+
+/// A part of the window that is not in the bundle.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Missing {
+    /// The interface; null where it is all of them.
+    pub interface: Option<String>,
+    /// Why.
+    pub reason: String,
+    /// Which part.
+    #[serde(flatten)]
+    pub span: Span,
+}
+
+/// The machine and its clocks.
+#[derive(Debug, Serialize)]
+pub struct HostEntry<'a> {
+    /// `name`, `kernel`, `architecture`, `boot_id`.
+    #[serde(flatten)]
+    pub host: &'a Host,
+    /// CLOCK_REALTIME less CLOCK_MONOTONIC at the trigger, in nanoseconds.
+    pub clock_offset_ns: i64,
+    /// True if somebody stepped the wall clock between the trigger and the close.
+    pub clock_stepped: bool,
+}
+
+/// One captured interface.
+#[derive(Debug, Serialize)]
+pub struct InterfaceEntry<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What frames in the bundle it has.
+    pub in_bundle: InBundle,
+    /// From here on everything stored is in the bundle.
+    pub covered_from: Moment,
+    /// When its recording began: `counts` count from here.
+    pub recorded_since: Moment,
+    /// When `counts` were read.
+    pub counted_at: Moment,
+    /// `kernel_received = stored + filtered + lane_dropped + kernel_dropped + waiting_in_kernel`; null
+    /// is not known.
+    pub counts: &'a CaptureStats,
+    /// "packet ring" or "pnet".
+    pub source: &'a str,
+    /// What that source cannot know.
+    pub unknowns: &'a [String],
+    /// The filter in libpcap's syntax; null: everything.
+    pub filter: Option<&'a str>,
+    /// Its bindings that have frames here, and the last one: index, link type (`LINKTYPE_*`), snaplen
+    /// in bytes, clock that stamps.
+    pub origins: Vec<&'a Origin>,
+}
+
+/// Frames of one interface in the bundle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct InBundle {
+    /// How many.
+    pub frames: u64,
+    /// Their captured bytes.
+    pub bytes: u64,
+    /// Stamp of the first; null if there is none.
+    pub first: Option<Wall>,
+    /// Stamp of the last.
+    pub last: Option<Wall>,
+}
+
+/// What watchers saw.
+#[derive(Debug, Serialize)]
+pub struct Observations {
+    /// Known to the bundle, with the last states from before the window.
+    pub seen: u64,
+    /// Dropped because somebody was too slow to take them.
+    pub missed: u64,
+}
+
+/// One file of the bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileEntry {
+    /// Path inside the bundle.
+    pub name: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// SHA-256 of its content, in hexadecimal.
+    pub sha256: String,
+}
+
+impl<'a> Manifest<'a> {
+    /// Describes `incident`, whose capture file has `contents`, and the files written so far.
+    pub fn of(incident: &'a Incident, contents: &'a Contents, files: &'a [FileEntry]) -> Self {
+        let offset = incident.offset();
+        Self {
+            format: FORMAT,
+            version: VERSION,
+            written_by: APPLICATION,
+            triggers: incident.triggers().map(TriggerEntry::of).collect(),
+            pinned_after_ns: u64::try_from(incident.pinned_after.as_nanos()).unwrap_or(u64::MAX),
+            window: WindowEntry::of(incident),
+            missing: missing(incident),
+            host: HostEntry {
+                host: &incident.host,
+                clock_offset_ns: offset.0,
+                clock_stepped: incident.closed.offset().stepped_from(offset),
+            },
+            interfaces: incident
+                .tracks
+                .iter()
+                .map(|track| InterfaceEntry::of(incident, track, contents))
+                .collect(),
+            frames_shortened: contents.shortened,
+            observations: Observations {
+                seen: incident.observations.len() as u64,
+                missed: incident.observations_missed,
+            },
+            settings: &incident.settings,
+            files,
+        }
+    }
+}
+
+impl<'a> TriggerEntry<'a> {
+    fn of(trigger: &'a Trigger) -> Self {
+        Self {
+            kind: trigger.kind,
+            object: trigger.object.as_deref(),
+            sentence: &trigger.sentence,
+            at: trigger.at.into(),
+        }
+    }
+}
+
+impl From<Stamp> for Moment {
+    fn from(stamp: Stamp) -> Self {
+        Self { time: stamp.wall, mono_ns: stamp.mono }
+    }
+}
+
+impl Span {
+    fn of(incident: &Incident, from: Mono, to: Mono) -> Self {
+        let (from, to) = (incident.stamp(from), incident.stamp(to));
+        let seconds = to.mono.since(from.mono).as_secs_f64();
+        Self { from: from.into(), to: to.into(), seconds }
+    }
+}
+
+impl<'a> WindowEntry<'a> {
+    fn of(incident: &'a Incident) -> Self {
+        let (asked, closed) = (incident.window_asked, incident.window);
+        let reach = incident.tracks.iter().map(|track| track.slice.covered_from()).max();
+        let covered_from = reach.unwrap_or(closed.from).clamp(closed.from, closed.to);
+        Self {
+            asked: Span::of(incident, asked.from, asked.to),
+            closed: Span::of(incident, closed.from, closed.to),
+            covered: Span::of(incident, covered_from, closed.to),
+            ending: &incident.ending,
+        }
+    }
+}
+
+/// Before the coverage of each interface, and after a cut.
+///
+/// ```text
+///   asked.from      since          covered_from                  closed.to    asked.to
+///   ────┬─────────────┬─────────────────┬───────────────────────────┬────────────┬───
+///       └ not recorded┘└ memory too short┘        in the bundle      └─ cut short ┘
+/// ```
+fn missing(incident: &Incident) -> Vec<Missing> {
+    let (asked, closed) = (incident.window_asked, incident.window);
+    let mut parts = Vec::new();
+    let mut part = |interface: Option<&str>, reason: String, from: Mono, to: Mono| {
+        if from < to {
+            let span = Span::of(incident, from, to);
+            parts.push(Missing { interface: interface.map(str::to_owned), reason, span });
+        }
+    };
+    for track in &incident.tracks {
+        let name = Some(track.origin.interface.as_str());
+        let reach = track.slice.covered_from().min(closed.to);
+        let recorded = track.since.mono.clamp(closed.from, reach.max(closed.from));
+        part(name, "not recorded yet".to_owned(), closed.from, recorded);
+        part(name, "memory did not reach further back".to_owned(), recorded, reach);
+    }
+    let reason = match &incident.ending {
+        Ending::Cut { by } => format!("cut short by {by}"),
+        Ending::OnTime | Ending::Limit => "ended early".to_owned(),
+    };
+    part(None, reason, closed.to, asked.to);
+    parts
+}
+
+impl<'a> InterfaceEntry<'a> {
+    fn of(incident: &Incident, track: &'a Track, contents: &'a Contents) -> Self {
+        let name = track.origin.interface.as_str();
+        let origins: Vec<&(Arc<Origin>, Written)> =
+            contents.origins.iter().filter(|(origin, _)| origin.interface == name).collect();
+        let written = origins.iter().fold(Written::default(), |sum, (_, w)| sum.and(*w));
+        Self {
+            name,
+            in_bundle: InBundle {
+                frames: written.frames,
+                bytes: written.bytes,
+                first: written.first,
+                last: written.last,
+            },
+            covered_from: incident.stamp(track.slice.covered_from()).into(),
+            recorded_since: track.since.into(),
+            counted_at: incident.closed.into(),
+            counts: &track.stats,
+            source: &track.source,
+            unknowns: &track.unknowns,
+            filter: track.filter.as_deref(),
+            origins: origins.into_iter().map(|(origin, _)| origin.as_ref()).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::incident::fixture::{MONO, S, Story};
+    use crate::time::Window;
+
+    #[test]
+    fn missing_parts_are_told_with_their_reason() {
+        // name, since, covered from, closed to, ending, [(reason, from, to)]; seconds, asked is 0 to 20
+        let cut = || Ending::Cut { by: "SIGTERM".to_owned() };
+        for (name, since, covered, closed, ending, expected) in [
+            ("all there", -100_i64, 0_u64, 20_u64, Ending::OnTime, vec![]),
+            ("extended", -100, 0, 30, Ending::Limit, vec![]),
+            ("late start", 3, 3, 20, Ending::OnTime, vec![("not recorded yet", 0, 3)]),
+            (
+                "short memory",
+                -100,
+                8,
+                20,
+                Ending::OnTime,
+                vec![("memory did not reach further back", 0, 8)],
+            ),
+            (
+                "both, and cut",
+                3,
+                8,
+                12,
+                cut(),
+                vec![
+                    ("not recorded yet", 0, 3),
+                    ("memory did not reach further back", 3, 8),
+                    ("cut short by SIGTERM", 12, 20),
+                ],
+            ),
+        ] {
+            let mut story = Story::new();
+            story.covered_from = Mono(MONO + covered * S);
+            let mut incident = story.track("eth0", 1, vec![]).incident();
+            incident.window_asked = Window { from: Mono(MONO), to: Mono(MONO + 20 * S) };
+            incident.window = Window { from: Mono(MONO), to: Mono(MONO + closed * S) };
+            incident.ending = ending;
+            incident.tracks[0].since =
+                incident.stamp(Mono(MONO.saturating_add_signed(since * S.cast_signed())));
+            let told: Vec<(String, u64, u64)> = missing(&incident)
+                .into_iter()
+                .map(|part| {
+                    let second = |moment: Moment| (moment.mono_ns.0 - MONO) / S;
+                    assert!(
+                        (part.span.seconds
+                            - (second(part.span.to) - second(part.span.from)) as f64)
+                            .abs()
+                            < 1e-9
+                    );
+                    (part.reason, second(part.span.from), second(part.span.to))
+                })
+                .collect();
+            let expected: Vec<(String, u64, u64)> =
+                expected.into_iter().map(|(r, from, to)| (r.to_owned(), from, to)).collect();
+            assert_eq!(told, expected, "{name}");
+        }
+    }
+}

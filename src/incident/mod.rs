@@ -1,0 +1,240 @@
+//! The happening, from frozen memory to a directory that explains itself.
+//!
+//! An [`Incident`] is everything known about one happening when its window has closed: pinned frames,
+//! observations, counts, what the host said. It promises to be complete: writing it asks nobody
+//! anything any more. The rooms of this module turn it into a bundle:
+//!
+//! ```text
+//!   Incident ─► writer (a thread: waiting incidents, retries, outcomes)
+//!                 └► bundle ── store (the output directory: one partial directory, renamed when whole)
+//!                      ├► capture.pcapng.zst  merge, journal ─► pcapng
+//!                      ├► timeline.csv        timeline
+//!                      ├► events.jsonl        events
+//!                      ├► system/             system (asked at the trigger)
+//!                      └► manifest.json       manifest (last: it knows the others' sums)
+//! ```
+//!
+//! Nothing here ever touches capture or the ring's writing side; frames are read through
+//! [`Slice`], whose pages stay pinned until the incident is dropped.
+
+pub mod bundle;
+pub mod events;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod interop;
+pub mod journal;
+pub mod manifest;
+pub mod merge;
+pub mod partial;
+pub mod pcapng;
+pub mod store;
+pub mod timeline;
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::frame::Origin;
+use crate::ring::Slice;
+use crate::stats::CaptureStats;
+use crate::time::{Mono, Offset, Stamp, Wall, Window};
+use crate::trigger::Trigger;
+use crate::watch::Observation;
+
+/// One happening, closed and ready to be written.
+#[derive(Debug)]
+pub struct Incident {
+    /// What opened it; its moment separates pre from post.
+    pub opened_by: Trigger,
+    /// What happened again inside the open incident and extended it, in order.
+    pub extended_by: Vec<Trigger>,
+    /// The window that was asked for when it opened: the trigger less pre, the trigger and post.
+    pub window_asked: Window,
+    /// The window it was closed with: later at the end if extended, earlier if cut.
+    pub window: Window,
+    /// Why the window ends where it ends.
+    pub ending: Ending,
+    /// From the observation of the trigger until its slices were pinned.
+    pub pinned_after: Duration,
+    /// When the counts below were read, after the last slice was pinned.
+    pub closed: Stamp,
+    /// One per captured interface, also where nothing was captured.
+    pub tracks: Vec<Track>,
+    /// What watchers saw: inside the window in order of `at`, and before these the last known state of
+    /// each interface and probe when the window opened.
+    pub observations: Vec<Observation>,
+    /// Observations that watchers or the recorder had to drop.
+    pub observations_missed: u64,
+    /// The probes as configured, in the operator's order: the timeline's columns.
+    pub probes: Vec<String>,
+    /// What the system said at the trigger.
+    pub system: Vec<SystemFile>,
+    /// The machine.
+    pub host: Host,
+    /// The settings in force, as the operator would write them.
+    pub settings: serde_json::Value,
+}
+
+/// Why an incident's window ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "how", rename_all = "snake_case")]
+pub enum Ending {
+    /// The post-trigger window was over.
+    OnTime,
+    /// Further triggers wanted more, but the limit of extension was reached.
+    Limit,
+    /// It was cut short.
+    Cut {
+        /// By what: "SIGTERM", "the end of the command".
+        by: String,
+    },
+}
+
+/// What was captured on one interface.
+#[derive(Debug)]
+pub struct Track {
+    /// The binding in force at the end, or the last one. Frames carry their own: a re-created
+    /// interface has several.
+    pub origin: Arc<Origin>,
+    /// When recording of this interface began; the counts start here.
+    pub since: Stamp,
+    /// The frames.
+    pub slice: Slice,
+    /// Counts since `since`, read when the incident was closed.
+    pub stats: CaptureStats,
+    /// How it was captured: "packet ring", "pnet".
+    pub source: String,
+    /// What this source cannot know, a sentence each.
+    pub unknowns: Vec<String>,
+    /// The filter in libpcap's syntax.
+    pub filter: Option<String>,
+}
+
+/// One file of a bundle's `system/` directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SystemFile {
+    /// Its name, without directory.
+    pub name: String,
+    /// Its content, or one line that says why there is none.
+    pub content: Vec<u8>,
+}
+
+/// The machine that was watched.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Host {
+    /// Host name (`/proc/sys/kernel/hostname`).
+    pub name: String,
+    /// Kernel release (`/proc/sys/kernel/osrelease`), as `uname -r` prints it.
+    pub kernel: String,
+    /// Processor architecture, as Rust names it: "x86_64".
+    pub architecture: String,
+    /// Changes with every boot (`/proc/sys/kernel/random/boot_id`); with it monotonic times of
+    /// different bundles can be compared.
+    pub boot_id: String,
+}
+
+impl Host {
+    /// Asks the kernel; what it does not tell is empty.
+    pub fn read() -> Self {
+        let kernel = |name: &str| {
+            fs::read_to_string(format!("/proc/sys/kernel/{name}"))
+                .map(|text| text.trim().to_owned())
+                .unwrap_or_default()
+        };
+        Self {
+            name: kernel("hostname"),
+            kernel: kernel("osrelease"),
+            architecture: std::env::consts::ARCH.to_owned(),
+            boot_id: kernel("random/boot_id"),
+        }
+    }
+}
+
+/// What wrote the bundle: `dashcap 0.1.0`.
+pub const APPLICATION: &str = concat!("dashcap ", env!("CARGO_PKG_VERSION"));
+
+impl Incident {
+    /// Every trigger in order, the opening one first.
+    pub fn triggers(&self) -> impl Iterator<Item = &Trigger> {
+        std::iter::once(&self.opened_by).chain(&self.extended_by)
+    }
+
+    /// The distance of the clocks when the trigger was observed: how window edges, which are
+    /// monotonic, are told to people.
+    pub fn offset(&self) -> Offset {
+        self.opened_by.at.offset()
+    }
+
+    /// A monotonic moment on both clocks, by [`Incident::offset`].
+    pub fn stamp(&self, mono: Mono) -> Stamp {
+        Stamp { mono, wall: self.wall(mono) }
+    }
+
+    fn wall(&self, mono: Mono) -> Wall {
+        self.offset().wall(mono)
+    }
+
+    /// The name its bundle gets: when, what and to whom, `2026-11-22T14-14-20.811Z_link-down_eth0`.
+    /// Safe as a file name whatever the object is called.
+    pub fn name(&self) -> String {
+        let trigger = &self.opened_by;
+        let mut name = format!("{}_{}", trigger.at.wall.file_name(), trigger.kind);
+        if let Some(object) = &trigger.object {
+            name.push('_');
+            name.push_str(&file_name(object));
+        }
+        name
+    }
+}
+
+/// Longest part of a file name taken from an object, in bytes: interface names have 15, host names up
+/// to 253 (RFC 1035), a whole file name 255 (NAME_MAX of linux/limits.h).
+const OBJECT_NAME: usize = 64;
+
+/// `text` as a part of a file name: letters, digits, `.`, `-`, `_`, `@`, `:`; every other byte is `_`,
+/// and a leading dot too, so that nothing is hidden or climbs.
+pub(crate) fn file_name(text: &str) -> String {
+    let safe = |c: char| c.is_ascii_alphanumeric() || "-_.@:".contains(c);
+    let mut name: String =
+        text.chars().take(OBJECT_NAME).map(|c| if safe(c) { c } else { '_' }).collect();
+    if name.starts_with('.') {
+        name.replace_range(..1, "_");
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_becomes_a_harmless_file_name() {
+        for (object, name) in [
+            ("dp0bond0.956", "dp0bond0.956"),
+            ("eth0@if7", "eth0@if7"),
+            ("fe80::1%eth0", "fe80::1_eth0"),
+            ("../../etc/passwd", "_._.._etc_passwd"),
+            ("make test -- \"a b\"\n", "make_test_--__a_b__"),
+            ("", ""),
+            ("zürich", "z_rich"),
+        ] {
+            assert_eq!(file_name(object), name);
+        }
+        assert_eq!(file_name(&"x".repeat(300)).len(), OBJECT_NAME);
+    }
+
+    #[test]
+    fn a_bundle_is_named_by_time_kind_and_object() {
+        let incident = fixture::Story::new().incident();
+        assert_eq!(incident.name(), "2026-11-22T14-14-20.811Z_link-down_dp0bond0");
+    }
+
+    #[test]
+    fn the_host_is_known() {
+        let host = Host::read();
+        assert!(!host.kernel.is_empty() && host.boot_id.len() == 36, "{host:?}");
+    }
+}

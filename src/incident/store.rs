@@ -1,0 +1,252 @@
+//! The output directory: where bundles appear.
+//!
+//! Opened before the waiting begins, so that an operator learns at start, and not at the failure he
+//! waited a week for, that nothing could have been written: the directory is made if it is missing and
+//! proven writable *by writing*, because permissions, quotas, read-only mounts and full disks all show
+//! only then.
+//!
+//! What a dead dashcap left half-built is removed. Dead is who holds no lock: every dashcap holds a
+//! shared flock(2) on the output directory itself, which the kernel releases however the process ends.
+//! Who gets the lock exclusively at start is alone, and everything called `*.partial` by our own
+//! pattern is a leftover; who does not leaves such directories alone. Never touched: anything else.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::partial::{DIRECTORY_MODE, FILE_MODE, Partial, cannot};
+use crate::error::{Error, Result};
+use crate::sys::space;
+
+/// Ends the name of a bundle that is not whole.
+pub const SUFFIX: &str = ".partial";
+/// Bytes written to prove that writing works: a whole block of any usual file system, so that a full
+/// one cannot hide it in an inode.
+const PROOF: usize = 4_096;
+/// How a bundle's name begins; `0` stands for any digit (see [`crate::time::Wall::file_name`]).
+const NAME_PATTERN: &[u8] = b"0000-00-00T00-00-00.000Z_";
+/// Another dashcap that starts at this moment holds the lock exclusively while it removes leftovers:
+/// so often we ask again, with [`LOCK_PAUSE`] between, five seconds in all.
+const LOCK_ATTEMPTS: u32 = 100;
+/// See [`LOCK_ATTEMPTS`].
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
+/// An output directory that was writable when it was opened.
+#[derive(Debug)]
+pub struct Store {
+    directory: PathBuf,
+    /// Keeps the shared lock; none where the file system knows no locks.
+    lock: Option<File>,
+}
+
+impl Store {
+    /// Opens `directory`, making it if it is missing. Warns in the log if less than `expected` bytes,
+    /// the size a bundle may have, are free.
+    ///
+    /// # Errors
+    /// When it cannot be made, opened or written to.
+    pub fn open(directory: &Path, expected: u64) -> Result<Self> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(DIRECTORY_MODE)
+            .create(directory)
+            .map_err(|e| cannot("create output directory", directory, &e))?;
+        // Absolute, so that a later change of the working directory does not move it.
+        let directory =
+            directory.canonicalize().map_err(|e| cannot("open output directory", directory, &e))?;
+        prove_writable(&directory)?;
+        let lock = lock(&directory)?;
+        warn_if_short(&directory, expected);
+        Ok(Self { directory, lock })
+    }
+
+    /// Where bundles appear.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Begins a bundle called `name`.
+    ///
+    /// # Errors
+    /// When its directory cannot be made.
+    pub fn begin(&self, name: &str) -> Result<Partial> {
+        Partial::make(&self.directory, name)
+    }
+}
+
+impl Drop for Store {
+    /// Closing alone would not do: a program being started at this moment by another thread holds our
+    /// descriptors, and with them the lock, until it runs (fork(2), flock(2)).
+    fn drop(&mut self) {
+        if let Some(lock) = &self.lock {
+            // A lock that cannot be released goes with its descriptor.
+            let _ = lock.unlock();
+        }
+    }
+}
+
+fn prove_writable(directory: &Path) -> Result<()> {
+    let path = directory.join(format!(".dashcap-{}{SUFFIX}", std::process::id()));
+    let write = || -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        let mut file =
+            options.write(true).create(true).truncate(true).mode(FILE_MODE).open(&path)?;
+        file.write_all(&[0; PROOF])?;
+        file.sync_all()
+    };
+    let written = write();
+    let removed = match fs::remove_file(&path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    };
+    written.and(removed).map_err(|e| cannot("write to output directory", directory, &e))
+}
+
+/// Takes the shared lock; on the way, removes leftovers if nobody else has it.
+fn lock(directory: &Path) -> Result<Option<File>> {
+    let cannot_lock = |e: &io::Error| cannot("open output directory", directory, e);
+    let file = File::open(directory).map_err(|e| cannot_lock(&e))?;
+    match file.try_lock() {
+        Ok(()) => remove_leftovers(directory),
+        Err(TryLockError::WouldBlock) => {
+            tracing::info!(
+                "another dashcap uses {}: its bundles being built are left alone",
+                directory.display()
+            );
+        }
+        Err(TryLockError::Error(error)) => {
+            tracing::warn!(
+                "{} knows no locks ({error}): bundles left half-built are not removed",
+                directory.display()
+            );
+            return Ok(None);
+        }
+    }
+    for _ in 0..LOCK_ATTEMPTS {
+        match file.try_lock_shared() {
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(cannot_lock(&error)),
+        }
+    }
+    let object = directory.display().to_string();
+    Err(Error::operation("lock output directory", object, "another program holds it")
+        .hint("name another directory with -o"))
+}
+
+fn remove_leftovers(directory: &Path) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for entry in entries.flatten() {
+        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if !is_directory || !is_leftover(entry.file_name().as_encoded_bytes()) {
+            continue;
+        }
+        let path = entry.path();
+        match fs::remove_dir_all(&path) {
+            Ok(()) => tracing::warn!(
+                "removed {}: a dashcap that has died did not finish it",
+                path.display()
+            ),
+            Err(error) => tracing::warn!("cannot remove leftover {}: {error}", path.display()),
+        }
+    }
+}
+
+/// True for names only a dashcap makes: a bundle's name and the suffix.
+fn is_leftover(name: &[u8]) -> bool {
+    let like = |(c, p): (&u8, &u8)| if *p == b'0' { c.is_ascii_digit() } else { c == p };
+    name.ends_with(SUFFIX.as_bytes())
+        && name.len() > NAME_PATTERN.len() + SUFFIX.len()
+        && name.iter().zip(NAME_PATTERN).all(like)
+}
+
+fn warn_if_short(directory: &Path, expected: u64) {
+    match space::free(directory) {
+        Ok(free) if free < expected => tracing::warn!(
+            "only {} MiB free in {}: a bundle may need {} MiB",
+            free >> 20,
+            directory.display(),
+            expected >> 20
+        ),
+        Ok(_) => {}
+        Err(error) => {
+            tracing::warn!("cannot tell the free space of {}: {error}", directory.display());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::incident::fixture::{Tmpfs, is_root};
+
+    const LEFTOVER: &str = "2026-11-22T14-14-20.811Z_link-down_eth0.partial";
+
+    #[test]
+    fn only_our_own_names_are_leftovers() {
+        for (name, ours) in [
+            (LEFTOVER, true),
+            ("2026-11-22T14-14-20.811Z_signal.partial", true),
+            ("2026-11-22T14-14-20.811Z_signal-2.partial", true),
+            ("2026-11-22T14-14-20.811Z_signal", false),
+            ("2026-11-22T14-14-20.811Z_.partial", false),
+            ("thesis.partial", false),
+            ("2026-11-22_14-14-20.811Z_signal.partial", false),
+            (".partial", false),
+            ("", false),
+        ] {
+            assert_eq!(is_leftover(name.as_bytes()), ours, "{name}");
+        }
+    }
+
+    #[test]
+    fn leftovers_go_when_nobody_lives_and_stay_while_somebody_does() {
+        let directory = tempfile::tempdir().unwrap();
+        let store_path = directory.path().join("a/b");
+        let leftover = store_path.join(LEFTOVER);
+        let first = Store::open(&store_path, 0).unwrap();
+        assert!(fs::read_dir(&store_path).unwrap().next().is_none(), "the proof is removed");
+
+        fs::create_dir(&leftover).unwrap();
+        fs::write(leftover.join("capture.pcapng.zst"), b"half").unwrap();
+        fs::create_dir(store_path.join("mine.partial")).unwrap();
+        let second = Store::open(&store_path, 0).unwrap();
+        assert!(leftover.exists(), "the first one may be writing it");
+
+        drop((first, second));
+        Store::open(&store_path, u64::MAX).unwrap();
+        assert!(!leftover.exists());
+        assert!(store_path.join("mine.partial").exists());
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_written_is_refused_at_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        fs::write(&file, b"").unwrap();
+        let refused = Store::open(&file, 0).unwrap_err();
+        assert_eq!(refused.exit_status(), 1);
+        assert!(refused.to_string().starts_with("cannot create output directory"), "{refused}");
+    }
+
+    #[test]
+    fn a_full_or_read_only_file_system_is_refused_at_start() {
+        if !is_root("mounting a tmpfs") {
+            return;
+        }
+        let tmpfs = Tmpfs::mount(64 * 1024);
+        let fill = fs::write(tmpfs.path().join("fill"), vec![0; 1 << 20]);
+        assert_eq!(fill.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        let full = Store::open(tmpfs.path(), 0).unwrap_err().to_string();
+        assert!(full.contains("No space left") && full.contains("-o"), "{full}");
+        fs::remove_file(tmpfs.path().join("fill")).unwrap();
+
+        tmpfs.remount("ro");
+        let read_only = Store::open(tmpfs.path(), 0).unwrap_err().to_string();
+        assert!(read_only.contains("Read-only") && read_only.contains("-o"), "{read_only}");
+        tmpfs.remount("rw");
+        Store::open(tmpfs.path(), 0).unwrap();
+    }
+}
