@@ -29,6 +29,7 @@ pub mod merge;
 pub mod partial;
 pub mod pcapng;
 pub mod store;
+pub mod system;
 pub mod timeline;
 
 use std::fs;
