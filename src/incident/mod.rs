@@ -31,6 +31,7 @@ pub mod pcapng;
 pub mod store;
 pub mod system;
 pub mod timeline;
+pub mod writer;
 
 use std::fs;
 use std::sync::Arc;

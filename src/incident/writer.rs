@@ -1,0 +1,550 @@
+//! The thread that turns incidents into bundles, one after the other.
+//!
+//! ```text
+//!   recorder ── submit ──► shelf ──► writer ──► bundle on disk
+//!            ◄─ outcomes ───────────────┤
+//!                            ▲          │ failed: back on the shelf, tried again after a pause
+//!                            └──────────┘
+//! ```
+//!
+//! It promises that an incident is written, or waits, or is told lost with the reason; that one which
+//! cannot be written does not hold up the next; and that neither capture nor the recorder ever waits for
+//! the disk: the shelf's lock is held for a push or a pop, never while writing. While an incident waits,
+//! its memory stays pinned; [`Writer::abandon`] gives the oldest one up when the recorder needs it.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use super::Incident;
+use super::bundle::{self, Bundle};
+use super::pcapng::Level;
+use super::store::Store;
+use crate::error::{Error, Result};
+use crate::sys::priority;
+use crate::time::{Clock, Mono, Window};
+use crate::trigger::Trigger;
+
+/// Pause before a failed incident is tried again: long enough not to fill the log, short enough that
+/// space freed by the operator is used at once.
+const RETRY_PAUSE: Duration = Duration::from_secs(5);
+/// Incidents on the shelf at most. Each pins memory, so more than a few never fit; beyond it
+/// [`Writer::submit`] gives the incident back.
+const SHELF: usize = 16;
+/// Outcomes nobody has taken at most. Then the writer waits with the next written or lost incident;
+/// word of retries is dropped, the next one says the same.
+const OUTCOMES: usize = 64;
+/// Nice value of the writer: compressing takes a whole core for seconds, which capture may need.
+const NICE: i32 = 10;
+
+/// The fastest level offered. zstd has negative ones: -1 is 7 to 18 % faster, and lower ones lose half
+/// of what small frames give (`benches/bundle.rs`).
+const FASTEST: i32 = 1;
+
+/// How to write.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// zstd compression level.
+    pub level: Level,
+    /// Pause before a failed incident is tried again.
+    pub retry_pause: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { level: Level::default(), retry_pause: RETRY_PAUSE }
+    }
+}
+
+impl Options {
+    /// Refuses what has no meaning.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when zstd has no such level.
+    pub fn check(&self) -> Result<()> {
+        let levels = FASTEST..=*zstd::compression_level_range().end();
+        if levels.contains(&self.level.0) {
+            return Ok(());
+        }
+        let accepted = format!("{FASTEST} (fastest) to {} (smallest)", levels.end());
+        Err(Error::usage(
+            "compression level",
+            self.level.0.to_string(),
+            "unknown to zstd",
+            accepted,
+        ))
+    }
+}
+
+/// What became of an incident.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// It is a bundle on the disk.
+    Written {
+        /// The bundle.
+        bundle: Bundle,
+        /// Time from the beginning of the attempt that succeeded.
+        took: Duration,
+    },
+    /// It could not be written, waits, and will be tried again.
+    Retrying {
+        /// The bundle's name.
+        name: String,
+        /// Attempts so far.
+        attempts: u32,
+        /// Why the last one failed.
+        reason: Error,
+    },
+    /// It is gone.
+    Lost(Lost),
+}
+
+/// An incident that was never written.
+#[derive(Debug, Clone)]
+pub struct Lost {
+    /// The name its bundle would have had.
+    pub name: String,
+    /// What had opened it.
+    pub opened_by: Trigger,
+    /// The window it had covered.
+    pub window: Window,
+    /// Attempts made.
+    pub attempts: u32,
+    /// Why the last one failed.
+    pub reason: Error,
+}
+
+/// The recorder's side of the writer.
+#[derive(Debug)]
+pub struct Writer {
+    shelf: Arc<Mutex<Shelf>>,
+    bell: Sender<()>,
+    outcomes: Receiver<Outcome>,
+    thread: JoinHandle<()>,
+}
+
+/// Incidents in the order they came; the one being written is not among them.
+#[derive(Debug, Default)]
+struct Shelf {
+    waiting: VecDeque<Waiting>,
+    came: u64,
+    writing: bool,
+    stopping: bool,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    number: u64,
+    incident: Box<Incident>,
+    /// Not before then; zero when new.
+    due: Mono,
+    attempts: u32,
+    /// Why the last attempt failed; none when new.
+    failed: Option<Error>,
+}
+
+impl Writer {
+    /// Starts the thread `writer`, which writes to `store`.
+    ///
+    /// # Errors
+    /// When the options have no meaning or no thread can be made.
+    pub fn start(store: Store, clock: Clock, options: Options) -> Result<Self> {
+        options.check()?;
+        let shelf = Arc::new(Mutex::new(Shelf::default()));
+        // One ring is enough: the writer looks at the whole shelf when it hears it.
+        let (bell, rings) = bounded(1);
+        let (told, outcomes) = bounded(OUTCOMES);
+        let desk = Desk { store, clock, options, shelf: Arc::clone(&shelf), rings, told };
+        let thread = thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || desk.work())
+            .map_err(|e| Error::operation("start thread", "writer", e))?;
+        Ok(Self { shelf, bell, outcomes, thread })
+    }
+
+    /// Hands an incident over; never waits.
+    ///
+    /// # Errors
+    /// Gives it back when the shelf is full: [`Writer::abandon`] one, or count this one as lost.
+    pub fn submit(&self, incident: Box<Incident>) -> Result<(), Box<Incident>> {
+        let mut shelf = open(&self.shelf);
+        if shelf.waiting.len() >= SHELF {
+            return Err(incident);
+        }
+        let number = shelf.came;
+        shelf.came += 1;
+        let due = Mono::default();
+        shelf.waiting.push_back(Waiting { number, incident, due, attempts: 0, failed: None });
+        drop(shelf);
+        self.ring();
+        Ok(())
+    }
+
+    /// What became of incidents, as it happens. Must be read: see the module's bounds.
+    pub fn outcomes(&self) -> &Receiver<Outcome> {
+        &self.outcomes
+    }
+
+    /// Incidents that are not on the disk yet, the one being written included.
+    pub fn pending(&self) -> usize {
+        let shelf = open(&self.shelf);
+        shelf.waiting.len() + usize::from(shelf.writing)
+    }
+
+    /// Gives up the oldest incident that could not be written, so that its memory is free, and tells
+    /// which. None if there is none: one that was not tried yet, or is being written, is not given up.
+    /// Told only here, not among the outcomes.
+    pub fn abandon(&self) -> Option<Lost> {
+        let mut shelf = open(&self.shelf);
+        let oldest = shelf.waiting.iter().position(|waiting| waiting.failed.is_some())?;
+        let Waiting { incident, attempts, failed, .. } = shelf.waiting.remove(oldest)?;
+        drop(shelf);
+        Some(Lost::of(&incident, attempts, failed?))
+    }
+
+    /// Tries every incident that is still waiting once more, at once, ends the thread, and tells the
+    /// outcomes that were not taken yet. Takes as long as writing takes.
+    pub fn stop(self) -> Vec<Outcome> {
+        open(&self.shelf).stopping = true;
+        self.ring();
+        // Until the thread drops its end: it might be waiting for room in the channel.
+        let outcomes = self.outcomes.iter().collect();
+        if self.thread.join().is_err() {
+            tracing::error!("the writer ended in a panic; what it was writing is lost");
+        }
+        outcomes
+    }
+
+    fn ring(&self) {
+        // Full: it has rung already and was not heard yet.
+        let _ = self.bell.try_send(());
+    }
+}
+
+impl Lost {
+    fn of(incident: &Incident, attempts: u32, reason: Error) -> Self {
+        Self {
+            name: incident.name(),
+            opened_by: incident.opened_by.clone(),
+            window: incident.window,
+            attempts,
+            reason,
+        }
+    }
+}
+
+/// A panic while the lock is held leaves a shelf that is still in order: it is pushed to, popped from.
+fn open(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
+    shelf.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The thread's side.
+struct Desk {
+    store: Store,
+    clock: Clock,
+    options: Options,
+    shelf: Arc<Mutex<Shelf>>,
+    rings: Receiver<()>,
+    told: Sender<Outcome>,
+}
+
+/// What is to be done next.
+enum Next {
+    Write { waiting: Waiting, last: bool },
+    Wait(Option<Duration>),
+    End,
+}
+
+impl Shelf {
+    /// The first that is due, else how long until one is. When stopping, all are due, for the last
+    /// time.
+    fn next(&mut self, now: Mono) -> Next {
+        let last = self.stopping;
+        if let Some(due) = self.waiting.iter().position(|waiting| last || waiting.due <= now)
+            && let Some(waiting) = self.waiting.remove(due)
+        {
+            self.writing = true;
+            return Next::Write { waiting, last };
+        }
+        if last {
+            return Next::End;
+        }
+        Next::Wait(self.waiting.iter().map(|waiting| waiting.due.since(now)).min())
+    }
+
+    fn put_back(&mut self, waiting: Waiting) {
+        let place = self.waiting.partition_point(|other| other.number < waiting.number);
+        self.waiting.insert(place, waiting);
+    }
+
+    /// The disk takes bundles again: whoever waits is due.
+    fn hurry(&mut self) {
+        self.waiting.iter_mut().for_each(|waiting| waiting.due = Mono::default());
+    }
+}
+
+impl Desk {
+    fn work(&self) {
+        if let Err(error) = priority::step_back(NICE) {
+            tracing::warn!("the writer keeps its priority: {error}");
+        }
+        loop {
+            let now = self.clock.now().mono;
+            let next = open(&self.shelf).next(now);
+            match next {
+                Next::Write { waiting, last } => self.write(waiting, last),
+                Next::Wait(pause) => self.wait(pause),
+                Next::End => return,
+            }
+        }
+    }
+
+    fn wait(&self, pause: Option<Duration>) {
+        let heard = match pause {
+            Some(pause) => self.rings.recv_timeout(pause),
+            None => self.rings.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        if heard == Err(RecvTimeoutError::Disconnected) {
+            // The recorder is gone without a word: write what there is and end.
+            open(&self.shelf).stopping = true;
+        }
+    }
+
+    fn write(&self, mut waiting: Waiting, last: bool) {
+        let begun = self.clock.now().mono;
+        let written = self.attempt(&waiting.incident);
+        let now = self.clock.now().mono;
+        waiting.attempts += 1;
+        match written {
+            Ok(bundle) => {
+                let mut shelf = open(&self.shelf);
+                shelf.hurry();
+                shelf.writing = false;
+                drop(shelf);
+                // Its memory is free before anybody hears of it.
+                drop(waiting);
+                self.tell(Outcome::Written { bundle, took: now.since(begun) });
+            }
+            Err(reason) if last => {
+                open(&self.shelf).writing = false;
+                let lost = Lost::of(&waiting.incident, waiting.attempts, reason);
+                drop(waiting);
+                tracing::error!("lost incident {}: {}", lost.name, lost.reason);
+                self.tell(Outcome::Lost(lost));
+            }
+            Err(reason) => self.keep(waiting, reason, now),
+        }
+    }
+
+    /// A panic is a failure like others: a defect in writing one incident must not take the rest with
+    /// it. Nothing is left half-changed, for the incident is only read and the partial bundle removed.
+    fn attempt(&self, incident: &Incident) -> Result<Bundle> {
+        let write = || bundle::write(&self.store, incident, self.options.level);
+        catch_unwind(AssertUnwindSafe(write)).unwrap_or_else(|_| {
+            Err(Error::operation("write bundle", incident.name(), "dashcap panicked")
+                .hint("this is a defect in dashcap, please report it"))
+        })
+    }
+
+    fn keep(&self, mut waiting: Waiting, reason: Error, now: Mono) {
+        let (name, attempts) = (waiting.incident.name(), waiting.attempts);
+        // Said less and less often.
+        if attempts.is_power_of_two() {
+            tracing::warn!("{reason}; incident {name} is kept in memory (attempt {attempts})");
+        }
+        waiting.due = now.plus(self.options.retry_pause);
+        waiting.failed = Some(reason.clone());
+        let mut shelf = open(&self.shelf);
+        shelf.put_back(waiting);
+        shelf.writing = false;
+        drop(shelf);
+        // Word of a retry may be dropped, the next one says the same.
+        let _ = self.told.try_send(Outcome::Retrying { name, attempts, reason });
+    }
+
+    fn tell(&self, outcome: Outcome) {
+        // Fails only when the recorder is gone.
+        let _ = self.told.send(outcome);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+    use crate::incident::fixture::{Story, Tmpfs, is_root};
+
+    /// Longest a test waits for something that takes milliseconds.
+    const PATIENCE: Duration = Duration::from_secs(20);
+    /// Longer than any test: a retry that is not hurried never comes.
+    const NEVER: Duration = Duration::from_secs(100_000);
+
+    fn writer(directory: &Path, retry_pause: Duration) -> Writer {
+        let store = Store::open(directory, 0).unwrap();
+        let options = Options { retry_pause, ..Options::default() };
+        Writer::start(store, Clock::system(), options).unwrap()
+    }
+
+    fn incident() -> Box<Incident> {
+        Box::new(Story::new().track("eth0", 1, vec![]).incident())
+    }
+
+    fn bundles(directory: &Path) -> usize {
+        fs::read_dir(directory).unwrap().count()
+    }
+
+    fn next(writer: &Writer) -> Outcome {
+        writer.outcomes().recv_timeout(PATIENCE).unwrap()
+    }
+
+    /// Makes every attempt fail, whoever runs the test: the directory is a file.
+    fn block(directory: &Path) {
+        fs::remove_dir(directory).unwrap();
+        fs::write(directory, b"in the way").unwrap();
+    }
+
+    fn unblock(directory: &Path) {
+        fs::remove_file(directory).unwrap();
+        fs::create_dir(directory).unwrap();
+    }
+
+    #[test]
+    fn incidents_are_written_in_the_order_they_come() {
+        let parent = tempfile::tempdir().unwrap();
+        let writer = writer(parent.path(), NEVER);
+        for suffix in ["", "-2", "-3"] {
+            writer.submit(incident()).unwrap();
+            let Outcome::Written { bundle, .. } = next(&writer) else { panic!("not written") };
+            let name = bundle.path.file_name().unwrap().to_str().unwrap();
+            assert_eq!(name, format!("2026-11-22T14-14-20.811Z_link-down_dp0bond0{suffix}"));
+        }
+        assert_eq!(writer.pending(), 0);
+        assert!(writer.stop().is_empty());
+    }
+
+    #[test]
+    fn a_failed_incident_is_tried_again_until_it_succeeds() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("out");
+        let writer = writer(&directory, Duration::from_millis(20));
+        block(&directory);
+        writer.submit(incident()).unwrap();
+        for expected in 1..=3 {
+            let Outcome::Retrying { attempts, reason, .. } = next(&writer) else { panic!() };
+            assert_eq!(attempts, expected);
+            assert!(reason.to_string().contains("Not a directory"), "{reason}");
+        }
+        assert_eq!(writer.pending(), 1);
+        unblock(&directory);
+        loop {
+            match next(&writer) {
+                Outcome::Retrying { .. } => {}
+                Outcome::Written { .. } => break,
+                Outcome::Lost(lost) => panic!("{lost:?}"),
+            }
+        }
+        assert_eq!(bundles(&directory), 1);
+    }
+
+    #[test]
+    fn one_success_hurries_those_that_wait() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("out");
+        let writer = writer(&directory, NEVER);
+        block(&directory);
+        writer.submit(incident()).unwrap();
+        assert!(matches!(next(&writer), Outcome::Retrying { .. }));
+        unblock(&directory);
+        writer.submit(incident()).unwrap();
+        assert!(matches!(next(&writer), Outcome::Written { .. }));
+        assert!(matches!(next(&writer), Outcome::Written { .. }));
+        assert_eq!(bundles(&directory), 2);
+    }
+
+    #[test]
+    fn stop_tries_once_more_and_tells_what_was_lost() {
+        for (works_at_last, lost_at_last) in [(true, 0), (false, 2)] {
+            let parent = tempfile::tempdir().unwrap();
+            let directory = parent.path().join("out");
+            let writer = writer(&directory, NEVER);
+            block(&directory);
+            for _ in 0..2 {
+                writer.submit(incident()).unwrap();
+                assert!(matches!(next(&writer), Outcome::Retrying { attempts: 1, .. }));
+            }
+            if works_at_last {
+                unblock(&directory);
+            }
+            let outcomes = writer.stop();
+            let lost = outcomes.iter().filter(|o| matches!(o, Outcome::Lost(l) if l.attempts == 2));
+            assert_eq!((outcomes.len(), lost.count()), (2, lost_at_last), "{outcomes:?}");
+        }
+    }
+
+    #[test]
+    fn an_incident_that_failed_can_be_abandoned() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("out");
+        let writer = writer(&directory, NEVER);
+        assert!(writer.abandon().is_none());
+        block(&directory);
+        writer.submit(incident()).unwrap();
+        assert!(matches!(next(&writer), Outcome::Retrying { .. }));
+        let lost = writer.abandon().unwrap();
+        assert_eq!((lost.name.as_str(), lost.attempts), (incident().name().as_str(), 1));
+        assert_eq!(writer.pending(), 0);
+        assert!(writer.abandon().is_none() && writer.stop().is_empty());
+    }
+
+    #[test]
+    fn a_full_shelf_gives_the_incident_back() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("out");
+        let writer = writer(&directory, NEVER);
+        block(&directory);
+        for _ in 0..SHELF {
+            writer.submit(incident()).unwrap();
+            assert!(matches!(next(&writer), Outcome::Retrying { .. }));
+        }
+        assert!(writer.submit(incident()).is_err());
+        assert!(writer.abandon().is_some());
+        writer.submit(incident()).unwrap();
+    }
+
+    #[test]
+    fn an_unknown_level_is_refused() {
+        let options = Options { level: Level(99), ..Options::default() };
+        let refused = options.check().unwrap_err().to_string();
+        assert!(
+            refused.contains("compression level \"99\"") && refused.contains("1 (fastest) to 22")
+        );
+    }
+
+    #[test]
+    fn space_freed_or_a_mount_made_writable_brings_the_bundle() {
+        if !is_root("mounting a tmpfs") {
+            return;
+        }
+        let tmpfs = Tmpfs::mount(256 * 1024);
+        let writer = writer(tmpfs.path(), Duration::from_millis(20));
+        let fill = tmpfs.path().join("fill");
+        fs::write(&fill, vec![0; 1 << 20]).unwrap_err();
+        writer.submit(incident()).unwrap();
+        let Outcome::Retrying { reason, .. } = next(&writer) else { panic!("not full") };
+        assert!(reason.to_string().contains("No space left on device"), "{reason}");
+        tmpfs.remount("ro");
+        let told = |outcome: &Outcome| matches!(outcome, Outcome::Retrying { reason, .. } if reason.to_string().contains("Read-only"));
+        assert!((0..1_000).any(|_| told(&next(&writer))));
+        tmpfs.remount("rw");
+        fs::remove_file(&fill).unwrap();
+        assert!((0..1_000).any(|_| matches!(next(&writer), Outcome::Written { .. })));
+        assert_eq!(bundles(tmpfs.path()), 1, "only the bundle is left");
+        writer.stop();
+    }
+}
