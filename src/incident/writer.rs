@@ -377,8 +377,10 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
+    use sha2::{Digest, Sha256};
+
     use super::*;
-    use crate::incident::fixture::{Story, Tmpfs, is_root};
+    use crate::incident::fixture::{MONO, Story, Tmpfs, frame, is_root, origin};
 
     /// Longest a test waits for something that takes milliseconds.
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -546,5 +548,32 @@ mod tests {
         assert!((0..1_000).any(|_| matches!(next(&writer), Outcome::Written { .. })));
         assert_eq!(bundles(tmpfs.path()), 1, "only the bundle is left");
         writer.stop();
+    }
+
+    #[test]
+    fn a_disk_that_fills_while_writing_keeps_nothing_half_written() {
+        if !is_root("mounting a tmpfs") {
+            return;
+        }
+        let tmpfs = Tmpfs::mount(256 * 1024);
+        let writer = writer(tmpfs.path(), NEVER);
+        let origin = Arc::new(origin("eth0", 1));
+        // Bytes that do not compress: SHA-256 of the frame's number, over and over.
+        let bytes = |n: u64| -> Vec<u8> {
+            (0..32_u64).flat_map(|part| Sha256::digest((n * 32 + part).to_le_bytes())).collect()
+        };
+        let frames = (0..1_000).map(|n| frame(&origin, Mono(MONO + n), &bytes(n))).collect();
+        let large = Story::new().track("eth0", 1, frames).incident();
+        writer.submit(Box::new(large)).unwrap();
+        let Outcome::Retrying { reason, .. } = next(&writer) else { panic!("it fitted") };
+        assert!(reason.to_string().contains("capture.pcapng.zst: No space left"), "{reason}");
+        assert_eq!(bundles(tmpfs.path()), 0);
+        tmpfs.remount("size=4m");
+        writer.submit(incident()).unwrap();
+        let frames = [next(&writer), next(&writer)].map(|outcome| match outcome {
+            Outcome::Written { bundle, .. } => bundle.frames,
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(frames, [0, 1_000], "the new one was due, its success hurries the other");
     }
 }
