@@ -74,10 +74,6 @@ pub(crate) fn link(
     Observation { at: at(s), fact: Fact::Link { before, now } }
 }
 
-pub(crate) fn gone(s: u64, interface: &str) -> Observation {
-    Observation { at: at(s), fact: Fact::LinkGone { last: state(interface, (false, "down")) } }
-}
-
 pub(crate) fn sample(
     s: u64,
     interface: &str,
@@ -169,6 +165,7 @@ impl Story {
                 sentence: "dp0bond0: DOWN, operstate up -> down".to_owned(),
             },
             extended_by: Vec::new(),
+            further_triggers: 0,
             window_asked: Self::window(),
             window: Self::window(),
             ending: Ending::OnTime,

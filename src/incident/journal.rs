@@ -82,7 +82,7 @@ fn priority(fact: &Fact) -> Priority {
         }
         Fact::LinkGone { .. }
         | Fact::ProbeLost { .. }
-        | Fact::CommandFailed { .. }
+        | Fact::CommandEnded { success: false, .. }
         | Fact::Missed { .. }
         | Fact::Capture {
             event: CaptureEvent::Gap | CaptureEvent::Failed { .. } | CaptureEvent::Dropping,

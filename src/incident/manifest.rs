@@ -35,6 +35,8 @@ pub struct Manifest<'a> {
     pub written_by: &'static str,
     /// Why the bundle exists: the first opened it, the others extended it.
     pub triggers: Vec<TriggerEntry<'a>>,
+    /// Triggers beyond those, too many to keep each.
+    pub further_triggers: u64,
     /// From the observation of the first trigger until its frames were pinned, in nanoseconds.
     pub pinned_after_ns: u64,
     /// Asked for, closed with, covered.
@@ -195,6 +197,7 @@ impl<'a> Manifest<'a> {
             version: VERSION,
             written_by: APPLICATION,
             triggers: incident.triggers().map(TriggerEntry::of).collect(),
+            further_triggers: incident.further_triggers,
             pinned_after_ns: u64::try_from(incident.pinned_after.as_nanos()).unwrap_or(u64::MAX),
             window: WindowEntry::of(incident),
             missing: missing(incident),

@@ -53,6 +53,8 @@ pub struct Incident {
     pub opened_by: Trigger,
     /// What happened again inside the open incident and extended it, in order.
     pub extended_by: Vec<Trigger>,
+    /// Triggers that came as well, too many to keep each.
+    pub further_triggers: u64,
     /// The window that was asked for when it opened: the trigger less pre, the trigger and post.
     pub window_asked: Window,
     /// The window it was closed with: later at the end if extended, earlier if cut.

@@ -79,6 +79,11 @@ impl Collection {
         Ok(Self { files, expected })
     }
 
+    /// True once every answer is there.
+    pub fn is_complete(&self) -> bool {
+        self.files.len() == self.expected.len()
+    }
+
     /// The files, waiting for those that are not there yet at most `patience`; each that did not come
     /// says so.
     pub fn take(self, patience: Duration) -> Vec<SystemFile> {

@@ -11,10 +11,11 @@
 //!   happening, so after a backward step of the wall clock the dates go back.
 //! * `carr` 1, 0, or empty where the kernel does not tell (administratively down, gone).
 //! * `state` as sysfs words it, `gone` where the interface does not exist.
-//! * `age` seconds in this state, `chngs` changes of state; empty where no sample told yet.
+//! * `age` seconds in this state, `chngs` changes of state.
 //! * `ping HOST` the latest round trip in milliseconds known at that moment, or `lost`; empty before the
 //!   first.
 //!
+//! A row is a [`Fact::Sample`]: the sampler makes one at every interval, the recorder one at every change.
 //! Each interface's first row is its state when the window opens, carried forward from the last
 //! observation before it. A pure function of observations: it asks nothing and reads no clock.
 
@@ -23,26 +24,15 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use crate::time::{Mono, Stamp, Wall, Window};
-use crate::watch::{Fact, LinkSample, LinkState, Observation};
-
-/// What `state` says of an interface that does not exist.
-const GONE: &str = "gone";
+use crate::watch::{Fact, LinkSample, Observation};
 
 /// One line of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// When.
     pub date: Wall,
-    /// The interface.
-    pub interface: String,
-    /// Its carrier, where the kernel tells.
-    pub carrier: Option<bool>,
-    /// Its operational state.
-    pub state: String,
-    /// Time in this state.
-    pub age: Option<Duration>,
-    /// Changes of state.
-    pub changes: Option<u64>,
+    /// What was known of the interface then.
+    pub sample: LinkSample,
     /// The latest answer of each probe, in the order of [`Timeline::probes`].
     pub pings: Vec<Option<Ping>>,
 }
@@ -63,16 +53,6 @@ pub struct Timeline {
     pub probes: Vec<String>,
     /// The rows, in order of happening.
     pub rows: Vec<Row>,
-}
-
-/// What was last known of an interface, and when.
-#[derive(Debug, Clone)]
-struct Known {
-    at: Mono,
-    carrier: Option<bool>,
-    state: String,
-    age: Option<Duration>,
-    changes: Option<u64>,
 }
 
 impl Timeline {
@@ -122,11 +102,11 @@ impl Row {
             out,
             "{},{},{},{},{},{}",
             self.date.milliseconds(),
-            quoted(&self.interface),
-            self.carrier.map_or("", |on| if on { "1" } else { "0" }),
-            quoted(&self.state),
-            self.age.map_or(String::new(), |age| format!("{:.3}", age.as_secs_f64())),
-            self.changes.map_or(String::new(), |changes| changes.to_string())
+            quoted(&self.sample.interface),
+            self.sample.carrier.map_or("", |on| if on { "1" } else { "0" }),
+            quoted(&self.sample.operstate),
+            format_args!("{:.3}", self.sample.age.as_secs_f64()),
+            self.sample.changes
         )?;
         for ping in &self.pings {
             match ping {
@@ -160,111 +140,52 @@ fn columns(observations: &[Observation], configured: &[String]) -> Vec<String> {
     probes
 }
 
-struct Table {
+struct Table<'a> {
     probes: Vec<String>,
     pings: Vec<Option<Ping>>,
-    interfaces: BTreeMap<String, Known>,
+    /// The latest sample of each interface, and when it was taken.
+    interfaces: BTreeMap<&'a str, (Mono, &'a LinkSample)>,
 }
 
-impl Table {
+impl<'a> Table<'a> {
     /// Takes in one observation; tells the interface whose row it makes, if any.
-    fn learn<'a>(&mut self, observation: &'a Observation) -> Option<&'a str> {
-        let at = observation.at.mono;
+    fn learn(&mut self, observation: &'a Observation) -> Option<&'a str> {
         match &observation.fact {
             Fact::Sample(sample) => {
-                self.interfaces.insert(sample.interface.clone(), Known::sampled(at, sample));
-                Some(&sample.interface)
+                self.interfaces.insert(&sample.interface, (observation.at.mono, sample));
+                return Some(&sample.interface);
             }
-            Fact::Link { now, .. } => {
-                self.changed(at, &now.name, reported_carrier(now), &now.operstate.to_string())
-            }
-            Fact::LinkGone { last } => self.changed(at, &last.name, None, GONE),
             Fact::ProbeAnswered { probe, round_trip, .. } => {
-                self.pinged(probe, Ping::Answered(*round_trip))
+                self.pinged(probe, Ping::Answered(*round_trip));
             }
             Fact::ProbeLost { probe, .. } => self.pinged(probe, Ping::Lost),
-            _ => None,
-        }
-    }
-
-    fn pinged(&mut self, probe: &str, ping: Ping) -> Option<&'static str> {
-        if let Some(column) = self.probes.iter().position(|known| known == probe) {
-            self.pings[column] = Some(ping);
+            _ => {}
         }
         None
     }
 
-    /// A row only where carrier or state differ: the kernel tells of links for many other reasons.
-    fn changed<'a>(
-        &mut self,
-        at: Mono,
-        interface: &'a str,
-        carrier: Option<bool>,
-        state: &str,
-    ) -> Option<&'a str> {
-        let known = self.interfaces.get(interface);
-        if known.is_some_and(|k| k.carrier == carrier && k.state == state) {
-            return None;
+    fn pinged(&mut self, probe: &str, ping: Ping) {
+        if let Some(column) = self.probes.iter().position(|known| known == probe) {
+            self.pings[column] = Some(ping);
         }
-        let now = match known {
-            Some(known) if known.state == state => Known { carrier, ..known.at(at) },
-            known => Known {
-                at,
-                carrier,
-                state: state.to_owned(),
-                age: known.map(|_| Duration::ZERO),
-                changes: known.and_then(|k| Some(k.changes? + 1)),
-            },
-        };
-        self.interfaces.insert(interface.to_owned(), now);
-        Some(interface)
     }
 
     fn all(&self, at: Stamp) -> Vec<Row> {
         self.interfaces.keys().map(|interface| self.row(interface, at)).collect()
     }
 
+    /// The interface's latest sample, as old as it is by now.
     fn row(&self, interface: &str, at: Stamp) -> Row {
-        let known = self.interfaces[interface].at(at.mono);
-        Row {
-            date: at.wall,
-            interface: interface.to_owned(),
-            carrier: known.carrier,
-            state: known.state,
-            age: known.age,
-            changes: known.changes,
-            pings: self.pings.clone(),
-        }
-    }
-}
-
-/// What sysfs would say: it refuses to tell the carrier of an interface that is administratively down.
-fn reported_carrier(state: &LinkState) -> Option<bool> {
-    state.carrier.filter(|_| state.admin_up())
-}
-
-impl Known {
-    fn sampled(at: Mono, sample: &LinkSample) -> Self {
-        Self {
-            at,
-            carrier: sample.carrier,
-            state: sample.operstate.clone(),
-            age: Some(sample.age),
-            changes: Some(sample.changes),
-        }
-    }
-
-    /// The same, seen later: only older.
-    fn at(&self, later: Mono) -> Self {
-        let age = self.age.map(|age| age + later.since(self.at));
-        Self { at: later, age, ..self.clone() }
+        let (taken, latest) = self.interfaces[interface];
+        let sample = LinkSample { age: latest.age + at.mono.since(taken), ..latest.clone() };
+        Row { date: at.wall, sample, pings: self.pings.clone() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::incident::fixture::{MONO, answered, gone, link, lost, sample};
+    use crate::incident::fixture::{MONO, answered, lost, sample};
 
     const S: u64 = 1_000_000_000;
 
@@ -277,9 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_follow_samples_and_changes() {
-        let up = (true, "up");
-        let down = (false, "down");
+    fn rows_follow_samples() {
         for (name, observations, expected) in [
             ("nothing known", vec![], vec![]),
             (
@@ -302,47 +221,18 @@ mod tests {
                 ],
             ),
             (
-                "a change counts and starts the age anew; nothing changed, no row",
+                "probes show what is known of them at that moment",
                 vec![
                     sample(10, "eth0", Some(true), "up", 5_000, 2),
-                    link(11, "eth0", up, up),
-                    link(12, "eth0", up, down),
+                    sample(12, "eth0", Some(false), "down", 0, 3),
                     lost(13, "a", 1),
                     sample(14, "eth0", Some(false), "down", 2_000, 3),
-                    link(15, "eth0", down, up),
                 ],
                 vec![
                     "30.811Z,eth0,1,up,5.000,2,",
                     "32.811Z,eth0,0,down,0.000,3,",
                     "34.811Z,eth0,0,down,2.000,3,lost",
-                    "35.811Z,eth0,1,up,0.000,4,lost",
                 ],
-            ),
-            (
-                "carrier alone changes nothing else",
-                vec![
-                    sample(10, "eth0", Some(true), "up", 5_000, 2),
-                    link(11, "eth0", up, (false, "up")),
-                ],
-                vec!["30.811Z,eth0,1,up,5.000,2,", "31.811Z,eth0,0,up,6.000,2,"],
-            ),
-            (
-                "removed and created again",
-                vec![
-                    sample(10, "eth0", Some(true), "up", 5_000, 2),
-                    gone(11, "eth0"),
-                    link(12, "eth0", down, up),
-                ],
-                vec![
-                    "30.811Z,eth0,1,up,5.000,2,",
-                    "31.811Z,eth0,,gone,0.000,3,",
-                    "32.811Z,eth0,1,up,0.000,4,",
-                ],
-            ),
-            (
-                "never sampled: no age, no count",
-                vec![link(12, "eth9", up, down)],
-                vec!["32.811Z,eth9,0,down,,,"],
             ),
         ] {
             let mut lines = vec!["date,if,carr,state,age,chngs,ping a"];

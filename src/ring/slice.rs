@@ -39,3 +39,33 @@ impl Slice {
             .filter(move |frame| window.contains(frame.mono))
     }
 }
+
+#[cfg(test)]
+impl Slice {
+    /// A slice with these frames, whatever their origins, for tests of what comes after the ring.
+    pub(crate) fn of(window: Window, covered_from: Mono, frames: Vec<StoredFrame>) -> Self {
+        use super::{Lane, LaneId, Pool, PoolOptions};
+        use crate::frame::{Frame, Origin};
+        use crate::time::{Offset, Stamp};
+
+        let bytes: usize = frames.iter().map(|frame| 2 * frame.bytes.len() + 100).sum();
+        let memory = PoolOptions::MIN_MEMORY + bytes as u64;
+        let pool = Pool::new(&PoolOptions { memory, lock: false }).unwrap();
+        let mut lane: Option<(Arc<Origin>, Lane)> = None;
+        for StoredFrame { origin, header, mono, bytes } in frames {
+            let (current, lane) = lane.get_or_insert_with(|| {
+                let lane = Lane::new(LaneId(0), pool.clone(), Arc::clone(&origin), Mono(0));
+                (Arc::clone(&origin), lane)
+            });
+            if *current != origin {
+                lane.begin(Arc::clone(&origin));
+                *current = origin;
+            }
+            let offset = Offset::of(Stamp { mono, wall: header.wall });
+            lane.append(&Frame::whole(header, &bytes), offset);
+        }
+        let segments =
+            lane.map(|(_, mut lane)| lane.slice(window, None).segments).unwrap_or_default();
+        Self::new(window, covered_from, segments)
+    }
+}
