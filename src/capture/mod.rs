@@ -5,8 +5,16 @@
 
 use std::time::Duration;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::frame::{Frame, Origin};
+
+pub mod afpacket;
+pub mod filter;
+mod insertion;
+mod interface;
+pub mod pnet;
+
+pub use interface::Interface;
 
 /// Takes what a source reads. Called on the packet path: no allocation, lock, log or system call per
 /// frame.
@@ -35,6 +43,14 @@ pub trait FrameSource {
 
     /// Counts since this source was opened.
     fn counters(&mut self) -> SourceCounters;
+
+    /// Makes the kernel take no new frames for this source. What it already took is still read: once
+    /// [`SETTLED`] has passed and a read found nothing, every frame was handed over and the identity
+    /// `kernel_received = handed over + filtered + damaged + kernel_dropped` is exact.
+    ///
+    /// # Errors
+    /// When the kernel refuses; capture then goes on.
+    fn stop(&mut self) -> Result<()>;
 }
 
 /// What a read found.
@@ -42,7 +58,7 @@ pub trait FrameSource {
 pub enum Ready {
     /// Frames were handed over; there may be more.
     Frames,
-    /// Nothing is ready: everything that arrived more than [`RETIRE`] ago was handed over.
+    /// Nothing is ready: everything that arrived more than [`SETTLED`] ago was handed over.
     Idle,
     /// The interface is down or gone (ENETDOWN); told once, then `Idle` until frames come again.
     Down,
@@ -51,6 +67,32 @@ pub enum Ready {
 /// A kernel block is handed over when it is full or this old (`tp_retire_blk_tov`). Shorter costs
 /// wake-ups on busy links, longer delays what packet witnesses see.
 pub const RETIRE: Duration = Duration::from_millis(10);
+
+/// How long a frame can wait in the kernel before its block is handed over. The kernel's timer looks
+/// every [`RETIRE`] and, before Linux 6.18, hands a block over at the second look only
+/// (`prb_retire_rx_blk_timer_expired`, net/packet/af_packet.c); a tick of up to 10 ms comes on top.
+pub const SETTLED: Duration = Duration::from_millis(30);
+
+/// Shortest snaplen in bytes: the shortest Ethernet frame with its checksum (IEEE 802.3 3.2.8), enough
+/// for the headers that tell what a frame is.
+pub const MIN_SNAPLEN: u32 = 64;
+
+/// Longest snaplen in bytes, and the default: the longest packet that Wireshark and libpcap read back
+/// (`WTAP_MAX_PACKET_SIZE_STANDARD`, `MAXIMUM_SNAPLEN`).
+pub const MAX_SNAPLEN: u32 = 262_144;
+
+/// Refuses a snaplen outside [`MIN_SNAPLEN`] to [`MAX_SNAPLEN`].
+fn check_snaplen(snaplen: u32) -> Result<()> {
+    if (MIN_SNAPLEN..=MAX_SNAPLEN).contains(&snaplen) {
+        return Ok(());
+    }
+    Err(Error::usage(
+        "--snaplen",
+        snaplen.to_string(),
+        "too short to recognise a frame, or too long for readers of the bundle",
+        format!("{MIN_SNAPLEN} to {MAX_SNAPLEN} bytes"),
+    ))
+}
 
 /// What the kernel and the source counted since the source was opened; none where it cannot know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,4 +105,6 @@ pub struct SourceCounters {
     pub kernel_ring_full: u64,
     /// Frames that a filter in user space refused.
     pub filtered: u64,
+    /// Frames that a block announced and did not hold: the kernel's ring was damaged.
+    pub damaged: u64,
 }

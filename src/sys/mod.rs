@@ -4,6 +4,9 @@
 
 pub(crate) mod clock;
 pub mod kernel_log;
+pub(crate) mod packet_block;
+pub(crate) mod packet_ring;
+pub(crate) mod packet_socket;
 pub mod pages;
 pub mod poll;
 pub mod priority;
