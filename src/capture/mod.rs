@@ -14,6 +14,9 @@ mod insertion;
 mod interface;
 pub mod pnet;
 
+#[cfg(test)]
+mod tests;
+
 pub use interface::Interface;
 
 /// Takes what a source reads. Called on the packet path: no allocation, lock, log or system call per
