@@ -3,7 +3,7 @@
 //!
 //! The identity that must hold at any time, and to the frame once the kernel is drained:
 //!
-//! `kernel_received = stored + filtered + lane_dropped + kernel_dropped + waiting_in_kernel`
+//! `kernel_received = stored + filtered + damaged + lane_dropped + kernel_dropped + waiting_in_kernel`
 
 use serde::Serialize;
 
@@ -23,6 +23,8 @@ pub struct CaptureStats {
     pub stored_bytes: u64,
     /// Frames a filter in user space refused; a filter in the kernel is not counted anywhere.
     pub filtered: u64,
+    /// Frames that a kernel block announced and did not hold: its ring was damaged.
+    pub damaged: u64,
     /// Frames dropped because every page of memory was pinned by incidents.
     pub lane_dropped: u64,
     /// Stored frames whose captured length is below their original length.
@@ -47,6 +49,7 @@ impl CaptureStats {
             received.saturating_sub(
                 self.stored
                     + self.filtered
+                    + self.damaged
                     + self.lane_dropped
                     + self.kernel_dropped.unwrap_or_default(),
             )

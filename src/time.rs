@@ -172,6 +172,11 @@ impl ArrivalClock {
         self.current
     }
 
+    /// Everything that arrived until then was handed over.
+    pub fn done_until(&self) -> Mono {
+        self.floor
+    }
+
     fn possible(&self, offset: Offset, wall: Wall) -> bool {
         let mono = offset.mono(wall);
         mono.plus(Offset::STEP) >= self.floor && mono <= self.read.mono.plus(Offset::STEP)

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::frame::LinkType;
+use crate::watch::LinkState;
 
 /// An interface as rtnetlink names it: one life of it, since a re-created interface has a new index.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +62,12 @@ impl Interface {
                  768, 769, 776, 778, 823), radiotap (803), netlink (824)",
             )),
         }
+    }
+}
+
+impl From<&LinkState> for Interface {
+    fn from(link: &LinkState) -> Self {
+        Self { name: link.name.clone(), index: link.index, hardware_type: link.hardware }
     }
 }
 

@@ -13,11 +13,15 @@ pub mod filter;
 mod insertion;
 mod interface;
 pub mod pnet;
+mod source;
+mod thread;
 
 #[cfg(test)]
 mod tests;
 
 pub use interface::Interface;
+pub use source::{Choice, Options};
+pub use thread::{Capture, Report};
 
 /// Takes what a source reads. Called on the packet path: no allocation, lock, log or system call per
 /// frame.
@@ -110,4 +114,21 @@ pub struct SourceCounters {
     pub filtered: u64,
     /// Frames that a block announced and did not hold: the kernel's ring was damaged.
     pub damaged: u64,
+}
+
+impl SourceCounters {
+    /// Both together; what one of them cannot know, they do not know together.
+    fn and(self, other: Self) -> Self {
+        Self {
+            kernel_received: sum(self.kernel_received, other.kernel_received),
+            kernel_dropped: sum(self.kernel_dropped, other.kernel_dropped),
+            kernel_ring_full: self.kernel_ring_full + other.kernel_ring_full,
+            filtered: self.filtered + other.filtered,
+            damaged: self.damaged + other.damaged,
+        }
+    }
+}
+
+fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    Some(one? + other?)
 }

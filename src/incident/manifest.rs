@@ -141,7 +141,8 @@ pub struct InterfaceEntry<'a> {
     pub recorded_since: Moment,
     /// When `counts` were read.
     pub counted_at: Moment,
-    /// `kernel_received = stored + filtered + lane_dropped + kernel_dropped + waiting_in_kernel`; null
+    /// `kernel_received = stored + filtered + damaged + lane_dropped + kernel_dropped +
+    /// waiting_in_kernel`; null
     /// is not known.
     pub counts: &'a CaptureStats,
     /// "packet ring" or "pnet".

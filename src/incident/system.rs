@@ -87,8 +87,9 @@ impl Collection {
     /// The files, waiting for those that are not there yet at most `patience`; each that did not come
     /// says so.
     pub fn take(self, patience: Duration) -> Vec<SystemFile> {
+        // What is there already is taken first, however short the patience.
+        let mut files: Vec<SystemFile> = self.files.try_iter().collect();
         let over = after(patience);
-        let mut files: Vec<SystemFile> = Vec::with_capacity(self.expected.len());
         loop {
             select! {
                 recv(self.files) -> file => match file {

@@ -35,6 +35,8 @@ pub struct LaneCounters {
     pub stored: u64,
     /// Their captured bytes.
     pub stored_bytes: u64,
+    /// Bytes they took in the ring, with what is stored beside each.
+    pub ring_bytes: u64,
     /// Of those, frames captured shorter than they were.
     pub truncated: u64,
     /// Frames for which no page could be had.
@@ -125,6 +127,7 @@ impl Lane {
         }
         self.counters.stored += 1;
         self.counters.stored_bytes += captured as u64;
+        self.counters.ring_bytes += (captured + OpenSegment::OVERHEAD) as u64;
         self.counters.truncated += u64::from(captured < frame.header.original_len as usize);
         Appended::Stored
     }

@@ -158,6 +158,8 @@ pub(super) struct OpenSegment {
 impl OpenSegment {
     /// A chunk with less room than this is not worth a header of its own.
     pub(super) const LEAST_CHUNK: usize = 1 << 10;
+    /// Bytes stored beside each frame's own.
+    pub(super) const OVERHEAD: usize = Record::SIZE;
     /// Chunks after which a segment is full: about 1 MiB.
     pub(super) const FULL: usize = 16;
 

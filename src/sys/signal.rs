@@ -1,6 +1,8 @@
-//! What became of a signal before us: under nohup(1) a hang-up is ignored, and must stay so.
+//! Signals that the standard library has no words for: SIGHUP as we found it (under nohup(1) it is
+//! ignored, and must stay so), and the polite way to end a child.
 
 use std::mem::MaybeUninit;
+use std::process::Child;
 use std::ptr;
 
 /// True if a hang-up of the terminal (SIGHUP) is ignored.
@@ -17,4 +19,12 @@ pub fn hangup_ignored() -> bool {
 pub fn ignore_hangup() {
     // SAFETY: SIG_IGN is a valid disposition of SIGHUP and runs no code of ours.
     unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
+}
+
+/// Asks `child` to end (SIGTERM).
+pub fn terminate(child: &Child) {
+    let Ok(id) = libc::pid_t::try_from(child.id()) else { return };
+    // SAFETY: no pointers are passed. The borrowed handle was not waited for with success yet, or its
+    // number would be free: callers hold it mutably to wait, so the number is still the child's.
+    unsafe { libc::kill(id, libc::SIGTERM) };
 }

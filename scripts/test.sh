@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Everything a change must pass. As root, the tests that need network namespaces must run: a skip is a
+# failure then. Without root they say that they are skipped, and why.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/setup.sh
+need tcpdump:tcpdump ethtool:ethtool
+[ "$(id -u)" != 0 ] || export DASHCAP_TESTS_MUST_RUN=1
+
+step() { printf '\n== %s\n' "$*"; "$@"; }
+step cargo fmt --check
+step cargo clippy --locked --all-targets -- -D warnings
+RUSTDOCFLAGS='-D warnings' step cargo doc --locked --no-deps --document-private-items --quiet
+step cargo bench --locked --no-run --quiet
+step cargo test --locked
+step scripts/demo.sh "$(mktemp -d)"

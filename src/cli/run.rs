@@ -1,0 +1,47 @@
+//! `dashcap run`: record until stopped.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::settings::{Defaults, Settings};
+use crate::error::Result;
+use crate::recorder::Recorder;
+use crate::time::Clock;
+use crate::trigger::Rule;
+use crate::watch::signal::{SnapshotWatcher, StopWatcher};
+
+/// Record until stopped; write a bundle whenever a trigger fires.
+///
+/// SIGUSR1 freezes a snapshot; SIGINT or SIGTERM finishes the open incident and ends, a second one ends
+/// at once.
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+/// A slow LACP failure shows its cause 93 s before its symptom: 3 × 30 s until a partner's last LACPDU
+/// expires, 3 s until its port is defaulted (IEEE 802.1AX-2020, 6.4.4).
+pub(super) const DEFAULTS: Defaults =
+    Defaults { pre: Duration::from_secs(120), post: Duration::from_secs(10) };
+
+/// Exit status of a program that SIGINT ended, as shells count: 128 and 2.
+const INTERRUPTED: i32 = 130;
+
+impl Run {
+    pub(super) fn start(self) -> Result<ExitCode> {
+        let options =
+            self.settings.options(DEFAULTS, |settings| Rule::defaults(settings.has_probes()))?;
+        // Listening first: a signal that comes during the start is not lost.
+        let snapshot = SnapshotWatcher::open()?;
+        let clock = Clock::system();
+        let stop = StopWatcher::open(clock.clone(), || std::process::exit(INTERRUPTED))?;
+        let mut recorder = Recorder::start(options, clock)?;
+        recorder.employ(snapshot)?;
+        recorder.employ(stop)?;
+        let summary = recorder.run();
+        Ok(ExitCode::from(u8::from(summary.lost > 0)))
+    }
+}

@@ -1,0 +1,289 @@
+//! What `run` and `exec` have in common: the options, from the command line and a file, as each part's
+//! own [`recorder::Options`].
+//!
+//! One definition serves both: in the file every option is a key of the same name, with `-` as `_`.
+//! What is typed wins over the file, the file over the defaults; lists typed replace lists in the file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::values::{On, Size, Span};
+use crate::capture::filter::Filter;
+use crate::capture::{self, Choice, afpacket};
+use crate::error::{Error, Result};
+use crate::incident::pcapng::Level;
+use crate::incident::writer;
+use crate::recorder::{self, WindowOptions};
+use crate::ring::PoolOptions;
+use crate::trigger::Rule;
+use crate::watch::{probe, sysfs};
+
+/// Every option as typed; none means not typed.
+#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct Settings {
+    /// Interface to record; repeat for several [default: physical interfaces and bond or team masters
+    /// that are up, or every interface but loopback where there are none].
+    #[arg(short, long, value_name = "IF")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    interface: Vec<String>,
+
+    /// Memory for frames, allocated and touched at the start [default: 256MiB].
+    #[arg(short, long, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    memory: Option<Size>,
+
+    /// Lock that memory, so that it is never swapped out.
+    #[arg(long)]
+    lock_memory: bool,
+
+    /// Time kept from before a trigger, as far as memory reaches [default: 2m, as a slow LACP failure
+    /// takes 93 s to show; with exec: 0s before the command].
+    #[arg(long, value_name = "DUR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pre: Option<Span>,
+
+    /// Time kept from after the last trigger [default: 10s; with exec: 1s].
+    #[arg(long, value_name = "DUR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    post: Option<Span>,
+
+    /// Longest time after the first trigger, however many follow [default: six times --post].
+    #[arg(long, value_name = "DUR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<Span>,
+
+    /// After an incident, time during which the same trigger opens no other [default: 30s].
+    #[arg(long, value_name = "DUR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cool_down: Option<Span>,
+
+    /// Record only frames that match, in libpcap's syntax: 'vlan 956 and port 1434' [default: all].
+    #[arg(short, long, value_name = "EXPR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filter: Option<String>,
+
+    /// Longest part of a frame that is kept, 64 to 262144 bytes [default: 262144, whole frames].
+    #[arg(short, long, value_name = "BYTES")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snaplen: Option<u32>,
+
+    /// Make the interfaces promiscuous: record frames to other hosts, too.
+    #[arg(long)]
+    promiscuous: bool,
+
+    /// Ask the interfaces for hardware stamps, where they can; the bundle tells the clock.
+    #[arg(long)]
+    hardware_stamps: bool,
+
+    /// Where frames are read from: packet-ring, pnet (slower, knows less), or auto [default: auto, the
+    /// packet ring, or pnet where the kernel refuses it].
+    #[arg(long, value_name = "SOURCE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<Choice>,
+
+    /// Memory the kernel keeps per interface until frames are read [default: 64MiB].
+    #[arg(long, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kernel_memory: Option<Size>,
+
+    /// Host to ping; its name is resolved once, at the start. Repeat for several.
+    #[arg(short, long, value_name = "HOST")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    probe: Vec<String>,
+
+    /// Time between two pings [default: 1s].
+    #[arg(long, value_name = "DUR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probe_interval: Option<Span>,
+
+    /// Time after which a ping counts as lost [default: 1s].
+    #[arg(long, value_name = "DUR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probe_timeout: Option<Span>,
+
+    /// Pings lost in a row that fire probe-lost [default: 3].
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probe_fall: Option<u32>,
+
+    /// What opens an incident: link-down, link-up, probe-lost or signal (SIGUSR1), for one interface or
+    /// probe as KIND:NAME with wildcards. Repeat for several [default: link-down of recorded interfaces
+    /// and their masters, probe-lost, signal; with exec: the command's failure].
+    #[arg(long, value_name = "TRIGGER")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    on: Vec<On>,
+
+    /// Time between two rows of timeline.csv for an interface; a change gives a row at once [default: 1s].
+    #[arg(long, value_name = "DUR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval: Option<Span>,
+
+    /// Directory in which bundles appear; made if it is missing [default: .].
+    #[arg(short, long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<PathBuf>,
+
+    /// Compression of capture.pcapng.zst, 1 (fast) to 22 (small) [default: 1].
+    #[arg(long, value_name = "LEVEL")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compression: Option<i32>,
+
+    /// TOML file with any of these options as keys, `-` written as `_`: pre = "90s".
+    #[arg(short, long, value_name = "FILE")]
+    #[serde(skip)]
+    config: Option<PathBuf>,
+}
+
+/// What differs between the commands.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Defaults {
+    pub(super) pre: Duration,
+    pub(super) post: Duration,
+}
+
+/// The same trigger waits this long after its incident, unless the operator says otherwise.
+const COOL_DOWN: Duration = Duration::from_secs(30);
+/// Pings lost in a row: two may be lost to a busy router, three hardly ever.
+const PROBE_FALL: u32 = 3;
+
+impl Settings {
+    /// The options of a recording. `rules` are armed unless the operator names triggers.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or a value has no meaning.
+    pub(super) fn options(
+        &self,
+        defaults: Defaults,
+        rules: impl FnOnce(&Self) -> Vec<Rule>,
+    ) -> Result<recorder::Options> {
+        let settings = match &self.config {
+            Some(file) => self.clone().or(Self::read(file)?),
+            None => self.clone(),
+        };
+        let span = |given: Option<Span>, default| given.map_or(default, |span| span.0);
+        let mut window = WindowOptions::new(
+            span(settings.pre, defaults.pre),
+            span(settings.post, defaults.post),
+        );
+        window.limit = span(settings.limit, window.limit);
+        window.check()?;
+        let rules = if settings.on.is_empty() {
+            rules(&settings)
+        } else {
+            settings.on.iter().map(|on| on.0.clone()).collect()
+        };
+        Ok(recorder::Options {
+            interfaces: settings.interface.clone(),
+            pool: settings.pool()?,
+            capture: settings.capture()?,
+            window,
+            cool_down: span(settings.cool_down, COOL_DOWN),
+            rules,
+            probes: settings.probes()?,
+            probe_fall: settings.probe_fall.unwrap_or(PROBE_FALL),
+            timeline: settings.timeline()?,
+            output: settings.output.clone().unwrap_or_else(|| PathBuf::from(".")),
+            writer: settings.writer()?,
+            settings: serde_json::to_value(&settings).unwrap_or_default(),
+        })
+    }
+
+    fn read(file: &Path) -> Result<Self> {
+        let failed = |reason: String| Error::operation("read", file.display().to_string(), reason);
+        let text = fs::read_to_string(file).map_err(|e| failed(e.to_string()))?;
+        toml::from_str(&text).map_err(|e| {
+            Error::usage(
+                "--config",
+                file.display().to_string(),
+                e.to_string().trim_end().to_owned(),
+                "TOML with options as keys, such as pre = \"90s\" or interface = [\"eth0\"]",
+            )
+        })
+    }
+
+    /// What is typed here, and for the rest what `file` says.
+    fn or(self, file: Self) -> Self {
+        fn list<T>(typed: Vec<T>, file: Vec<T>) -> Vec<T> {
+            if typed.is_empty() { file } else { typed }
+        }
+        Self {
+            interface: list(self.interface, file.interface),
+            memory: self.memory.or(file.memory),
+            lock_memory: self.lock_memory || file.lock_memory,
+            pre: self.pre.or(file.pre),
+            post: self.post.or(file.post),
+            limit: self.limit.or(file.limit),
+            cool_down: self.cool_down.or(file.cool_down),
+            filter: self.filter.or(file.filter),
+            snaplen: self.snaplen.or(file.snaplen),
+            promiscuous: self.promiscuous || file.promiscuous,
+            hardware_stamps: self.hardware_stamps || file.hardware_stamps,
+            source: self.source.or(file.source),
+            kernel_memory: self.kernel_memory.or(file.kernel_memory),
+            probe: list(self.probe, file.probe),
+            probe_interval: self.probe_interval.or(file.probe_interval),
+            probe_timeout: self.probe_timeout.or(file.probe_timeout),
+            probe_fall: self.probe_fall.or(file.probe_fall),
+            on: list(self.on, file.on),
+            interval: self.interval.or(file.interval),
+            output: self.output.or(file.output),
+            compression: self.compression.or(file.compression),
+            config: self.config,
+        }
+    }
+
+    fn pool(&self) -> Result<PoolOptions> {
+        let memory = self.memory.map_or(PoolOptions::default().memory, |size| size.0);
+        let pool = PoolOptions { memory, lock: self.lock_memory };
+        pool.check().map(|()| pool)
+    }
+
+    fn capture(&self) -> Result<capture::Options> {
+        let mut ring = afpacket::Options {
+            snaplen: self.snaplen.unwrap_or(capture::MAX_SNAPLEN),
+            promiscuous: self.promiscuous,
+            hardware_stamps: self.hardware_stamps,
+            filter: self.filter.as_deref().map(Filter::parse).transpose()?,
+            ..afpacket::Options::default()
+        };
+        if let Some(Size(bytes)) = self.kernel_memory {
+            ring.blocks = u32::try_from(bytes / u64::from(ring.block_size)).unwrap_or(u32::MAX);
+        }
+        let options = capture::Options { source: self.source.unwrap_or_default(), ring };
+        options.check().map(|()| options)
+    }
+
+    fn probes(&self) -> Result<Vec<probe::Options>> {
+        let probe = |host: &String| {
+            let mut options = probe::Options::new(host);
+            options.interval = self.probe_interval.map_or(options.interval, |span| span.0);
+            options.timeout = self.probe_timeout.map_or(options.timeout, |span| span.0);
+            // A ping slower than the next one is lost anyway.
+            options.timeout = options.timeout.min(options.interval);
+            options.check().map(|()| options)
+        };
+        self.probe.iter().map(probe).collect()
+    }
+
+    fn timeline(&self) -> Result<sysfs::Options> {
+        let mut options = sysfs::Options::default();
+        options.interval = self.interval.map_or(options.interval, |span| span.0);
+        options.check().map(|()| options)
+    }
+
+    fn writer(&self) -> Result<writer::Options> {
+        let mut options = writer::Options::default();
+        options.level = self.compression.map_or(options.level, Level);
+        options.check().map(|()| options)
+    }
+
+    /// True if hosts are to be pinged.
+    pub(super) fn has_probes(&self) -> bool {
+        !self.probe.is_empty()
+    }
+}

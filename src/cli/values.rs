@@ -1,0 +1,133 @@
+//! Values as operators type them, on the command line and in the configuration file alike.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use jiff::SignedDuration;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A time span: `90s`, `2m`, `1h 30m`, `500ms`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span(pub(super) Duration);
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let accepted = "accepted: a number with a unit, such as 500ms, 90s, 2m or 1h";
+        let span: SignedDuration =
+            text.parse().map_err(|_| format!("not a duration; {accepted}"))?;
+        Duration::try_from(span).map(Self).map_err(|_| format!("negative; {accepted}"))
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Everything here came from a SignedDuration, so it fits one.
+        write!(f, "{:#}", SignedDuration::try_from(self.0).unwrap_or(SignedDuration::MAX))
+    }
+}
+
+/// An amount of memory: `256MiB`, `2GiB`, `1GB`, `65536`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Size(pub(super) u64);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse::<ByteSize>().map(|size| Self(size.as_u64())).map_err(|_| {
+            "not a size; accepted: bytes with a unit, such as 256MiB, 2GiB or 1GB".to_owned()
+        })
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", ByteSize(self.0).display().iec())
+    }
+}
+
+/// A rule as typed after `--on`.
+#[derive(Debug, Clone)]
+pub(super) struct On(pub(super) crate::trigger::Rule);
+
+impl FromStr for On {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|error| match error {
+            crate::error::Error::Usage { reason, accepted, .. } => {
+                format!("{reason}; accepted: {accepted}")
+            }
+            other => other.to_string(),
+        })
+    }
+}
+
+impl fmt::Display for On {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// In files and manifests values look as they are typed.
+macro_rules! as_typed {
+    ($($value:ty),*) => {$(
+        impl<'de> Deserialize<'de> for $value {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(deserializer)?;
+                text.parse().map_err(|e| serde::de::Error::custom(format!("{text:?}: {e}")))
+            }
+        }
+
+        impl Serialize for $value {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+    )*};
+}
+
+as_typed!(Span, Size, On);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_typed_with_a_unit() {
+        for (text, millis) in [
+            ("90s", 90_000),
+            ("2m", 120_000),
+            ("1h 30m", 5_400_000),
+            ("1h30m", 5_400_000),
+            ("500ms", 500),
+            ("1.5s", 1_500),
+            ("PT10S", 10_000),
+            ("0s", 0),
+        ] {
+            assert_eq!(text.parse::<Span>(), Ok(Span(Duration::from_millis(millis))), "{text}");
+        }
+        for bad in ["", "90", "2 parsecs", "-5s", "s", "99999999999999999999s"] {
+            let error = bad.parse::<Span>().unwrap_err();
+            assert!(error.contains("such as 500ms, 90s"), "{bad}: {error}");
+        }
+        assert_eq!(Span(Duration::from_secs(120)).to_string(), "2m");
+    }
+
+    #[test]
+    fn sizes_are_typed_in_bytes_or_with_a_unit() {
+        for (text, bytes) in
+            [("256MiB", 256 << 20), ("2GiB", 2 << 30), ("1GB", 1_000_000_000), ("65536", 65_536)]
+        {
+            assert_eq!(text.parse::<Size>(), Ok(Size(bytes)), "{text}");
+        }
+        for bad in ["", "MiB", "1 parsec", "-1"] {
+            assert!(bad.parse::<Size>().unwrap_err().contains("such as 256MiB"), "{bad}");
+        }
+        assert_eq!(Size(256 << 20).to_string(), "256.0 MiB");
+    }
+}

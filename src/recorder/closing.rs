@@ -1,0 +1,114 @@
+//! An incident whose window is over and whose last frames are still on their way.
+
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, TryRecvError};
+
+use super::{Open, phase};
+use crate::capture::Report;
+use crate::incident::{Host, Incident, Track};
+use crate::ring::Slice;
+use crate::time::{Mono, Stamp, Window};
+use crate::watch::Observation;
+
+/// A capture that has not answered by then is dead: it gives up on late frames after one second.
+const SLICES: Duration = Duration::from_secs(3);
+/// What the system says was asked at the trigger; an answer later than this after the end of the window
+/// is not worth keeping the frames in memory only.
+const SYSTEM: Duration = Duration::from_secs(3);
+
+/// Collects slices.
+#[derive(Debug)]
+pub(super) struct Closing {
+    closed: phase::Closed,
+    open: Open,
+    expected: Vec<Receiver<(Slice, Report)>>,
+    tracks: Vec<Track>,
+    begun: Mono,
+}
+
+/// What the recorder adds to an incident.
+pub(super) struct Circumstances {
+    pub(super) closed: Stamp,
+    pub(super) observations: Vec<Observation>,
+    pub(super) observations_missed: u64,
+    pub(super) probes: Vec<String>,
+    pub(super) host: Host,
+    pub(super) filter: Option<String>,
+    pub(super) post: Duration,
+    pub(super) settings: serde_json::Value,
+}
+
+impl Closing {
+    pub(super) fn new(
+        closed: phase::Closed,
+        open: Open,
+        expected: Vec<Receiver<(Slice, Report)>>,
+        begun: Mono,
+    ) -> Self {
+        Self { closed, open, expected, tracks: Vec::new(), begun }
+    }
+
+    pub(super) fn window(&self) -> Window {
+        self.closed.window
+    }
+
+    /// True once everything is there that will come.
+    pub(super) fn is_complete(&mut self, now: Mono) -> bool {
+        let (tracks, late) = (&mut self.tracks, now.since(self.begun) >= SLICES);
+        self.expected.retain(|expected| match expected.try_recv() {
+            Ok((slice, report)) => {
+                tracks.push(track(slice, report));
+                false
+            }
+            Err(TryRecvError::Empty) => !late,
+            Err(TryRecvError::Disconnected) => {
+                tracing::error!("a capture died; its frames are not in the bundle");
+                false
+            }
+        });
+        let system = self.open.system.as_ref();
+        let answered = system.is_none_or(crate::incident::system::Collection::is_complete);
+        self.expected.is_empty() && (answered || now.since(self.begun) >= SYSTEM)
+    }
+
+    /// The incident, ready to be written.
+    pub(super) fn incident(mut self, when: Circumstances) -> Incident {
+        let phase::Closed { opened_by, extended_by, further_triggers, window, ending } =
+            self.closed;
+        self.tracks.sort_by(|a, b| a.origin.interface.cmp(&b.origin.interface));
+        for track in &mut self.tracks {
+            track.filter.clone_from(&when.filter);
+        }
+        let asked = Window { from: window.from, to: opened_by.at.mono.plus(when.post) };
+        Incident {
+            opened_by,
+            extended_by,
+            further_triggers,
+            window_asked: asked,
+            window,
+            ending,
+            pinned_after: self.open.pinned_after,
+            closed: when.closed,
+            tracks: self.tracks,
+            observations: when.observations,
+            observations_missed: when.observations_missed,
+            probes: when.probes,
+            system: self.open.system.map(|s| s.take(Duration::ZERO)).unwrap_or_default(),
+            host: when.host,
+            settings: when.settings,
+        }
+    }
+}
+
+fn track(slice: Slice, report: Report) -> Track {
+    Track {
+        origin: report.origin,
+        since: report.since,
+        slice,
+        stats: report.stats,
+        source: report.source.to_owned(),
+        unknowns: report.unknowns.iter().map(|&unknown| unknown.to_owned()).collect(),
+        filter: None,
+    }
+}

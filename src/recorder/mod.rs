@@ -1,0 +1,506 @@
+//! The conductor: starts every thread, hears every observation, opens and closes incidents.
+//!
+//! ```text
+//!   watch/* ── observations ──►┌──────────┐── hold, slice ──► cap/* (each with its lane)
+//!   cap/*   ── events ────────►│ recorder │◄── slices ────────┘
+//!                              │ (main)   │── incident ──► writer ──► bundle
+//!                              └──────────┘◄── outcomes ──────┘
+//! ```
+//!
+//! All decisions are made here, one after the other, by pure parts (rules, gate, phase) that are told
+//! the time. The recorder never touches a frame and never waits for the disk.
+
+mod captures;
+mod closing;
+mod history;
+mod phase;
+mod selection;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded, select};
+
+pub use phase::WindowOptions;
+pub use selection::Selection;
+
+use self::captures::Captures;
+use self::closing::Closing;
+use self::history::History;
+use self::phase::{Effect, Phase};
+use crate::capture::{self, Report};
+use crate::error::Result;
+use crate::incident::store::Store;
+use crate::incident::system::Collection;
+use crate::incident::writer::{self, Lost, Outcome, Writer};
+use crate::incident::{Host, Incident};
+use crate::ring::{HoldId, Pool, PoolOptions};
+use crate::stats::CaptureStats;
+use crate::time::{Clock, Mono};
+use crate::trigger::{Circumstances, Gate, Rule, Trigger};
+use crate::watch::link::{self, LinkWatcher};
+use crate::watch::probe::{self, Probe};
+use crate::watch::sysfs::{self, Sampler};
+use crate::watch::table::{Reading, Table};
+use crate::watch::{self, CaptureEvent, Fact, Observation, Watch, Watcher};
+
+/// Everything the operator decides, each part checked by its owner.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Interfaces by name; none = those that matter (see [`Selection`]).
+    pub interfaces: Vec<String>,
+    /// The memory.
+    pub pool: PoolOptions,
+    /// How to capture.
+    pub capture: capture::Options,
+    /// How long a window is.
+    pub window: WindowOptions,
+    /// How long the same trigger must wait after its incident was closed.
+    pub cool_down: Duration,
+    /// What opens incidents.
+    pub rules: Vec<Rule>,
+    /// Hosts to ping.
+    pub probes: Vec<probe::Options>,
+    /// Losses in a row that make a probe lost.
+    pub probe_fall: u32,
+    /// The operator's table.
+    pub timeline: sysfs::Options,
+    /// Where bundles appear.
+    pub output: PathBuf,
+    /// How bundles are written.
+    pub writer: writer::Options,
+    /// All of this as the operator would write it, for the manifest.
+    pub settings: serde_json::Value,
+}
+
+/// What a recording came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Bundles written.
+    pub bundles: Vec<PathBuf>,
+    /// Incidents that could not be written.
+    pub lost: u64,
+    /// Per interface, exact: the kernel was drained.
+    pub interfaces: Vec<(String, CaptureStats)>,
+}
+
+/// A recording under way.
+#[derive(Debug)]
+pub struct Recorder {
+    options: Options,
+    clock: Clock,
+    pool: Pool,
+    captures: Captures,
+    watches: Vec<Watch>,
+    table: Table,
+    /// What a link trigger without a name is about.
+    watched: BTreeSet<String>,
+    /// What the timeline lists.
+    listed: BTreeSet<String>,
+    seen: Receiver<Observation>,
+    desk: Sender<Observation>,
+    history: History,
+    gate: Gate,
+    phase: Phase,
+    open: Option<Open>,
+    closing: Vec<Closing>,
+    writer: Writer,
+    host: Host,
+    incidents: u64,
+    depth: Depth,
+    leaving: bool,
+    summary: Summary,
+}
+
+/// What belongs to the open incident beside its phase.
+#[derive(Debug)]
+struct Open {
+    hold: HoldId,
+    pinned_after: Duration,
+    system: Option<Collection>,
+}
+
+/// When the depth of the history was last told.
+#[derive(Debug, Default)]
+struct Depth {
+    look_at: Mono,
+    told: Option<Duration>,
+}
+
+/// The recorder looks at deadlines at least this often, also when nothing is seen.
+const TICK: Duration = Duration::from_millis(500);
+/// While slices are under way, it looks for them this often.
+const TICK_CLOSING: Duration = Duration::from_millis(2);
+/// The depth of the history is known once there was traffic for this long, and looked at this often.
+const DEPTH_AFTER: Duration = Duration::from_secs(10);
+
+impl Recorder {
+    /// Obtains everything that can be refused: memory, sockets, names, the output directory. When this
+    /// returns, frames are being recorded.
+    ///
+    /// # Errors
+    /// When anything is refused; nothing is left running then.
+    pub fn start(options: Options, clock: Clock) -> Result<Self> {
+        options.window.check()?;
+        let (desk, seen) = bounded(watch::CHANNEL);
+        let links = LinkWatcher::open(&link::Options::default())?;
+        let selection = Selection::new(&options.interfaces, &links.links())?;
+        let table = Table::default();
+        let sampler = Sampler::open(options.timeline.clone(), table.clone())?;
+        let probes = options.probes.iter().cloned().map(Probe::open).collect::<Result<Vec<_>>>()?;
+        let store = Store::open(&options.output, options.pool.memory)?;
+        let pool = Pool::new(&options.pool)?;
+        tracing::info!("{} bytes of memory obtained for frames", pool.obtained_bytes());
+
+        let words = selection.in_words();
+        let mut captures = Captures::new(
+            selection,
+            options.capture.clone(),
+            pool.clone(),
+            clock.clone(),
+            desk.clone(),
+        );
+        captures.begin(&links.links())?;
+        let names = captures.names();
+        if names.is_empty() {
+            tracing::warn!("no interface is up yet; those that come up are recorded ({words})");
+        } else {
+            tracing::info!("recording {} ({words})", names.join(", "));
+        }
+        let armed: Vec<_> = options.rules.iter().map(ToString::to_string).collect();
+        tracing::info!(
+            "armed: {}; bundles appear in {}",
+            armed.join(", "),
+            store.directory().display()
+        );
+        let writer = Writer::start(store, clock.clone(), options.writer.clone())?;
+        let now = clock.now().mono;
+        let span = options.window.pre + options.window.limit + options.cool_down;
+        let mut recorder = Self {
+            history: History::new(span),
+            gate: Gate::new(options.cool_down),
+            phase: Phase::new(options.window),
+            options,
+            clock,
+            pool,
+            captures,
+            watches: Vec::new(),
+            table,
+            watched: BTreeSet::new(),
+            listed: BTreeSet::new(),
+            seen,
+            desk,
+            open: None,
+            closing: Vec::new(),
+            writer,
+            host: Host::read(),
+            incidents: 0,
+            depth: Depth { look_at: now.plus(DEPTH_AFTER), told: None },
+            leaving: false,
+            summary: Summary::default(),
+        };
+        recorder.watch_names();
+        recorder.employ(links)?;
+        recorder.employ(sampler)?;
+        for probe in probes {
+            recorder.employ(probe)?;
+        }
+        Ok(recorder)
+    }
+
+    /// Puts a further watcher to work.
+    ///
+    /// # Errors
+    /// When the process is out of threads or descriptors.
+    pub fn employ(&mut self, watcher: impl Watcher) -> Result<()> {
+        let watch = watch::spawn(watcher, self.clock.clone(), self.desk.clone())?;
+        self.watches.push(watch);
+        Ok(())
+    }
+
+    /// Records until it is told to stop or the command ends, then finishes what is open.
+    pub fn run(mut self) -> Summary {
+        while !(self.leaving && !self.phase.is_collecting() && self.closing.is_empty()) {
+            self.wait();
+            self.close_if_due();
+            self.collect_slices();
+            self.tell_depth();
+        }
+        self.stop()
+    }
+
+    /// Until something happens or is due.
+    fn wait(&mut self) {
+        let now = self.clock.now().mono;
+        let tick = if self.closing.is_empty() { TICK } else { TICK_CLOSING };
+        let due = self.phase.deadline().map_or(tick, |deadline| deadline.since(now).min(tick));
+        select! {
+            recv(self.seen) -> seen => if let Ok(seen) = seen {
+                self.observe(seen);
+            },
+            recv(self.writer.outcomes()) -> outcome => if let Ok(outcome) = outcome {
+                self.summary.note(outcome);
+            },
+            default(due) => {}
+        }
+    }
+
+    fn observe(&mut self, seen: Observation) {
+        // First the evidence, then everything else: the trigger's latency is what counts.
+        for rule in &self.options.rules {
+            let when =
+                Circumstances { watched: &self.watched, probe_fall: self.options.probe_fall };
+            if let Some(trigger) = rule.judge(&seen, when) {
+                let ran = match &seen.fact {
+                    Fact::CommandEnded { ran, .. } => *ran,
+                    _ => Duration::ZERO,
+                };
+                self.trigger(trigger, ran);
+                break;
+            }
+        }
+        match self.captures.follow(&seen.fact) {
+            Ok(false) => {}
+            Ok(true) => self.watch_names(),
+            Err(error) => tracing::error!("{error}"),
+        }
+        match &seen.fact {
+            Fact::StopSignal => {
+                self.leaving = true;
+                self.cut("a stop signal");
+            }
+            Fact::CommandEnded { .. } => self.leaving = true,
+            Fact::Capture { event: CaptureEvent::Dropping, .. } => self.make_memory(),
+            _ => {}
+        }
+        log(&seen.fact);
+        if let Some((interface, reading)) = changed(&seen.fact)
+            && self.listed.contains(interface)
+        {
+            let row = self.table.row(seen.at.mono, interface, reading);
+            self.history.add(Observation { at: seen.at, fact: Fact::Sample(row) });
+        }
+        self.history.add(seen);
+    }
+
+    fn trigger(&mut self, trigger: Trigger, ran: Duration) {
+        if !self.phase.is_collecting() && !self.gate.admits(&trigger) {
+            tracing::info!(
+                "{}: not frozen again, cooling down: {}",
+                trigger.kind,
+                trigger.sentence
+            );
+            return;
+        }
+        let (kind, sentence, at) = (trigger.kind, trigger.sentence.clone(), trigger.at.mono);
+        match self.phase.trigger(trigger, ran) {
+            Effect::Opened { from } => {
+                self.incidents += 1;
+                let hold = HoldId(self.incidents);
+                let silent = self.captures.hold(hold, from);
+                let pinned_after = self.clock.now().mono.since(at);
+                if silent > 0 {
+                    tracing::error!(
+                        "{silent} captures did not answer; their frames may be missing"
+                    );
+                }
+                let system = Collection::begin(&self.captures.names());
+                let system = system.inspect_err(|e| tracing::warn!("cannot ask the system: {e}"));
+                self.open = Some(Open { hold, pinned_after, system: system.ok() });
+                tracing::warn!("{kind}: {sentence}; window frozen after {pinned_after:?}");
+            }
+            Effect::Extended { until } => {
+                let left = until.since(self.clock.now().mono);
+                tracing::warn!("{kind}: {sentence}; the open incident goes on for {left:.1?}");
+            }
+        }
+    }
+
+    fn close_if_due(&mut self) {
+        if let Some(closed) = self.phase.close_if_due(self.clock.now().mono) {
+            self.begin_closing(closed);
+        }
+    }
+
+    fn cut(&mut self, by: &str) {
+        if let Some(closed) = self.phase.cut(self.clock.now().mono, by) {
+            self.begin_closing(closed);
+        }
+    }
+
+    fn begin_closing(&mut self, closed: phase::Closed) {
+        let Some(open) = self.open.take() else { return };
+        self.gate.closed(
+            std::iter::once(&closed.opened_by).chain(&closed.extended_by),
+            self.clock.now().mono,
+        );
+        let slices = self.captures.slice(closed.window, open.hold);
+        self.closing.push(Closing::new(closed, open, slices, self.clock.now().mono));
+    }
+
+    /// Hands incidents over to the writer once all their slices are there.
+    fn collect_slices(&mut self) {
+        let now = self.clock.now();
+        for mut closing in std::mem::take(&mut self.closing) {
+            if closing.is_complete(now.mono) {
+                let missed: u64 = self.watches.iter().map(Watch::missed).sum();
+                let observations = self.history.cut(closing.window());
+                let incident = closing.incident(closing::Circumstances {
+                    closed: now,
+                    observations,
+                    observations_missed: missed + self.history.forgotten(),
+                    probes: self.options.probes.iter().map(|probe| probe.host.clone()).collect(),
+                    host: self.host.clone(),
+                    filter: self.options.capture.filter(),
+                    post: self.options.window.post,
+                    settings: self.options.settings.clone(),
+                });
+                self.submit(Box::new(incident));
+            } else {
+                self.closing.push(closing);
+            }
+        }
+    }
+
+    fn submit(&mut self, incident: Box<Incident>) {
+        if let Err(incident) = self.writer.submit(incident) {
+            if let Some(lost) = self.writer.abandon() {
+                self.summary.lost(&lost);
+            }
+            if let Err(incident) = self.writer.submit(incident) {
+                self.summary.lost += 1;
+                tracing::error!("lost {}: too many incidents wait for the disk", incident.name());
+            }
+        }
+    }
+
+    /// New frames are worth more than an incident that nobody can write.
+    fn make_memory(&mut self) {
+        if let Some(lost) = self.writer.abandon() {
+            self.summary.lost(&lost);
+        }
+    }
+
+    fn watch_names(&mut self) {
+        self.watched = self.captures.watched();
+        let listed = self.captures.listed();
+        if listed != self.listed {
+            self.table.watch(listed.iter().cloned());
+            self.listed = listed;
+        }
+    }
+
+    /// Says how many seconds the memory holds, when that is known and when it changes much.
+    fn tell_depth(&mut self) {
+        let now = self.clock.now().mono;
+        if now < self.depth.look_at {
+            return;
+        }
+        self.depth.look_at = now.plus(DEPTH_AFTER);
+        let reports = self.captures.reports();
+        let Some(depth) = depth(&reports, self.pool.obtained_bytes(), now) else { return };
+        let changed = |told: Duration| depth > 2 * told || told > 2 * depth;
+        if self.depth.told.is_some_and(|told| !changed(told)) {
+            return;
+        }
+        self.depth.told = Some(depth);
+        tracing::info!("at this traffic the memory holds about {:.0} s", depth.as_secs_f64());
+        if depth < self.options.window.pre {
+            tracing::warn!(
+                "that is less than the {:?} before a trigger that were asked for; give more --memory, \
+                 or a --filter",
+                self.options.window.pre
+            );
+        }
+    }
+
+    /// Watchers first, then the captures to the last frame, then the disk.
+    fn stop(mut self) -> Summary {
+        for watch in std::mem::take(&mut self.watches) {
+            let (name, missed) = (watch.name(), watch.join());
+            if missed > 0 {
+                tracing::warn!("{missed} observations of watcher {name} found no room");
+            }
+        }
+        for report in self.captures.stop() {
+            let CaptureStats { stored, filtered, lane_dropped, .. } = report.stats;
+            let known = |count: Option<u64>| count.map_or("unknown".to_owned(), |n| n.to_string());
+            tracing::info!(
+                "{}: {} received = {stored} stored + {filtered} filtered + {lane_dropped} dropped by \
+                 the lane + {} dropped by the kernel + {} waiting",
+                report.origin.interface,
+                known(report.stats.kernel_received),
+                known(report.stats.kernel_dropped),
+                known(report.stats.waiting_in_kernel),
+            );
+            self.summary.interfaces.push((report.origin.interface.clone(), report.stats));
+        }
+        for outcome in self.writer.stop() {
+            self.summary.note(outcome);
+        }
+        self.summary
+    }
+}
+
+impl Summary {
+    fn note(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Written { bundle, took } => {
+                tracing::info!(
+                    "bundle {} ({} frames, {} bytes, written in {:.2} s)",
+                    bundle.path.display(),
+                    bundle.frames,
+                    bundle.bytes,
+                    took.as_secs_f64()
+                );
+                self.bundles.push(bundle.path);
+            }
+            Outcome::Retrying { name, attempts, reason } => {
+                tracing::error!("{name} stays in memory after attempt {attempts}: {reason}");
+            }
+            Outcome::Lost(lost) => self.lost(&lost),
+        }
+    }
+
+    fn lost(&mut self, lost: &Lost) {
+        self.lost += 1;
+        tracing::error!("lost {} after {} attempts: {}", lost.name, lost.attempts, lost.reason);
+    }
+}
+
+/// How long a history the memory holds: measured once something had to be forgotten, before that
+/// computed from the traffic so far; none without traffic.
+fn depth(reports: &[Report], memory: u64, now: Mono) -> Option<Duration> {
+    if reports.iter().any(|report| report.stats.evicted > 0) {
+        let complete = reports.iter().map(|report| report.complete_from).max()?;
+        return Some(now.since(complete));
+    }
+    let per_second = |report: &Report| {
+        report.ring_bytes as f64 / now.since(report.since.mono).as_secs_f64().max(1.0)
+    };
+    let rate: f64 = reports.iter().map(per_second).sum();
+    (rate > 0.0).then(|| Duration::from_secs_f64(memory as f64 / rate))
+}
+
+/// The row of the timeline that a change gives.
+fn changed(fact: &Fact) -> Option<(&str, Reading)> {
+    match fact {
+        Fact::Link { now, .. } => Some((&now.name, Reading::from(now))),
+        Fact::LinkGone { last } => Some((&last.name, Reading::gone())),
+        _ => None,
+    }
+}
+
+/// What an operator reads in the log while nothing is wrong, and what more when something is.
+fn log(fact: &Fact) {
+    match fact {
+        Fact::Sample(_) | Fact::ProbeAnswered { .. } => {}
+        // A dead host is lost every second; the log has the 1st, 2nd, 4th, 8th, ...
+        Fact::ProbeLost { in_a_row, .. } if !in_a_row.is_power_of_two() => {}
+        Fact::ProbeLost { .. } | Fact::LinkGone { .. } | Fact::Missed { .. } => {
+            tracing::warn!("{fact}");
+        }
+        _ => tracing::info!("{fact}"),
+    }
+}
