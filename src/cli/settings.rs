@@ -157,13 +157,13 @@ impl Settings {
     /// # Errors
     /// When the file cannot be read, or a value has no meaning.
     pub(super) fn options(
-        &self,
+        self,
         defaults: Defaults,
         rules: impl FnOnce(&Self) -> Vec<Rule>,
     ) -> Result<recorder::Options> {
-        let settings = match &self.config {
-            Some(file) => self.clone().or(Self::read(file)?),
-            None => self.clone(),
+        let settings = match self.config.clone() {
+            Some(file) => self.or(Self::read(&file)?),
+            None => self,
         };
         let span = |given: Option<Span>, default| given.map_or(default, |span| span.0);
         let mut window = WindowOptions::new(
@@ -172,13 +172,11 @@ impl Settings {
         );
         window.limit = span(settings.limit, window.limit);
         window.check()?;
-        let rules = if settings.on.is_empty() {
-            rules(&settings)
-        } else {
-            settings.on.iter().map(|on| on.0.clone()).collect()
+        let rules = match &settings.on[..] {
+            [] => rules(&settings),
+            on => on.iter().map(|on| on.0.clone()).collect(),
         };
-        Ok(recorder::Options {
-            interfaces: settings.interface.clone(),
+        let mut options = recorder::Options {
             pool: settings.pool()?,
             capture: settings.capture()?,
             window,
@@ -187,10 +185,43 @@ impl Settings {
             probes: settings.probes()?,
             probe_fall: settings.probe_fall.unwrap_or(PROBE_FALL),
             timeline: settings.timeline()?,
-            output: settings.output.clone().unwrap_or_else(|| PathBuf::from(".")),
             writer: settings.writer()?,
-            settings: serde_json::to_value(&settings).unwrap_or_default(),
-        })
+            output: settings.output.unwrap_or_else(|| PathBuf::from(".")),
+            interfaces: settings.interface,
+            settings: serde_json::Value::Null,
+        };
+        options.settings = serde_json::to_value(Self::of(&options)).unwrap_or_default();
+        Ok(options)
+    }
+
+    /// These options as the operator would write them, defaults included: what the manifest shows.
+    fn of(options: &recorder::Options) -> Self {
+        let (ring, probe) = (&options.capture.ring, options.probes.first());
+        let kernel_memory = u64::from(ring.blocks) * u64::from(ring.block_size);
+        Self {
+            interface: options.interfaces.clone(),
+            memory: Some(Size(options.pool.memory)),
+            lock_memory: options.pool.lock,
+            pre: Some(Span(options.window.pre)),
+            post: Some(Span(options.window.post)),
+            limit: Some(Span(options.window.limit)),
+            cool_down: Some(Span(options.cool_down)),
+            filter: options.capture.filter(),
+            snaplen: Some(ring.snaplen),
+            promiscuous: ring.promiscuous,
+            hardware_stamps: ring.hardware_stamps,
+            source: Some(options.capture.source),
+            kernel_memory: Some(Size(kernel_memory)),
+            probe: options.probes.iter().map(|probe| probe.host.clone()).collect(),
+            probe_interval: probe.map(|probe| Span(probe.interval)),
+            probe_timeout: probe.map(|probe| Span(probe.timeout)),
+            probe_fall: Some(options.probe_fall),
+            on: options.rules.iter().cloned().map(On).collect(),
+            interval: Some(Span(options.timeline.interval)),
+            output: Some(options.output.clone()),
+            compression: Some(options.writer.level.0),
+            config: None,
+        }
     }
 
     fn read(file: &Path) -> Result<Self> {
@@ -285,5 +316,109 @@ impl Settings {
     /// True if hosts are to be pinged.
     pub(super) fn has_probes(&self) -> bool {
         !self.probe.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    const DEFAULTS: Defaults =
+        Defaults { pre: Duration::from_secs(120), post: Duration::from_secs(10) };
+
+    #[derive(Debug, Parser)]
+    struct Typed {
+        #[command(flatten)]
+        settings: Settings,
+    }
+
+    fn options(typed: &[&str]) -> Result<recorder::Options> {
+        let typed = Typed::try_parse_from(["dashcap"].iter().chain(typed)).unwrap();
+        typed.settings.options(DEFAULTS, |settings| Rule::defaults(settings.has_probes()))
+    }
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(&file, text).unwrap();
+        file
+    }
+
+    #[test]
+    fn without_anything_typed_the_defaults_hold() {
+        let options = options(&[]).unwrap();
+        assert_eq!(options.pool.memory, 256 << 20);
+        assert_eq!(options.window, WindowOptions::default());
+        assert_eq!(
+            options.rules.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["link-down", "signal"]
+        );
+        assert_eq!(options.settings["pre"], "2m");
+        assert_eq!(options.settings["kernel_memory"], "64.0 MiB");
+    }
+
+    #[test]
+    fn what_is_typed_wins_over_the_file() {
+        let file =
+            file("pre = \"30s\"\npost = \"5s\"\nprobe = [\"192.0.2.1\"]\npromiscuous = true\n");
+        let path = file.path().to_str().unwrap();
+        let options = options(&["-c", path, "--post", "3s", "--on", "link-up:eth*"]).unwrap();
+        assert_eq!(options.window.pre, Duration::from_secs(30));
+        assert_eq!(options.window.post, Duration::from_secs(3));
+        assert_eq!(options.probes[0].host, "192.0.2.1");
+        assert!(options.capture.ring.promiscuous);
+        assert_eq!(options.settings["on"], serde_json::json!(["link-up:eth*"]));
+    }
+
+    #[test]
+    fn the_settings_of_a_manifest_are_a_configuration_again() {
+        let typed = ["-i", "eth0", "--filter", "vlan 956", "--probe", "192.0.2.1", "--limit", "7m"];
+        let before = options(&typed).unwrap();
+        let text = toml_of(&before.settings);
+        let file = file(&text);
+        let after = options(&["-c", file.path().to_str().unwrap()]).unwrap();
+        assert_eq!(before.settings, after.settings, "{text}");
+    }
+
+    /// A flat table: strings, numbers, booleans and lists of strings are written alike in both.
+    fn toml_of(settings: &serde_json::Value) -> String {
+        let keys = settings.as_object().unwrap();
+        keys.iter().map(|(key, value)| format!("{key} = {value}\n")).collect()
+    }
+
+    #[test]
+    fn a_bad_file_names_the_key_and_the_line() {
+        for (text, named) in [
+            ("pro = 1\n", "unknown field `pro`"),
+            ("pre = \"2 parsecs\"\n", "not a duration"),
+            ("on = [\"linkdown\"]\n", "there is no trigger \"linkdown\""),
+            ("memory = 5\n", "expected a string"),
+        ] {
+            let file = file(text);
+            let error = options(&["-c", file.path().to_str().unwrap()]).unwrap_err();
+            assert_eq!(error.exit_status(), 2);
+            let shown = error.to_string();
+            assert!(shown.contains(named) && shown.contains("line 1"), "{shown}");
+        }
+        let missing = options(&["-c", "/does/not/exist"]).unwrap_err();
+        assert_eq!(missing.exit_status(), 1);
+    }
+
+    #[test]
+    fn values_that_cannot_be_meant_are_refused() {
+        for typed in [
+            &["--memory", "1KiB"][..],
+            &["--pre", "48h"],
+            &["--snaplen", "1"],
+            &["--filter", "host host host"],
+            &["--interval", "0s"],
+            &["--compression", "99"],
+            &["--kernel-memory", "1MiB"],
+            &["--post", "10s", "--limit", "1s"],
+        ] {
+            let error = options(typed).unwrap_err();
+            assert_eq!(error.exit_status(), 2, "{typed:?}: {error}");
+        }
     }
 }
