@@ -40,6 +40,8 @@ const RETRY: Duration = Duration::from_secs(1);
 const SHORTAGE_OVER: Duration = Duration::from_secs(1);
 /// Orders of the recorder under way; it has a handful at a time.
 const ORDERS: usize = 64;
+/// A thread that makes no room for an order for this long is stuck.
+const ORDER: Duration = Duration::from_millis(100);
 /// Events that wait for room in the recorder's channel; older ones are dropped and the number told.
 const EVENTS: usize = 64;
 
@@ -191,8 +193,8 @@ impl Capture {
     }
 
     fn order(&self, order: Order) {
-        // A dead thread takes no orders: then nobody answers, which is what the caller must handle.
-        let _ = self.orders.send(order);
+        // A dead or stuck thread takes no orders: then nobody answers, which the caller must handle.
+        let _ = self.orders.send_timeout(order, ORDER);
         self.bell.ring();
     }
 }

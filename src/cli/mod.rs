@@ -6,11 +6,16 @@ mod run;
 mod settings;
 mod values;
 
+use std::fmt;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
 use crate::error::Result;
+use crate::time::Clock;
 
 /// A dashcam for network interfaces: records every frame into a fixed amount of memory, and keeps the
 /// seconds before and after a failure as a small pcapng bundle that explains itself.
@@ -32,12 +37,7 @@ enum Command {
 /// has no meaning; `exec` returns its command's own.
 pub fn main() -> ExitCode {
     let command_line = CommandLine::parse();
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .without_time()
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .init();
+    log_to_stderr();
     let outcome: Result<ExitCode> = match command_line.command {
         Command::Run(run) => run.start(),
         Command::Exec(exec) => exec.start(),
@@ -47,4 +47,25 @@ pub fn main() -> ExitCode {
         eprintln!("dashcap: {error}");
         ExitCode::from(error.exit_status())
     })
+}
+
+/// With the time of day, unless the journal adds its own (`JOURNAL_STREAM`, systemd.exec(5)).
+fn log_to_stderr() {
+    let log = tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal());
+    if std::env::var_os("JOURNAL_STREAM").is_some() {
+        log.without_time().init();
+    } else {
+        log.with_timer(TimeOfDay).init();
+    }
+}
+
+struct TimeOfDay;
+
+impl FormatTime for TimeOfDay {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        writer.write_str(&Clock::system().now().wall.milliseconds())
+    }
 }

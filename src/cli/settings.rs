@@ -26,8 +26,8 @@ use crate::watch::{probe, sysfs};
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Settings {
-    /// Interface to record; repeat for several [default: physical interfaces and bond or team masters
-    /// that are up, or every interface but loopback where there are none].
+    /// Interface to record; repeat for several [default: physical interfaces, bonds, teams and their
+    /// ports that are up, or every interface but loopback where there are none].
     #[arg(short, long, value_name = "IF")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     interface: Vec<String>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::selection::Selection;
+use super::selection::{Links, Selection};
 use crate::capture::{self, Capture, Interface, Report};
 use crate::error::Result;
 use crate::ring::{HoldId, LaneId, Pool, Slice};
@@ -24,8 +24,8 @@ pub(super) struct Captures {
     clock: Clock,
     events: Sender<Observation>,
     running: BTreeMap<String, Capture>,
-    /// Every interface rtnetlink told of, by index.
-    links: BTreeMap<u32, LinkState>,
+    /// Every interface rtnetlink told of.
+    links: Links,
     lanes: u16,
 }
 
@@ -37,7 +37,7 @@ impl Captures {
         clock: Clock,
         events: Sender<Observation>,
     ) -> Self {
-        let (running, links) = (BTreeMap::new(), BTreeMap::new());
+        let (running, links) = (BTreeMap::new(), Links::default());
         Self { selection, options, pool, clock, events, running, links, lanes: 0 }
     }
 
@@ -47,9 +47,9 @@ impl Captures {
     /// When one that was named cannot be captured, or none of those that were not.
     pub(super) fn begin(&mut self, links: &[LinkState]) -> Result<()> {
         let mut refused = None;
+        self.links = Links::of(links);
         for link in links {
-            self.links.insert(link.index, link.clone());
-            if !self.selection.wants(link) {
+            if !self.selection.wants(link, &self.links) {
                 continue;
             }
             match self.start(link) {
@@ -72,7 +72,7 @@ impl Captures {
     pub(super) fn follow(&mut self, fact: &Fact) -> Result<bool> {
         match fact {
             Fact::Link { before, now } => {
-                self.links.insert(now.index, now.clone());
+                self.links.insert(now.clone());
                 if let Some(before) = before
                     && before.name != now.name
                     && let Some(capture) = self.running.get(&before.name)
@@ -81,15 +81,15 @@ impl Captures {
                 }
                 if let Some(capture) = self.running.get(&now.name) {
                     capture.bind(Interface::from(now));
-                } else if self.selection.wants(now) {
+                } else if self.selection.wants(now, &self.links) {
                     self.start(now)?;
                     self.share_memory();
                 }
                 Ok(true)
             }
             Fact::LinkGone { last } => {
-                self.links.remove(&last.index);
-                let still_there = self.links.values().any(|link| link.name == last.name);
+                self.links.remove(last.index);
+                let still_there = self.links.iter().any(|link| link.name == last.name);
                 if let Some(capture) = self.running.get(&last.name)
                     && !still_there
                 {
@@ -134,9 +134,9 @@ impl Captures {
         loop {
             let masters: BTreeSet<String> = self
                 .links
-                .values()
+                .iter()
                 .filter(|link| watched.contains(&link.name))
-                .filter_map(|link| self.links.get(&link.master?))
+                .filter_map(|link| self.links.at(link.master))
                 .map(|master| master.name.clone())
                 .filter(|master| !watched.contains(master))
                 .collect();
@@ -150,11 +150,10 @@ impl Captures {
     /// What is watched, and the VLANs on top of it: the interfaces of the operator's table.
     pub(super) fn listed(&self) -> BTreeSet<String> {
         let mut listed = self.watched();
-        let on_top = self.links.values().filter(|link| link.kind.as_deref() == Some("vlan"));
+        let on_top = self.links.iter().filter(|link| link.kind.as_deref() == Some("vlan"));
         let vlans: Vec<_> = on_top
             .filter(|vlan| {
-                let lower = vlan.lower.and_then(|lower| self.links.get(&lower));
-                lower.is_some_and(|lower| listed.contains(&lower.name))
+                self.links.at(vlan.lower).is_some_and(|lower| listed.contains(&lower.name))
             })
             .map(|vlan| vlan.name.clone())
             .collect();

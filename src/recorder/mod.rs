@@ -23,7 +23,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 pub use phase::WindowOptions;
-pub use selection::Selection;
+pub use selection::{Links, Selection};
 
 use self::captures::Captures;
 use self::closing::Closing;

@@ -1,5 +1,7 @@
 //! Which interfaces are recorded: those the operator named, or those that matter.
 
+use std::collections::BTreeMap;
+
 use crate::error::{Error, Result};
 use crate::watch::LinkState;
 
@@ -8,7 +10,7 @@ use crate::watch::LinkState;
 pub enum Selection {
     /// These names, whether or not they exist at the moment.
     Named(Vec<String>),
-    /// Physical interfaces and bond or team masters.
+    /// Physical interfaces, bonds, teams, and the ports of these: LACPDUs are seen on ports only.
     Physical,
     /// Every interface but loopback, because there is none of the former.
     All,
@@ -21,8 +23,8 @@ impl Selection {
     /// When a named interface does not exist: more likely a typing error than patience.
     pub fn new(named: &[String], links: &[LinkState]) -> Result<Self> {
         if named.is_empty() {
-            let physical = links.iter().any(|link| is_physical_or_master(link) && link.is_up());
-            return Ok(if physical { Self::Physical } else { Self::All });
+            let matters = |link: &LinkState| matters(link, &Links::of(links)) && link.is_up();
+            return Ok(if links.iter().any(matters) { Self::Physical } else { Self::All });
         }
         for name in named {
             if !links.iter().any(|link| link.name == *name) {
@@ -41,11 +43,11 @@ impl Selection {
         Ok(Self::Named(named))
     }
 
-    /// True if this interface is to be recorded now.
-    pub fn wants(&self, link: &LinkState) -> bool {
+    /// True if this interface, one of `links`, is to be recorded now.
+    pub fn wants(&self, link: &LinkState, links: &Links) -> bool {
         match self {
             Self::Named(names) => names.contains(&link.name),
-            Self::Physical => is_physical_or_master(link) && link.is_up(),
+            Self::Physical => matters(link, links) && link.is_up(),
             Self::All => link.flags & LinkState::IFF_LOOPBACK == 0 && link.is_up(),
         }
     }
@@ -54,14 +56,46 @@ impl Selection {
     pub fn in_words(&self) -> &'static str {
         match self {
             Self::Named(_) => "as named",
-            Self::Physical => "physical interfaces and bond or team masters that are up",
+            Self::Physical => "physical interfaces, bonds, teams and their ports that are up",
             Self::All => "all interfaces that are up but loopback, as none is physical",
         }
     }
 }
 
-fn is_physical_or_master(link: &LinkState) -> bool {
-    link.physical || matches!(link.kind.as_deref(), Some("bond" | "team"))
+/// Every interface there is, by index.
+#[derive(Debug, Clone, Default)]
+pub struct Links(BTreeMap<u32, LinkState>);
+
+impl Links {
+    /// These.
+    pub fn of(links: &[LinkState]) -> Self {
+        Self(links.iter().map(|link| (link.index, link.clone())).collect())
+    }
+
+    pub(super) fn insert(&mut self, link: LinkState) {
+        self.0.insert(link.index, link);
+    }
+
+    pub(super) fn remove(&mut self, index: u32) {
+        self.0.remove(&index);
+    }
+
+    /// The interface with this index.
+    pub(super) fn at(&self, index: Option<u32>) -> Option<&LinkState> {
+        self.0.get(&index?)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &LinkState> {
+        self.0.values()
+    }
+}
+
+fn matters(link: &LinkState, links: &Links) -> bool {
+    link.physical || is_bond(link) || links.at(link.master).is_some_and(is_bond)
+}
+
+fn is_bond(link: &LinkState) -> bool {
+    matches!(link.kind.as_deref(), Some("bond" | "team"))
 }
 
 #[cfg(test)]
@@ -69,8 +103,9 @@ mod tests {
     use super::*;
     use crate::watch::OperState;
 
-    fn link(name: &str, kind: Option<&str>, physical: bool, up: bool) -> LinkState {
+    fn link(index: u32, name: &str, kind: Option<&str>, physical: bool, up: bool) -> LinkState {
         LinkState {
+            index,
             name: name.into(),
             kind: kind.map(str::to_owned),
             physical,
@@ -83,16 +118,19 @@ mod tests {
 
     fn router() -> Vec<LinkState> {
         vec![
-            link("lo", None, false, true),
-            link("dp0s0", None, true, true),
-            link("dp0s1", None, true, false),
-            link("dp0bond0", Some("bond"), false, true),
-            link("dp0bond0.956", Some("vlan"), false, true),
+            link(1, "lo", None, false, true),
+            link(2, "dp0s0", None, true, true),
+            link(3, "dp0s1", None, true, false),
+            link(4, "dp0bond0", Some("bond"), false, true),
+            link(5, "dp0bond0.956", Some("vlan"), false, true),
+            LinkState { master: Some(4), ..link(6, "port0", Some("veth"), false, true) },
+            LinkState { master: Some(9), ..link(7, "port1", Some("veth"), false, true) },
         ]
     }
 
     fn wanted(selection: &Selection, links: &[LinkState]) -> Vec<String> {
-        links.iter().filter(|l| selection.wants(l)).map(|l| l.name.clone()).collect()
+        let all = Links::of(links);
+        links.iter().filter(|l| selection.wants(l, &all)).map(|l| l.name.clone()).collect()
     }
 
     #[test]
@@ -100,9 +138,9 @@ mod tests {
         let links = router();
         let selection = Selection::new(&[], &links).unwrap();
         assert_eq!(selection, Selection::Physical);
-        assert_eq!(wanted(&selection, &links), ["dp0s0", "dp0bond0"]);
+        assert_eq!(wanted(&selection, &links), ["dp0s0", "dp0bond0", "port0"]);
 
-        let links = [link("lo", None, false, true), link("veth0", Some("veth"), false, true)];
+        let links = [link(1, "lo", None, false, true), link(2, "veth0", Some("veth"), false, true)];
         let selection = Selection::new(&[], &links).unwrap();
         assert_eq!(wanted(&selection, &links), ["veth0"]);
     }
