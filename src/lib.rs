@@ -1,9 +1,42 @@
 //! dashcap: a dashcam for network interfaces.
+//!
+//! It records every frame into a fixed amount of memory, all the time, and keeps nothing on disk, until
+//! something fails. Then it freezes the seconds before and after into a small directory that explains
+//! itself. Two roads meet in the recorder:
+//!
+//! ```text
+//!  wire ─► capture ─► ring (one lane per interface, fixed memory) ──── slice (pins, copies nothing) ─┐
+//!          cap/IF      open ─► sealed ─► evicted                                                     ▼
+//!                                                                        recorder ─► incident ─► bundle
+//!  host ─► watch ─► observation ─► trigger (rule, gate) ─────────────────▲  (phase)    writer      on disk
+//!          link, sysfs, probe, signal
+//! ```
+//!
+//! | thread | does | waits for |
+//! |---|---|---|
+//! | `cap/IF` | reads kernel blocks, appends to its lane, answers hold and slice | frames, never anybody |
+//! | `watch/NAME` | sees one kind of thing, sends observations | its descriptor or its interval |
+//! | main (recorder) | judges, opens and closes incidents | observations, deadlines |
+//! | `system` | asks the host at a trigger | programs, seconds at most |
+//! | `writer` | turns incidents into bundles | incidents, the disk |
+//!
+//! What always holds:
+//!
+//! 1. Capture never waits: not for the disk, a reader, or a lock somebody else holds. A lane belongs to
+//!    its capture thread; whoever wants something of it asks.
+//! 2. Memory is fixed: obtained and touched at the start; pinned evidence is never overwritten, new
+//!    frames are dropped and counted instead.
+//! 3. Every way to lose something has a name and a count ([`stats::CaptureStats`]), shown also when it
+//!    is zero.
+//! 4. Decisions are pure and are told the time; only [`time`] reads clocks, and only `sys` is unsafe.
+//! 5. Bundles appear by rename, whole or not at all.
 
 pub mod capture;
 pub mod cli;
 pub mod error;
 pub mod frame;
+#[cfg(test)]
+mod house;
 pub mod incident;
 pub mod recorder;
 pub mod ring;
