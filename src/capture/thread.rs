@@ -409,7 +409,8 @@ impl Recording {
         }
     }
 
-    /// Takes what the kernel has, and nothing that arrives from now on.
+    /// Takes what the kernel has, and nothing that arrives from now on. What an interface that is being
+    /// removed makes of that is told by its removal, so events of the source are passed over.
     fn drain(&mut self) {
         let Some(source) = &mut self.source else { return };
         // If the kernel refuses, frames go on coming and the loop ends by time.
@@ -423,8 +424,13 @@ impl Recording {
             let now = self.clock.now().mono;
             match ready {
                 Ok(Ready::Frames) => idle_since = None,
-                Ok(Ready::Idle) if now.since(*idle_since.get_or_insert(now)) < SETTLED => {}
-                _ => break,
+                // An interface that is gone is down as well; blocks are still handed over in time.
+                Ok(Ready::Idle | Ready::Down) => {
+                    if now.since(*idle_since.get_or_insert(now)) >= SETTLED {
+                        break;
+                    }
+                }
+                Err(_) => break,
             }
             if now >= until {
                 break;

@@ -29,6 +29,15 @@ pub(super) struct Captures {
     lanes: u16,
 }
 
+/// What holding came to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    /// From then on every lane that answered is complete.
+    pub(super) complete_from: Mono,
+    /// Captures that did not answer.
+    pub(super) silent: usize,
+}
+
 impl Captures {
     pub(super) fn new(
         selection: Selection,
@@ -161,10 +170,13 @@ impl Captures {
         listed
     }
 
-    /// Holds everything since `from` in every lane; returns the number of captures that did not answer.
-    pub(super) fn hold(&self, hold: HoldId, from: Mono) -> usize {
+    /// Holds everything since `from` in every lane.
+    pub(super) fn hold(&self, hold: HoldId, from: Mono) -> Held {
         let answers: Vec<_> = self.running.values().map(|c| c.hold(hold, from)).collect();
-        answers.len() - collect(answers).len()
+        let asked = answers.len();
+        let held = collect(answers);
+        let complete_from = held.iter().copied().max().unwrap_or(from);
+        Held { complete_from, silent: asked - held.len() }
     }
 
     /// Asks every capture to pin `window` and then give up `release`; the answers come by themselves.
