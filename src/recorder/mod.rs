@@ -25,7 +25,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 pub use phase::WindowOptions;
 pub use selection::{Links, Selection};
 
-use self::captures::Captures;
+use self::captures::{Captures, Held};
 use self::closing::Closing;
 use self::history::History;
 use self::phase::{Effect, Phase};
@@ -285,6 +285,9 @@ impl Recorder {
     }
 
     fn trigger(&mut self, trigger: Trigger, ran: Duration) {
+        if self.leaving && !self.phase.is_collecting() {
+            return;
+        }
         if !self.phase.is_collecting() && !self.gate.admits(&trigger) {
             tracing::info!(
                 "{}: not frozen again, cooling down: {}",
@@ -298,17 +301,21 @@ impl Recorder {
             Effect::Opened { from } => {
                 self.incidents += 1;
                 let hold = HoldId(self.incidents);
-                let silent = self.captures.hold(hold, from);
+                let Held { complete_from, silent } = self.captures.hold(hold, from);
                 let pinned_after = self.clock.now().mono.since(at);
+                let system = Collection::begin(&self.captures.names());
+                let system = system.inspect_err(|e| tracing::warn!("cannot ask the system: {e}"));
+                self.open = Some(Open { hold, pinned_after, system: system.ok() });
+                tracing::warn!("{kind}: {sentence}; window frozen after {pinned_after:?}");
                 if silent > 0 {
                     tracing::error!(
                         "{silent} captures did not answer; their frames may be missing"
                     );
                 }
-                let system = Collection::begin(&self.captures.names());
-                let system = system.inspect_err(|e| tracing::warn!("cannot ask the system: {e}"));
-                self.open = Some(Open { hold, pinned_after, system: system.ok() });
-                tracing::warn!("{kind}: {sentence}; window frozen after {pinned_after:?}");
+                if complete_from > from {
+                    let (asked, there) = (at.since(from), at.since(complete_from));
+                    tracing::warn!("of the {asked:.1?} before it {there:.1?} are there");
+                }
             }
             Effect::Extended { until } => {
                 let left = until.since(self.clock.now().mono);
@@ -498,9 +505,13 @@ fn log(fact: &Fact) {
         Fact::Sample(_) | Fact::ProbeAnswered { .. } => {}
         // A dead host is lost every second; the log has the 1st, 2nd, 4th, 8th, ...
         Fact::ProbeLost { in_a_row, .. } if !in_a_row.is_power_of_two() => {}
-        Fact::ProbeLost { .. } | Fact::LinkGone { .. } | Fact::Missed { .. } => {
-            tracing::warn!("{fact}");
-        }
+        Fact::ProbeLost { .. }
+        | Fact::LinkGone { .. }
+        | Fact::Missed { .. }
+        | Fact::Capture {
+            event: CaptureEvent::Gap | CaptureEvent::Failed { .. } | CaptureEvent::Dropping,
+            ..
+        } => tracing::warn!("{fact}"),
         _ => tracing::info!("{fact}"),
     }
 }
