@@ -49,18 +49,6 @@ impl Mono {
 }
 
 impl Wall {
-    /// This time and `later` more; stops at the end of time.
-    #[must_use]
-    pub fn plus(self, later: Duration) -> Self {
-        Self(self.0.saturating_add(nanos(later)))
-    }
-
-    /// This time less `earlier`; stops at 1970.
-    #[must_use]
-    pub fn minus(self, earlier: Duration) -> Self {
-        Self(self.0.saturating_sub(nanos(earlier)))
-    }
-
     fn timestamp(self) -> jiff::Timestamp {
         // 2^64 ns end in 2554, within jiff's range, so this never takes the default.
         jiff::Timestamp::from_nanosecond(i128::from(self.0)).unwrap_or_default()
