@@ -64,7 +64,9 @@ pub fn write(store: &Store, incident: &Incident, level: Level) -> Result<Bundle>
 fn capture(incident: &Incident, out: &mut BundleFile, level: Level) -> io::Result<Contents> {
     let mut file = CaptureFile::begin(out, &incident.host, &comment(incident), level)?;
     for track in &incident.tracks {
-        file.interface(&track.origin, track.filter.as_deref())?;
+        // The first life of an interface that was created again; later ones follow as they are met.
+        let first = track.slice.frames().next().map(|frame| frame.origin);
+        file.interface(first.as_ref().unwrap_or(&track.origin), track.filter.as_deref())?;
     }
     let mut lines = lines(incident).into_iter().peekable();
     for (_, frame) in Merge::new(incident.tracks.iter().map(|t| t.slice.frames()).collect()) {

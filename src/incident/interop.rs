@@ -240,7 +240,7 @@ fn two_link_types_an_empty_interface_and_one_created_again() {
     let fields = ["frame.interface_name", "frame.interface_id", "frame.protocols"];
     assert_eq!(
         written.fields(PACKETS, &fields),
-        ["eth0\t3\teth:ethertype:data", "tun0\t1\traw:ip", "eth0\t0\teth:ethertype:data"]
+        ["eth0\t0\teth:ethertype:data", "tun0\t1\traw:ip", "eth0\t3\teth:ethertype:data"]
     );
     let info = output("capinfos", &[&written.file("capture.pcapng.zst")], &[]);
     assert!(info.contains("Number of interfaces in file: 4"), "{info}");
@@ -252,6 +252,14 @@ fn two_link_types_an_empty_interface_and_one_created_again() {
     assert_eq!(
         written.jq("manifest.json", "[.interfaces[]|[.name,.in_bundle.frames,(.origins|length)]]"),
         "[[\"eth0\",2,2],[\"tun0\",1,1],[\"quiet0\",0,1]]"
+    );
+    assert_eq!(
+        written.jq(
+            "manifest.json",
+            ".interfaces[0]|[(.origins[]|.index),(.in_bundle|.first,.last)]|map(tostring)|join(\" \")"
+        ),
+        "2 9 2026-11-22T14:14:20.811089123Z 2026-11-22T14:14:22.811089123Z",
+        "lives in their order"
     );
 }
 

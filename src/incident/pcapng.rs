@@ -174,10 +174,7 @@ impl<W: Write> CaptureFile<W> {
     /// # Errors
     /// When the output fails.
     pub fn frame(&mut self, frame: &StoredFrame) -> io::Result<()> {
-        let interface_id = match self.number(&frame.origin) {
-            Some(known) => known,
-            None => self.rebound(&frame.origin)?,
-        };
+        let interface_id = self.binding(&frame.origin)?;
         let captured = frame.bytes.len().min(LONGEST_FRAME);
         self.shortened += u64::from(captured < frame.bytes.len());
         let full = u32::try_from(frame.bytes.len()).unwrap_or(u32::MAX);
@@ -193,7 +190,11 @@ impl<W: Write> CaptureFile<W> {
         Ok(())
     }
 
-    fn rebound(&mut self, origin: &Arc<Origin>) -> io::Result<u32> {
+    /// The number of an origin that may be met for the first time.
+    fn binding(&mut self, origin: &Arc<Origin>) -> io::Result<u32> {
+        if let Some(known) = self.number(origin) {
+            return Ok(known);
+        }
         let before = self.interfaces.iter().rfind(|i| i.origin.interface == origin.interface);
         let filter = before.and_then(|interface| interface.filter.clone());
         self.interface(origin, filter.as_deref())
@@ -225,7 +226,7 @@ impl<W: Write> CaptureFile<W> {
         closed: Stamp,
         stats: &CaptureStats,
     ) -> io::Result<()> {
-        let number = self.interface(origin, None)?;
+        let number = self.binding(origin)?;
         let mut options = vec![
             InterfaceStatisticsOption::Comment(named_counts(stats).into()),
             InterfaceStatisticsOption::IsbStartTime(high_word_first(since.wall)),
