@@ -71,12 +71,7 @@ impl Options {
             return Ok(());
         }
         let accepted = format!("{FASTEST} (fastest) to {} (smallest)", levels.end());
-        Err(Error::usage(
-            "compression level",
-            self.level.0.to_string(),
-            "unknown to zstd",
-            accepted,
-        ))
+        Err(Error::usage("--compression", self.level.0.to_string(), "unknown to zstd", accepted))
     }
 }
 
@@ -523,9 +518,7 @@ mod tests {
     fn an_unknown_level_is_refused() {
         let options = Options { level: Level(99), ..Options::default() };
         let refused = options.check().unwrap_err().to_string();
-        assert!(
-            refused.contains("compression level \"99\"") && refused.contains("1 (fastest) to 22")
-        );
+        assert!(refused.contains("--compression \"99\"") && refused.contains("1 (fastest) to 22"));
     }
 
     #[test]

@@ -47,7 +47,8 @@ impl WindowOptions {
     /// # Errors
     /// When a part is longer than a day, or the limit is shorter than the post-trigger window.
     pub fn check(&self) -> Result<()> {
-        for (option, given) in [("--pre", self.pre), ("--post", self.post), ("limit", self.limit)] {
+        for (option, given) in [("--pre", self.pre), ("--post", self.post), ("--limit", self.limit)]
+        {
             if given > Self::MAX {
                 let given = format!("{given:?}");
                 return Err(Error::usage(
@@ -60,7 +61,7 @@ impl WindowOptions {
         }
         if self.limit < self.post {
             return Err(Error::usage(
-                "limit",
+                "--limit",
                 format!("{:?}", self.limit),
                 format!("shorter than the post-trigger window of {:?}", self.post),
                 "the post-trigger window or more",

@@ -78,13 +78,13 @@ impl Options {
         if !Self::INTERVAL.contains(&self.interval) {
             let given = format!("{:?}", self.interval);
             let accepted = "a duration from 10ms to 1h, such as 1s";
-            return Err(Error::usage("probe interval", given, "out of range", accepted));
+            return Err(Error::usage("--probe-interval", given, "out of range", accepted));
         }
         if self.timeout.is_zero() || self.timeout > self.interval {
             let given = format!("{:?}", self.timeout);
             let accepted =
                 format!("a duration up to the probe interval, which is {:?}", self.interval);
-            return Err(Error::usage("probe timeout", given, "out of range", accepted));
+            return Err(Error::usage("--probe-timeout", given, "out of range", accepted));
         }
         Ok(())
     }

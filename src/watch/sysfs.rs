@@ -54,7 +54,7 @@ impl Options {
             return Ok(());
         }
         Err(Error::usage(
-            "timeline interval",
+            "--interval",
             format!("{:?}", self.interval),
             "out of range",
             "a duration from 10ms to 1h, such as 1s",

@@ -16,9 +16,9 @@ fn options_must_have_a_meaning() {
     assert!(good.check().is_ok());
     for (what, bad) in [
         ("--probe", Options::new(" ")),
-        ("probe interval", Options { interval: ms(9), ..good.clone() }),
-        ("probe timeout", Options { timeout: ms(0), ..good.clone() }),
-        ("probe timeout", Options { timeout: ms(1_001), ..good }),
+        ("--probe-interval", Options { interval: ms(9), ..good.clone() }),
+        ("--probe-timeout", Options { timeout: ms(0), ..good.clone() }),
+        ("--probe-timeout", Options { timeout: ms(1_001), ..good }),
     ] {
         let message = bad.check().unwrap_err().to_string();
         assert!(message.starts_with(what), "{message}");
