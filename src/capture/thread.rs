@@ -38,6 +38,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const RETRY: Duration = Duration::from_secs(1);
 /// Frames are called stored again when none was dropped for this long.
 const SHORTAGE_OVER: Duration = Duration::from_secs(1);
+/// While frames are dropped, this is told again so often: an incident that holds the memory is given up
+/// each time, and half a second shows whether that was enough.
+const SHORTAGE_RETOLD: Duration = Duration::from_millis(500);
 /// Orders of the recorder under way; it has a handful at a time.
 const ORDERS: usize = 64;
 /// A thread that makes no room for an order for this long is stuck.
@@ -230,6 +233,8 @@ struct Shortage {
     before: u64,
     /// When the last frame was dropped.
     last: Mono,
+    /// When it was last told.
+    told: Mono,
 }
 
 /// Appends what a source hands over.
@@ -299,15 +304,22 @@ impl Recording {
         }
     }
 
-    /// Says when frames begin to be dropped, and when they have not been for a while.
+    /// Says when frames begin to be dropped, again while they are, and when they have not been for a
+    /// while. Again, because the recorder may not be able to make room at first, or not enough.
     fn tell_about_drops(&mut self, dropped_before: u64, now: Mono) {
         let dropped = self.lane.counters().dropped;
         match &mut self.shortage {
             None if dropped > dropped_before => {
-                self.shortage = Some(Shortage { before: dropped_before, last: now });
+                self.shortage = Some(Shortage { before: dropped_before, last: now, told: now });
                 self.tell(CaptureEvent::Dropping);
             }
-            Some(shortage) if dropped > dropped_before => shortage.last = now,
+            Some(shortage) if dropped > dropped_before => {
+                shortage.last = now;
+                if now.since(shortage.told) >= SHORTAGE_RETOLD {
+                    shortage.told = now;
+                    self.tell(CaptureEvent::Dropping);
+                }
+            }
             Some(shortage) if now.since(shortage.last) >= SHORTAGE_OVER => {
                 let dropped = dropped - shortage.before;
                 self.shortage = None;

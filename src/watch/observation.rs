@@ -120,7 +120,8 @@ pub enum CaptureEvent {
         /// Why.
         reason: String,
     },
-    /// Memory was exhausted by pinned incidents: frames are dropped and counted.
+    /// Memory was exhausted by pinned incidents: frames are dropped and counted. Told again while that
+    /// goes on.
     Dropping,
     /// Frames are stored again.
     Storing {
