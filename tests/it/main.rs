@@ -1,0 +1,16 @@
+//! The stories: the real `dashcap`, on a real kernel, judged by the tools its readers use.
+//!
+//! Unit tests beside the code prove the parts; here the parts meet. Every story makes network
+//! namespaces of its own, lets something happen to a link, a probe, a disk or a clock, and reads the
+//! bundle with tshark, capinfos, zstd and jq. Whatever the story is about, every bundle is checked for
+//! what all bundles promise ([`lab::Bundle`]).
+//!
+//! Stories wait for what they need to see, with a bound; none depends on how fast the machine is.
+//! Without root they say so and pass; where `DASHCAP_TESTS_MUST_RUN` is set, that is a failure.
+
+mod capture;
+mod cli;
+mod incident;
+mod lab;
+mod recorder;
+mod watch;

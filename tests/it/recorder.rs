@@ -1,0 +1,282 @@
+//! When incidents open, extend, close and are cut; and that no frame is lost meanwhile.
+
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+use dashcap::error::Result;
+use dashcap::incident::writer;
+use dashcap::recorder::{Options, Recorder, WindowOptions};
+use dashcap::ring::PoolOptions;
+use dashcap::time::Clock;
+use dashcap::watch::{Desk, Fact, Watcher, sysfs};
+use dashcap::{capture, trigger::Rule};
+
+use crate::lab::{Lab, Pace, until};
+
+/// A window that a story ends by itself.
+const OPEN_END: [&str; 4] = ["--pre", "1m", "--post", "10m"];
+
+#[test]
+fn a_pulled_link_leaves_a_bundle_that_tells_the_story() {
+    let Some(lab) = Lab::new() else { return };
+    let options = ["-i", "eth0", "--interval", "100ms", "--on", "link-down"];
+    let dashcap = lab.record(&[&options[..], &OPEN_END].concat());
+    let talker = lab.far.talk("far0", Pace::GENTLE);
+    talker.wait_for(100);
+    lab.far.ip("link set far0 down");
+    dashcap.wait_for("link-down: eth0: DOWN");
+    lab.far.ip("link set far0 up");
+    dashcap.wait_for("eth0: UP");
+    talker.wait_for_more(100);
+    dashcap.finish_well();
+    talker.stop();
+
+    let bundle = lab.bundle();
+    assert!(bundle.name().ends_with("_link-down_eth0"), "{}", bundle.name());
+    assert_eq!(bundle.triggers(), ["link-down eth0"]);
+    let trigger = bundle.trigger_at(0);
+
+    let numbers = bundle.numbers("eth0");
+    let broken: Vec<_> = numbers.windows(2).filter(|pair| pair[1] != pair[0] + 1).collect();
+    assert!(broken.len() <= 1, "frames sent while nobody heard them are one hole: {broken:?}");
+    let before = bundle.packets.iter().filter(|p| p.number.is_some() && p.at < trigger).count();
+    assert!(before >= 100, "{before} frames before the failure");
+    assert!(numbers.len() - before >= 50, "{} frames after it", numbers.len() - before);
+
+    let states: Vec<_> = bundle.timeline.iter().map(|row| (row.at, row.state.as_str())).collect();
+    let first = states.first().expect("rows");
+    assert!(first.0 < trigger && first.1 == "up", "{states:?}");
+    // The table has milliseconds.
+    let changes = |state: &str| states.windows(2).find(|w| w[0].1 != state && w[1].1 == state);
+    let down = changes("down").or(changes("lowerlayerdown")).expect("it went down")[1];
+    assert_eq!(down.0.0, trigger.0 / 1_000_000 * 1_000_000, "a row at the change");
+    let up = changes("up").expect("it recovered")[1];
+    assert!(down.0 <= up.0, "{states:?}");
+
+    let journal = bundle.journal();
+    let position = |text: &str| {
+        let at = journal.iter().position(|line| line.contains(text));
+        at.unwrap_or_else(|| panic!("{text}: {journal:#?}"))
+    };
+    assert!(position("eth0: DOWN, carrier on -> off") < position("TRIGGER link-down"));
+    assert!(position("TRIGGER link-down") < position("eth0: UP"));
+}
+
+#[test]
+fn a_silent_interface_does_not_keep_an_incident_open() {
+    let Some(lab) = Lab::new() else { return };
+    let dashcap = lab.record(&["-i", "eth0", "--pre", "500ms", "--post", "700ms"]);
+    dashcap.snapshot();
+    dashcap.wait_for("bundle ");
+    dashcap.finish_well();
+
+    let bundle = lab.bundle();
+    assert!(bundle.packets.is_empty(), "{:?}", bundle.packets);
+    assert_eq!(bundle.jq("[.interfaces[].in_bundle|.frames,.first,.last]"), "[0,null,null]");
+    assert_eq!(bundle.jq(".window.ending.how"), "on_time");
+    assert_eq!(bundle.length_before(), Duration::from_millis(500));
+    assert_eq!(bundle.length_after(0), Duration::from_millis(700));
+    // Two ticks of the recorder, and what a frame may be late.
+    let late = bundle.mono("/interfaces/0/counted_at/mono_ns").since(bundle.end());
+    assert!(late < Duration::from_secs(2), "closed {late:?} late");
+}
+
+#[test]
+fn a_second_trigger_in_the_post_window_extends_the_incident() {
+    let Some(lab) = Lab::new() else { return };
+    let post = Duration::from_secs(2);
+    let dashcap = lab.record(&["-i", "eth0", "--pre", "1s", "--post", "2s"]);
+    dashcap.snapshot();
+    lab.far.ip("link set far0 down");
+    dashcap.wait_for("link-down: eth0: DOWN");
+    dashcap.wait_for("bundle ");
+    dashcap.finish_well();
+
+    let bundle = lab.bundle();
+    assert_eq!(bundle.triggers(), ["signal", "link-down eth0"]);
+    assert_eq!(bundle.length_after(1), post, "it counts from the last trigger");
+    assert!(bundle.length_after(0) > post);
+    assert_eq!(bundle.jq(".window.asked.seconds"), "3");
+    assert_eq!(bundle.jq(".window.ending.how"), "on_time");
+    let told = bundle.events.iter().filter(|event| event["kind"] == "trigger");
+    let told: Vec<_> = told.map(|event| event["trigger"].as_str().unwrap()).collect();
+    assert_eq!(told, ["signal", "link-down"]);
+}
+
+#[test]
+fn a_flapping_link_gives_one_bundle_up_to_the_limit_and_then_cools_down() {
+    let Some(lab) = Lab::new() else { return };
+    let window = ["--pre", "1s", "--post", "2s", "--limit", "3s", "--cool-down", "1h"];
+    let dashcap = lab.record(&[&["-i", "eth0"][..], &window].concat());
+    until("cooling down", || {
+        lab.far.ip("link set far0 down");
+        lab.far.ip("link set far0 up");
+        dashcap.has_said("link-down: not frozen again, cooling down").then_some(())
+    });
+    dashcap.wait_for("bundle ");
+    dashcap.finish_well();
+
+    let bundle = lab.bundle();
+    let triggers = bundle.triggers();
+    assert!(triggers.len() > 1, "{triggers:?}");
+    assert!(triggers.iter().all(|trigger| trigger == "link-down eth0"), "{triggers:?}");
+    assert_eq!(bundle.jq(".window.ending.how"), "limit");
+    assert_eq!(bundle.length_after(0), Duration::from_secs(3));
+}
+
+#[test]
+fn sigterm_before_any_trigger_leaves_nothing_behind() {
+    let Some(lab) = Lab::new() else { return };
+    let dashcap = lab.record(&["-i", "eth0"]);
+    let talker = lab.far.talk("far0", Pace::GENTLE);
+    talker.wait_for(50);
+    let sent = talker.stop().len() as u64;
+    let end = dashcap.finish_well();
+    assert_eq!(end.received("eth0"), (sent, sent));
+    assert!(lab.bundles().is_empty());
+}
+
+#[test]
+fn sigterm_in_the_post_window_cuts_the_incident_and_the_bundle_says_so() {
+    let Some(lab) = Lab::new() else { return };
+    let dashcap = lab.record(&["-i", "eth0", "--pre", "1s", "--post", "10m"]);
+    let talker = lab.far.talk("far0", Pace::GENTLE);
+    talker.wait_for(50);
+    dashcap.snapshot();
+    talker.wait_for_more(50);
+    dashcap.finish_well();
+    let sent = talker.stop();
+
+    let bundle = lab.bundle();
+    assert_eq!(bundle.jq(".window.ending|[.how,.by]|join(\" by \")"), "cut by a stop signal");
+    assert_eq!(bundle.jq("[.missing[].reason]|last"), "cut short by a stop signal");
+    assert!(bundle.journal().iter().any(|line| line.contains("stop asked for by signal")));
+    bundle.holds_what_was_sent("eth0", &sent);
+}
+
+#[test]
+fn sigterm_while_a_bundle_is_written_waits_for_it() {
+    let Some(lab) = Lab::new() else { return };
+    // The slowest compression, so that writing takes long enough to be met.
+    let window = ["--pre", "1m", "--post", "0s", "--compression", "22"];
+    let dashcap = lab.record(&[&["-i", "eth0"][..], &window].concat());
+    let pace = Pace { burst: 50, pause: Duration::from_millis(1), len: 1_500, from: 0 };
+    let talker = lab.far.talk("far0", pace);
+    talker.wait_for(5_000);
+    dashcap.signal(nix::sys::signal::Signal::SIGUSR1);
+    until("a bundle being written", || {
+        let mut entries = std::fs::read_dir(lab.output()).unwrap().flatten();
+        entries.any(|e| e.file_name().to_string_lossy().ends_with(".partial")).then_some(())
+    });
+    let end = dashcap.finish_well();
+    let sent = talker.stop();
+
+    let place = |text: &str| end.log.find(text).unwrap_or_else(|| panic!("{text}: {end:?}"));
+    assert!(place("stop asked for by signal") < place("bundle /"), "it met the writing: {end:?}");
+    let bundle = lab.bundle();
+    assert_eq!(bundle.jq(".window.ending.how"), "on_time");
+    bundle.holds_what_was_sent("eth0", &sent);
+}
+
+#[test]
+fn numbered_frames_are_all_there_once_across_freezes() {
+    const FRAMES: u64 = 200_000;
+    const SNAPSHOTS: u64 = 4;
+    let Some(lab) = Lab::new() else { return };
+    // Room for every frame in the kernel and in the ring: what is missing then was lost by a mistake,
+    // not by a busy machine.
+    let memory = ["--memory", "64MiB", "--kernel-memory", "64MiB"];
+    let window = ["--pre", "300ms", "--post", "200ms"];
+    let dashcap = lab.record(&[&["-i", "eth0"][..], &memory, &window].concat());
+    let pace = Pace { burst: 100, pause: Duration::from_millis(1), len: 64, from: 0 };
+    let talker = lab.far.talk("far0", pace);
+    for part in 1..=SNAPSHOTS {
+        talker.wait_for(FRAMES / SNAPSHOTS * part);
+        dashcap.snapshot();
+        let nth = usize::try_from(part).unwrap();
+        // Frames go on while it is written.
+        dashcap.wait_for_nth(nth, "bundle /");
+    }
+    let sent = talker.stop();
+    let end = dashcap.finish_well();
+
+    let (received, accounted) = end.received("eth0");
+    assert_eq!((received, accounted), (sent.len() as u64, sent.len() as u64));
+    assert!(end.log.contains("+ 0 dropped by the lane + 0 dropped by the kernel"), "{end:?}");
+    let bundles = lab.bundles();
+    assert_eq!(bundles.len() as u64, SNAPSHOTS);
+    for bundle in bundles {
+        assert_eq!(bundle.jq("[.interfaces[].counts|.lane_dropped,.kernel_dropped]"), "[0,0]");
+        bundle.holds_what_was_sent("eth0", &sent);
+    }
+}
+
+/// A witness that sees what the story tells it.
+struct Told(Receiver<Fact>);
+
+impl Watcher for Told {
+    const NAME: &'static str = "story";
+
+    fn run(self, desk: &mut Desk) -> Result<()> {
+        // Ends with the story, which keeps the other end.
+        self.0.iter().try_for_each(|fact| desk.insist(desk.now(), &fact))
+    }
+}
+
+/// dashcap as a library, with a clock that the story steps.
+fn record_inside(lab: &Lab, clock: Clock, facts: Receiver<Fact>, ready: &Sender<()>) {
+    let options = Options {
+        interfaces: vec!["eth0".to_owned()],
+        pool: PoolOptions { memory: 16 << 20, lock: false },
+        capture: capture::Options::default(),
+        window: WindowOptions::new(Duration::from_millis(500), Duration::from_millis(1_500)),
+        cool_down: Duration::ZERO,
+        rules: Rule::defaults(false),
+        probes: Vec::new(),
+        probe_fall: 1,
+        timeline: sysfs::Options::default(),
+        output: lab.output().to_owned(),
+        writer: writer::Options::default(),
+        settings: serde_json::Value::Null,
+    };
+    let mut recorder = Recorder::start(options, clock).unwrap();
+    recorder.employ(Told(facts)).unwrap();
+    ready.send(()).unwrap();
+    recorder.run();
+}
+
+#[test]
+fn a_clock_that_steps_moves_neither_the_window_nor_its_end() {
+    const HOUR: i64 = 3_600;
+    let Some(lab) = Lab::new() else { return };
+    let (clock, step) = Clock::stepping();
+    let (tell, facts) = bounded(1);
+    let (ready, is_ready) = bounded(1);
+    let sent = std::thread::scope(|scope| {
+        scope.spawn(|| lab.near.inside(|| record_inside(&lab, clock, facts, &ready)));
+        is_ready.recv().expect("it started");
+        let talker = lab.far.talk("far0", Pace::GENTLE);
+        talker.wait_for(100);
+        tell.send(Fact::SnapshotSignal).unwrap();
+        talker.wait_for_more(20);
+        step.by(-HOUR);
+        talker.wait_for_more(20);
+        step.by(3 * HOUR);
+        until("the bundle", || {
+            let mut entries = std::fs::read_dir(lab.output()).unwrap().flatten();
+            entries.any(|e| !e.file_name().to_string_lossy().ends_with(".partial")).then_some(())
+        });
+        tell.send(Fact::StopSignal).unwrap();
+        drop(tell);
+        talker.stop()
+    });
+
+    let bundle = lab.bundle();
+    assert_eq!(bundle.jq(".window.ending.how"), "on_time");
+    assert_eq!(bundle.jq(".host.clock_stepped"), "true");
+    assert_eq!(bundle.length_before(), Duration::from_millis(500));
+    assert_eq!(bundle.length_after(0), Duration::from_millis(1_500));
+    let late = bundle.mono("/interfaces/0/counted_at/mono_ns").since(bundle.end());
+    assert!(late < Duration::from_secs(2), "closed {late:?} late");
+    bundle.holds_what_was_sent("eth0", &sent);
+}
