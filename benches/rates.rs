@@ -1,0 +1,291 @@
+//! Question: does `dashcap run` keep every frame at 10 Gbit/s and at a million frames a second, and
+//! what does a frame cost the whole process? With `--rivals`: what do others lose at the same load?
+//!
+//! Input: numbered UDP frames that the kernel makes and receives on a veth in a network namespace of
+//! its own (see `inject`), 0.8 million of 1,500 bytes or 1 million of 64 bytes a second, without their
+//! checksums; the sender has one core, dashcap the others. Memory 1 GiB, all else default but windows
+//! of 50 ms around a snapshot that is taken while frames come.
+//!
+//! Unit: nanoseconds of processor time, user and system, of all threads, per frame stored, between 1 s
+//! and 9 s after the first frame; the kernel's own copy is made by the sender, as a card's interrupt
+//! would, and not counted. Drops are counted over the whole run. Every number of the snapshot's frames
+//! must follow the one before. Medians of three rounds, the cases taking turns.
+//!
+//! `cargo bench --bench rates`, `cargo bench --bench rates -- --rivals`
+
+use std::fs::File;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+use pcap_file::pcapng::{Block, PcapNgReader};
+
+mod inject;
+mod lab;
+
+use inject::{Flood, Injector, NUMBER_AT};
+use lab::{Cores, Outcome, Process};
+
+const ROUNDS: usize = 3;
+/// Before the measurement: the first blocks are cold.
+const WARM_UP: Duration = Duration::from_secs(1);
+const MEASURED: Duration = Duration::from_secs(8);
+/// How long a rival is looked at.
+const RIVAL: Duration = Duration::from_secs(4);
+const INTERFACE: &str = "bench0";
+
+/// A load, and what a frame of it may cost.
+struct Case {
+    name: &'static str,
+    size: usize,
+    /// Frames per second.
+    rate: u64,
+    /// Nanoseconds per frame.
+    target: f64,
+}
+
+const CASES: [Case; 2] = [
+    Case { name: "1500 B at 0.8 Mpps", size: 1_500, rate: 800_000, target: 350.0 },
+    Case { name: "64 B at 1 Mpps", size: 64, rate: 1_000_000, target: 100.0 },
+];
+
+/// What one round showed.
+struct Round {
+    offered: f64,
+    sent: u64,
+    received: u64,
+    stored: u64,
+    kernel_drops: u64,
+    lane_drops: u64,
+    nanoseconds: f64,
+    depth: String,
+    /// Frames of the snapshot, whose numbers were looked at.
+    checked: u64,
+}
+
+fn main() -> Outcome<()> {
+    let Some(cores) = lab::enter()? else { return Ok(()) };
+    lab::veth("bench")?;
+    let rivals = std::env::args().any(|argument| argument == "--rivals");
+    println!(
+        "{:<20} {:>7} {:>10} {:>10} {:>10} {:>7} {:>6} {:>9} {:>6} {:>8}",
+        "load",
+        "Mpps",
+        "sent",
+        "received",
+        "stored",
+        "kernel",
+        "lane",
+        "ns/frame",
+        "depth",
+        "in order"
+    );
+    println!("{:<20} {:>7} {:>32} {:>15} {:>14}", "", "offered", "", "drops", "");
+    let mut results: Vec<Vec<Round>> = CASES.iter().map(|_| Vec::new()).collect();
+    for _ in 0..ROUNDS {
+        for (case, rounds) in CASES.iter().zip(&mut results) {
+            let round = round(case, &cores)?;
+            println!(
+                "{:<20} {:>7.3} {:>10} {:>10} {:>10} {:>7} {:>6} {:>9.1} {:>6} {:>8}",
+                case.name,
+                round.offered / 1e6,
+                round.sent,
+                round.received,
+                round.stored,
+                round.kernel_drops,
+                round.lane_drops,
+                round.nanoseconds,
+                round.depth,
+                round.checked
+            );
+            rounds.push(round);
+        }
+    }
+    for (case, rounds) in CASES.iter().zip(&results) {
+        let of = |what: fn(&Round) -> f64| rounds.iter().map(what).collect::<Vec<_>>();
+        let worst = of(|round| (round.sent - round.stored) as f64).into_iter().fold(0.0, f64::max);
+        let slowest = of(|round| round.offered).into_iter().fold(f64::MAX, f64::min);
+        lab::figure(&format!("{}: frames not stored, worst round", case.name), worst, "", 0.0);
+        let cost = lab::median(&of(|round| round.nanoseconds));
+        lab::figure(&format!("{}: processor time per frame", case.name), cost, "ns", case.target);
+        if slowest < case.rate as f64 * 0.99 {
+            println!("the sender fell short: {:.3} Mpps offered", slowest / 1e6);
+        }
+    }
+    if rivals {
+        compare(&cores)?;
+    }
+    Ok(())
+}
+
+fn flood(case: &Case, cores: &Cores) -> Outcome<Flood> {
+    let injector = Injector::new(lab::index(INTERFACE)?, inject::frame(case.size))?;
+    Ok(Flood::start(injector, case.rate, cores.sending)?)
+}
+
+fn round(case: &Case, cores: &Cores) -> Outcome<Round> {
+    let bundles = tempfile::tempdir()?;
+    let options = format!("--interface {INTERFACE} --memory 1GiB --pre 50ms --post 50ms");
+    let mut dashcap = Process::dashcap(&options, bundles.path())?;
+    let flood = flood(case, cores)?;
+    thread::sleep(WARM_UP);
+    let (used, sent) = (processor_time(&dashcap)?, flood.sent());
+    thread::sleep(MEASURED);
+    let (used, sent) = (processor_time(&dashcap)? - used, flood.sent() - sent);
+
+    dashcap.signal(Signal::SIGUSR1)?;
+    let snapshot = dashcap.bundle()?;
+    let depth = dashcap.wait_for("holds about ")?;
+    let (all, took) = flood.stop()?;
+    // A second snapshot, of silence, has the final counts.
+    dashcap.signal(Signal::SIGUSR1)?;
+    let last = lab::manifest(&dashcap.bundle()?)?;
+    dashcap.finish(Signal::SIGTERM)?;
+    let count = |name: &str| {
+        let counts = &last["interfaces"][0]["counts"];
+        counts[name].as_u64().ok_or_else(|| format!("no count {name} in {counts}"))
+    };
+    Ok(Round {
+        offered: all as f64 / took.as_secs_f64(),
+        sent: all,
+        received: count("kernel_received")?,
+        stored: count("stored")?,
+        kernel_drops: count("kernel_dropped")?,
+        lane_drops: count("lane_dropped")?,
+        // What was sent meanwhile was stored meanwhile, less what waits in the kernel at either end
+        // (30 ms of 8 s at most), unless there were drops; these are told.
+        nanoseconds: used.as_nanos() as f64 / sent as f64,
+        depth,
+        checked: check_order(&snapshot)?,
+    })
+}
+
+/// Processor time of all its threads, dead ones too, user and system: what `/proc/PID/stat` tells as
+/// utime and stime, but in nanoseconds.
+fn processor_time(process: &Process) -> Outcome<Duration> {
+    Ok(nix::time::clock_getcpuclockid(process.pid())?.now()?.into())
+}
+
+/// Every frame's number must follow the one before; returns how many frames there are, which manifest
+/// and capinfos must say, too.
+fn check_order(bundle: &Path) -> Outcome<u64> {
+    let capture = bundle.join("capture.pcapng.zst");
+    let mut reader = PcapNgReader::new(zstd::Decoder::new(File::open(&capture)?)?)?;
+    let (mut frames, mut last) = (0, None);
+    while let Some(block) = reader.next_block() {
+        let Block::EnhancedPacket(packet) = block? else { continue };
+        let number = packet.data.get(NUMBER_AT..NUMBER_AT + 8).ok_or("a frame is too short")?;
+        let number = u64::from_be_bytes(number.try_into()?);
+        if last.is_some_and(|last| number != last + 1) {
+            return Err(format!("frame {number} follows frame {last:?}").into());
+        }
+        last = Some(number);
+        frames += 1;
+    }
+    let told = lab::manifest(bundle)?["interfaces"][0]["in_bundle"]["frames"].as_u64();
+    let seen = Command::new("capinfos").args(["-TcrMm"]).arg(&capture).output()?;
+    let seen = String::from_utf8_lossy(&seen.stdout);
+    let seen = seen.trim().rsplit([',', '\t']).next().and_then(|count| count.parse().ok());
+    if frames == 0 || told != Some(frames) || seen != Some(frames) {
+        let differ = format!("{frames} frames in the bundle, {told:?} told, {seen:?} by capinfos");
+        return Err(differ.into());
+    }
+    Ok(frames)
+}
+
+/// Another program that writes all frames to a ring of files.
+struct Rival {
+    name: &'static str,
+    /// `DIR` stands for the directory to write to.
+    arguments: &'static str,
+    ready: &'static str,
+    /// What stands before and after the number of frames it captured, in what it says at the end.
+    captured: (&'static str, &'static str),
+}
+
+/// Default settings, but files of 256 MB in a ring of 4, so that all they keep is 1 GB, as with dashcap.
+const RIVALS: [Rival; 3] = [
+    Rival {
+        name: "tcpdump",
+        arguments: "-Z root -n -i bench0 -w DIR/ring.pcap -C 256 -W 4",
+        ready: "listening on",
+        captured: ("", " packets captured"),
+    },
+    Rival {
+        name: "dumpcap",
+        arguments: "-i bench0 -w DIR/ring.pcapng -b filesize:256000 -b files:4",
+        ready: "File: ",
+        captured: ("'bench0': ", "/"),
+    },
+    Rival {
+        name: "netsniff-ng",
+        arguments: "--in bench0 --out DIR --silent --interval 256MiB --overwrite 4",
+        ready: "Running!",
+        captured: ("", "  packets passed filter"),
+    },
+];
+
+fn compare(cores: &Cores) -> Outcome<()> {
+    println!("rivals, {} s each, files on tmpfs:", RIVAL.as_secs());
+    for case in &CASES {
+        for rival in &RIVALS {
+            match rival.lost(case, cores) {
+                Ok((lost, nanoseconds)) => println!(
+                    "  {:<12} {:<20} lost {:5.1} %, {nanoseconds:6.0} ns per frame kept",
+                    rival.name,
+                    case.name,
+                    100.0 * lost
+                ),
+                Err(reason) => {
+                    println!("  {:<12} {:<20} not measured: {reason}", rival.name, case.name);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Rival {
+    /// The part of the frames that it did not capture, and the processor time per frame it did.
+    fn lost(&self, case: &Case, cores: &Cores) -> Outcome<(f64, f64)> {
+        let files = tempfile::tempdir_in("/dev/shm")?;
+        let directory = files.path().to_str().ok_or("a directory that is not UTF-8")?;
+        let arguments = self.arguments.replace("DIR", directory);
+        let mut process =
+            Process::start(Command::new(self.name).args(arguments.split_whitespace()))?;
+        process.wait_for(self.ready)?;
+        let before = processor_time(&process)?;
+        let flood = flood(case, cores)?;
+        thread::sleep(RIVAL);
+        let (sent, _) = flood.stop()?;
+        settle(&process)?;
+        let used = processor_time(&process)? - before;
+        let said = process.finish(Signal::SIGINT)?;
+        let (before, after) = self.captured;
+        let captured = said.iter().find_map(|line| {
+            let (number, _) = line.split_once(before)?.1.split_once(after)?;
+            number.trim().rsplit(' ').next()?.parse::<u64>().ok()
+        });
+        let captured = captured.ok_or_else(|| format!("no count in {said:#?}"))?;
+        let lost = 1.0 - captured as f64 / sent as f64;
+        Ok((lost, used.as_nanos() as f64 / captured.max(1) as f64))
+    }
+}
+
+/// Waits until a process has worked off what it has: its processor time stands still.
+fn settle(process: &Process) -> Outcome<()> {
+    const STILL: Duration = Duration::from_millis(200);
+    let until = Instant::now() + Duration::from_secs(10);
+    let mut last = processor_time(process)?;
+    while Instant::now() < until {
+        thread::sleep(STILL);
+        let now = processor_time(process)?;
+        if now - last < STILL / 100 {
+            break;
+        }
+        last = now;
+    }
+    Ok(())
+}
