@@ -15,6 +15,9 @@ use crate::lab::{Lab, Pace, until};
 
 /// A window that a story ends by itself.
 const OPEN_END: [&str; 4] = ["--pre", "1m", "--post", "10m"];
+/// Room for every frame of a story in the kernel and in the ring: what is missing then was lost by a
+/// mistake, not by a busy machine.
+const AMPLE: [&str; 4] = ["--memory", "64MiB", "--kernel-memory", "64MiB"];
 
 #[test]
 fn a_pulled_link_leaves_a_bundle_that_tells_the_story() {
@@ -159,7 +162,7 @@ fn sigterm_while_a_bundle_is_written_waits_for_it() {
     let Some(lab) = Lab::new() else { return };
     // The slowest compression, so that writing takes long enough to be met.
     let window = ["--pre", "1m", "--post", "0s", "--compression", "22"];
-    let dashcap = lab.record(&[&["-i", "eth0"][..], &window].concat());
+    let dashcap = lab.record(&[&["-i", "eth0"][..], &AMPLE, &window].concat());
     let pace = Pace { burst: 50, pause: Duration::from_millis(1), len: 1_500, from: 0 };
     let talker = lab.far.talk("far0", pace);
     talker.wait_for(5_000);
@@ -183,11 +186,8 @@ fn numbered_frames_are_all_there_once_across_freezes() {
     const FRAMES: u64 = 200_000;
     const SNAPSHOTS: u64 = 4;
     let Some(lab) = Lab::new() else { return };
-    // Room for every frame in the kernel and in the ring: what is missing then was lost by a mistake,
-    // not by a busy machine.
-    let memory = ["--memory", "64MiB", "--kernel-memory", "64MiB"];
     let window = ["--pre", "300ms", "--post", "200ms"];
-    let dashcap = lab.record(&[&["-i", "eth0"][..], &memory, &window].concat());
+    let dashcap = lab.record(&[&["-i", "eth0"][..], &AMPLE, &window].concat());
     let pace = Pace { burst: 100, pause: Duration::from_millis(1), len: 64, from: 0 };
     let talker = lab.far.talk("far0", pace);
     for part in 1..=SNAPSHOTS {
@@ -211,15 +211,14 @@ fn numbered_frames_are_all_there_once_across_freezes() {
     }
 }
 
-/// A witness that sees what the story tells it.
+/// A witness that sees what the story tells it, and a wish to stop when the story has ended.
 struct Told(Receiver<Fact>);
 
 impl Watcher for Told {
     const NAME: &'static str = "story";
 
     fn run(self, desk: &mut Desk) -> Result<()> {
-        // Ends with the story, which keeps the other end.
-        self.0.iter().try_for_each(|fact| desk.insist(desk.now(), &fact))
+        self.0.iter().chain([Fact::StopSignal]).try_for_each(|fact| desk.insist(desk.now(), &fact))
     }
 }
 
@@ -266,7 +265,6 @@ fn a_clock_that_steps_moves_neither_the_window_nor_its_end() {
             let mut entries = std::fs::read_dir(lab.output()).unwrap().flatten();
             entries.any(|e| !e.file_name().to_string_lossy().ends_with(".partial")).then_some(())
         });
-        tell.send(Fact::StopSignal).unwrap();
         drop(tell);
         talker.stop()
     });

@@ -55,8 +55,8 @@ impl Lab {
             return skipped("network namespaces need root");
         }
         let lab = Self {
-            near: Namespace::new(),
-            far: Namespace::new(),
+            near: Namespace::new()?,
+            far: Namespace::new()?,
             output: TempDir::new().expect("a directory can be made"),
         };
         lab.cable("eth0", "far0");
@@ -106,12 +106,15 @@ impl Lab {
 pub(crate) struct Namespace(String);
 
 impl Namespace {
-    fn new() -> Self {
+    fn new() -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let namespace = Self(format!("dashcap-it-{}-{count}", std::process::id()));
-        output("ip", &["netns", "add", &namespace.0]);
-        namespace
+        let name = format!("dashcap-it-{}-{count}", std::process::id());
+        match Command::new("ip").args(["netns", "add", &name]).output() {
+            Ok(made) if made.status.success() => Some(Self(name)),
+            Ok(made) => skipped(&String::from_utf8_lossy(&made.stderr)),
+            Err(error) => skipped(&format!("cannot run ip(8): {error}")),
+        }
     }
 
     pub(crate) fn name(&self) -> &str {
