@@ -93,15 +93,12 @@ impl Options {
         }
         let ring = u64::from(self.blocks) * u64::from(self.block_size);
         if self.blocks < Self::MIN_BLOCKS || ring > Self::MAX_RING {
+            let least = u64::from(Self::MIN_BLOCKS) * u64::from(self.block_size);
             return Err(Error::usage(
-                "kernel ring blocks",
-                self.blocks.to_string(),
+                "--kernel-memory",
+                format!("{} blocks of {} bytes", self.blocks, self.block_size),
                 "one block is filled while another is read, and their memory is never swapped",
-                format!(
-                    "{} to {} blocks of this size",
-                    Self::MIN_BLOCKS,
-                    Self::MAX_RING / u64::from(self.block_size)
-                ),
+                format!("{least} to {} bytes, such as 64MiB", Self::MAX_RING),
             ));
         }
         Ok(())
@@ -339,8 +336,8 @@ mod tests {
             ("snaplen", Options { snaplen: 262_145, ..good.clone() }, "64 to 262144 bytes"),
             ("size", Options { block_size: 100_000, ..good.clone() }, "a power of two from 65536"),
             ("size", Options { block_size: 4096, ..good.clone() }, "a power of two from 65536"),
-            ("blocks", Options { blocks: 1, ..good.clone() }, "2 to 4096 blocks"),
-            ("blocks", Options { blocks: 5000, ..good.clone() }, "2 to 4096 blocks"),
+            ("blocks", Options { blocks: 1, ..good.clone() }, "2097152 to 4294967296 bytes"),
+            ("blocks", Options { blocks: 5000, ..good.clone() }, "such as 64MiB"),
         ] {
             let error = options.check().unwrap_err();
             assert_eq!(error.exit_status(), 2, "{error}");
