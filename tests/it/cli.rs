@@ -26,6 +26,7 @@ fn what_cannot_be_meant_is_refused_with_the_accepted_form() {
         (vec!["--on", "linkdown"], vec!["--on", "linkdown", "link-down", "probe-lost"]),
         (vec!["--memory", "many"], vec!["--memory", "such as 256MiB"]),
         (vec!["--memory", "1MiB"], vec!["--memory", "accepted"]),
+        (vec!["--kernel-memory", "64KiB"], vec!["--kernel-memory", "such as 64MiB"]),
         (vec!["--snaplen", "3"], vec!["--snaplen", "64 to 262144"]),
         (vec!["--source", "magic"], vec!["--source", "packet-ring", "pnet", "auto"]),
         (vec!["--interval", "1ms"], vec!["--interval", "10ms"]),

@@ -54,6 +54,24 @@ fn an_incident_waits_for_space_while_capture_goes_on() {
 }
 
 #[test]
+fn an_incident_that_still_has_no_space_at_the_end_is_told_lost() {
+    let Some(lab) = Lab::new() else { return };
+    let disk = SmallDisk::mount(4 * MIB);
+    let options = ["-i", "eth0", "--post", "100ms", "--output", disk.text()];
+    let dashcap = lab.record(&options);
+    disk.fill();
+    dashcap.snapshot();
+    dashcap.wait_for("stays in memory after attempt 1");
+    let end = dashcap.finish();
+    assert_eq!(end.code(), 1, "{end:?}");
+    let lost = end.log.lines().find(|line| line.contains("lost 2")).expect("it is told");
+    assert!(lost.contains("_signal after 2 attempts"), "{lost}");
+    assert!(lost.contains("No space left on device"), "{lost}");
+    disk.make_room();
+    assert_eq!(std::fs::read_dir(disk.path()).unwrap().count(), 0, "nothing half-written");
+}
+
+#[test]
 fn an_incident_is_given_up_and_counted_when_new_frames_need_its_memory() {
     let Some(lab) = Lab::new() else { return };
     let disk = SmallDisk::mount(4 * MIB);
