@@ -50,11 +50,10 @@ fn a_pulled_link_leaves_a_bundle_that_tells_the_story() {
     let first = states.first().expect("rows");
     assert!(first.0 < trigger && first.1 == "up", "{states:?}");
     // The table has milliseconds.
-    let changes = |state: &str| states.windows(2).find(|w| w[0].1 != state && w[1].1 == state);
-    let down = changes("down").or(changes("lowerlayerdown")).expect("it went down")[1];
-    assert_eq!(down.0.0, trigger.0 / 1_000_000 * 1_000_000, "a row at the change");
-    let up = changes("up").expect("it recovered")[1];
-    assert!(down.0 <= up.0, "{states:?}");
+    let change = trigger.0 / 1_000_000 * 1_000_000;
+    let at_change = states.iter().position(|(at, state)| at.0 == change && *state != "up");
+    let at_change = at_change.unwrap_or_else(|| panic!("no row at the change: {states:?}"));
+    assert!(states[at_change..].iter().any(|(_, state)| *state == "up"), "recovery: {states:?}");
 
     let journal = bundle.journal();
     let position = |text: &str| {
@@ -87,8 +86,9 @@ fn a_silent_interface_does_not_keep_an_incident_open() {
 #[test]
 fn a_second_trigger_in_the_post_window_extends_the_incident() {
     let Some(lab) = Lab::new() else { return };
-    let post = Duration::from_secs(2);
-    let dashcap = lab.record(&["-i", "eth0", "--pre", "1s", "--post", "2s"]);
+    // The kernel may tell of a carrier a second late (linkwatch_schedule_work, net/core/link_watch.c).
+    let post = Duration::from_secs(3);
+    let dashcap = lab.record(&["-i", "eth0", "--pre", "1s", "--post", "3s"]);
     dashcap.snapshot();
     lab.far.ip("link set far0 down");
     dashcap.wait_for("link-down: eth0: DOWN");
@@ -99,7 +99,7 @@ fn a_second_trigger_in_the_post_window_extends_the_incident() {
     assert_eq!(bundle.triggers(), ["signal", "link-down eth0"]);
     assert_eq!(bundle.length_after(1), post, "it counts from the last trigger");
     assert!(bundle.length_after(0) > post);
-    assert_eq!(bundle.jq(".window.asked.seconds"), "3");
+    assert_eq!(bundle.jq(".window.asked.seconds"), "4");
     assert_eq!(bundle.jq(".window.ending.how"), "on_time");
     let told = bundle.events.iter().filter(|event| event["kind"] == "trigger");
     let told: Vec<_> = told.map(|event| event["trigger"].as_str().unwrap()).collect();
