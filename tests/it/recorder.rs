@@ -15,9 +15,8 @@ use crate::lab::{Lab, Pace, until};
 
 /// A window that a story ends by itself.
 const OPEN_END: [&str; 4] = ["--pre", "1m", "--post", "10m"];
-/// Room for every frame of a story in the kernel and in the ring: what is missing then was lost by a
-/// mistake, not by a busy machine.
-const AMPLE: [&str; 4] = ["--memory", "64MiB", "--kernel-memory", "64MiB"];
+/// Room for every frame of a story: what is missing then was lost by a mistake.
+const AMPLE: [&str; 2] = ["--memory", "64MiB"];
 
 #[test]
 fn a_pulled_link_leaves_a_bundle_that_tells_the_story() {

@@ -14,8 +14,10 @@ use super::{Lab, until};
 /// The binary under test.
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_dashcap");
 
-/// What stories run with unless they say otherwise: little memory each, since many run at once.
-const MODEST: [(&str, &str); 2] = [("--memory", "16MiB"), ("--kernel-memory", "4MiB")];
+/// What stories run with unless they say otherwise: little memory each, since many run at once. The
+/// kernel hands a block over every 10 ms, however few frames it has, so 64 blocks of 1 MiB are what
+/// outlasts a machine too busy to run the capture thread for half a second.
+const MODEST: [(&str, &str); 2] = [("--memory", "16MiB"), ("--kernel-memory", "64MiB")];
 
 /// A running dashcap; killed when dropped.
 pub(crate) struct Dashcap {
