@@ -55,13 +55,16 @@ fn main() -> Outcome<()> {
         };
         let mut far_end = FarEnd::open("link1")?;
         let down = measure(events, &mut dashcap, |dashcap| {
-            far_end.set(true)?;
-            dashcap.wait_for("link0: UP")?;
+            if far_end.is_down {
+                far_end.set(true)?;
+                dashcap.wait_for("link0: UP")?;
+            }
             let asked = now();
             far_end.set(false)?;
             Ok(asked)
         });
         tell(&format!("link down, {name}"), &down?);
+        far_end.set(true)?;
         let signal = measure(events, &mut dashcap, |dashcap| {
             let asked = now();
             dashcap.signal(Signal::SIGUSR1)?;
@@ -128,6 +131,7 @@ fn now() -> Mono {
 struct FarEnd {
     socket: Socket,
     index: u32,
+    is_down: bool,
 }
 
 impl FarEnd {
@@ -135,7 +139,7 @@ impl FarEnd {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
-        Ok(Self { socket, index: lab::index(interface)? })
+        Ok(Self { socket, index: lab::index(interface)?, is_down: false })
     }
 
     /// Sets it up or down and waits for the kernel's word: `struct nlmsghdr` and `struct ifinfomsg`
@@ -145,6 +149,7 @@ impl FarEnd {
         const RTM_SETLINK: u16 = 19;
         const NLM_F_REQUEST_ACK: u16 = 1 | 4;
         const IFF_UP: u32 = 1;
+        self.is_down = !up;
         let mut message = [0; LENGTH as usize];
         message[..4].copy_from_slice(&LENGTH.to_ne_bytes());
         message[4..6].copy_from_slice(&RTM_SETLINK.to_ne_bytes());

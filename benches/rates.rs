@@ -8,12 +8,13 @@
 //!
 //! Unit: nanoseconds of processor time, user and system, of all threads, per frame stored, between 1 s
 //! and 9 s after the first frame; the kernel's own copy is made by the sender, as a card's interrupt
-//! would, and not counted. Drops are counted over the whole run. Every number of the snapshot's frames
-//! must follow the one before. Medians of three rounds, the cases taking turns.
+//! would, and not counted. *Waited* is how long the capture thread wanted to run while others did: a
+//! machine that is busy with other things shows there. Drops are counted over the whole run. The numbers of the snapshot's frames
+//! are looked at: none may be *missing*, out of order or twice. Medians of three rounds, the cases taking turns.
 //!
 //! `cargo bench --bench rates`, `cargo bench --bench rates -- --rivals`
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -59,10 +60,14 @@ struct Round {
     stored: u64,
     kernel_drops: u64,
     lane_drops: u64,
+    /// Milliseconds in which the capture thread wanted to run and somebody else did.
+    waited: f64,
     nanoseconds: f64,
     depth: String,
     /// Frames of the snapshot, whose numbers were looked at.
     checked: u64,
+    /// Numbers missing between them.
+    missing: u64,
 }
 
 fn main() -> Outcome<()> {
@@ -70,7 +75,7 @@ fn main() -> Outcome<()> {
     lab::veth("bench")?;
     let rivals = std::env::args().any(|argument| argument == "--rivals");
     println!(
-        "{:<20} {:>7} {:>10} {:>10} {:>10} {:>7} {:>6} {:>9} {:>6} {:>8}",
+        "{:<20} {:>7} {:>10} {:>10} {:>10} {:>7} {:>6} {:>7} {:>9} {:>6} {:>8} {:>7}",
         "load",
         "Mpps",
         "sent",
@@ -78,17 +83,19 @@ fn main() -> Outcome<()> {
         "stored",
         "kernel",
         "lane",
+        "waited",
         "ns/frame",
         "depth",
-        "in order"
+        "snapshot",
+        "missing"
     );
-    println!("{:<20} {:>7} {:>32} {:>15} {:>14}", "", "offered", "", "drops", "");
+    println!("{:<20} {:>7} {:>40} {:>13} {:>7}", "", "offered", "", "drops", "ms");
     let mut results: Vec<Vec<Round>> = CASES.iter().map(|_| Vec::new()).collect();
     for _ in 0..ROUNDS {
         for (case, rounds) in CASES.iter().zip(&mut results) {
             let round = round(case, &cores)?;
             println!(
-                "{:<20} {:>7.3} {:>10} {:>10} {:>10} {:>7} {:>6} {:>9.1} {:>6} {:>8}",
+                "{:<20} {:>7.3} {:>10} {:>10} {:>10} {:>7} {:>6} {:>7.0} {:>9.1} {:>6} {:>8} {:>7}",
                 case.name,
                 round.offered / 1e6,
                 round.sent,
@@ -96,9 +103,11 @@ fn main() -> Outcome<()> {
                 round.stored,
                 round.kernel_drops,
                 round.lane_drops,
+                round.waited,
                 round.nanoseconds,
                 round.depth,
-                round.checked
+                round.checked,
+                round.missing
             );
             rounds.push(round);
         }
@@ -108,6 +117,8 @@ fn main() -> Outcome<()> {
         let worst = of(|round| (round.sent - round.stored) as f64).into_iter().fold(0.0, f64::max);
         let slowest = of(|round| round.offered).into_iter().fold(f64::MAX, f64::min);
         lab::figure(&format!("{}: frames not stored, worst round", case.name), worst, "", 0.0);
+        let missing = of(|round| round.missing as f64).into_iter().fold(0.0, f64::max);
+        lab::figure(&format!("{}: numbers missing in a snapshot", case.name), missing, "", 0.0);
         let cost = lab::median(&of(|round| round.nanoseconds));
         lab::figure(&format!("{}: processor time per frame", case.name), cost, "ns", case.target);
         if slowest < case.rate as f64 * 0.99 {
@@ -129,6 +140,7 @@ fn round(case: &Case, cores: &Cores) -> Outcome<Round> {
     let bundles = tempfile::tempdir()?;
     let options = format!("--interface {INTERFACE} --memory 1GiB --pre 50ms --post 50ms");
     let mut dashcap = Process::dashcap(&options, bundles.path())?;
+    let waited = waiting(&dashcap)?;
     let flood = flood(case, cores)?;
     thread::sleep(WARM_UP);
     let (used, sent) = (processor_time(&dashcap)?, flood.sent());
@@ -142,11 +154,13 @@ fn round(case: &Case, cores: &Cores) -> Outcome<Round> {
     // A second snapshot, of silence, has the final counts.
     dashcap.signal(Signal::SIGUSR1)?;
     let last = lab::manifest(&dashcap.bundle()?)?;
+    let waited = waiting(&dashcap)? - waited;
     dashcap.finish(Signal::SIGTERM)?;
     let count = |name: &str| {
         let counts = &last["interfaces"][0]["counts"];
         counts[name].as_u64().ok_or_else(|| format!("no count {name} in {counts}"))
     };
+    let (checked, missing) = check_order(&snapshot)?;
     Ok(Round {
         offered: all as f64 / took.as_secs_f64(),
         sent: all,
@@ -154,11 +168,13 @@ fn round(case: &Case, cores: &Cores) -> Outcome<Round> {
         stored: count("stored")?,
         kernel_drops: count("kernel_dropped")?,
         lane_drops: count("lane_dropped")?,
+        waited: waited.as_secs_f64() * 1e3,
         // What was sent meanwhile was stored meanwhile, less what waits in the kernel at either end
         // (30 ms of 8 s at most), unless there were drops; these are told.
         nanoseconds: used.as_nanos() as f64 / sent as f64,
         depth,
-        checked: check_order(&snapshot)?,
+        checked,
+        missing,
     })
 }
 
@@ -168,19 +184,35 @@ fn processor_time(process: &Process) -> Outcome<Duration> {
     Ok(nix::time::clock_getcpuclockid(process.pid())?.now()?.into())
 }
 
-/// Every frame's number must follow the one before; returns how many frames there are, which manifest
-/// and capinfos must say, too.
-fn check_order(bundle: &Path) -> Outcome<u64> {
+/// How long its capture thread waited for a processor: the second number of schedstat
+/// (Documentation/scheduler/sched-stats.rst).
+fn waiting(process: &Process) -> Outcome<Duration> {
+    for thread in fs::read_dir(format!("/proc/{}/task", process.pid()))? {
+        let thread = thread?.path();
+        if fs::read_to_string(thread.join("comm"))?.trim() == format!("cap/{INTERFACE}") {
+            let times = fs::read_to_string(thread.join("schedstat"))?;
+            let waited = times.split(' ').nth(1).ok_or("no waiting time")?;
+            return Ok(Duration::from_nanos(waited.parse()?));
+        }
+    }
+    Err("no capture thread".into())
+}
+
+/// Looks at the frames' numbers: how many there are, which manifest and capinfos must say, too, and how
+/// many are missing in between. A number out of order or twice is an error.
+fn check_order(bundle: &Path) -> Outcome<(u64, u64)> {
     let capture = bundle.join("capture.pcapng.zst");
     let mut reader = PcapNgReader::new(zstd::Decoder::new(File::open(&capture)?)?)?;
-    let (mut frames, mut last) = (0, None);
+    let (mut frames, mut missing, mut last) = (0, 0, None);
     while let Some(block) = reader.next_block() {
         let Block::EnhancedPacket(packet) = block? else { continue };
         let number = packet.data.get(NUMBER_AT..NUMBER_AT + 8).ok_or("a frame is too short")?;
         let number = u64::from_be_bytes(number.try_into()?);
-        if last.is_some_and(|last| number != last + 1) {
-            return Err(format!("frame {number} follows frame {last:?}").into());
+        let expected = last.map_or(number, |last| last + 1);
+        if number < expected {
+            return Err(format!("frame {number} stands where {expected} should").into());
         }
+        missing += number - expected;
         last = Some(number);
         frames += 1;
     }
@@ -188,11 +220,11 @@ fn check_order(bundle: &Path) -> Outcome<u64> {
     let seen = Command::new("capinfos").args(["-TcrMm"]).arg(&capture).output()?;
     let seen = String::from_utf8_lossy(&seen.stdout);
     let seen = seen.trim().rsplit([',', '\t']).next().and_then(|count| count.parse().ok());
-    if frames == 0 || told != Some(frames) || seen != Some(frames) {
+    if told != Some(frames) || seen != Some(frames) {
         let differ = format!("{frames} frames in the bundle, {told:?} told, {seen:?} by capinfos");
         return Err(differ.into());
     }
-    Ok(frames)
+    Ok((frames, missing))
 }
 
 /// Another program that writes all frames to a ring of files.

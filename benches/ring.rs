@@ -44,6 +44,8 @@ fn main() {
     }));
     println!("freeze, the whole ring ({frozen} frames of 64 B)");
     println!("  slice        {:7.1} us", slice * 1e6);
+    let verdict = if slice <= 1e-3 { "reached" } else { "MISSED" };
+    println!("figure\tslice of 1 GiB\t{:.1} us\t<= 1000 us\t{verdict}", slice * 1e6);
     let (undisturbed, disturbed) = (feed.worst_pause(false), feed.worst_pause(true));
     println!(
         "  worst pause  {:7.1} us between appends, {:.1} us without slices",
