@@ -33,6 +33,9 @@ const ROUNDS: usize = 3;
 /// Before the measurement: the first blocks are cold.
 const WARM_UP: Duration = Duration::from_secs(1);
 const MEASURED: Duration = Duration::from_secs(8);
+/// Milliseconds that a capture thread waits in a round at most where nothing else runs: dashcap's own
+/// threads and the bundle take turns with it.
+const QUIET: f64 = 100.0;
 /// How long a rival is looked at.
 const RIVAL: Duration = Duration::from_secs(4);
 const INTERFACE: &str = "bench0";
@@ -121,6 +124,14 @@ fn main() -> Outcome<()> {
         lab::figure(&format!("{}: numbers missing in a snapshot", case.name), missing, "", 0.0);
         let cost = lab::median(&of(|round| round.nanoseconds));
         lab::figure(&format!("{}: processor time per frame", case.name), cost, "ns", case.target);
+        let waited = of(|round| round.waited).into_iter().fold(0.0, f64::max);
+        if waited > QUIET {
+            println!(
+                "{}: the capture thread waited {waited:.0} ms for a processor in one round; the machine was \
+                 busy with other things",
+                case.name
+            );
+        }
         if slowest < case.rate as f64 * 0.99 {
             println!("the sender fell short: {:.3} Mpps offered", slowest / 1e6);
         }
@@ -285,8 +296,10 @@ impl Rival {
         let files = tempfile::tempdir_in("/dev/shm")?;
         let directory = files.path().to_str().ok_or("a directory that is not UTF-8")?;
         let arguments = self.arguments.replace("DIR", directory);
-        let mut process =
-            Process::start(Command::new(self.name).args(arguments.split_whitespace()))?;
+        // It speaks into a pipe, and would keep its words until the end.
+        let mut command = Command::new("stdbuf");
+        command.args(["-oL", self.name]).args(arguments.split_whitespace());
+        let mut process = Process::start(command)?;
         process.wait_for(self.ready)?;
         let before = processor_time(&process)?;
         let flood = flood(case, cores)?;

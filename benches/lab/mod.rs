@@ -87,11 +87,10 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts it; what it says on standard error is its log.
-    pub(crate) fn start(command: &mut Command) -> Outcome<Self> {
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
-        let said = child.stderr.take().ok_or("no standard error")?;
+    /// Starts it; what it says on standard output and error is its log.
+    pub(crate) fn start(mut command: Command) -> Outcome<Self> {
+        let (said, out) = std::io::pipe()?;
+        let child = command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out).spawn()?;
         let (line, log) = channel();
         thread::spawn(move || {
             let lines = BufReader::new(said).lines().map_while(Result::ok);
@@ -105,7 +104,7 @@ impl Process {
     pub(crate) fn dashcap(options: &str, output: &Path) -> Outcome<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_dashcap"));
         command.arg("run").args(options.split_whitespace()).arg("--output").arg(output);
-        let mut process = Self::start(&mut command)?;
+        let mut process = Self::start(command)?;
         process.wait_for("armed: ")?;
         Ok(process)
     }
