@@ -180,9 +180,9 @@ fn round(case: &Case, cores: &Cores) -> Outcome<Round> {
         kernel_drops: count("kernel_dropped")?,
         lane_drops: count("lane_dropped")?,
         waited: waited.as_secs_f64() * 1e3,
-        // What was sent meanwhile was stored meanwhile, less what waits in the kernel at either end
-        // (30 ms of 8 s at most), unless there were drops; these are told.
-        nanoseconds: used.as_nanos() as f64 / sent as f64,
+        // Of what was sent meanwhile, the part that was stored of all; what waits in the kernel at either
+        // end is 30 ms of 8 s at most.
+        nanoseconds: used.as_nanos() as f64 / (sent as f64 * count("stored")? as f64 / all as f64),
         depth,
         checked,
         missing,
