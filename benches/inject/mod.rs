@@ -29,7 +29,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use dashcap::sys::priority::step_forward;
 use dashcap::time::{Clock, Mono};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
@@ -43,9 +42,6 @@ const RUN: u32 = 30_000_000;
 /// Looks at the clock before a frame that is not due is sent all the same, because the kernel wants
 /// loops to end: 20 us and more, so the pace holds from 50,000 frames per second on.
 const LOOKS: i32 = 1_000;
-
-/// The sender's priority: before everybody (setpriority(2)).
-const FIRST: i32 = -20;
 
 /// An Ethernet frame of `size` bytes without its checksum: UDP over IPv4 to another host, so that the
 /// stack has no more to do with it than to drop it. The payload behind the number does not compress.
@@ -130,8 +126,6 @@ impl Flood {
             let mut cores = CpuSet::new();
             cores.set(core)?;
             sched_setaffinity(Pid::from_raw(0), &cores)?;
-            // The load must be what it is said to be, also beside other things.
-            step_forward(FIRST)?;
             while sender.state.word(State::STOP).load(Ordering::Acquire) == 0 {
                 sender.run()?;
             }
