@@ -19,7 +19,7 @@ use crate::incident::pcapng::Level;
 use crate::incident::writer;
 use crate::recorder::{self, WindowOptions};
 use crate::ring::PoolOptions;
-use crate::trigger::Rule;
+use crate::trigger::{Rule, TriggerKind};
 use crate::watch::{probe, sysfs};
 
 /// Every option as typed; none means not typed.
@@ -176,6 +176,15 @@ impl Settings {
             [] => rules(&settings),
             on => on.iter().map(|on| on.0.clone()).collect(),
         };
+        let needs_probe = |rule: &Rule| rule.kind() == TriggerKind::ProbeLost;
+        if settings.probe.is_empty() && rules.iter().any(needs_probe) {
+            return Err(Error::usage(
+                "--on",
+                "probe-lost",
+                "nothing is probed",
+                "probe-lost together with a host to ping, such as --probe 192.0.2.1",
+            ));
+        }
         let mut options = recorder::Options {
             pool: settings.pool()?,
             capture: settings.capture()?,
@@ -416,6 +425,7 @@ mod tests {
             &["--compression", "99"],
             &["--kernel-memory", "1MiB"],
             &["--post", "10s", "--limit", "1s"],
+            &["--on", "probe-lost"],
         ] {
             let error = options(typed).unwrap_err();
             assert_eq!(error.exit_status(), 2, "{typed:?}: {error}");

@@ -100,7 +100,7 @@ pub struct WindowEntry<'a> {
     pub closed: Span,
     /// What every interface has in full.
     pub covered: Span,
-    /// Why it ends there: `{"how":"on_time"}`, `{"how":"limit"}`, `{"how":"cut","by":"SIGTERM"}`.
+    /// Why it ends there: `{"how":"on_time"}`, `{"how":"limit"}`, `{"how":"cut","by":"a stop signal"}`.
     pub ending: &'a Ending,
 }
 

@@ -92,7 +92,7 @@ pub enum Ending {
     Limit,
     /// It was cut short.
     Cut {
-        /// By what: "SIGTERM", "the end of the command".
+        /// By what: "a stop signal".
         by: String,
     },
 }

@@ -328,7 +328,6 @@ impl Desk {
                 open(&self.shelf).writing = false;
                 let lost = Lost::of(&waiting.incident, waiting.attempts, reason);
                 drop(waiting);
-                tracing::error!("lost incident {}: {}", lost.name, lost.reason);
                 self.tell(Outcome::Lost(lost));
             }
             Err(reason) => self.keep(waiting, reason, now),
@@ -347,10 +346,6 @@ impl Desk {
 
     fn keep(&self, mut waiting: Waiting, reason: Error, now: Mono) {
         let (name, attempts) = (waiting.incident.name(), waiting.attempts);
-        // Said less and less often.
-        if attempts.is_power_of_two() {
-            tracing::warn!("{reason}; incident {name} is kept in memory (attempt {attempts})");
-        }
         waiting.due = now.plus(self.options.retry_pause);
         waiting.failed = Some(reason.clone());
         let mut shelf = open(&self.shelf);

@@ -463,9 +463,11 @@ impl Summary {
                 );
                 self.bundles.push(bundle.path);
             }
-            Outcome::Retrying { name, attempts, reason } => {
+            // Said less and less often.
+            Outcome::Retrying { name, attempts, reason } if attempts.is_power_of_two() => {
                 tracing::error!("{name} stays in memory after attempt {attempts}: {reason}");
             }
+            Outcome::Retrying { .. } => {}
             Outcome::Lost(lost) => self.lost(&lost),
         }
     }
