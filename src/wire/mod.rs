@@ -1,4 +1,5 @@
 //! Bytes and their meaning, both ways. What comes from the wire may be anything: readers here return
 //! nothing rather than panic, and never read past what they were given.
 
+pub mod control;
 pub mod icmp;
