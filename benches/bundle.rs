@@ -117,7 +117,13 @@ fn frames(make: fn(&mut Random, u32) -> Vec<u8>) -> Vec<StoredFrame> {
             direction: Direction::Inbound,
             reception: Reception::Unicast,
         };
-        frames.push(StoredFrame { origin: Arc::clone(&origin), header, mono: Mono(since), bytes });
+        frames.push(StoredFrame {
+            origin: Arc::clone(&origin),
+            header,
+            mono: Mono(since),
+            bytes,
+            tally: None,
+        });
     }
     frames
 }

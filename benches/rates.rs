@@ -160,7 +160,7 @@ fn round(case: &Case, cores: &Cores) -> Outcome<Round> {
 
     dashcap.signal(Signal::SIGUSR1)?;
     let snapshot = dashcap.bundle()?;
-    let depth = dashcap.wait_for("holds about ")?;
+    let depth = dashcap.wait_for("holds about: data ")?;
     let (all, took) = flood.stop()?;
     // A second snapshot, of silence, has the final counts.
     dashcap.signal(Signal::SIGUSR1)?;

@@ -5,6 +5,7 @@
 //! it comes as a [`StoredFrame`], which keeps the ring's page alive instead of copying it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -126,6 +127,42 @@ pub struct Origin {
     pub clock: StampClock,
 }
 
+/// Copies of a frame that were counted instead of kept, for about a second of a run: exact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    /// Arrival of the first copy that was counted and not kept.
+    pub first: Wall,
+    /// Arrival of the last one.
+    pub last: Wall,
+    /// How many.
+    pub count: u64,
+    /// How many in each [`Tally::BIN`] since the first.
+    pub bins: [u32; Tally::BINS],
+}
+
+impl Tally {
+    /// Width of a bin.
+    pub const BIN: Duration = Duration::from_millis(100);
+    /// A tally is told at least once a second, and a little later by a busy thread.
+    pub const BINS: usize = 16;
+
+    /// Nothing counted yet.
+    pub(crate) fn beginning(first: Wall) -> Self {
+        Self { first, last: first, count: 0, bins: [0; Self::BINS] }
+    }
+
+    /// Counts a copy; false if it came too late for this tally.
+    pub(crate) fn add(&mut self, wall: Wall) -> bool {
+        const BIN_NANOS: u64 = Tally::BIN.as_nanos() as u64;
+        let bin = wall.0.saturating_sub(self.first.0) / BIN_NANOS;
+        let Some(bin) = self.bins.get_mut(bin as usize) else { return false };
+        *bin += 1;
+        self.count += 1;
+        self.last = self.last.max(wall);
+        true
+    }
+}
+
 /// A frame read back from the ring.
 #[derive(Debug, Clone)]
 pub struct StoredFrame {
@@ -137,4 +174,14 @@ pub struct StoredFrame {
     pub mono: Mono,
     /// The captured bytes: a slice of the ring's page, or a copy where they straddled two pages.
     pub bytes: Bytes,
+    /// None for a frame that was kept; else this stands for so many copies of it.
+    pub tally: Option<Tally>,
+}
+
+impl StoredFrame {
+    /// When it arrived, or the last of its copies.
+    pub fn last(&self) -> Mono {
+        let run = self.tally.map_or(0, |tally| tally.last.0.saturating_sub(tally.first.0));
+        self.mono.plus(Duration::from_nanos(run))
+    }
 }

@@ -3,7 +3,8 @@
 //!
 //! The identity that must hold at any time, and to the frame once the kernel is drained:
 //!
-//! `kernel_received = stored + filtered + damaged + lane_dropped + kernel_dropped + waiting_in_kernel`
+//! `kernel_received = stored + folded + filtered + damaged + lane_dropped + kernel_dropped +
+//! waiting_in_kernel`
 
 use serde::Serialize;
 
@@ -21,6 +22,8 @@ pub struct CaptureStats {
     pub stored: u64,
     /// Their captured bytes.
     pub stored_bytes: u64,
+    /// Copies of frames that came fast, counted in runs instead of stored.
+    pub folded: u64,
     /// Frames a filter in user space refused; a filter in the kernel is not counted anywhere.
     pub filtered: u64,
     /// Frames that a kernel block announced and did not hold: its ring was damaged.
@@ -33,7 +36,7 @@ pub struct CaptureStats {
     pub kernel_ring_full: u64,
     /// Times capture was interrupted: interface removed, socket re-opened.
     pub gaps: u64,
-    /// Stored frames since forgotten because newer ones needed the memory.
+    /// Stored and folded frames since forgotten because newer ones needed the memory.
     pub evicted: u64,
 }
 
@@ -48,6 +51,7 @@ impl CaptureStats {
         self.waiting_in_kernel = self.kernel_received.map(|received| {
             received.saturating_sub(
                 self.stored
+                    + self.folded
                     + self.filtered
                     + self.damaged
                     + self.lane_dropped

@@ -9,10 +9,14 @@ use crate::error::{Error, Result};
 use crate::frame::{Frame, Origin};
 
 pub mod afpacket;
+pub mod classes;
+mod event_queue;
 pub mod filter;
 mod insertion;
 mod interface;
+mod lanes;
 pub mod pnet;
+mod recording;
 mod source;
 mod thread;
 
@@ -20,8 +24,9 @@ mod thread;
 mod tests;
 
 pub use interface::Interface;
+pub use lanes::ClassReport;
 pub use source::{Choice, Options};
-pub use thread::{Capture, Report};
+pub use thread::{Capture, Report, Sliced};
 
 /// Takes what a source reads. Called on the packet path: no allocation, lock, log or system call per
 /// frame.

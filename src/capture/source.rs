@@ -7,10 +7,12 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::afpacket::{self, PacketRing, Refusal};
+use super::classes;
 use super::pnet::{self, PnetSource};
 use super::{FrameSink, FrameSource, Interface, Ready, SourceCounters};
 use crate::error::Result;
 use crate::frame::Origin;
+use crate::ring::FoldOptions;
 use crate::sys::wakeup::Wakeup;
 use crate::time::Clock;
 
@@ -21,6 +23,10 @@ pub struct Options {
     pub source: Choice,
     /// How to set the packet ring up; pnet takes of it what it can do.
     pub ring: afpacket::Options,
+    /// How memory is shared among classes of traffic.
+    pub classes: classes::Options,
+    /// What to do with copies.
+    pub fold: FoldOptions,
 }
 
 impl Options {
@@ -29,7 +35,9 @@ impl Options {
     /// # Errors
     /// Wrong usage, naming the accepted form.
     pub fn check(&self) -> Result<()> {
-        self.ring.check()
+        self.ring.check()?;
+        self.classes.check()?;
+        self.fold.check()
     }
 
     /// The filter's expression, if there is one.

@@ -8,17 +8,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use super::values::{On, Size, Span};
+use super::values::{On, Part, Size, Span};
 use crate::capture::filter::Filter;
-use crate::capture::{self, Choice, afpacket};
+use crate::capture::{self, Choice, afpacket, classes};
 use crate::error::{Error, Result};
 use crate::incident::pcapng::Level;
 use crate::incident::writer;
 use crate::recorder::{self, WindowOptions};
-use crate::ring::PoolOptions;
+use crate::ring::{FoldOptions, PoolOptions};
 use crate::trigger::{Rule, TriggerKind};
 use crate::watch::{probe, sysfs};
 
@@ -91,6 +91,28 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     kernel_memory: Option<Size>,
 
+    /// What to do with frames that are identical byte for byte and come fast: exact (count them) or off
+    /// (keep every copy) [default: exact].
+    #[arg(long, value_name = "HOW")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fold: Option<Fold>,
+
+    /// Copies of a frame kept within a second before further ones are counted, 8 or more [default: 64].
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fold_keep: Option<u32>,
+
+    /// Part of each interface's memory that only control traffic (LACP, STP, LLDP, ARP, VRRP, OSPF, BGP,
+    /// ICMP, ...) can take; what it does not use is lent [default: 12.5%].
+    #[arg(long, value_name = "PART")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    control_memory: Option<Part>,
+
+    /// Classes of the operator's own, in the file only: `[[class]]` with name, filter and memory.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    class: Vec<Class>,
+
     /// Host to ping; its name is resolved once, at the start. Repeat for several.
     #[arg(short, long, value_name = "HOST")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -137,6 +159,23 @@ pub(super) struct Settings {
     #[arg(short, long, value_name = "FILE")]
     #[serde(skip)]
     config: Option<PathBuf>,
+}
+
+/// A class of the operator's own, as the file has it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Class {
+    name: String,
+    filter: String,
+    memory: Part,
+}
+
+/// How copies of a frame are treated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Fold {
+    Exact,
+    Off,
 }
 
 /// What differs between the commands.
@@ -205,7 +244,8 @@ impl Settings {
 
     /// These options as the operator would write them, defaults included: what the manifest shows.
     fn of(options: &recorder::Options) -> Self {
-        let (ring, probe) = (&options.capture.ring, options.probes.first());
+        let capture::Options { source, ring, classes, fold } = &options.capture;
+        let probe = options.probes.first();
         let kernel_memory = u64::from(ring.blocks) * u64::from(ring.block_size);
         Self {
             interface: options.interfaces.clone(),
@@ -219,8 +259,20 @@ impl Settings {
             snaplen: Some(ring.snaplen),
             promiscuous: ring.promiscuous,
             hardware_stamps: ring.hardware_stamps,
-            source: Some(options.capture.source),
+            source: Some(*source),
             kernel_memory: Some(Size(kernel_memory)),
+            fold: Some(if fold.enabled { Fold::Exact } else { Fold::Off }),
+            fold_keep: Some(fold.keep),
+            control_memory: Some(Part(classes.control)),
+            class: classes
+                .own
+                .iter()
+                .map(|class| Class {
+                    name: class.name.to_string(),
+                    filter: class.filter.to_string(),
+                    memory: Part(class.memory),
+                })
+                .collect(),
             probe: options.probes.iter().map(|probe| probe.host.clone()).collect(),
             probe_interval: probe.map(|probe| Span(probe.interval)),
             probe_timeout: probe.map(|probe| Span(probe.timeout)),
@@ -265,6 +317,10 @@ impl Settings {
             hardware_stamps: self.hardware_stamps || file.hardware_stamps,
             source: self.source.or(file.source),
             kernel_memory: self.kernel_memory.or(file.kernel_memory),
+            fold: self.fold.or(file.fold),
+            fold_keep: self.fold_keep.or(file.fold_keep),
+            control_memory: self.control_memory.or(file.control_memory),
+            class: list(self.class, file.class),
             probe: list(self.probe, file.probe),
             probe_interval: self.probe_interval.or(file.probe_interval),
             probe_timeout: self.probe_timeout.or(file.probe_timeout),
@@ -294,8 +350,24 @@ impl Settings {
         if let Some(Size(bytes)) = self.kernel_memory {
             ring.blocks = u32::try_from(bytes / u64::from(ring.block_size)).unwrap_or(u32::MAX);
         }
-        let options = capture::Options { source: self.source.unwrap_or_default(), ring };
+        let mut fold = FoldOptions::default();
+        fold.enabled = self.fold.is_none_or(|fold| fold == Fold::Exact);
+        fold.keep = self.fold_keep.unwrap_or(fold.keep);
+        let classes = self.classes()?;
+        let source = self.source.unwrap_or_default();
+        let options = capture::Options { source, ring, classes, fold };
         options.check().map(|()| options)
+    }
+
+    fn classes(&self) -> Result<classes::Options> {
+        let own = |class: &Class| {
+            let filter = Filter::parse(&class.filter)?;
+            Ok(classes::Class { name: (&*class.name).into(), filter, memory: class.memory.0 })
+        };
+        let mut options = classes::Options::default();
+        options.control = self.control_memory.map_or(options.control, |part| part.0);
+        options.own = self.class.iter().map(own).collect::<Result<_>>()?;
+        Ok(options)
     }
 
     fn probes(&self) -> Result<Vec<probe::Options>> {
@@ -397,12 +469,28 @@ mod tests {
     }
 
     #[test]
+    fn classes_come_from_the_file() {
+        let file = file(
+            "[[class]]\nname = \"dns\"\nfilter = \"port 53\"\nmemory = \"10%\"\n\
+             [[class]]\nname = \"web\"\nfilter = \"port 80\"\nmemory = \"8MiB\"\n",
+        );
+        let options = options(&["-c", file.path().to_str().unwrap()]).unwrap();
+        let names: Vec<_> = options.capture.classes.names();
+        assert_eq!(
+            names.iter().map(|n| &**n).collect::<Vec<_>>(),
+            ["control", "dns", "web", "data"]
+        );
+        assert_eq!(options.settings["class"][0]["filter"], "port 53");
+    }
+
+    #[test]
     fn a_bad_file_names_the_key_and_the_line() {
         for (text, named) in [
             ("pro = 1\n", "unknown field `pro`"),
             ("pre = \"2 parsecs\"\n", "not a duration"),
             ("on = [\"linkdown\"]\n", "there is no trigger \"linkdown\""),
             ("memory = 5\n", "expected a string"),
+            ("[[class]]\nname = \"a\"\nfilter = \"tcp\"\n", "missing field `memory`"),
         ] {
             let file = file(text);
             let error = options(&["-c", file.path().to_str().unwrap()]).unwrap_err();
@@ -426,6 +514,8 @@ mod tests {
             &["--kernel-memory", "1MiB"],
             &["--post", "10s", "--limit", "1s"],
             &["--on", "probe-lost"],
+            &["--fold-keep", "1"],
+            &["--control-memory", "100%"],
         ] {
             let error = options(typed).unwrap_err();
             assert_eq!(error.exit_status(), 2, "{typed:?}: {error}");

@@ -8,6 +8,8 @@ use bytesize::ByteSize;
 use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::capture::classes::Quota;
+
 /// A time span: `90s`, `2m`, `1h 30m`, `500ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Span(pub(super) Duration);
@@ -47,6 +49,34 @@ impl FromStr for Size {
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", ByteSize(self.0).display().iec())
+    }
+}
+
+/// A part of an interface's memory: `12.5%`, or a size such as `32MiB`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Part(pub(super) Quota);
+
+impl FromStr for Part {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let accepted = "accepted: a part such as 12.5%, or a size such as 32MiB";
+        match text.strip_suffix('%') {
+            Some(percent) => {
+                percent.trim().parse().map(|percent| Self(Quota::Percent(percent))).ok()
+            }
+            None => text.parse::<Size>().map(|size| Self(Quota::Bytes(size.0))).ok(),
+        }
+        .ok_or_else(|| format!("not a part of memory; {accepted}"))
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Quota::Percent(percent) => write!(f, "{percent}%"),
+            Quota::Bytes(bytes) => Size(bytes).fmt(f),
+        }
     }
 }
 
@@ -91,7 +121,7 @@ macro_rules! as_typed {
     )*};
 }
 
-as_typed!(Span, Size, On);
+as_typed!(Span, Size, Part, On);
 
 #[cfg(test)]
 mod tests {
@@ -129,5 +159,8 @@ mod tests {
             assert!(bad.parse::<Size>().unwrap_err().contains("such as 256MiB"), "{bad}");
         }
         assert_eq!(Size(256 << 20).to_string(), "256.0 MiB");
+        assert_eq!("12.5%".parse(), Ok(Part(Quota::Percent(12.5))));
+        assert_eq!("32MiB".parse(), Ok(Part(Quota::Bytes(32 << 20))));
+        assert!("much".parse::<Part>().unwrap_err().contains("such as 12.5%"));
     }
 }

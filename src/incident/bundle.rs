@@ -50,8 +50,7 @@ pub fn write(store: &Store, incident: &Incident, level: Level) -> Result<Bundle>
     partial.file(TIMELINE, |file| {
         Timeline::of(&incident.observations, incident.window, &incident.probes).write(file)
     })?;
-    partial
-        .file(EVENTS, |file| events::write(&incident.observations, incident.triggers(), file))?;
+    partial.file(EVENTS, |file| events::write(incident, &contents.runs, file))?;
     system(&mut partial, incident)?;
     let files = partial.files().to_vec();
     partial.file(MANIFEST, |file| manifest(&Manifest::of(incident, &contents, &files), file))?;
@@ -65,11 +64,13 @@ fn capture(incident: &Incident, out: &mut BundleFile, level: Level) -> io::Resul
     let mut file = CaptureFile::begin(out, &incident.host, &comment(incident), level)?;
     for track in &incident.tracks {
         // The first life of an interface that was created again; later ones follow as they are met.
-        let first = track.slice.frames().next().map(|frame| frame.origin);
+        let begins = track.classes.iter().filter_map(|class| class.slice.frames().next());
+        let first = begins.min_by_key(|frame| frame.mono).map(|frame| frame.origin);
         file.interface(first.as_ref().unwrap_or(&track.origin), track.filter.as_deref())?;
     }
     let mut lines = lines(incident).into_iter().peekable();
-    for (_, frame) in Merge::new(incident.tracks.iter().map(|t| t.slice.frames()).collect()) {
+    let slices = incident.tracks.iter().flat_map(|track| &track.classes);
+    for (_, frame) in Merge::new(slices.map(|class| class.slice.frames()).collect()) {
         while let Some(line) = lines.next_if(|line| line.at.mono <= frame.mono) {
             file.entry(&line)?;
         }

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! {"time":"…","mono_ns":…,"kind":"observation","watcher":"link","interface":"eth0","sentence":"…","what":{"fact":"link",…}}
+//! {"time":"…","mono_ns":…,"kind":"run","sentence":"…","interface":"eth0","count":…,"per_100ms":[…],…}
 //! {"time":"…","mono_ns":…,"kind":"trigger","trigger":"link-down","object":"eth0","sentence":"…"}
 //! ```
 //!
@@ -20,6 +21,9 @@ use serde::Serialize;
 use crate::time::{Mono, Wall};
 use crate::trigger::{Trigger, TriggerKind};
 use crate::watch::{Fact, Observation};
+
+use super::Incident;
+use super::runs::Run;
 
 /// One line.
 #[derive(Debug, Serialize)]
@@ -40,6 +44,11 @@ enum Event<'a> {
         sentence: String,
         what: &'a Fact,
     },
+    Run {
+        sentence: String,
+        #[serde(flatten)]
+        run: &'a Run,
+    },
     Trigger {
         trigger: TriggerKind,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,26 +57,18 @@ enum Event<'a> {
     },
 }
 
-/// Writes the lines of `observations` and `triggers`, each in order; where both happened at the same
-/// moment, the observation stands before the trigger it pulled.
+/// Writes the lines of an incident in order of happening; of the same moment, the observation stands
+/// before the trigger it pulled.
 ///
 /// # Errors
 /// When `out` fails.
-pub fn write<'a>(
-    observations: &[Observation],
-    triggers: impl Iterator<Item = &'a Trigger>,
-    out: &mut impl Write,
-) -> io::Result<()> {
-    let mut triggers = triggers.peekable();
-    for observation in observations {
-        while let Some(trigger) = triggers.next_if(|t| t.at.mono < observation.at.mono) {
-            line(out, &of_trigger(trigger))?;
-        }
-        if !matches!(observation.fact, Fact::Sample(_)) {
-            line(out, &of_observation(observation))?;
-        }
-    }
-    triggers.try_for_each(|trigger| line(out, &of_trigger(trigger)))
+pub fn write(incident: &Incident, runs: &[Run], out: &mut impl Write) -> io::Result<()> {
+    let seen = incident.observations.iter().filter(|o| !matches!(o.fact, Fact::Sample(_)));
+    let mut lines: Vec<_> = seen.map(of_observation).collect();
+    lines.extend(runs.iter().map(of_run));
+    lines.extend(incident.triggers().map(of_trigger));
+    lines.sort_by_key(|line| line.mono_ns);
+    lines.iter().try_for_each(|each| line(out, each))
 }
 
 fn line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
@@ -89,6 +90,11 @@ fn of_observation(observation: &Observation) -> Line<'_> {
     }
 }
 
+fn of_run(run: &Run) -> Line<'_> {
+    let event = Event::Run { sentence: run.sentence(), run };
+    Line { time: run.first, mono_ns: run.first_mono, event }
+}
+
 fn of_trigger(trigger: &Trigger) -> Line<'_> {
     Line {
         time: trigger.at.wall,
@@ -104,7 +110,7 @@ fn of_trigger(trigger: &Trigger) -> Line<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::incident::fixture::{answered, at, link, sample};
+    use crate::incident::fixture::{Story, answered, at, link, sample};
 
     #[test]
     fn triggers_stand_behind_what_pulled_them() {
@@ -120,8 +126,10 @@ mod tests {
             at: at(s),
             sentence: "eth0: DOWN".to_owned(),
         };
+        let mut incident = Story::new().seen(seen.to_vec()).incident();
+        (incident.opened_by, incident.extended_by) = (trigger(3), vec![trigger(9)]);
         let mut text = Vec::new();
-        write(&seen, [trigger(3), trigger(9)].iter(), &mut text).unwrap();
+        write(&incident, &[], &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
         let lines: Vec<serde_json::Value> =
             text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{Ending, Host, Incident, SystemFile, Track};
+use super::{ClassTrack, Ending, Host, Incident, SystemFile, Track};
 use crate::frame::{Direction, FrameHeader, LinkType, Origin, Reception, StampClock, StoredFrame};
-use crate::ring::Slice;
+use crate::ring::{LaneCounters, Slice};
 use crate::stats::CaptureStats;
 use crate::time::{Mono, Stamp, Wall, Window};
 use crate::trigger::{Trigger, TriggerKind};
@@ -50,7 +50,8 @@ pub(crate) fn frame(origin: &Arc<Origin>, mono: Mono, bytes: &[u8]) -> StoredFra
         direction: Direction::Inbound,
         reception: Reception::Unicast,
     };
-    StoredFrame { origin: Arc::clone(origin), header, mono, bytes: Bytes::copy_from_slice(bytes) }
+    let bytes = Bytes::copy_from_slice(bytes);
+    StoredFrame { origin: Arc::clone(origin), header, mono, bytes, tally: None }
 }
 
 fn state(interface: &str, (carrier, operstate): (bool, &str)) -> LinkState {
@@ -142,7 +143,12 @@ impl Story {
         self.tracks.push(Track {
             origin,
             since: Stamp { mono: Mono(MONO - 100 * S), wall: Wall(WALL - 100 * S) },
-            slice,
+            classes: vec![ClassTrack {
+                name: "data".into(),
+                slice,
+                counters: LaneCounters { stored, ..LaneCounters::default() },
+                quota: 1 << 20,
+            }],
             stats,
             source: "packet ring".to_owned(),
             unknowns: Vec::new(),

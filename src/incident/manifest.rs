@@ -13,8 +13,9 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::pcapng::{Contents, Written};
-use super::{APPLICATION, Ending, Host, Incident, Track};
+use super::{APPLICATION, ClassTrack, Ending, Host, Incident, Track};
 use crate::frame::Origin;
+use crate::ring::LaneCounters;
 use crate::stats::CaptureStats;
 use crate::time::{Mono, Stamp, Wall};
 use crate::trigger::{Trigger, TriggerKind};
@@ -109,6 +110,8 @@ pub struct WindowEntry<'a> {
 pub struct Missing {
     /// The interface; null where it is all of them.
     pub interface: Option<String>,
+    /// The class; null where it is all of them.
+    pub class: Option<String>,
     /// Why.
     pub reason: String,
     /// Which part.
@@ -141,10 +144,12 @@ pub struct InterfaceEntry<'a> {
     pub recorded_since: Moment,
     /// When `counts` were read.
     pub counted_at: Moment,
-    /// `kernel_received = stored + filtered + damaged + lane_dropped + kernel_dropped +
+    /// `kernel_received = stored + folded + filtered + damaged + lane_dropped + kernel_dropped +
     /// waiting_in_kernel`; null
     /// is not known.
     pub counts: &'a CaptureStats,
+    /// One per class: its own coverage and counts.
+    pub classes: Vec<ClassEntry<'a>>,
     /// "packet ring" or "pnet".
     pub source: &'a str,
     /// What that source cannot know.
@@ -159,14 +164,37 @@ pub struct InterfaceEntry<'a> {
 /// Frames of one interface in the bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct InBundle {
-    /// How many.
+    /// How many; a run counts as one.
     pub frames: u64,
+    /// Copies that runs stand for.
+    pub folded: u64,
     /// Their captured bytes.
     pub bytes: u64,
     /// Stamp of the first; null if there is none.
     pub first: Option<Wall>,
     /// Stamp of the last.
     pub last: Option<Wall>,
+}
+
+/// One class of traffic on one interface.
+#[derive(Debug, Serialize)]
+pub struct ClassEntry<'a> {
+    /// `control`, one of the operator's, or `data`.
+    pub name: &'a str,
+    /// From here on everything stored is in the bundle.
+    pub covered_from: Moment,
+    /// From there to the end of the window, in seconds.
+    pub covered_seconds: f64,
+    /// Memory that no other class can take from it, in bytes.
+    pub quota: u64,
+    /// Frames stored since recording began.
+    pub stored: u64,
+    /// Copies counted in runs.
+    pub folded: u64,
+    /// Dropped for want of memory.
+    pub dropped: u64,
+    /// Stored or folded, and since forgotten.
+    pub evicted: u64,
 }
 
 /// What watchers saw.
@@ -251,7 +279,7 @@ impl Span {
 impl<'a> WindowEntry<'a> {
     fn of(incident: &'a Incident) -> Self {
         let (asked, closed) = (incident.window_asked, incident.window);
-        let reach = incident.tracks.iter().map(|track| track.slice.covered_from()).max();
+        let reach = incident.tracks.iter().filter_map(Track::covered_from).max();
         let covered_from = reach.unwrap_or(closed.from).clamp(closed.from, closed.to);
         Self {
             asked: Span::of(incident, asked.from, asked.to),
@@ -272,29 +300,51 @@ impl<'a> WindowEntry<'a> {
 fn missing(incident: &Incident) -> Vec<Missing> {
     let (asked, closed) = (incident.window_asked, incident.window);
     let mut parts = Vec::new();
-    let mut part = |interface: Option<&str>, reason: String, from: Mono, to: Mono| {
+    let mut part = |interface: Option<&str>, class: Option<&str>, reason, from, to| {
         if from < to {
             let span = Span::of(incident, from, to);
-            parts.push(Missing { interface: interface.map(str::to_owned), reason, span });
+            let [interface, class] = [interface, class].map(|name| name.map(str::to_owned));
+            parts.push(Missing { interface, class, reason, span });
         }
     };
     for track in &incident.tracks {
         let name = Some(track.origin.interface.as_str());
-        let reach = track.slice.covered_from().min(closed.to);
-        let recorded = track.since.mono.clamp(closed.from, reach.max(closed.from));
-        part(name, "not recorded yet".to_owned(), closed.from, recorded);
-        part(name, "memory did not reach further back".to_owned(), recorded, reach);
+        let recorded = track.since.mono.clamp(closed.from, closed.to);
+        part(name, None, "not recorded yet".to_owned(), closed.from, recorded);
+        for class in &track.classes {
+            let reach = class.slice.covered_from().min(closed.to);
+            let reason = "memory did not reach further back".to_owned();
+            part(name, Some(&class.name), reason, recorded, reach);
+        }
     }
     let reason = match &incident.ending {
         Ending::Cut { by } => format!("cut short by {by}"),
         Ending::OnTime | Ending::Limit => "ended early".to_owned(),
     };
-    part(None, reason, closed.to, asked.to);
+    part(None, None, reason, closed.to, asked.to);
     parts
+}
+
+impl<'a> ClassEntry<'a> {
+    fn of(incident: &Incident, class: &'a ClassTrack) -> Self {
+        let covered_from = class.slice.covered_from();
+        let LaneCounters { stored, folded, dropped, evicted, .. } = class.counters;
+        Self {
+            name: &class.name,
+            covered_from: incident.stamp(covered_from).into(),
+            covered_seconds: incident.window.to.since(covered_from).as_secs_f64(),
+            quota: class.quota,
+            stored,
+            folded,
+            dropped,
+            evicted,
+        }
+    }
 }
 
 impl<'a> InterfaceEntry<'a> {
     fn of(incident: &Incident, track: &'a Track, contents: &'a Contents) -> Self {
+        let covered_from = track.covered_from().unwrap_or(incident.window.from);
         let name = track.origin.interface.as_str();
         let origins: Vec<&(Arc<Origin>, Written)> =
             contents.origins.iter().filter(|(origin, _)| origin.interface == name).collect();
@@ -303,14 +353,16 @@ impl<'a> InterfaceEntry<'a> {
             name,
             in_bundle: InBundle {
                 frames: written.frames,
+                folded: written.folded,
                 bytes: written.bytes,
                 first: written.first,
                 last: written.last,
             },
-            covered_from: incident.stamp(track.slice.covered_from()).into(),
+            covered_from: incident.stamp(covered_from).into(),
             recorded_since: track.since.into(),
             counted_at: incident.closed.into(),
             counts: &track.stats,
+            classes: track.classes.iter().map(|class| ClassEntry::of(incident, class)).collect(),
             source: &track.source,
             unknowns: &track.unknowns,
             filter: track.filter.as_deref(),

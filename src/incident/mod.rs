@@ -28,6 +28,7 @@ pub mod manifest;
 pub mod merge;
 pub mod partial;
 pub mod pcapng;
+pub mod runs;
 pub mod store;
 pub mod system;
 pub mod timeline;
@@ -40,7 +41,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::frame::Origin;
-use crate::ring::Slice;
+use crate::ring::{LaneCounters, Slice};
 use crate::stats::CaptureStats;
 use crate::time::{Mono, Offset, Stamp, Wall, Window};
 use crate::trigger::Trigger;
@@ -105,8 +106,8 @@ pub struct Track {
     pub origin: Arc<Origin>,
     /// When recording of this interface began; the counts start here.
     pub since: Stamp,
-    /// The frames.
-    pub slice: Slice,
+    /// The frames, class by class.
+    pub classes: Vec<ClassTrack>,
     /// Counts since `since`, read when the incident was closed.
     pub stats: CaptureStats,
     /// How it was captured: "packet ring", "pnet".
@@ -115,6 +116,26 @@ pub struct Track {
     pub unknowns: Vec<String>,
     /// The filter in libpcap's syntax.
     pub filter: Option<String>,
+}
+
+/// What was captured of one class on one interface.
+#[derive(Debug)]
+pub struct ClassTrack {
+    /// Name of the class.
+    pub name: Arc<str>,
+    /// Its frames.
+    pub slice: Slice,
+    /// Counts since recording began.
+    pub counters: LaneCounters,
+    /// Memory that no other class can take from it, in bytes.
+    pub quota: u64,
+}
+
+impl Track {
+    /// From here on everything that was stored is there, of every class.
+    pub fn covered_from(&self) -> Option<Mono> {
+        self.classes.iter().map(|class| class.slice.covered_from()).max()
+    }
 }
 
 /// One file of a bundle's `system/` directory.

@@ -37,8 +37,9 @@ use pcap_file::pcapng::blocks::systemd_journal_export::SystemdJournalExportBlock
 use pcap_file::{DataLink, Endianness, PcapError};
 
 use super::journal::Entry;
+use super::runs::{Run, Runs};
 use super::{APPLICATION, Host};
-use crate::frame::{FrameHeader, Origin, StampClock, StoredFrame};
+use crate::frame::{FrameHeader, Origin, StampClock, StoredFrame, Tally};
 use crate::stats::CaptureStats;
 use crate::time::{Stamp, Wall};
 
@@ -74,6 +75,7 @@ pub struct CaptureFile<W: Write> {
     host: Host,
     interfaces: Vec<Interface>,
     shortened: u64,
+    runs: Runs,
 }
 
 struct Interface {
@@ -85,8 +87,10 @@ struct Interface {
 /// What was written of one origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Written {
-    /// Frames.
+    /// Frames; a run counts as one.
     pub frames: u64,
+    /// Copies that runs stand for.
+    pub folded: u64,
     /// Their captured bytes.
     pub bytes: u64,
     /// Stamp of the first frame.
@@ -102,6 +106,10 @@ pub struct Contents {
     pub origins: Vec<(Arc<Origin>, Written)>,
     /// Frames cut to [`LONGEST_FRAME`].
     pub shortened: u64,
+    /// Frames that came so fast that their copies were counted.
+    pub runs: Vec<Run>,
+    /// Copies counted that belong to none of those.
+    pub folded_elsewhere: u64,
 }
 
 impl<W: Write> CaptureFile<W> {
@@ -124,7 +132,13 @@ impl<W: Write> CaptureFile<W> {
         };
         let out = BufWriter::with_capacity(GATHER, compressor);
         let out = PcapNgWriter::with_section_header(out, section).map_err(io_error)?;
-        Ok(Self { out, host: host.clone(), interfaces: Vec::new(), shortened: 0 })
+        Ok(Self {
+            out,
+            host: host.clone(),
+            interfaces: Vec::new(),
+            shortened: 0,
+            runs: Runs::default(),
+        })
     }
 
     /// Describes an origin, once, and tells its interface number.
@@ -179,12 +193,18 @@ impl<W: Write> CaptureFile<W> {
         self.shortened += u64::from(captured < frame.bytes.len());
         let full = u32::try_from(frame.bytes.len()).unwrap_or(u32::MAX);
         self.interfaces[interface_id as usize].written.count(frame, captured);
+        let mut options: Vec<_> =
+            flags(&frame.header).map(EnhancedPacketOption::Flags).into_iter().collect();
+        if let Some(tally) = &frame.tally {
+            self.runs.add(frame, tally);
+            options.push(EnhancedPacketOption::Comment(copies(tally).into()));
+        }
         let block = EnhancedPacketBlock {
             interface_id,
             timestamp: Duration::from_nanos(frame.header.wall.0),
             original_len: frame.header.original_len.max(full),
             data: Cow::Borrowed(&frame.bytes[..captured]),
-            options: flags(&frame.header).map(EnhancedPacketOption::Flags).into_iter().collect(),
+            options,
         };
         self.out.write_pcapng_block(block).map_err(io_error)?;
         Ok(())
@@ -253,13 +273,15 @@ impl<W: Write> CaptureFile<W> {
             self.out.into_inner().into_inner().map_err(io::IntoInnerError::into_error)?;
         let out = compressor.finish()?;
         let origins = self.interfaces.into_iter().map(|i| (i.origin, i.written)).collect();
-        Ok((out, Contents { origins, shortened: self.shortened }))
+        let (runs, folded_elsewhere) = self.runs.finish();
+        Ok((out, Contents { origins, shortened: self.shortened, runs, folded_elsewhere }))
     }
 }
 
 impl Written {
     fn count(&mut self, frame: &StoredFrame, captured: usize) {
         self.frames += 1;
+        self.folded += frame.tally.map_or(0, |tally| tally.count);
         self.bytes += captured as u64;
         self.first.get_or_insert(frame.header.wall);
         self.last = Some(frame.header.wall);
@@ -270,6 +292,7 @@ impl Written {
     pub fn and(self, later: Self) -> Self {
         Self {
             frames: self.frames + later.frames,
+            folded: self.folded + later.folded,
             bytes: self.bytes + later.bytes,
             first: self.first.or(later.first),
             last: later.last.or(self.last),
@@ -282,6 +305,16 @@ impl Written {
 fn flags(header: &FrameHeader) -> Option<u32> {
     let flags = header.direction as u32 | (header.reception as u32) << 2;
     (flags != 0).then_some(flags)
+}
+
+/// The comment on a frame that stands for others.
+fn copies(tally: &Tally) -> String {
+    let seconds = tally.last.0.saturating_sub(tally.first.0) as f64 / 1e9;
+    format!(
+        "dashcap: folded; this frame came {} times within {seconds:.6} s, the last time at {}; it is \
+         stored once",
+        tally.count, tally.last
+    )
 }
 
 fn description(origin: &Origin) -> String {
@@ -300,8 +333,13 @@ fn operating_system(host: &Host) -> String {
 /// The counts a statistics block has no option for, under their own names.
 fn named_counts(stats: &CaptureStats) -> String {
     format!(
-        "dashcap: lane_dropped {}, filtered {}, truncated {}, evicted {}, gaps {}",
-        stats.lane_dropped, stats.filtered, stats.truncated, stats.evicted, stats.gaps
+        "dashcap: folded {}, lane_dropped {}, filtered {}, truncated {}, evicted {}, gaps {}",
+        stats.folded,
+        stats.lane_dropped,
+        stats.filtered,
+        stats.truncated,
+        stats.evicted,
+        stats.gaps
     )
 }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::selection::{Links, Selection};
-use crate::capture::{self, Capture, Interface, Report};
+use crate::capture::{self, Capture, Interface, Report, Sliced};
 use crate::error::Result;
-use crate::ring::{HoldId, LaneId, Pool, Slice};
+use crate::ring::{HoldId, LaneId, Pool};
 use crate::time::{Clock, Mono, Window};
 use crate::watch::{Fact, LinkState, Observation};
 
@@ -115,11 +115,11 @@ impl Captures {
             LaneId(self.lanes),
             Interface::from(link),
             self.options.clone(),
-            self.pool.clone(),
+            &self.pool,
             self.clock.clone(),
             self.events.clone(),
         )?;
-        self.lanes = self.lanes.wrapping_add(1);
+        self.lanes = self.lanes.wrapping_add(self.options.classes.lanes());
         self.running.insert(link.name.clone(), capture);
         Ok(())
     }
@@ -180,7 +180,7 @@ impl Captures {
     }
 
     /// Asks every capture to pin `window` and then give up `release`; the answers come by themselves.
-    pub(super) fn slice(&self, window: Window, release: HoldId) -> Vec<Receiver<(Slice, Report)>> {
+    pub(super) fn slice(&self, window: Window, release: HoldId) -> Vec<Receiver<Sliced>> {
         self.running.values().map(|capture| capture.slice(window, Some(release))).collect()
     }
 

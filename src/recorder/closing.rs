@@ -5,9 +5,8 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::{Open, phase};
-use crate::capture::Report;
-use crate::incident::{Host, Incident, Track};
-use crate::ring::Slice;
+use crate::capture::{ClassReport, Sliced};
+use crate::incident::{ClassTrack, Host, Incident, Track};
 use crate::time::{Mono, Stamp, Window};
 use crate::watch::Observation;
 
@@ -22,7 +21,7 @@ const SYSTEM: Duration = Duration::from_secs(3);
 pub(super) struct Closing {
     closed: phase::Closed,
     open: Open,
-    expected: Vec<Receiver<(Slice, Report)>>,
+    expected: Vec<Receiver<Sliced>>,
     tracks: Vec<Track>,
     begun: Mono,
 }
@@ -43,7 +42,7 @@ impl Closing {
     pub(super) fn new(
         closed: phase::Closed,
         open: Open,
-        expected: Vec<Receiver<(Slice, Report)>>,
+        expected: Vec<Receiver<Sliced>>,
         begun: Mono,
     ) -> Self {
         Self { closed, open, expected, tracks: Vec::new(), begun }
@@ -57,8 +56,8 @@ impl Closing {
     pub(super) fn is_complete(&mut self, now: Mono) -> bool {
         let (tracks, late) = (&mut self.tracks, now.since(self.begun) >= SLICES);
         self.expected.retain(|expected| match expected.try_recv() {
-            Ok((slice, report)) => {
-                tracks.push(track(slice, report));
+            Ok(sliced) => {
+                tracks.push(track(sliced));
                 false
             }
             Err(TryRecvError::Empty) => !late,
@@ -101,11 +100,20 @@ impl Closing {
     }
 }
 
-fn track(slice: Slice, report: Report) -> Track {
+fn track(sliced: Sliced) -> Track {
+    let Sliced { classes, report } = sliced;
+    let classes = classes.into_iter().zip(report.classes);
     Track {
         origin: report.origin,
         since: report.since,
-        slice,
+        classes: classes
+            .map(|((name, slice), ClassReport { counters, quota, .. })| ClassTrack {
+                name,
+                slice,
+                counters,
+                quota,
+            })
+            .collect(),
         stats: report.stats,
         source: report.source.to_owned(),
         unknowns: report.unknowns.iter().map(|&unknown| unknown.to_owned()).collect(),

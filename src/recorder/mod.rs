@@ -18,6 +18,7 @@ mod selection;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
@@ -35,7 +36,7 @@ use crate::incident::store::Store;
 use crate::incident::system::Collection;
 use crate::incident::writer::{self, Lost, Outcome, Writer};
 use crate::incident::{Host, Incident};
-use crate::ring::{HoldId, Pool, PoolOptions};
+use crate::ring::{HoldId, LaneCounters, Pool, PoolOptions};
 use crate::stats::CaptureStats;
 use crate::time::{Clock, Mono};
 use crate::trigger::{Circumstances, Gate, Rule, Trigger};
@@ -90,7 +91,6 @@ pub struct Summary {
 pub struct Recorder {
     options: Options,
     clock: Clock,
-    pool: Pool,
     captures: Captures,
     watches: Vec<Watch>,
     table: Table,
@@ -125,7 +125,7 @@ struct Open {
 #[derive(Debug, Default)]
 struct Depth {
     look_at: Mono,
-    told: Option<Duration>,
+    told: Vec<(Arc<str>, Duration)>,
 }
 
 /// The recorder looks at deadlines at least this often, also when nothing is seen.
@@ -154,13 +154,8 @@ impl Recorder {
         tracing::info!("{} bytes of memory obtained for frames", pool.obtained_bytes());
 
         let words = selection.in_words();
-        let mut captures = Captures::new(
-            selection,
-            options.capture.clone(),
-            pool.clone(),
-            clock.clone(),
-            desk.clone(),
-        );
+        let mut captures =
+            Captures::new(selection, options.capture.clone(), pool, clock.clone(), desk.clone());
         captures.begin(&links.links())?;
         let names = captures.names();
         if names.is_empty() {
@@ -183,7 +178,6 @@ impl Recorder {
             phase: Phase::new(options.window),
             options,
             clock,
-            pool,
             captures,
             watches: Vec::new(),
             table,
@@ -196,7 +190,7 @@ impl Recorder {
             writer,
             host: Host::read(),
             incidents: 0,
-            depth: Depth { look_at: now.plus(DEPTH_AFTER), told: None },
+            depth: Depth { look_at: now.plus(DEPTH_AFTER), told: Vec::new() },
             leaving: false,
             summary: Summary::default(),
         };
@@ -405,21 +399,27 @@ impl Recorder {
             return;
         }
         self.depth.look_at = now.plus(DEPTH_AFTER);
-        let reports = self.captures.reports();
-        let Some(depth) = depth(&reports, self.pool.obtained_bytes(), now) else { return };
-        let changed = |told: Duration| depth > 2 * told || told > 2 * depth;
-        if self.depth.told.is_some_and(|told| !changed(told)) {
+        let depths = depths(&self.captures.reports(), now);
+        let told = &self.depth.told;
+        let changed = |(name, depth): &(Arc<str>, Duration)| {
+            told.iter()
+                .find(|(other, _)| other == name)
+                .is_none_or(|(_, told)| *depth > 2 * *told || *told > 2 * *depth)
+        };
+        if !depths.iter().any(changed) {
             return;
         }
-        self.depth.told = Some(depth);
-        tracing::info!("at this traffic the memory holds about {:.0} s", depth.as_secs_f64());
-        if depth < self.options.window.pre {
+        let words: Vec<_> =
+            depths.iter().map(|(name, d)| format!("{name} {:.0} s", d.as_secs_f64())).collect();
+        tracing::info!("at this traffic the memory holds about: {}", words.join(", "));
+        let pre = self.options.window.pre;
+        if depths.iter().any(|(_, depth)| *depth < pre) {
             tracing::warn!(
-                "that is less than the {:?} before a trigger that were asked for; give more --memory, \
-                 or a --filter",
-                self.options.window.pre
+                "that is less than the {pre:?} before a trigger that were asked for; give more \
+                 --memory, or a --filter"
             );
         }
+        self.depth.told = depths;
     }
 
     /// Watchers first, then the captures to the last frame, then the disk.
@@ -431,10 +431,10 @@ impl Recorder {
             }
         }
         for report in self.captures.stop() {
-            let CaptureStats { stored, filtered, lane_dropped, .. } = report.stats;
+            let CaptureStats { stored, folded, filtered, lane_dropped, .. } = report.stats;
             let known = |count: Option<u64>| count.map_or("unknown".to_owned(), |n| n.to_string());
             tracing::info!(
-                "{}: {} received = {stored} stored + {filtered} filtered + {lane_dropped} dropped by \
+                "{}: {} received = {stored} stored + {folded} folded + {filtered} filtered + {lane_dropped} dropped by \
                  the lane + {} dropped by the kernel + {} waiting",
                 report.origin.interface,
                 known(report.stats.kernel_received),
@@ -478,18 +478,29 @@ impl Summary {
     }
 }
 
-/// How long a history the memory holds: measured once something had to be forgotten, before that
-/// computed from the traffic so far; none without traffic.
-fn depth(reports: &[Report], memory: u64, now: Mono) -> Option<Duration> {
-    if reports.iter().any(|report| report.stats.evicted > 0) {
-        let complete = reports.iter().map(|report| report.complete_from).max()?;
-        return Some(now.since(complete));
+/// How long a history each class has, on the interface where it is shortest: measured where something
+/// had to be forgotten, else computed from the traffic so far; nothing without traffic.
+fn depths(reports: &[Report], now: Mono) -> Vec<(Arc<str>, Duration)> {
+    let mut depths: Vec<(Arc<str>, Duration)> = Vec::new();
+    for report in reports {
+        for class in &report.classes {
+            let recorded = now.since(report.since.mono);
+            let depth = match class.counters {
+                LaneCounters { ring_bytes: 0, .. } => continue,
+                LaneCounters { evicted: 1.., .. } => now.since(class.complete_from),
+                LaneCounters { ring_bytes, .. } => {
+                    let longest = 100.0 * 365.0 * 86_400.0;
+                    let seconds = recorded.as_secs_f64() * class.quota as f64 / ring_bytes as f64;
+                    recorded.max(Duration::from_secs_f64(seconds.min(longest)))
+                }
+            };
+            match depths.iter_mut().find(|(name, _)| *name == class.name) {
+                Some((_, shortest)) => *shortest = depth.min(*shortest),
+                None => depths.push((Arc::clone(&class.name), depth)),
+            }
+        }
     }
-    let per_second = |report: &Report| {
-        report.ring_bytes as f64 / now.since(report.since.mono).as_secs_f64().max(1.0)
-    };
-    let rate: f64 = reports.iter().map(per_second).sum();
-    (rate > 0.0).then(|| Duration::from_secs_f64(memory as f64 / rate))
+    depths
 }
 
 /// The row of the timeline that a change gives.

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::fold::{FoldOptions, Folder, Verdict};
 use super::pool::Pool;
 use super::segment::{LaneId, OpenSegment, Segment};
 use super::slice::Slice;
@@ -24,6 +25,8 @@ pub struct HoldId(pub u64);
 pub enum Appended {
     /// It is in the lane.
     Stored,
+    /// It is a copy of a frame that comes fast, and was counted.
+    Folded,
     /// There was no page that could be had without overwriting pinned evidence.
     Dropped,
 }
@@ -39,9 +42,11 @@ pub struct LaneCounters {
     pub ring_bytes: u64,
     /// Of those, frames captured shorter than they were.
     pub truncated: u64,
+    /// Copies of frames that were counted instead of kept.
+    pub folded: u64,
     /// Frames for which no page could be had.
     pub dropped: u64,
-    /// Stored frames that were forgotten since.
+    /// Stored and folded frames that were forgotten since.
     pub evicted: u64,
 }
 
@@ -66,6 +71,7 @@ pub struct Lane {
     /// Nothing stored since then was evicted.
     complete_from: Mono,
     holds: Vec<(HoldId, Mono)>,
+    folder: Folder,
     counters: LaneCounters,
 }
 
@@ -81,7 +87,7 @@ impl Lane {
     const HOLD_PART: (usize, usize) = (3, 4);
 
     /// An empty lane that records from `now` on and may hold all of the pool.
-    pub fn new(id: LaneId, pool: Pool, origin: Arc<Origin>, now: Mono) -> Self {
+    pub fn new(id: LaneId, pool: Pool, fold: FoldOptions, origin: Arc<Origin>, now: Mono) -> Self {
         Self {
             id,
             quota: pool.total_pages(),
@@ -96,6 +102,7 @@ impl Lane {
             next_sequence: 0,
             complete_from: now,
             holds: Vec::new(),
+            folder: Folder::new(fold),
             counters: LaneCounters::default(),
         }
     }
@@ -115,8 +122,20 @@ impl Lane {
     #[inline]
     pub fn append(&mut self, frame: &Frame<'_>, offset: Offset) -> Appended {
         let captured = frame.captured_len();
-        if self.is_due(offset, offset.mono(frame.header.wall)) {
+        let arrival = offset.mono(frame.header.wall);
+        if self.is_due(offset, arrival) {
             self.seal();
+        }
+        match self.folder.judge(frame, arrival, offset) {
+            Verdict::Keep => {}
+            Verdict::Folded => {
+                self.counters.folded += 1;
+                return Appended::Folded;
+            }
+            Verdict::Tell => {
+                self.seal();
+                return self.append(frame, offset);
+            }
         }
         if !self.make_room(captured, offset) {
             self.counters.dropped += 1;
@@ -134,7 +153,9 @@ impl Lane {
 
     /// To be called now and then also when no frames come: seals what is old, repays lent pages.
     pub fn tick(&mut self, now: Mono) {
-        if self.open.as_ref().is_some_and(|open| now.since(open.first()) >= Self::SEAL_AGE) {
+        let untold = self.folder.untold().map(|(first, _)| first);
+        let oldest = self.open.as_ref().map(OpenSegment::first).into_iter().chain(untold).min();
+        if oldest.is_some_and(|oldest| now.since(oldest) >= Self::SEAL_AGE) {
             self.seal();
         }
         self.pinned = 0;
@@ -188,6 +209,24 @@ impl Lane {
     /// Bytes of pages in use.
     pub fn used_bytes(&self) -> u64 {
         ((self.pages + self.open.as_ref().map_or(0, OpenSegment::pages)) * Pool::PAGE_SIZE) as u64
+    }
+
+    /// Writes the tallies of all runs into the open segment, or a new one.
+    #[cold]
+    fn tell_runs(&mut self) {
+        let Some((_, offset)) = self.folder.untold() else { return };
+        for run in self.folder.tell() {
+            let length = run.bytes.len() + OpenSegment::TALLY;
+            if self.make_room(length, offset) {
+                if let Some(open) = &mut self.open {
+                    open.append_run(&run, &mut self.spare);
+                }
+                self.counters.ring_bytes += (length + OpenSegment::OVERHEAD) as u64;
+            } else {
+                self.counters.folded -= run.tally.count;
+                self.counters.dropped += run.tally.count;
+            }
+        }
     }
 
     /// True if the open segment cannot take a frame that arrived at `arrival` on that clock.
@@ -274,7 +313,7 @@ impl Lane {
                 continue;
             }
             self.pages = self.pages.saturating_sub(segment.pages());
-            self.counters.evicted += u64::from(segment.frames());
+            self.counters.evicted += u64::from(segment.frames()) + segment.folded();
             self.complete_from = self.complete_from.max(just_after(segment));
             self.sealed.remove(self.pinned);
             return true;
@@ -282,7 +321,9 @@ impl Lane {
         false
     }
 
+    /// Seals the open segment, with everything that was counted and not told yet.
     fn seal(&mut self) {
+        self.tell_runs();
         let Some(open) = self.open.take() else { return };
         let (segment, rest) = open.seal();
         self.rest = rest;
@@ -329,7 +370,7 @@ mod tests {
             snaplen: 65535,
             clock: StampClock::Software,
         };
-        Lane::new(LaneId(id), pool.clone(), Arc::new(origin), Mono(0))
+        Lane::new(LaneId(id), pool.clone(), FoldOptions::default(), Arc::new(origin), Mono(0))
     }
 
     /// Appends a frame that carries its number and arrives `mono` nanoseconds after boot.

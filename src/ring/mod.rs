@@ -12,11 +12,13 @@
 //! The ring knows no sockets, no triggers and no files. Frames go in as [`crate::frame::Frame`] and come
 //! out as [`crate::frame::StoredFrame`], byte for byte, or are counted as dropped or evicted.
 
+mod fold;
 mod lane;
 mod pool;
 mod segment;
 mod slice;
 
+pub use fold::FoldOptions;
 pub use lane::{Appended, HoldId, Lane, LaneCounters};
 pub use pool::{Pool, PoolOptions};
 pub use segment::{LaneId, Segment};

@@ -17,7 +17,8 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use crate::frame::{Direction, Frame, FrameHeader, Origin, Reception, StoredFrame};
+use super::fold::Told;
+use crate::frame::{Direction, Frame, FrameHeader, Origin, Reception, StoredFrame, Tally};
 use crate::sys::pages::Chunk;
 use crate::time::{Mono, Offset, Wall};
 
@@ -46,6 +47,7 @@ struct Summary {
     first: Wall,
     last: Wall,
     frames: u32,
+    folded: u64,
 }
 
 /// Writes the layout of a chunk's first bytes, little-endian. Never read back while the process lives.
@@ -71,7 +73,7 @@ impl ChunkHeader<'_> {
 
     /// Fills in the header of `chunk`, whose records end at `end`.
     fn write(&self, chunk: &mut [u8], end: usize) {
-        let Summary { lane, sequence, offset, first, last, frames } = *self.summary;
+        let Summary { lane, sequence, offset, first, last, frames, folded } = *self.summary;
         let origin = self.origin;
         let mut name = [0; Self::NAME];
         let bytes = origin.interface.as_bytes();
@@ -98,30 +100,58 @@ impl ChunkHeader<'_> {
         put(&origin.index.to_le_bytes());
         put(&origin.snaplen.to_le_bytes());
         put(&name);
+        put(&folded.to_le_bytes());
         chunk[at..Self::SIZE].fill(0);
         let checksum = crc32fast::hash(&chunk[..end]).to_le_bytes();
         chunk[Self::CHECKSUM].copy_from_slice(&checksum);
     }
 }
 
-/// What stands before each frame's bytes, little-endian.
+/// What stands before each frame's bytes, little-endian. Behind the bytes of a run stands its tally.
 struct Record;
 
 impl Record {
-    /// wall 8, captured length 4, original length 4, direction 1, reception 1, zero 2.
+    /// wall 8, length of what follows 4, original length 4, direction 1, reception 1, kind 1, zero 1.
     const SIZE: usize = 20;
+    /// A frame.
+    const FRAME: u8 = 0;
+    /// A frame and the [`Tally`] of its copies.
+    const RUN: u8 = 1;
+    /// last 8, count 8, bins 4 each.
+    const TALLY: usize = 16 + 4 * Tally::BINS;
 
-    fn encode(header: &FrameHeader, captured: u32) -> [u8; Self::SIZE] {
+    fn encode(header: &FrameHeader, length: u32, kind: u8) -> [u8; Self::SIZE] {
         let mut bytes = [0; Self::SIZE];
         bytes[..8].copy_from_slice(&header.wall.0.to_le_bytes());
-        bytes[8..12].copy_from_slice(&captured.to_le_bytes());
+        bytes[8..12].copy_from_slice(&length.to_le_bytes());
         bytes[12..16].copy_from_slice(&header.original_len.to_le_bytes());
         bytes[16] = header.direction as u8;
         bytes[17] = header.reception as u8;
+        bytes[18] = kind;
         bytes
     }
 
-    fn decode(bytes: &[u8]) -> Option<(FrameHeader, usize)> {
+    fn encode_tally(tally: &Tally) -> [u8; Self::TALLY] {
+        let mut bytes = [0; Self::TALLY];
+        bytes[..8].copy_from_slice(&tally.last.0.to_le_bytes());
+        bytes[8..16].copy_from_slice(&tally.count.to_le_bytes());
+        for (to, bin) in bytes[16..].chunks_exact_mut(4).zip(tally.bins) {
+            to.copy_from_slice(&bin.to_le_bytes());
+        }
+        bytes
+    }
+
+    fn decode_tally(first: Wall, bytes: &[u8]) -> Option<Tally> {
+        let number = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
+        let mut bins = [0; Tally::BINS];
+        for (bin, from) in bins.iter_mut().zip(bytes.get(16..)?.chunks_exact(4)) {
+            *bin = u32::from_le_bytes(from.try_into().ok()?);
+        }
+        Some(Tally { first, last: Wall(number(0)?), count: number(8)?, bins })
+    }
+
+    /// Header, kind, and length of what follows.
+    fn decode(bytes: &[u8]) -> Option<(FrameHeader, u8, usize)> {
         let number = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
         let header = FrameHeader {
             wall: Wall(u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?)),
@@ -139,7 +169,7 @@ impl Record {
                 _ => Reception::Unspecified,
             },
         };
-        Some((header, number(8)? as usize))
+        Some((header, *bytes.get(18)?, number(8)? as usize))
     }
 }
 
@@ -176,7 +206,7 @@ impl OpenSegment {
         let (first, last) = (Wall(u64::MAX), Wall(0));
         Self {
             origin,
-            summary: Summary { lane, sequence, offset, first, last, frames: 0 },
+            summary: Summary { lane, sequence, offset, first, last, frames: 0, folded: 0 },
             full: Vec::with_capacity(Self::FULL),
             chunk,
             at: ChunkHeader::SIZE,
@@ -216,9 +246,26 @@ impl OpenSegment {
         (Record::SIZE + captured).saturating_sub(room).div_ceil(page_size - ChunkHeader::SIZE)
     }
 
+    /// Bytes that the tally of a run takes beside the frame's own.
+    pub(super) const TALLY: usize = Record::TALLY;
+
+    /// Appends a run: a frame and the tally of its copies. Room is needed for [`Self::TALLY`] more.
+    pub(super) fn append_run(&mut self, run: &Told, spare: &mut Vec<Chunk>) {
+        let Told { header, bytes, tally } = run;
+        let length = u32::try_from(bytes.len() + Record::TALLY).unwrap_or(u32::MAX);
+        let record = Record::encode(header, length, Record::RUN);
+        for part in [&record[..], bytes, &Record::encode_tally(tally)] {
+            self.write(part, spare);
+        }
+        self.summary.first = self.summary.first.min(tally.first);
+        self.summary.last = self.summary.last.max(tally.last);
+        self.summary.folded += tally.count;
+    }
+
     /// Appends a frame; `spare` holds as many whole pages as [`Self::pages_needed`] says.
     pub(super) fn append(&mut self, frame: &Frame<'_>, captured: usize, spare: &mut Vec<Chunk>) {
-        let record = Record::encode(&frame.header, u32::try_from(captured).unwrap_or(u32::MAX));
+        let length = u32::try_from(captured).unwrap_or(u32::MAX);
+        let record = Record::encode(&frame.header, length, Record::FRAME);
         for part in [&record[..], frame.parts[0], frame.parts[1], frame.parts[2]] {
             self.write(part, spare);
         }
@@ -282,6 +329,11 @@ impl Segment {
         self.summary.frames
     }
 
+    /// Copies of frames that its runs stand for.
+    pub fn folded(&self) -> u64 {
+        self.summary.folded
+    }
+
     /// When the earliest frame arrived.
     pub fn first(&self) -> Mono {
         self.summary.offset.mono(self.summary.first)
@@ -301,16 +353,35 @@ impl Segment {
         self.pages
     }
 
-    /// Its frames, in order of arrival.
-    pub fn read(&self) -> impl Iterator<Item = StoredFrame> + '_ {
+    /// Its frames and runs, in order of arrival, runs by their first copy.
+    pub fn read_in_order(&self) -> Box<dyn Iterator<Item = StoredFrame> + '_> {
+        if self.summary.folded == 0 {
+            return Box::new(self.read());
+        }
+        // Runs are told when the segment is sealed, so they stand at its end.
+        let mut frames: Vec<_> = self.read().collect();
+        frames.sort_by_key(|frame| frame.mono);
+        Box::new(frames.into_iter())
+    }
+
+    fn read(&self) -> impl Iterator<Item = StoredFrame> + '_ {
         let mut cursor = Cursor { chunks: &self.chunks, at: 0 };
         std::iter::from_fn(move || {
-            let (header, captured) = Record::decode(&cursor.take(Record::SIZE)?)?;
+            let (header, kind, length) = Record::decode(&cursor.take(Record::SIZE)?)?;
+            let mut bytes = cursor.take(length)?;
+            let tally = match kind {
+                Record::RUN => {
+                    let tally = bytes.split_off(bytes.len().checked_sub(Record::TALLY)?);
+                    Some(Record::decode_tally(header.wall, &tally)?)
+                }
+                _ => None,
+            };
             Some(StoredFrame {
                 origin: Arc::clone(&self.origin),
                 header,
                 mono: self.summary.offset.mono(header.wall),
-                bytes: cursor.take(captured)?,
+                bytes,
+                tally,
             })
         })
     }
@@ -448,6 +519,7 @@ mod tests {
             first: Wall(10),
             last: Wall(20),
             frames: 2,
+            folded: 0,
         };
         let header = ChunkHeader { summary: &summary, origin: &origin(), index: 4, last: true };
         header.write(&mut chunk, 200);

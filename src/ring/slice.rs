@@ -35,8 +35,8 @@ impl Slice {
         let window = self.window;
         self.segments
             .iter()
-            .flat_map(|segment| segment.read())
-            .filter(move |frame| window.contains(frame.mono))
+            .flat_map(|segment| segment.read_in_order())
+            .filter(move |frame| window.overlaps(frame.mono, frame.last()))
     }
 }
 
@@ -44,7 +44,7 @@ impl Slice {
 impl Slice {
     /// A slice with these frames, whatever their origins, for tests of what comes after the ring.
     pub(crate) fn of(window: Window, covered_from: Mono, frames: Vec<StoredFrame>) -> Self {
-        use super::{Lane, LaneId, Pool, PoolOptions};
+        use super::{FoldOptions, Lane, LaneId, Pool, PoolOptions};
         use crate::frame::{Frame, Origin};
         use crate::time::{Offset, Stamp};
 
@@ -52,9 +52,15 @@ impl Slice {
         let memory = PoolOptions::MIN_MEMORY + bytes as u64;
         let pool = Pool::new(&PoolOptions { memory, lock: false }).unwrap();
         let mut lane: Option<(Arc<Origin>, Lane)> = None;
-        for StoredFrame { origin, header, mono, bytes } in frames {
+        for StoredFrame { origin, header, mono, bytes, .. } in frames {
             let (current, lane) = lane.get_or_insert_with(|| {
-                let lane = Lane::new(LaneId(0), pool.clone(), Arc::clone(&origin), Mono(0));
+                let lane = Lane::new(
+                    LaneId(0),
+                    pool.clone(),
+                    FoldOptions::OFF,
+                    Arc::clone(&origin),
+                    Mono(0),
+                );
                 (Arc::clone(&origin), lane)
             });
             if *current != origin {

@@ -11,7 +11,7 @@ use dashcap::time::Clock;
 use dashcap::watch::{Desk, Fact, Watcher, sysfs};
 use dashcap::{capture, trigger::Rule};
 
-use crate::lab::{Lab, Pace, until};
+use crate::lab::{self, Lab, Pace, frame, until};
 
 /// A window that a story ends by itself.
 const OPEN_END: [&str; 4] = ["--pre", "1m", "--post", "10m"];
@@ -208,6 +208,55 @@ fn numbered_frames_are_all_there_once_across_freezes() {
         assert_eq!(bundle.jq("[.interfaces[].counts|.lane_dropped,.kernel_dropped]"), "[0,0]");
         bundle.holds_what_was_sent("eth0", &sent);
     }
+}
+
+#[test]
+fn a_storm_is_counted_exactly_and_drowns_nothing() {
+    const COPIES: u64 = 30_000;
+    let Some(lab) = Lab::new() else { return };
+    let dashcap = lab.record(&["-i", "eth0", "--pre", "1m", "--post", "10m"]);
+    let mut far = lab.far.inside(|| lab::Sender::on("far0"));
+    let storm = frame(u64::MAX, &[], 200);
+    // A LACPDU's head: slow protocols, subtype 1 (IEEE 802.3, annex 57A).
+    let mut lacpdu = frame(0, &[], 124);
+    lacpdu[12..16].copy_from_slice(&[0x88, 0x09, 1, 1]);
+    let (mut numbers, mut lacpdus) = (0, 0);
+    for n in 0..COPIES {
+        far.send(&storm);
+        if n % 100 == 0 {
+            far.send(&frame(numbers, &[], 64));
+            numbers += 1;
+        }
+        if n % 10_000 == 0 {
+            far.send(&lacpdu);
+            lacpdus += 1;
+        }
+    }
+    dashcap.snapshot();
+    let end = dashcap.finish_well();
+    let (received, accounted) = end.received("eth0");
+    assert_eq!((received, accounted), (COPIES + numbers + lacpdus, received));
+
+    let bundle = lab.bundle();
+    let folded: u64 = bundle.jq(".interfaces[0].counts.folded").parse().unwrap();
+    let kept = COPIES - folded;
+    assert!((64..1_000).contains(&kept), "{kept} copies were kept");
+    assert_eq!(bundle.jq(".interfaces[0].in_bundle.folded"), folded.to_string());
+    let run: Vec<_> = bundle.events.iter().filter(|event| event["kind"] == "run").collect();
+    assert_eq!(run.len(), 1, "{run:?}");
+    assert_eq!(
+        (run[0]["count"].as_u64(), run[0]["original_len"].as_u64()),
+        (Some(folded), Some(200))
+    );
+    let bins = run[0]["per_100ms"].as_array().unwrap().iter();
+    assert_eq!(bins.map(|bin| bin.as_u64().unwrap()).sum::<u64>(), folded);
+    assert!(!bundle.tshark("frame.comment contains \"folded\"", &["frame.number"]).is_empty());
+
+    let others = bundle.numbers("eth0").into_iter().filter(|number| *number < u64::MAX);
+    assert_eq!(others.collect::<Vec<_>>(), (0..numbers).collect::<Vec<_>>());
+    assert_eq!(bundle.tshark("eth.type == 0x8809", &["frame.number"]).len() as u64, lacpdus);
+    let control = bundle.jq(".interfaces[0].classes[]|select(.name==\"control\").stored");
+    assert_eq!(control, lacpdus.to_string());
 }
 
 /// A witness that sees what the story tells it, and a wish to stop when the story has ended.

@@ -237,7 +237,7 @@ impl Bundle {
         for interface in self.manifest["interfaces"].as_array().expect("a list") {
             let counts = &interface["counts"];
             let Some(received) = counts["kernel_received"].as_u64() else { continue };
-            let parts = ["stored", "filtered", "damaged", "lane_dropped"];
+            let parts = ["stored", "folded", "filtered", "damaged", "lane_dropped"];
             let parts = parts.into_iter().chain(["kernel_dropped", "waiting_in_kernel"]);
             let sum: u64 = parts.map(|part| counts[part].as_u64().expect("a count")).sum();
             assert_eq!(received, sum, "{}: {interface:#}", self.name());

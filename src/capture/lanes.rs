@@ -1,0 +1,119 @@
+//! The lanes of one interface, one per class.
+
+use std::sync::Arc;
+
+use super::classes::{self, Classifier};
+use crate::error::Result;
+use crate::frame::{Frame, Origin};
+use crate::ring::{FoldOptions, HoldId, Lane, LaneCounters, LaneId, Pool, Slice};
+use crate::time::{Mono, Offset, Window};
+
+/// How one class of an interface stands.
+#[derive(Debug, Clone)]
+pub struct ClassReport {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What its lane counted.
+    pub counters: LaneCounters,
+    /// From then on nothing stored was evicted.
+    pub complete_from: Mono,
+    /// Memory it may hold when that is scarce, in bytes.
+    pub quota: u64,
+}
+
+/// Appends each frame to the lane of its class.
+pub(super) struct Lanes {
+    options: classes::Options,
+    names: Vec<Arc<str>>,
+    classifier: Classifier,
+    lanes: Vec<Lane>,
+    quotas: Vec<u64>,
+}
+
+impl Lanes {
+    /// Empty lanes that record from `now` on; their numbers begin with `first`.
+    ///
+    /// # Errors
+    /// When a class's filter does not suit the origin's link type.
+    pub(super) fn new(
+        first: LaneId,
+        pool: &Pool,
+        options: classes::Options,
+        fold: FoldOptions,
+        origin: &Arc<Origin>,
+        now: Mono,
+    ) -> Result<Self> {
+        let names = options.names();
+        let lanes = (first.0..)
+            .take(names.len())
+            .map(|id| Lane::new(LaneId(id), pool.clone(), fold, Arc::clone(origin), now))
+            .collect();
+        let classifier = options.classifier(origin.link_type)?;
+        let quotas = vec![pool.obtained_bytes(); names.len()];
+        Ok(Self { options, names, classifier, lanes, quotas })
+    }
+
+    /// Frames come from `origin` from now on.
+    ///
+    /// # Errors
+    /// When a class's filter does not suit its link type.
+    pub(super) fn begin(&mut self, origin: &Arc<Origin>) -> Result<()> {
+        self.classifier = self.options.classifier(origin.link_type)?;
+        self.lanes.iter_mut().for_each(|lane| lane.begin(Arc::clone(origin)));
+        Ok(())
+    }
+
+    /// Appends a frame; one that is dropped was counted by its lane.
+    #[inline]
+    pub(super) fn append(&mut self, frame: &Frame<'_>, offset: Offset) {
+        let class = self.classifier.class(frame);
+        if let Some(lane) = self.lanes.get_mut(class) {
+            let _ = lane.append(frame, offset);
+        }
+    }
+
+    /// Bytes that all lanes together may hold when memory is scarce.
+    pub(super) fn set_quota(&mut self, bytes: u64) {
+        self.quotas = self.options.share(bytes);
+        for (lane, quota) in self.lanes.iter_mut().zip(&self.quotas) {
+            lane.set_quota(*quota);
+        }
+    }
+
+    /// To be called now and then also when no frames come.
+    pub(super) fn tick(&mut self, now: Mono) {
+        self.lanes.iter_mut().for_each(|lane| lane.tick(now));
+    }
+
+    /// Keeps everything from `from` on in every lane; returns from when on all are complete.
+    pub(super) fn hold(&mut self, hold: HoldId, from: Mono) -> Mono {
+        self.lanes.iter_mut().map(|lane| lane.hold(hold, from)).max().unwrap_or(from)
+    }
+
+    /// References to everything in `window`, class by class; then the hold `release` ends.
+    pub(super) fn slice(
+        &mut self,
+        window: Window,
+        release: Option<HoldId>,
+    ) -> Vec<(Arc<str>, Slice)> {
+        let slices = self.lanes.iter_mut().map(|lane| lane.slice(window, release));
+        self.names.iter().cloned().zip(slices).collect()
+    }
+
+    /// Frames dropped so far for want of memory.
+    pub(super) fn dropped(&self) -> u64 {
+        self.lanes.iter().map(|lane| lane.counters().dropped).sum()
+    }
+
+    /// How each class stands.
+    pub(super) fn report(&self) -> Vec<ClassReport> {
+        let each = self.names.iter().zip(&self.lanes).zip(&self.quotas);
+        each.map(|((name, lane), quota)| ClassReport {
+            name: Arc::clone(name),
+            counters: lane.counters(),
+            complete_from: lane.complete_from(),
+            quota: *quota,
+        })
+        .collect()
+    }
+}

@@ -1,0 +1,387 @@
+//! The thread `cap/IF`: reads one interface's source, appends to its lanes, and in between answers the
+//! recorder.
+//!
+//! ```text
+//!                   ┌──────────── frames ◄── source (kernel block)
+//!   lanes ◄─ append ┤
+//!                   └─ orders ◄── recorder: bind, unbind, hold, slice, report, stop
+//! ```
+//!
+//! The lanes belong to this thread alone, so nothing here waits for a lock: an order is looked at
+//! between two kernel blocks, and a slice is a list of references. Per frame there is no allocation, no
+//! system call and no formatting.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, TryRecvError};
+
+use super::event_queue::EventQueue;
+use super::lanes::Lanes;
+use super::source::Source;
+use super::thread::{Hands, Order, Report, SliceOrder, Sliced};
+use super::{FrameSink, FrameSource, Interface, Options, RETIRE, Ready, SETTLED, SourceCounters};
+use crate::error::{Error, Result};
+use crate::frame::{Frame, Origin};
+use crate::ring::{LaneCounters, LaneId, Pool};
+use crate::stats::CaptureStats;
+use crate::sys::poll;
+use crate::sys::wakeup::Wakeup;
+use crate::time::{ArrivalClock, Clock, Mono, Stamp};
+use crate::watch::CaptureEvent;
+
+/// Wakes up this often without frames, to seal segments and repay pages.
+const TICK: Duration = Duration::from_millis(100);
+/// A slice waits this long for the last frames of its window to be handed over, then goes without.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// After a source failed, it is opened anew this much later.
+const RETRY: Duration = Duration::from_secs(1);
+/// Frames are called stored again when none was dropped for this long.
+const SHORTAGE_OVER: Duration = Duration::from_secs(1);
+/// While frames are dropped, this is told again so often: an incident that holds the memory is given up
+/// each time, and half a second shows whether that was enough.
+const SHORTAGE_RETOLD: Duration = Duration::from_millis(500);
+
+/// Everything the thread owns.
+pub(super) struct Recording {
+    lanes: Lanes,
+    arrivals: ArrivalClock,
+    source: Option<Source>,
+    source_name: &'static str,
+    unknowns: &'static [&'static str],
+    origin: Arc<Origin>,
+    /// What to open when there is no source; none while the interface is gone.
+    binding: Option<Interface>,
+    retry_at: Option<Mono>,
+    was_down: bool,
+    shortage: Option<Shortage>,
+    options: Options,
+    bell: Wakeup,
+    clock: Clock,
+    inbox: Receiver<Order>,
+    pending: Vec<SliceOrder>,
+    since: Stamp,
+    /// Counts of sources that were closed before this one.
+    closed_sources: Option<SourceCounters>,
+    gaps: u64,
+    events: EventQueue,
+}
+
+/// Frames are being dropped because pinned incidents have all the memory.
+struct Shortage {
+    /// The lane's drop count before it.
+    before: u64,
+    /// When the last frame was dropped.
+    last: Mono,
+    /// When it was last told.
+    told: Mono,
+}
+
+/// Appends what a source hands over.
+struct Intake<'a> {
+    lanes: &'a mut Lanes,
+    arrivals: &'a mut ArrivalClock,
+    clock: &'a Clock,
+}
+
+impl FrameSink for Intake<'_> {
+    fn batch(&mut self) {
+        self.arrivals.read(self.clock.now());
+    }
+
+    #[inline]
+    fn frame(&mut self, frame: &Frame<'_>) {
+        let offset = self.arrivals.offset(frame.header.wall);
+        self.lanes.append(frame, offset);
+    }
+}
+
+impl Recording {
+    /// Begins with an open `source` of `binding`.
+    ///
+    /// # Errors
+    /// When a class does not suit the interface.
+    pub(super) fn new(
+        first_lane: LaneId,
+        binding: Interface,
+        source: Source,
+        options: Options,
+        pool: &Pool,
+        hands: Hands,
+    ) -> Result<Self> {
+        let Hands { bell, clock, inbox, events } = hands;
+        let now = clock.now();
+        let origin = Arc::new(source.origin().clone());
+        let classes = options.classes.clone();
+        let mut recording = Self {
+            lanes: Lanes::new(first_lane, pool, classes, options.fold, &origin, now.mono)?,
+            arrivals: ArrivalClock::new(now),
+            source_name: source.name(),
+            unknowns: source.unknowns(),
+            source: None,
+            retry_at: None,
+            was_down: false,
+            shortage: None,
+            origin,
+            events: EventQueue::new(binding.name.clone(), events),
+            binding: Some(binding),
+            options,
+            bell,
+            clock,
+            inbox,
+            pending: Vec::new(),
+            since: now,
+            closed_sources: None,
+            gaps: 0,
+        };
+        recording.begin(source)?;
+        Ok(recording)
+    }
+
+    /// Until the recorder lets go.
+    pub(super) fn run(mut self) -> Report {
+        loop {
+            let dropped_before = self.lanes.dropped();
+            self.read();
+            let now = self.clock.now().mono;
+            self.lanes.tick(now);
+            self.tell_about_drops(dropped_before, now);
+            self.reopen_if_due(now);
+            self.answer_slices(now);
+            self.events.flush();
+            if !self.take_orders() {
+                break;
+            }
+        }
+        self.drain();
+        self.answer_slices(Mono(u64::MAX));
+        self.report()
+    }
+
+    /// One kernel block at most, or a nap.
+    fn read(&mut self) {
+        let timeout = if self.pending.is_empty() { TICK } else { RETIRE };
+        let Some(source) = &mut self.source else {
+            // Out of kernel memory this returns at once, and the next round sleeps again.
+            let _ = poll::readable(&[self.bell.as_fd()], Some(timeout));
+            return;
+        };
+        let (lanes, arrivals) = (&mut self.lanes, &mut self.arrivals);
+        let ready = source.read(timeout, &mut Intake { lanes, arrivals, clock: &self.clock });
+        match ready {
+            Ok(Ready::Frames) => self.is_up(),
+            Ok(Ready::Idle) => self.arrivals.drained(self.clock.now().mono.minus(SETTLED)),
+            Ok(Ready::Down) => {
+                self.was_down = true;
+                self.tell(CaptureEvent::Down);
+            }
+            Err(error) => self.failed(&error),
+        }
+    }
+
+    fn is_up(&mut self) {
+        if std::mem::take(&mut self.was_down) {
+            self.tell(CaptureEvent::Up);
+        }
+    }
+
+    /// Says when frames begin to be dropped, again while they are, and when they have not been for a
+    /// while. Again, because the recorder may not be able to make room at first, or not enough.
+    fn tell_about_drops(&mut self, dropped_before: u64, now: Mono) {
+        let dropped = self.lanes.dropped();
+        match &mut self.shortage {
+            None if dropped > dropped_before => {
+                self.shortage = Some(Shortage { before: dropped_before, last: now, told: now });
+                self.tell(CaptureEvent::Dropping);
+            }
+            Some(shortage) if dropped > dropped_before => {
+                shortage.last = now;
+                if now.since(shortage.told) >= SHORTAGE_RETOLD {
+                    shortage.told = now;
+                    self.tell(CaptureEvent::Dropping);
+                }
+            }
+            Some(shortage) if now.since(shortage.last) >= SHORTAGE_OVER => {
+                let dropped = dropped - shortage.before;
+                self.shortage = None;
+                self.tell(CaptureEvent::Storing { dropped });
+            }
+            _ => {}
+        }
+    }
+
+    fn failed(&mut self, error: &Error) {
+        self.close_source();
+        self.retry_at = Some(self.clock.now().mono.plus(RETRY));
+        self.gaps += 1;
+        self.tell(CaptureEvent::Failed { reason: error.to_string() });
+    }
+
+    fn reopen_if_due(&mut self, now: Mono) {
+        let Some(binding) = &self.binding else { return };
+        if self.source.is_some() || self.retry_at.is_some_and(|at| now < at) {
+            return;
+        }
+        let opened = Source::open(binding, &self.options, &self.bell, &self.clock);
+        match opened.and_then(|source| self.begin(source)) {
+            Ok(()) => {}
+            Err(error) => {
+                // Told once per binding: the operator knows by now, and the next try is a second away.
+                if self.retry_at.is_none() {
+                    self.tell(CaptureEvent::Failed { reason: error.to_string() });
+                }
+                self.retry_at = Some(now.plus(RETRY));
+            }
+        }
+    }
+
+    fn begin(&mut self, source: Source) -> Result<()> {
+        self.origin = Arc::new(source.origin().clone());
+        self.lanes.begin(&self.origin)?;
+        self.arrivals = ArrivalClock::new(self.clock.now());
+        self.source_name = source.name();
+        self.unknowns = source.unknowns();
+        self.retry_at = None;
+        self.was_down = false;
+        let started =
+            CaptureEvent::Started { index: self.origin.index, source: self.source_name.to_owned() };
+        self.tell(started);
+        self.source = Some(source);
+        Ok(())
+    }
+
+    fn close_source(&mut self) {
+        if let Some(mut source) = self.source.take() {
+            self.closed_sources = Some(self.with_closed(source.counters()));
+        }
+    }
+
+    fn with_closed(&self, open: SourceCounters) -> SourceCounters {
+        self.closed_sources.map_or(open, |closed| closed.and(open))
+    }
+
+    fn tell(&mut self, event: CaptureEvent) {
+        self.events.push(self.clock.now(), event);
+    }
+
+    /// False when the recorder is gone: the end.
+    fn take_orders(&mut self) -> bool {
+        self.bell.hear();
+        loop {
+            match self.inbox.try_recv() {
+                Ok(order) => self.obey(order),
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order) {
+        // Who asked may be gone by the time of the answer; then nobody needs it.
+        match order {
+            Order::Bind(binding) => {
+                let known = self.binding.as_ref().is_some_and(|b| b.index == binding.index);
+                if !known {
+                    self.unbind();
+                    self.retry_at = None;
+                    self.binding = Some(binding);
+                }
+            }
+            Order::Unbind => self.unbind(),
+            Order::Quota(bytes) => self.lanes.set_quota(bytes),
+            Order::Hold { hold, from, reply } => drop(reply.send(self.lanes.hold(hold, from))),
+            Order::Slice(order) => self.pending.push(order),
+            Order::Report { reply } => drop(reply.send(self.report())),
+        }
+    }
+
+    fn unbind(&mut self) {
+        if self.binding.take().is_some() {
+            self.drain();
+            self.close_source();
+            self.gaps += 1;
+            self.tell(CaptureEvent::Gap);
+        }
+    }
+
+    /// Takes what the kernel has, and nothing that arrives from now on. What an interface that is being
+    /// removed makes of that is told by its removal, so events of the source are passed over.
+    fn drain(&mut self) {
+        let Some(source) = &mut self.source else { return };
+        // If the kernel refuses, frames go on coming and the loop ends by time.
+        let _ = source.stop();
+        let until = self.clock.now().mono.plus(PATIENCE);
+        let (lanes, arrivals) = (&mut self.lanes, &mut self.arrivals);
+        let mut intake = Intake { lanes, arrivals, clock: &self.clock };
+        let mut idle_since = None;
+        loop {
+            let ready = source.read(RETIRE, &mut intake);
+            let now = self.clock.now().mono;
+            match ready {
+                Ok(Ready::Frames) => idle_since = None,
+                // An interface that is gone is down as well; blocks are still handed over in time.
+                Ok(Ready::Idle | Ready::Down) => {
+                    if now.since(*idle_since.get_or_insert(now)) >= SETTLED {
+                        break;
+                    }
+                }
+                Err(_) => break,
+            }
+            if now >= until {
+                break;
+            }
+        }
+    }
+
+    fn answer_slices(&mut self, now: Mono) {
+        let done_until = match &self.source {
+            Some(_) => self.arrivals.done_until(),
+            None => Mono(u64::MAX),
+        };
+        let ready = |order: &SliceOrder| {
+            done_until >= order.window.to || now >= order.window.to.plus(PATIENCE)
+        };
+        while let Some(at) = self.pending.iter().position(ready) {
+            let SliceOrder { window, release, reply } = self.pending.swap_remove(at);
+            let classes = self.lanes.slice(window, release);
+            let _ = reply.send(Sliced { classes, report: self.report() });
+        }
+    }
+
+    fn report(&mut self) -> Report {
+        let source = match self.source.as_mut().map(FrameSource::counters) {
+            Some(open) => self.with_closed(open),
+            None => self.closed_sources.unwrap_or_default(),
+        };
+        let classes = self.lanes.report();
+        let sum = |count: fn(&LaneCounters) -> u64| -> u64 {
+            classes.iter().map(|class| count(&class.counters)).sum()
+        };
+        let mut stats = CaptureStats {
+            kernel_received: source.kernel_received,
+            kernel_dropped: source.kernel_dropped,
+            waiting_in_kernel: None,
+            stored: sum(|lane| lane.stored),
+            stored_bytes: sum(|lane| lane.stored_bytes),
+            folded: sum(|lane| lane.folded),
+            filtered: source.filtered,
+            damaged: source.damaged,
+            lane_dropped: sum(|lane| lane.dropped),
+            truncated: sum(|lane| lane.truncated),
+            kernel_ring_full: source.kernel_ring_full,
+            gaps: self.gaps,
+            evicted: sum(|lane| lane.evicted),
+        };
+        stats.settle();
+        Report {
+            origin: Arc::clone(&self.origin),
+            source: self.source_name,
+            unknowns: self.unknowns,
+            at: self.clock.now(),
+            since: self.since,
+            stats,
+            classes,
+        }
+    }
+}
