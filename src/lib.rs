@@ -5,8 +5,8 @@
 //! itself. Two roads meet in the recorder:
 //!
 //! ```text
-//!  wire ─► capture ─► ring (one lane per interface, fixed memory) ──── slice (pins, copies nothing) ─┐
-//!          cap/IF      open ─► sealed ─► evicted                                                     ▼
+//!  wire ─► capture ─► ring (a lane per class, fixed memory) ────────── slice (pins, copies nothing) ─┐
+//!          cap/IF      fold, open ─► sealed ─► evicted                                               ▼
 //!                                                                        recorder ─► incident ─► bundle
 //!  host ─► watch ─► observation ─► trigger (rule, gate) ─────────────────▲  (phase)    writer      on disk
 //!          link, sysfs, probe, signal
@@ -14,7 +14,7 @@
 //!
 //! | thread | does | waits for |
 //! |---|---|---|
-//! | `cap/IF` | reads kernel blocks, appends to its lane, answers hold and slice | frames, never anybody |
+//! | `cap/IF` | reads kernel blocks, appends to its lanes, answers hold and slice | frames, never anybody |
 //! | `watch/NAME` | sees one kind of thing, sends observations | its descriptor or its interval |
 //! | main (recorder) | judges, opens and closes incidents | observations, deadlines |
 //! | `system` | asks the host at a trigger | programs, seconds at most |
@@ -22,8 +22,8 @@
 //!
 //! What always holds:
 //!
-//! 1. Capture never waits: not for the disk, a reader, or a lock somebody else holds. A lane belongs to
-//!    its capture thread; whoever wants something of it asks.
+//! 1. Capture never waits: not for the disk, a reader, or a lock somebody else holds. Lanes belong to
+//!    their capture thread; whoever wants something of it asks.
 //! 2. Memory is fixed: obtained and touched at the start; pinned evidence is never overwritten, new
 //!    frames are dropped and counted instead.
 //! 3. Every way to lose something has a name and a count ([`stats::CaptureStats`]), shown also when it

@@ -1,4 +1,4 @@
-//! One interface's history: where frames are appended, and what is evicted when memory runs out.
+//! One class of one interface: where frames are appended, and what is evicted when memory runs out.
 //!
 //! A lane is owned by its capture thread. Whoever wants something of it (hold, slice) asks that thread,
 //! so the lane needs no lock and an append waits for nobody. Appending allocates per page and per
@@ -50,7 +50,7 @@ pub struct LaneCounters {
     pub evicted: u64,
 }
 
-/// The history of one interface.
+/// The history of one class on one interface.
 #[derive(Debug)]
 pub struct Lane {
     id: LaneId,

@@ -2,15 +2,15 @@
 //!
 //! ```text
 //!  Pool   one mapping of equal pages, touched at start
-//!  Lane   one interface's history, owned by its capture thread; nobody else ever waits for it
+//!  Lane   the history of one class on one interface, owned by its capture thread, with a quota
 //!
-//!         evicted ◄── [sealed][sealed][sealed][sealed] ◄── [ open ] ◄── append
+//!         evicted ◄── [sealed][sealed][sealed][sealed] ◄── [ open ] ◄── fold ◄── append
 //!                                └────────┬────────┘
 //!                                  Slice: references, no copies; pinned pages are never reused
 //! ```
 //!
 //! The ring knows no sockets, no triggers and no files. Frames go in as [`crate::frame::Frame`] and come
-//! out as [`crate::frame::StoredFrame`], byte for byte, or are counted as dropped or evicted.
+//! out as [`crate::frame::StoredFrame`], byte for byte, or are counted as folded, dropped or evicted.
 
 mod fold;
 mod lane;
