@@ -115,7 +115,7 @@ impl Demo {
         options.window.pre = BEFORE;
         let mut recorder = Recorder::start(options, Clock::system())?;
         recorder.employ(Story { far })?;
-        let summary = recorder.run();
+        let summary = recorder.run(|_| {});
         let Some(bundle) = summary.bundles.first() else {
             return Err(Error::operation("show", "the bundle", "none was written"));
         };

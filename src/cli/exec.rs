@@ -55,7 +55,8 @@ impl Exec {
             }
         };
         recorder.employ(runner)?;
-        recorder.run();
+        // The terminal is the command's: no status line.
+        recorder.run(|_| {});
         Ok(ended.try_recv().map_or(ExitCode::FAILURE, exit_code))
     }
 }

@@ -2,26 +2,27 @@
 
 mod demo;
 mod exec;
+mod log;
 mod run;
 mod settings;
 mod values;
 
-use std::fmt;
-use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::FormatTime;
 
+use self::log::{Format, StatusLine};
 use crate::error::Result;
-use crate::time::Clock;
 
 /// A dashcam for network interfaces: records every frame into a fixed amount of memory, and keeps the
 /// seconds before and after a failure as a small pcapng bundle that explains itself.
 #[derive(Debug, Parser)]
 #[command(name = "dashcap", version, propagate_version = true, max_term_width = 100)]
 struct CommandLine {
+    /// How log lines look.
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    log_format: Format,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -37,35 +38,15 @@ enum Command {
 /// has no meaning; `exec` returns its command's own.
 pub fn main() -> ExitCode {
     let command_line = CommandLine::parse();
-    log_to_stderr();
+    let line = StatusLine::begin(command_line.log_format);
     let outcome: Result<ExitCode> = match command_line.command {
-        Command::Run(run) => run.start(),
+        Command::Run(run) => run.start(&line),
         Command::Exec(exec) => exec.start(),
         Command::Demo(demo) => demo.start(),
     };
+    line.end();
     outcome.unwrap_or_else(|error| {
         eprintln!("dashcap: {error}");
         ExitCode::from(error.exit_status())
     })
-}
-
-/// With the time of day, unless the journal adds its own (`JOURNAL_STREAM`, systemd.exec(5)).
-fn log_to_stderr() {
-    let log = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_target(false)
-        .with_ansi(io::stderr().is_terminal());
-    if std::env::var_os("JOURNAL_STREAM").is_some() {
-        log.without_time().init();
-    } else {
-        log.with_timer(TimeOfDay).init();
-    }
-}
-
-struct TimeOfDay;
-
-impl FormatTime for TimeOfDay {
-    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        writer.write_str(&Clock::system().now().wall.milliseconds())
-    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::log::StatusLine;
 use super::settings::{Defaults, Settings};
 use crate::error::Result;
 use crate::recorder::Recorder;
@@ -31,7 +32,7 @@ pub(super) const DEFAULTS: Defaults =
 const INTERRUPTED: i32 = 130;
 
 impl Run {
-    pub(super) fn start(self) -> Result<ExitCode> {
+    pub(super) fn start(self, line: &StatusLine) -> Result<ExitCode> {
         let options =
             self.settings.options(DEFAULTS, |settings| Rule::defaults(settings.has_probes()))?;
         // Listening first: a signal that comes during the start is not lost.
@@ -41,7 +42,7 @@ impl Run {
         let mut recorder = Recorder::start(options, clock)?;
         recorder.employ(snapshot)?;
         recorder.employ(stop)?;
-        let summary = recorder.run();
+        let summary = recorder.run(|status| line.show(status));
         Ok(ExitCode::from(u8::from(summary.lost > 0)))
     }
 }

@@ -15,6 +15,7 @@ mod closing;
 mod history;
 mod phase;
 mod selection;
+mod status;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -25,18 +26,20 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 pub use phase::WindowOptions;
 pub use selection::{Links, Selection};
+pub use status::{State, Status};
 
 use self::captures::{Captures, Held};
 use self::closing::Closing;
 use self::history::History;
 use self::phase::{Effect, Phase};
-use crate::capture::{self, Report};
+use self::status::{depths, in_words};
+use crate::capture;
 use crate::error::Result;
 use crate::incident::store::Store;
 use crate::incident::system::Collection;
 use crate::incident::writer::{self, Lost, Outcome, Writer};
 use crate::incident::{Host, Incident};
-use crate::ring::{HoldId, LaneCounters, Pool, PoolOptions};
+use crate::ring::{HoldId, Pool, PoolOptions};
 use crate::stats::CaptureStats;
 use crate::time::{Clock, Mono};
 use crate::trigger::{Circumstances, Gate, Rule, Trigger};
@@ -109,6 +112,7 @@ pub struct Recorder {
     host: Host,
     incidents: u64,
     depth: Depth,
+    glance: Glance,
     leaving: bool,
     summary: Summary,
 }
@@ -119,6 +123,13 @@ struct Open {
     hold: HoldId,
     pinned_after: Duration,
     system: Option<Collection>,
+}
+
+/// What was last shown of the traffic.
+#[derive(Debug, Default)]
+struct Glance {
+    at: Mono,
+    frames: u64,
 }
 
 /// When the depth of the history was last told.
@@ -134,6 +145,9 @@ const TICK: Duration = Duration::from_millis(500);
 const TICK_CLOSING: Duration = Duration::from_millis(2);
 /// The depth of the history is known once there was traffic for this long, and looked at this often.
 const DEPTH_AFTER: Duration = Duration::from_secs(10);
+
+/// How often the status is shown.
+const STATUS: Duration = Duration::from_secs(1);
 
 impl Recorder {
     /// Obtains everything that can be refused: memory, sockets, names, the output directory. When this
@@ -191,6 +205,7 @@ impl Recorder {
             host: Host::read(),
             incidents: 0,
             depth: Depth { look_at: now.plus(DEPTH_AFTER), told: Vec::new() },
+            glance: Glance { at: now, frames: 0 },
             leaving: false,
             summary: Summary::default(),
         };
@@ -213,13 +228,17 @@ impl Recorder {
         Ok(())
     }
 
-    /// Records until it is told to stop or the command ends, then finishes what is open.
-    pub fn run(mut self) -> Summary {
+    /// Records until it is told to stop or the command ends, then finishes what is open. Every second
+    /// `show` is told how it stands.
+    pub fn run(mut self, mut show: impl FnMut(&Status)) -> Summary {
         while !(self.leaving && !self.phase.is_collecting() && self.closing.is_empty()) {
             self.wait();
             self.close_if_due();
             self.collect_slices();
             self.tell_depth();
+            if let Some(status) = self.status() {
+                show(&status);
+            }
         }
         self.stop()
     }
@@ -409,9 +428,7 @@ impl Recorder {
         if !depths.iter().any(changed) {
             return;
         }
-        let words: Vec<_> =
-            depths.iter().map(|(name, d)| format!("{name} {:.0} s", d.as_secs_f64())).collect();
-        tracing::info!("at this traffic the memory holds about: {}", words.join(", "));
+        tracing::info!("at this traffic the memory holds about: {}", in_words(&depths));
         let pre = self.options.window.pre;
         if depths.iter().any(|(_, depth)| *depth < pre) {
             tracing::warn!(
@@ -420,6 +437,29 @@ impl Recorder {
             );
         }
         self.depth.told = depths;
+    }
+
+    /// How it stands, once every [`STATUS`].
+    fn status(&mut self) -> Option<Status> {
+        let now = self.clock.now().mono;
+        let passed = now.since(self.glance.at);
+        if passed < STATUS {
+            return None;
+        }
+        let reports = self.captures.reports();
+        let (frames, before) = (status::frames(&reports), self.glance.frames);
+        self.glance = Glance { at: now, frames };
+        let state = match (self.phase.deadline(), self.closing.len() + self.writer.pending()) {
+            (Some(deadline), _) => State::Collecting(deadline.since(now)),
+            (None, 0) => State::Armed,
+            (None, incidents) => State::Writing(incidents),
+        };
+        Some(Status {
+            frames_per_second: frames.saturating_sub(before) as f64 / passed.as_secs_f64(),
+            depths: depths(&reports, now),
+            dropped: reports.iter().map(|report| report.stats.dropped()).sum(),
+            state,
+        })
     }
 
     /// Watchers first, then the captures to the last frame, then the disk.
@@ -476,31 +516,6 @@ impl Summary {
         self.lost += 1;
         tracing::error!("lost {} after {} attempts: {}", lost.name, lost.attempts, lost.reason);
     }
-}
-
-/// How long a history each class has, on the interface where it is shortest: measured where something
-/// had to be forgotten, else computed from the traffic so far; nothing without traffic.
-fn depths(reports: &[Report], now: Mono) -> Vec<(Arc<str>, Duration)> {
-    let mut depths: Vec<(Arc<str>, Duration)> = Vec::new();
-    for report in reports {
-        for class in &report.classes {
-            let recorded = now.since(report.since.mono);
-            let depth = match class.counters {
-                LaneCounters { ring_bytes: 0, .. } => continue,
-                LaneCounters { evicted: 1.., .. } => now.since(class.complete_from),
-                LaneCounters { ring_bytes, .. } => {
-                    let longest = 100.0 * 365.0 * 86_400.0;
-                    let seconds = recorded.as_secs_f64() * class.quota as f64 / ring_bytes as f64;
-                    recorded.max(Duration::from_secs_f64(seconds.min(longest)))
-                }
-            };
-            match depths.iter_mut().find(|(name, _)| *name == class.name) {
-                Some((_, shortest)) => *shortest = depth.min(*shortest),
-                None => depths.push((Arc::clone(&class.name), depth)),
-            }
-        }
-    }
-    depths
 }
 
 /// The row of the timeline that a change gives.

@@ -215,3 +215,14 @@ fn the_demo_shows_the_failure_as_tshark_reads_it() {
     assert_eq!(bundles.len(), 1);
     assert_eq!(bundles[0].triggers()[0], "link-down dash0");
 }
+
+#[test]
+fn log_lines_are_json_when_asked() {
+    let Some(lab) = Lab::new() else { return };
+    let end = lab.record(&["-i", "eth0", "--log-format", "json"]).finish_well();
+    let lines: Vec<serde_json::Value> =
+        end.log.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let told = |line: &serde_json::Value| line["message"].as_str().unwrap().starts_with("armed: ");
+    assert!(lines.iter().any(told), "{lines:?}");
+    assert!(lines.iter().all(|line| line["level"].is_string() && line["timestamp"].is_string()));
+}

@@ -289,7 +289,7 @@ fn record_inside(lab: &Lab, clock: Clock, facts: Receiver<Fact>, ready: &Sender<
     let mut recorder = Recorder::start(options, clock).unwrap();
     recorder.employ(Told(facts)).unwrap();
     ready.send(()).unwrap();
-    recorder.run();
+    recorder.run(|_| {});
 }
 
 #[test]

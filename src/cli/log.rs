@@ -1,0 +1,87 @@
+//! What the operator sees while dashcap runs: log lines, and on a terminal one quiet status line below
+//! them.
+
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+
+use clap::ValueEnum;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
+
+use crate::recorder::Status;
+use crate::time::Clock;
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// The status line; on anything but a terminal there is none.
+#[derive(Debug, Clone)]
+pub(super) struct StatusLine(ProgressBar);
+
+impl StatusLine {
+    /// Log lines go to standard error from now on, above the status line if there is one.
+    pub(super) fn begin(format: Format) -> Self {
+        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+        // The template is constant and known to be good; the default would only look different.
+        bar.set_style(
+            ProgressStyle::with_template("{msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_spinner()),
+        );
+        let line = Self(bar);
+        let log = tracing_subscriber::fmt().with_writer(line.clone()).with_target(false);
+        // The journal adds a time of its own (`JOURNAL_STREAM`, systemd.exec(5)).
+        let in_journal = std::env::var_os("JOURNAL_STREAM").is_some();
+        match format {
+            Format::Json => log.json().flatten_event(true).with_timer(Now).init(),
+            Format::Text if in_journal => log.with_ansi(false).without_time().init(),
+            Format::Text => log.with_ansi(io::stderr().is_terminal()).with_timer(Now).init(),
+        }
+        line
+    }
+
+    /// Shows how the recording stands.
+    pub(super) fn show(&self, status: &Status) {
+        self.0.set_message(status.to_string());
+        self.0.tick();
+    }
+
+    /// Takes the line away.
+    pub(super) fn end(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+impl Write for StatusLine {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.suspend(|| io::stderr().write(line))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+impl<'a> MakeWriter<'a> for StatusLine {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// RFC 3339 with milliseconds, as everywhere.
+struct Now;
+
+impl FormatTime for Now {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        writer.write_str(&Clock::system().now().wall.milliseconds())
+    }
+}

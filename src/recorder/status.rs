@@ -1,0 +1,136 @@
+//! How a recording stands, in one line, and how deep its memory reaches.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::capture::Report;
+use crate::ring::LaneCounters;
+use crate::time::Mono;
+
+/// What an operator wants to know at a glance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Status {
+    /// Frames received a second, over the last second, on all interfaces.
+    pub frames_per_second: f64,
+    /// Seconds of history, by class.
+    pub depths: Vec<(Arc<str>, Duration)>,
+    /// Frames lost since the start, by the kernel or for want of memory.
+    pub dropped: u64,
+    /// What is going on.
+    pub state: State,
+}
+
+/// What the recorder is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Waiting for a trigger.
+    Armed,
+    /// An incident is open for so long at least.
+    Collecting(Duration),
+    /// Incidents are on their way to the disk.
+    Writing(usize),
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.0} frames/s", self.frames_per_second)?;
+        if !self.depths.is_empty() {
+            write!(f, " · holds {}", in_words(&self.depths))?;
+        }
+        write!(f, " · {} dropped · ", self.dropped)?;
+        match self.state {
+            State::Armed => f.write_str("armed"),
+            State::Collecting(left) => write!(f, "collecting, {:.0} s left", left.as_secs_f64()),
+            State::Writing(incidents) => write!(f, "writing {incidents}"),
+        }
+    }
+}
+
+/// `control 5 h, data 41 s`.
+pub(super) fn in_words(depths: &[(Arc<str>, Duration)]) -> String {
+    let words: Vec<_> = depths.iter().map(|(name, d)| format!("{name} {}", rough(*d))).collect();
+    words.join(", ")
+}
+
+/// A duration as people say it: in the largest unit of which there are at least two.
+fn rough(duration: Duration) -> String {
+    const UNITS: [(f64, &str); 3] = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "min")];
+    // Beyond that the traffic so far says little.
+    const LONG: Duration = Duration::from_secs(30 * 86_400);
+    if duration > LONG {
+        return "over 30 d".to_owned();
+    }
+    let seconds = duration.as_secs_f64();
+    let unit = UNITS.into_iter().find(|(unit, _)| seconds >= 2.0 * unit);
+    let (unit, name) = unit.unwrap_or((1.0, "s"));
+    format!("{:.0} {name}", seconds / unit)
+}
+
+/// Frames that all captures together received and stored or lost.
+pub(super) fn frames(reports: &[Report]) -> u64 {
+    let of = |report: &Report| {
+        let stats = &report.stats;
+        stats.kernel_received.unwrap_or(stats.stored + stats.folded + stats.filtered)
+    };
+    reports.iter().map(of).sum()
+}
+
+/// How long a history each class has, on the interface where it is shortest: measured where something
+/// had to be forgotten, else computed from the traffic so far; nothing without traffic.
+pub(super) fn depths(reports: &[Report], now: Mono) -> Vec<(Arc<str>, Duration)> {
+    let mut depths: Vec<(Arc<str>, Duration)> = Vec::new();
+    for report in reports {
+        for class in &report.classes {
+            let recorded = now.since(report.since.mono);
+            let depth = match class.counters {
+                LaneCounters { ring_bytes: 0, .. } => continue,
+                LaneCounters { evicted: 1.., .. } => now.since(class.complete_from),
+                LaneCounters { ring_bytes, .. } => {
+                    let seconds = recorded.as_secs_f64() * class.quota as f64 / ring_bytes as f64;
+                    recorded.max(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+                }
+            };
+            match depths.iter_mut().find(|(name, _)| *name == class.name) {
+                Some((_, shortest)) => *shortest = depth.min(*shortest),
+                None => depths.push((Arc::clone(&class.name), depth)),
+            }
+        }
+    }
+    depths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_one_line() {
+        let status = Status {
+            frames_per_second: 12_345.4,
+            depths: vec![
+                ("control".into(), Duration::from_secs(5 * 3_600)),
+                ("data".into(), Duration::from_secs(41)),
+            ],
+            dropped: 0,
+            state: State::Armed,
+        };
+        assert_eq!(
+            status.to_string(),
+            "12345 frames/s · holds control 5 h, data 41 s · 0 dropped · armed"
+        );
+        let state = State::Collecting(Duration::from_millis(3_900));
+        let status = Status { depths: Vec::new(), state, ..status };
+        assert_eq!(status.to_string(), "12345 frames/s · 0 dropped · collecting, 4 s left");
+    }
+
+    #[test]
+    fn durations_are_said_as_people_do() {
+        for (seconds, said) in
+            [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7_200, "2 h"), (172_800, "2 d")]
+        {
+            assert_eq!(rough(Duration::from_secs(seconds)), said);
+        }
+        assert_eq!(rough(Duration::MAX), "over 30 d");
+    }
+}
