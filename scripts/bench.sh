@@ -32,6 +32,8 @@ bench() { # NAME [ARGUMENT...]
   cargo bench --locked --quiet --bench "$name" -- "$@" | tee -a "$said" | { grep -v $'^figure\t' || true; }
 }
 bench ring
+bench fold
+bench classify
 bench bundle
 bench rates "${rivals[@]}"
 bench latency
