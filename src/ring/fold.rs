@@ -194,7 +194,7 @@ impl Folder {
         if candidate.second != second {
             (candidate.second, candidate.seen) = (second, 0);
         }
-        candidate.seen += 1;
+        candidate.seen = candidate.seen.saturating_add(1);
         if u32::from(candidate.seen) >= Self::CANDIDATE {
             self.promote(found, frame, arrival);
         }
@@ -457,6 +457,15 @@ mod tests {
             let header = FrameHeader { original_len: 61, ..FrameHeader::default() };
             let frame = Frame::whole(header, &[1; 60]);
             assert_eq!(folder.judge(&frame, Mono(START + n), Offset(0)), Verdict::Keep);
+        }
+    }
+
+    #[test]
+    fn frames_too_long_for_the_tables_are_kept_however_many() {
+        let mut folder = folder();
+        let jumbo = [8; Folder::LONGEST + 1];
+        for n in 0..100_000 {
+            assert_eq!(judge(&mut folder, &jumbo, START + n), Verdict::Keep);
         }
     }
 
