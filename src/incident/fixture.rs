@@ -180,6 +180,7 @@ impl Story {
             tracks: self.tracks,
             observations: self.observations,
             observations_missed: 0,
+            limitations: Vec::new(),
             probes: vec!["192.0.2.1".to_owned()],
             system: vec![SystemFile { name: "uname.txt".into(), content: b"Linux\n".to_vec() }],
             host: Host {

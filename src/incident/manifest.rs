@@ -51,7 +51,7 @@ pub struct Manifest<'a> {
     /// Frames cut in the capture file because readers refuse longer ones.
     pub frames_shortened: u64,
     /// What watchers saw.
-    pub observations: Observations,
+    pub observations: Observations<'a>,
     /// The settings in force.
     pub settings: &'a serde_json::Value,
     /// Every other file of the bundle.
@@ -199,11 +199,13 @@ pub struct ClassEntry<'a> {
 
 /// What watchers saw.
 #[derive(Debug, Serialize)]
-pub struct Observations {
+pub struct Observations<'a> {
     /// Known to the bundle, with the last states from before the window.
     pub seen: u64,
     /// Dropped because somebody was too slow to take them.
     pub missed: u64,
+    /// What watchers cannot tell here, a sentence each; empty where they can tell all.
+    pub limitations: &'a [String],
 }
 
 /// One file of the bundle.
@@ -244,6 +246,7 @@ impl<'a> Manifest<'a> {
             observations: Observations {
                 seen: incident.observations.len() as u64,
                 missed: incident.observations_missed,
+                limitations: &incident.limitations,
             },
             settings: &incident.settings,
             files,

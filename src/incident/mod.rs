@@ -73,6 +73,8 @@ pub struct Incident {
     pub observations: Vec<Observation>,
     /// Observations that watchers or the recorder had to drop.
     pub observations_missed: u64,
+    /// What watchers cannot tell here, a sentence each.
+    pub limitations: Vec<String>,
     /// The probes as configured, in the operator's order: the timeline's columns.
     pub probes: Vec<String>,
     /// What the system said at the trigger.

@@ -1,7 +1,7 @@
 //! The conductor: starts every thread, hears every observation, opens and closes incidents.
 //!
 //! ```text
-//!   watch/* ── observations ──►┌──────────┐── hold, slice ──► cap/* (each with its lane)
+//!   watch/* ── observations ──►┌──────────┐── hold, slice ──► cap/* (each with its lanes)
 //!   cap/*   ── events ────────►│ recorder │◄── slices ────────┘
 //!                              │ (main)   │── incident ──► writer ──► bundle
 //!                              └──────────┘◄── outcomes ──────┘
@@ -16,6 +16,7 @@ mod history;
 mod phase;
 mod selection;
 mod status;
+mod summary;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 pub use phase::WindowOptions;
 pub use selection::{Links, Selection};
 pub use status::{State, Status};
+pub use summary::Summary;
 
 use self::captures::{Captures, Held};
 use self::closing::Closing;
@@ -37,7 +39,7 @@ use crate::capture;
 use crate::error::Result;
 use crate::incident::store::Store;
 use crate::incident::system::Collection;
-use crate::incident::writer::{self, Lost, Outcome, Writer};
+use crate::incident::writer::{self, Writer};
 use crate::incident::{Host, Incident};
 use crate::ring::{HoldId, Pool, PoolOptions};
 use crate::stats::CaptureStats;
@@ -78,17 +80,6 @@ pub struct Options {
     pub settings: serde_json::Value,
 }
 
-/// What a recording came to.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Summary {
-    /// Bundles written.
-    pub bundles: Vec<PathBuf>,
-    /// Incidents that could not be written.
-    pub lost: u64,
-    /// Per interface, exact: the kernel was drained.
-    pub interfaces: Vec<(String, CaptureStats)>,
-}
-
 /// A recording under way.
 #[derive(Debug)]
 pub struct Recorder {
@@ -96,6 +87,8 @@ pub struct Recorder {
     clock: Clock,
     captures: Captures,
     watches: Vec<Watch>,
+    /// What they cannot tell here.
+    limitations: Vec<String>,
     table: Table,
     /// What a link trigger without a name is about.
     watched: BTreeSet<String>,
@@ -194,6 +187,7 @@ impl Recorder {
             clock,
             captures,
             watches: Vec::new(),
+            limitations: sampler.limitation().map(str::to_owned).into_iter().collect(),
             table,
             watched: BTreeSet::new(),
             listed: BTreeSet::new(),
@@ -370,6 +364,7 @@ impl Recorder {
                     closed: now,
                     observations,
                     observations_missed: missed + self.history.forgotten(),
+                    limitations: self.limitations.clone(),
                     probes: self.options.probes.iter().map(|probe| probe.host.clone()).collect(),
                     host: self.host.clone(),
                     filter: self.options.capture.filter(),
@@ -487,34 +482,6 @@ impl Recorder {
             self.summary.note(outcome);
         }
         self.summary
-    }
-}
-
-impl Summary {
-    fn note(&mut self, outcome: Outcome) {
-        match outcome {
-            Outcome::Written { bundle, took } => {
-                tracing::info!(
-                    "bundle {} ({} frames, {} bytes, written in {:.2} s)",
-                    bundle.path.display(),
-                    bundle.frames,
-                    bundle.bytes,
-                    took.as_secs_f64()
-                );
-                self.bundles.push(bundle.path);
-            }
-            // Said less and less often.
-            Outcome::Retrying { name, attempts, reason } if attempts.is_power_of_two() => {
-                tracing::error!("{name} stays in memory after attempt {attempts}: {reason}");
-            }
-            Outcome::Retrying { .. } => {}
-            Outcome::Lost(lost) => self.lost(&lost),
-        }
-    }
-
-    fn lost(&mut self, lost: &Lost) {
-        self.lost += 1;
-        tracing::error!("lost {} after {} attempts: {}", lost.name, lost.attempts, lost.reason);
     }
 }
 

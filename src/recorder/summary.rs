@@ -1,0 +1,47 @@
+//! What a recording came to, told as it happens and at the end.
+
+use std::path::PathBuf;
+
+use crate::incident::writer::{Lost, Outcome};
+use crate::stats::CaptureStats;
+
+/// What a recording came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Bundles written.
+    pub bundles: Vec<PathBuf>,
+    /// Incidents that could not be written.
+    pub lost: u64,
+    /// Per interface, exact: the kernel was drained.
+    pub interfaces: Vec<(String, CaptureStats)>,
+}
+
+impl Summary {
+    /// Takes in, and logs, what became of an incident.
+    pub(super) fn note(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Written { bundle, took } => {
+                tracing::info!(
+                    "bundle {} ({} frames, {} bytes, written in {:.2} s)",
+                    bundle.path.display(),
+                    bundle.frames,
+                    bundle.bytes,
+                    took.as_secs_f64()
+                );
+                self.bundles.push(bundle.path);
+            }
+            // Said less and less often.
+            Outcome::Retrying { name, attempts, reason } if attempts.is_power_of_two() => {
+                tracing::error!("{name} stays in memory after attempt {attempts}: {reason}");
+            }
+            Outcome::Retrying { .. } => {}
+            Outcome::Lost(lost) => self.lost(&lost),
+        }
+    }
+
+    /// Counts an incident that was never written.
+    pub(super) fn lost(&mut self, lost: &Lost) {
+        self.lost += 1;
+        tracing::error!("lost {} after {} attempts: {}", lost.name, lost.attempts, lost.reason);
+    }
+}
