@@ -107,7 +107,7 @@ impl Watcher for Runner {
     fn run(mut self, desk: &mut Desk) -> Result<()> {
         loop {
             if self.asked_to_stop.swap(false, Ordering::Relaxed) {
-                terminate(&self.child);
+                terminate(&mut self.child);
             }
             let ended =
                 self.child.try_wait().map_err(|e| Error::operation("wait for", &self.line, e))?;

@@ -207,7 +207,8 @@ impl Lane {
     }
 
     /// Bytes of pages in use.
-    pub fn used_bytes(&self) -> u64 {
+    #[cfg(test)]
+    fn used_bytes(&self) -> u64 {
         ((self.pages + self.open.as_ref().map_or(0, OpenSegment::pages)) * Pool::PAGE_SIZE) as u64
     }
 

@@ -94,7 +94,8 @@ impl Pool {
     }
 
     /// Pages nobody holds.
-    pub fn free_pages(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn free_pages(&self) -> usize {
         self.pages.free()
     }
 

@@ -21,10 +21,10 @@ pub fn ignore_hangup() {
     unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
 }
 
-/// Asks `child` to end (SIGTERM).
-pub fn terminate(child: &Child) {
-    let Ok(id) = libc::pid_t::try_from(child.id()) else { return };
-    // SAFETY: no pointers are passed. The borrowed handle was not waited for with success yet, or its
-    // number would be free: callers hold it mutably to wait, so the number is still the child's.
+/// Asks `child` to end (SIGTERM), unless it has.
+pub fn terminate(child: &mut Child) {
+    // Once waited for, its number may be another process's; until then it is kept for it.
+    let (Ok(None), Ok(id)) = (child.try_wait(), libc::pid_t::try_from(child.id())) else { return };
+    // SAFETY: no pointers are passed.
     unsafe { libc::kill(id, libc::SIGTERM) };
 }
