@@ -10,6 +10,8 @@
 //!
 //! `cargo bench --bench bundle`
 
+mod random;
+
 use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
@@ -27,6 +29,8 @@ use pcap_file::pcapng::PcapNgWriter;
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
 use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionBlock;
 
+use random::Random;
+
 /// Captured bytes of one run: many times the compressor's window of 0.5 to 8 MB.
 const INPUT: usize = 64_000_000;
 /// Runs whose median is told.
@@ -37,25 +41,6 @@ const LEVELS: [i32; 7] = [-5, -1, 1, 2, 3, 6, 9];
 const APART: u64 = 1_230;
 /// 2026-11-22T14:14:20Z.
 const BEGIN: u64 = 1_795_356_860_000_000_000;
-const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// xorshift64 (Marsaglia 2003): the same bytes in every run.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn fill(&mut self, bytes: &mut [u8]) {
-        for chunk in bytes.chunks_mut(8) {
-            chunk.copy_from_slice(&self.next().to_le_bytes()[..chunk.len()]);
-        }
-    }
-}
 
 /// Ethernet, IPv4 and TCP headers of one of 64 connections; the payload is zero.
 fn tcp(length: usize, number: u32) -> Vec<u8> {
@@ -101,7 +86,7 @@ fn frames(make: fn(&mut Random, u32) -> Vec<u8>) -> Vec<StoredFrame> {
         snaplen: 262_144,
         clock: StampClock::Software,
     });
-    let mut random = Random(SEED);
+    let mut random = Random::new();
     let mut frames = Vec::new();
     let mut size = 0;
     for number in 0.. {
