@@ -34,6 +34,7 @@
 pub mod capture;
 pub mod cli;
 pub mod error;
+pub mod finding;
 pub mod frame;
 #[cfg(test)]
 mod house;

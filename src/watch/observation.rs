@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::finding::Finding;
 use crate::time::Stamp;
 
 /// One fact, and when its watcher learned it.
@@ -82,6 +83,8 @@ pub enum Fact {
         #[serde(rename = "ran_ns", serialize_with = "as_nanos")]
         ran: Duration,
     },
+    /// A detector concluded something from the frames.
+    Finding(Box<Finding>),
     /// Something happened to the capture of an interface itself.
     Capture {
         /// The interface.
@@ -230,6 +233,7 @@ impl Fact {
             Self::Link { now: state, .. } | Self::LinkGone { last: state } => Some(&state.name),
             Self::Sample(sample) => Some(&sample.interface),
             Self::Capture { interface, .. } => Some(interface),
+            Self::Finding(finding) => finding.interface.as_deref(),
             _ => None,
         }
     }
@@ -242,6 +246,7 @@ impl Fact {
             Self::ProbeAnswered { .. } | Self::ProbeLost { .. } | Self::ProbeLate { .. } => "probe",
             Self::SnapshotSignal | Self::StopSignal => "signal",
             Self::CommandEnded { .. } => "command",
+            Self::Finding(_) => "detect",
             Self::Capture { .. } => "capture",
             Self::Missed { watcher, .. } => watcher,
         }
@@ -296,6 +301,7 @@ impl fmt::Display for Fact {
                 let how = if *success { "succeeded" } else { "failed" };
                 write!(f, "{command:?} {how} after {:.1} s: {ending}", ran.as_secs_f64())
             }
+            Self::Finding(finding) => write!(f, "{finding}"),
             Self::Capture { interface, event } => write!(f, "capture on {interface}: {event}"),
             Self::Missed { watcher, what } => write!(f, "{watcher} missed something: {what}"),
         }

@@ -1,0 +1,161 @@
+//! What a detector concluded from frames: the storm, the silent partner, the address two hosts claim.
+//!
+//! Live detectors, `replay` and `report` speak of the same findings, so they are ground: plain values
+//! that know neither ring nor recorder.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+use crate::frame::Direction;
+use crate::time::Stamp;
+
+/// One conclusion. It is told when it begins and, where it lasts, again when it is over.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Finding {
+    /// Of which kind.
+    pub kind: FindingKind,
+    /// How bad that is by itself.
+    pub severity: Severity,
+    /// The first frame that belongs to it.
+    #[serde(skip)]
+    pub first: Stamp,
+    /// The last one so far.
+    #[serde(skip)]
+    pub last: Stamp,
+    /// Where it was seen; none if it is about no interface in particular.
+    pub interface: Option<String>,
+    /// Which way its frames went.
+    pub direction: Direction,
+    /// Frames that belong to it so far.
+    pub count: u64,
+    /// Frames per second between first and last; none where that says nothing.
+    pub rate: Option<f64>,
+    /// What exactly, in one line: the frame, the address, the neighbour.
+    pub what: String,
+    /// The whole of it for a person.
+    pub sentence: String,
+    /// True when it has ended.
+    pub over: bool,
+}
+
+/// How bad a finding is by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Good to know: a recovery, a neighbour.
+    Info,
+    /// Unusual, and often harmless.
+    Notice,
+    /// Something does not work as it should.
+    Warning,
+    /// Traffic is being lost.
+    Critical,
+}
+
+/// Defines the kinds once: variant, spelling, explanation.
+macro_rules! kinds {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {
+        /// The kinds of findings, spelled in files as [`FindingKind::name`] says.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum FindingKind { $($(#[doc = $doc])+ $variant,)+ }
+
+        impl FindingKind {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant,)+];
+
+            /// As spelled in files and configuration.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// One frame, many times a second.
+    DuplicateStorm = "duplicate_storm",
+    /// One packet again and again, with nothing changed but what routers change: it goes in a circle.
+    NearDuplicateLoop = "near_duplicate_loop",
+    /// ARP requests without an answer.
+    ArpUnanswered = "arp_unanswered",
+    /// Neighbour solicitations without an answer.
+    NdUnanswered = "nd_unanswered",
+    /// Two stations claim one address.
+    AddressConflict = "address_conflict",
+    /// Traffic goes one way only.
+    OneWay = "one_way",
+    /// Nothing is heard any more.
+    Silence = "silence",
+    /// The rate changed for good.
+    RateChange = "rate_change",
+    /// A rate is above or below what the operator allows.
+    RateLimit = "rate_limit",
+    /// A frame matches what the operator waits for.
+    FilterMatch = "filter_match",
+    /// The partner's LACPDUs stay away.
+    LacpSilence = "lacp_silence",
+    /// The partner says that it does not hear us.
+    LacpExpired = "lacp_expired",
+    /// The partner gave us up and uses its defaults.
+    LacpDefaulted = "lacp_defaulted",
+    /// The partner took the link out of its aggregate.
+    LacpOutOfSync = "lacp_out_of_sync",
+    /// Another partner answers.
+    LacpPartnerChanged = "lacp_partner_changed",
+    /// Both ends are in the aggregate again.
+    LacpRecovered = "lacp_recovered",
+    /// Another router is the VRRP master.
+    VrrpMasterChanged = "vrrp_master_changed",
+    /// The master's advertisements stay away, or it resigned.
+    VrrpSilence = "vrrp_silence",
+    /// A router's HSRP state changed.
+    HsrpStateChanged = "hsrp_state_changed",
+    /// The active router's hellos stay away.
+    HsrpSilence = "hsrp_silence",
+    /// A bridge reports a topology change.
+    StpTopologyChange = "stp_topology_change",
+    /// Another bridge is the root.
+    StpRootChanged = "stp_root_changed",
+    /// Another neighbour, or another port of it.
+    LldpNeighborChanged = "lldp_neighbor_changed",
+    /// A BFD session is down.
+    BfdDown = "bfd_down",
+    /// An OSPF neighbour is lost.
+    OspfNeighborLost = "ospf_neighbor_lost",
+    /// A BGP session ended with a notification.
+    BgpNotification = "bgp_notification",
+    /// TCP connections are reset at a high rate.
+    TcpResetBurst = "tcp_reset_burst",
+    /// TCP segments are sent again at a high rate.
+    TcpRetransmissionBurst = "tcp_retransmission_burst",
+    /// A receiver's window stays closed.
+    TcpZeroWindow = "tcp_zero_window",
+    /// ICMP says unreachable at a high rate.
+    IcmpUnreachableBurst = "icmp_unreachable_burst",
+    /// DHCP clients get no answer.
+    DhcpNoAnswer = "dhcp_no_answer",
+    /// Nothing was recorded for a time.
+    CaptureGap = "capture_gap",
+    /// Frames were dropped before they were recorded.
+    Drops = "drops",
+}
+
+impl fmt::Display for FindingKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl Serialize for FindingKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.sentence)?;
+        if self.over { f.write_str(" (over)") } else { Ok(()) }
+    }
+}
