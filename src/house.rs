@@ -15,6 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("incident", &["ring", "trigger", "watch"]),
     ("recorder", &["api", "capture", "detect", "incident", "ring", "trigger", "watch"]),
     ("cli", &["api", "capture", "detect", "incident", "recorder", "ring", "trigger", "watch"]),
+    ("detect", &["watch"]),
     ("wire", &[]),
 ];
 const GROUND: [&str; 7] = ["error", "finding", "frame", "stats", "sys", "time", "wire"];

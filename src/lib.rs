@@ -33,6 +33,7 @@
 
 pub mod capture;
 pub mod cli;
+pub mod detect;
 pub mod error;
 pub mod finding;
 pub mod frame;
