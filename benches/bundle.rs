@@ -103,6 +103,7 @@ fn frames(make: fn(&mut Random, u32) -> Vec<u8>) -> Vec<StoredFrame> {
             reception: Reception::Unicast,
         };
         frames.push(StoredFrame {
+            faded: false,
             origin: Arc::clone(&origin),
             header,
             mono: Mono(since),

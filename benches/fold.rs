@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dashcap::frame::{Frame, FrameHeader, LinkType, Origin, StampClock};
-use dashcap::ring::{FoldOptions, Lane, LaneId, Pool, PoolOptions};
+use dashcap::ring::{FoldOptions, Lane, LaneId, LaneOptions, Pool, PoolOptions};
 use dashcap::time::{Mono, Offset, Wall};
 
 const ROUNDS: usize = 15;
@@ -59,7 +59,8 @@ impl Feed {
             clock: StampClock::Software,
         };
         let pool = Pool::new(&PoolOptions { memory: RING, lock: false }).expect("64 MiB");
-        let lane = Lane::new(LaneId(0), pool, fold, Arc::new(origin), Mono(0));
+        let options = LaneOptions { fold, ..LaneOptions::AS_IS };
+        let lane = Lane::new(LaneId(0), pool, options, Arc::new(origin), Mono(0));
         let mut feed = Self { lane, bytes: [0x5a; 64], sent: 0 };
         // Full, so that every round evicts as much as it appends.
         feed.round(|n| n);

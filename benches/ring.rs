@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dashcap::frame::{Frame, FrameHeader, LinkType, Origin, StampClock};
-use dashcap::ring::{FoldOptions, Lane, LaneId, Pool, PoolOptions, Slice};
+use dashcap::ring::{Lane, LaneId, LaneOptions, Pool, PoolOptions, Slice};
 use dashcap::time::{Mono, Offset, Wall, Window};
 
 const ROUNDS: usize = 9;
@@ -74,7 +74,7 @@ impl Feed {
             snaplen: 262_144,
             clock: StampClock::Software,
         };
-        let lane = Lane::new(LaneId(0), pool, FoldOptions::OFF, Arc::new(origin), Mono(0));
+        let lane = Lane::new(LaneId(0), pool, LaneOptions::AS_IS, Arc::new(origin), Mono(0));
         Self { lane, lengths: lengths.to_vec(), sent: 0 }
     }
 

@@ -176,6 +176,8 @@ pub struct StoredFrame {
     pub bytes: Bytes,
     /// None for a frame that was kept; else this stands for so many copies of it.
     pub tally: Option<Tally>,
+    /// True if memory kept only its headers; its original length is still what it was.
+    pub faded: bool,
 }
 
 impl StoredFrame {

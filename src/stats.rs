@@ -36,6 +36,9 @@ pub struct CaptureStats {
     pub kernel_ring_full: u64,
     /// Times capture was interrupted: interface removed, socket re-opened.
     pub gaps: u64,
+    /// Stored frames since cut to their headers because newer ones needed the memory; some of them may
+    /// have been evicted after that.
+    pub faded: u64,
     /// Stored and folded frames since forgotten because newer ones needed the memory.
     pub evicted: u64,
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::classes::{self, Classifier};
+use super::packing::{Memory, Packing};
 use crate::error::Result;
 use crate::frame::{Frame, Origin};
-use crate::ring::{FoldOptions, HoldId, Lane, LaneCounters, LaneId, Pool, Slice};
+use crate::ring::{HoldId, Lane, LaneCounters, LaneId, LaneOptions, Slice};
 use crate::time::{Mono, Offset, Window};
 
 /// How one class of an interface stands.
@@ -17,6 +18,8 @@ pub struct ClassReport {
     pub counters: LaneCounters,
     /// From then on nothing stored was evicted.
     pub complete_from: Mono,
+    /// From then on nothing stored was cut to its headers, either.
+    pub full_from: Mono,
     /// Memory it may hold when that is scarce, in bytes.
     pub quota: u64,
 }
@@ -26,8 +29,10 @@ pub(super) struct Lanes {
     options: classes::Options,
     names: Vec<Arc<str>>,
     classifier: Classifier,
+    first: LaneId,
     lanes: Vec<Lane>,
     quotas: Vec<u64>,
+    packing: Packing,
 }
 
 impl Lanes {
@@ -37,20 +42,26 @@ impl Lanes {
     /// When a class's filter does not suit the origin's link type.
     pub(super) fn new(
         first: LaneId,
-        pool: &Pool,
+        memory: &Memory,
         options: classes::Options,
-        fold: FoldOptions,
+        lane: LaneOptions,
         origin: &Arc<Origin>,
         now: Mono,
     ) -> Result<Self> {
         let names = options.names();
         let lanes = (first.0..)
-            .take(names.len())
-            .map(|id| Lane::new(LaneId(id), pool.clone(), fold, Arc::clone(origin), now))
+            .zip(&names)
+            .map(|(id, name)| {
+                let mut lane = lane;
+                // Control frames are few, and what they say is in their payload.
+                lane.pack.fade &= **name != *classes::Options::CONTROL;
+                Lane::new(LaneId(id), memory.pool.clone(), lane, Arc::clone(origin), now)
+            })
             .collect();
         let classifier = options.classifier(origin.link_type)?;
-        let quotas = vec![pool.obtained_bytes(); names.len()];
-        Ok(Self { options, names, classifier, lanes, quotas })
+        let quotas = vec![memory.pool.obtained_bytes(); names.len()];
+        let packing = Packing::new(memory.requests.clone(), names.len());
+        Ok(Self { options, names, classifier, first, lanes, quotas, packing })
     }
 
     /// Frames come from `origin` from now on.
@@ -83,6 +94,7 @@ impl Lanes {
     /// To be called now and then also when no frames come.
     pub(super) fn tick(&mut self, now: Mono) {
         self.lanes.iter_mut().for_each(|lane| lane.tick(now));
+        self.packing.tick(&mut self.lanes, self.first, now);
     }
 
     /// Keeps everything from `from` on in every lane; returns from when on all are complete.
@@ -112,6 +124,7 @@ impl Lanes {
             name: Arc::clone(name),
             counters: lane.counters(),
             complete_from: lane.complete_from(),
+            full_from: lane.full_from(),
             quota: *quota,
         })
         .collect()

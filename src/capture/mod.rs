@@ -15,6 +15,7 @@ pub mod filter;
 mod insertion;
 mod interface;
 mod lanes;
+mod packing;
 pub mod pnet;
 mod recording;
 mod source;
@@ -25,6 +26,7 @@ mod tests;
 
 pub use interface::Interface;
 pub use lanes::ClassReport;
+pub use packing::Memory;
 pub use source::{Choice, Options};
 pub use thread::{Capture, Report, Sliced};
 

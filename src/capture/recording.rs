@@ -19,12 +19,13 @@ use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::event_queue::EventQueue;
 use super::lanes::Lanes;
+use super::packing::Memory;
 use super::source::Source;
 use super::thread::{Hands, Order, Report, SliceOrder, Sliced};
 use super::{FrameSink, FrameSource, Interface, Options, RETIRE, Ready, SETTLED, SourceCounters};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Origin};
-use crate::ring::{LaneCounters, LaneId, Pool};
+use crate::ring::{LaneCounters, LaneId};
 use crate::stats::CaptureStats;
 use crate::sys::poll;
 use crate::sys::wakeup::Wakeup;
@@ -107,7 +108,7 @@ impl Recording {
         binding: Interface,
         source: Source,
         options: Options,
-        pool: &Pool,
+        memory: &Memory,
         hands: Hands,
     ) -> Result<Self> {
         let Hands { bell, clock, inbox, events } = hands;
@@ -115,7 +116,7 @@ impl Recording {
         let origin = Arc::new(source.origin().clone());
         let classes = options.classes.clone();
         let mut recording = Self {
-            lanes: Lanes::new(first_lane, pool, classes, options.fold, &origin, now.mono)?,
+            lanes: Lanes::new(first_lane, memory, classes, options.lane, &origin, now.mono)?,
             arrivals: ArrivalClock::new(now),
             source_name: source.name(),
             unknowns: source.unknowns(),
@@ -371,6 +372,7 @@ impl Recording {
             truncated: sum(|lane| lane.truncated),
             kernel_ring_full: source.kernel_ring_full,
             gaps: self.gaps,
+            faded: sum(|lane| lane.faded),
             evicted: sum(|lane| lane.evicted),
         };
         stats.settle();

@@ -12,7 +12,7 @@ use super::pnet::{self, PnetSource};
 use super::{FrameSink, FrameSource, Interface, Ready, SourceCounters};
 use crate::error::Result;
 use crate::frame::Origin;
-use crate::ring::FoldOptions;
+use crate::ring::LaneOptions;
 use crate::sys::wakeup::Wakeup;
 use crate::time::Clock;
 
@@ -25,8 +25,8 @@ pub struct Options {
     pub ring: afpacket::Options,
     /// How memory is shared among classes of traffic.
     pub classes: classes::Options,
-    /// What to do with copies.
-    pub fold: FoldOptions,
+    /// How memory is saved.
+    pub lane: LaneOptions,
 }
 
 impl Options {
@@ -37,7 +37,7 @@ impl Options {
     pub fn check(&self) -> Result<()> {
         self.ring.check()?;
         self.classes.check()?;
-        self.fold.check()
+        self.lane.check()
     }
 
     /// The filter's expression, if there is one.

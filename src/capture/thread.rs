@@ -9,12 +9,13 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::lanes::ClassReport;
+use super::packing::Memory;
 use super::recording::Recording;
 use super::source::Source;
 use super::{Interface, Options};
 use crate::error::{Error, Result};
 use crate::frame::Origin;
-use crate::ring::{HoldId, LaneId, Pool, Slice};
+use crate::ring::{HoldId, LaneId, Slice};
 use crate::stats::CaptureStats;
 use crate::sys::wakeup::Wakeup;
 use crate::time::{Clock, Mono, Stamp, Window};
@@ -97,7 +98,7 @@ impl Capture {
         first_lane: LaneId,
         binding: Interface,
         options: Options,
-        pool: &Pool,
+        memory: &Memory,
         clock: Clock,
         events: Sender<Observation>,
     ) -> Result<Self> {
@@ -108,7 +109,7 @@ impl Capture {
         let interface = binding.name.clone();
         let (orders, inbox) = bounded(ORDERS);
         let hands = Hands { bell: bell.clone(), clock, inbox, events };
-        let recording = Recording::new(first_lane, binding, source, options, pool, hands)?;
+        let recording = Recording::new(first_lane, binding, source, options, memory, hands)?;
         let thread = thread::Builder::new()
             .name(format!("cap/{interface}"))
             .spawn(move || recording.run())

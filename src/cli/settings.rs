@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::incident::pcapng::Level;
 use crate::incident::writer;
 use crate::recorder::{self, WindowOptions};
-use crate::ring::{FoldOptions, PoolOptions};
+use crate::ring::{LaneOptions, PoolOptions};
 use crate::trigger::{Rule, TriggerKind};
 use crate::watch::{probe, sysfs};
 
@@ -102,6 +102,22 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     fold_keep: Option<u32>,
 
+    /// What is made of memory that was filled: zstd (packed, so that it holds more) or off [default: zstd].
+    #[arg(long, value_name = "HOW")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pack: Option<Pack>,
+
+    /// What happens to the oldest frames before they are forgotten: headers (cut behind the transport
+    /// header, 96 bytes at least; control frames keep all) or off [default: headers].
+    #[arg(long, value_name = "HOW")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fade: Option<Fade>,
+
+    /// The newest time that is not cut to headers, as far as half of the memory holds it [default: 30s].
+    #[arg(long, value_name = "DUR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    full: Option<Span>,
+
     /// Part of each interface's memory that only control traffic (LACP, STP, LLDP, ARP, VRRP, OSPF, BGP,
     /// ICMP, ...) can take; what it does not use is lent [default: 12.5%].
     #[arg(long, value_name = "PART")]
@@ -178,6 +194,22 @@ enum Fold {
     Off,
 }
 
+/// What is made of sealed memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Pack {
+    Zstd,
+    Off,
+}
+
+/// What happens to the oldest frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Fade {
+    Headers,
+    Off,
+}
+
 /// What differs between the commands.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Defaults {
@@ -244,7 +276,8 @@ impl Settings {
 
     /// These options as the operator would write them, defaults included: what the manifest shows.
     fn of(options: &recorder::Options) -> Self {
-        let capture::Options { source, ring, classes, fold } = &options.capture;
+        let capture::Options { source, ring, classes, lane } = &options.capture;
+        let LaneOptions { fold, pack } = lane;
         let probe = options.probes.first();
         let kernel_memory = u64::from(ring.blocks) * u64::from(ring.block_size);
         Self {
@@ -263,6 +296,9 @@ impl Settings {
             kernel_memory: Some(Size(kernel_memory)),
             fold: Some(if fold.enabled { Fold::Exact } else { Fold::Off }),
             fold_keep: Some(fold.keep),
+            pack: Some(if pack.enabled { Pack::Zstd } else { Pack::Off }),
+            fade: Some(if pack.fade { Fade::Headers } else { Fade::Off }),
+            full: Some(Span(pack.full)),
             control_memory: Some(Part(classes.control)),
             class: classes
                 .own
@@ -319,6 +355,9 @@ impl Settings {
             kernel_memory: self.kernel_memory.or(file.kernel_memory),
             fold: self.fold.or(file.fold),
             fold_keep: self.fold_keep.or(file.fold_keep),
+            pack: self.pack.or(file.pack),
+            fade: self.fade.or(file.fade),
+            full: self.full.or(file.full),
             control_memory: self.control_memory.or(file.control_memory),
             class: list(self.class, file.class),
             probe: list(self.probe, file.probe),
@@ -350,12 +389,15 @@ impl Settings {
         if let Some(Size(bytes)) = self.kernel_memory {
             ring.blocks = u32::try_from(bytes / u64::from(ring.block_size)).unwrap_or(u32::MAX);
         }
-        let mut fold = FoldOptions::default();
-        fold.enabled = self.fold.is_none_or(|fold| fold == Fold::Exact);
-        fold.keep = self.fold_keep.unwrap_or(fold.keep);
+        let mut lane = LaneOptions::default();
+        lane.fold.enabled = self.fold.is_none_or(|fold| fold == Fold::Exact);
+        lane.fold.keep = self.fold_keep.unwrap_or(lane.fold.keep);
+        lane.pack.enabled = self.pack.is_none_or(|pack| pack == Pack::Zstd);
+        lane.pack.fade = self.fade.map_or(lane.pack.enabled, |fade| fade == Fade::Headers);
+        lane.pack.full = self.full.map_or(lane.pack.full, |span| span.0);
         let classes = self.classes()?;
         let source = self.source.unwrap_or_default();
-        let options = capture::Options { source, ring, classes, fold };
+        let options = capture::Options { source, ring, classes, lane };
         options.check().map(|()| options)
     }
 
@@ -515,6 +557,8 @@ mod tests {
             &["--post", "10s", "--limit", "1s"],
             &["--on", "probe-lost"],
             &["--fold-keep", "1"],
+            &["--full", "48h"],
+            &["--fade", "headers", "--pack", "off"],
             &["--control-memory", "100%"],
         ] {
             let error = options(typed).unwrap_err();

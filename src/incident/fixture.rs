@@ -51,7 +51,7 @@ pub(crate) fn frame(origin: &Arc<Origin>, mono: Mono, bytes: &[u8]) -> StoredFra
         reception: Reception::Unicast,
     };
     let bytes = Bytes::copy_from_slice(bytes);
-    StoredFrame { origin: Arc::clone(origin), header, mono, bytes, tally: None }
+    StoredFrame { origin: Arc::clone(origin), header, mono, bytes, tally: None, faded: false }
 }
 
 fn state(interface: &str, (carrier, operstate): (bool, &str)) -> LinkState {

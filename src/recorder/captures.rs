@@ -6,9 +6,9 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::selection::{Links, Selection};
-use crate::capture::{self, Capture, Interface, Report, Sliced};
+use crate::capture::{self, Capture, Interface, Memory, Report, Sliced};
 use crate::error::Result;
-use crate::ring::{HoldId, LaneId, Pool};
+use crate::ring::{HoldId, LaneId, PackThread, Pool};
 use crate::time::{Clock, Mono, Window};
 use crate::watch::{Fact, LinkState, Observation};
 
@@ -20,7 +20,8 @@ const ANSWER: Duration = Duration::from_millis(200);
 pub(super) struct Captures {
     selection: Selection,
     options: capture::Options,
-    pool: Pool,
+    memory: Memory,
+    pack: PackThread,
     clock: Clock,
     events: Sender<Observation>,
     running: BTreeMap<String, Capture>,
@@ -45,9 +46,11 @@ impl Captures {
         pool: Pool,
         clock: Clock,
         events: Sender<Observation>,
-    ) -> Self {
+    ) -> Result<Self> {
         let (running, links) = (BTreeMap::new(), Links::default());
-        Self { selection, options, pool, clock, events, running, links, lanes: 0 }
+        let pack = PackThread::start(pool.clone())?;
+        let memory = Memory { pool, requests: pack.requests() };
+        Ok(Self { selection, options, memory, pack, clock, events, running, links, lanes: 0 })
     }
 
     /// Starts with these interfaces.
@@ -115,7 +118,7 @@ impl Captures {
             LaneId(self.lanes),
             Interface::from(link),
             self.options.clone(),
-            &self.pool,
+            &self.memory,
             self.clock.clone(),
             self.events.clone(),
         )?;
@@ -126,7 +129,7 @@ impl Captures {
 
     /// Equal quotas; what one does not use the others may borrow.
     fn share_memory(&self) {
-        let share = self.pool.obtained_bytes() / self.running.len().max(1) as u64;
+        let share = self.memory.pool.obtained_bytes() / self.running.len().max(1) as u64;
         for capture in self.running.values() {
             capture.set_quota(share);
         }
@@ -197,7 +200,10 @@ impl Captures {
             .into_values()
             .map(|capture| std::thread::spawn(move || capture.stop()))
             .collect();
-        threads.into_iter().filter_map(|thread| thread.join().ok().flatten()).collect()
+        let reports = threads.into_iter().filter_map(|t| t.join().ok().flatten()).collect();
+        drop(self.memory);
+        self.pack.join();
+        reports
     }
 }
 

@@ -162,7 +162,7 @@ impl Recorder {
 
         let words = selection.in_words();
         let mut captures =
-            Captures::new(selection, options.capture.clone(), pool, clock.clone(), desk.clone());
+            Captures::new(selection, options.capture.clone(), pool, clock.clone(), desk.clone())?;
         captures.begin(&links.links())?;
         let names = captures.names();
         if names.is_empty() {

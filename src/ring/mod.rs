@@ -12,14 +12,21 @@
 //! The ring knows no sockets, no triggers and no files. Frames go in as [`crate::frame::Frame`] and come
 //! out as [`crate::frame::StoredFrame`], byte for byte, or are counted as folded, dropped or evicted.
 
+mod chunk;
 mod fold;
 mod lane;
+mod open;
+mod pack;
+mod pack_thread;
 mod pool;
+mod record;
 mod segment;
 mod slice;
 
 pub use fold::FoldOptions;
-pub use lane::{Appended, HoldId, Lane, LaneCounters};
+pub use lane::{Appended, HoldId, Lane, LaneCounters, LaneOptions};
+pub use pack::{Job, Outcome, PackOptions, Packer};
+pub use pack_thread::{PackThread, Request};
 pub use pool::{Pool, PoolOptions};
 pub use segment::{LaneId, Segment};
 pub use slice::Slice;

@@ -61,6 +61,9 @@ impl Pool {
     pub const PAGE_SIZE: usize = 64 << 10;
     /// The reserve is this part of all pages.
     const RESERVE: usize = 32;
+    /// Memory is scarce when less than this part of all pages is free: four times the reserve, so that
+    /// fading has a head start on eviction.
+    const SCARCE: usize = 8;
 
     /// Obtains and touches the memory.
     ///
@@ -106,6 +109,25 @@ impl Pool {
 
     pub(super) fn take(&self) -> Option<Chunk> {
         self.pages.take()
+    }
+
+    /// So many pages for packing; none where that would leave less than half of the reserve to frames
+    /// that arrive meanwhile.
+    pub(super) fn take_to_pack(&self, count: usize) -> Option<Vec<Chunk>> {
+        if self.pages.free() < count + self.total / Self::RESERVE / 2 {
+            return None;
+        }
+        (0..count).map(|_| self.take()).collect()
+    }
+
+    /// True once packing is worth the trouble: before, memory is plentiful.
+    pub(super) fn is_half_full(&self) -> bool {
+        self.pages.free() < self.total / 2
+    }
+
+    /// True when evicting is near: time to fade.
+    pub(super) fn is_scarce(&self) -> bool {
+        self.pages.free() < self.total / Self::SCARCE
     }
 
     /// A lane within its quota took a page of the reserve, or found none.

@@ -1,5 +1,4 @@
-//! A segment: frames of one lane in order of arrival, on a chain of chunks. Open while its lane appends,
-//! then sealed and immutable.
+//! A sealed segment: frames of one lane in order of arrival, on a chain of chunks, immutable.
 //!
 //! ```text
 //!  chunk 0 (a whole page)          chunk 1                     chunk 2 (the last one)
@@ -9,363 +8,225 @@
 //!                            └─ a record may straddle ──┘
 //! ```
 //!
-//! Every chunk begins with a [`ChunkHeader`] that names its lane, segment and place in the chain and
-//! carries a checksum, so that the bytes of a pool explain themselves to a reader who has nothing else.
-//! The last chunk's header also sums up the segment: origin, clocks, first and last stamp, frames.
+//! Every chunk begins with a header that names its lane, segment and place in the chain and carries a
+//! checksum, so that the bytes of a pool explain themselves to a reader who has nothing else. The last
+//! chunk's header also sums up the segment: origin, clocks, first and last stamp, frames.
+//!
+//! Packed, the chunks hold one zstd frame instead of records, made of one or several segments, its
+//! *parts*. Each part keeps its own summary, so nothing that can be asked of it changes by packing.
 
+use std::collections::VecDeque;
+use std::io;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::fold::Told;
-use crate::frame::{Direction, Frame, FrameHeader, Origin, Reception, StoredFrame, Tally};
-use crate::sys::pages::Chunk;
+use super::chunk::{ChunkHeader, Codec};
+use super::record::Record;
+use crate::frame::{Origin, StoredFrame};
 use crate::time::{Mono, Offset, Wall};
 
 /// Number of a lane within a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LaneId(pub u16);
 
-/// A sealed segment.
+/// A sealed segment, plain or packed.
 #[derive(Debug)]
 pub struct Segment {
-    origin: Arc<Origin>,
-    summary: Summary,
-    /// The chunks' records, without their headers.
+    parts: Box<[Part]>,
+    codec: Codec,
+    /// The chunks' content, without their headers.
     chunks: Vec<Bytes>,
     /// Pages that were taken from the pool for this segment; it may also use the rest of the last one
     /// of its predecessor.
     pages: usize,
+    /// Shared by the slices that pin the segment.
+    pin: Arc<()>,
+}
+
+/// A segment as it was sealed, now perhaps one of several in a packed one.
+#[derive(Debug, Clone)]
+pub(super) struct Part {
+    pub(super) origin: Arc<Origin>,
+    pub(super) summary: Summary,
+    /// Bytes of its records.
+    pub(super) length: usize,
 }
 
 /// What a segment says of itself without being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Summary {
-    lane: LaneId,
-    sequence: u64,
-    offset: Offset,
-    first: Wall,
-    last: Wall,
-    frames: u32,
-    folded: u64,
+pub(super) struct Summary {
+    pub(super) lane: LaneId,
+    pub(super) sequence: u64,
+    pub(super) offset: Offset,
+    pub(super) first: Wall,
+    pub(super) last: Wall,
+    pub(super) frames: u32,
+    pub(super) folded: u64,
+    /// Of the frames, those that were cut to their headers.
+    pub(super) faded: u32,
 }
 
-/// Writes the layout of a chunk's first bytes, little-endian. Never read back while the process lives.
-struct ChunkHeader<'a> {
-    summary: &'a Summary,
-    origin: &'a Origin,
-    index: u32,
-    last: bool,
-}
-
-impl ChunkHeader<'_> {
-    /// "DCsg", read as a number on a little-endian machine.
-    const MAGIC: u32 = u32::from_le_bytes(*b"DCsg");
-    const VERSION: u8 = 1;
-    /// Records as they were appended; other codecs are for compressed segments.
-    const CODEC_PLAIN: u8 = 0;
-    /// Bytes of a header, a multiple of the cache line.
-    const SIZE: usize = 128;
-    /// `IFNAMSIZ` (linux/if.h).
-    const NAME: usize = 16;
-    /// Where the checksum stands: CRC-32 (IEEE 802.3) of the header before and after it and the records.
-    const CHECKSUM: std::ops::Range<usize> = 20..24;
-
-    /// Fills in the header of `chunk`, whose records end at `end`.
-    fn write(&self, chunk: &mut [u8], end: usize) {
-        let Summary { lane, sequence, offset, first, last, frames, folded } = *self.summary;
-        let origin = self.origin;
-        let mut name = [0; Self::NAME];
-        let bytes = origin.interface.as_bytes();
-        let length = bytes.len().min(Self::NAME);
-        name[..length].copy_from_slice(&bytes[..length]);
-
-        let mut at = 0;
-        let mut put = |field: &[u8]| {
-            chunk[at..at + field.len()].copy_from_slice(field);
-            at += field.len();
-        };
-        put(&Self::MAGIC.to_le_bytes());
-        put(&[Self::VERSION, Self::CODEC_PLAIN, u8::from(self.last), origin.clock as u8]);
-        put(&lane.0.to_le_bytes());
-        put(&origin.link_type.0.to_le_bytes());
-        put(&self.index.to_le_bytes());
-        put(&u32::try_from(end - Self::SIZE).unwrap_or(u32::MAX).to_le_bytes());
-        put(&[0; 4]);
-        put(&sequence.to_le_bytes());
-        put(&offset.0.to_le_bytes());
-        put(&first.0.to_le_bytes());
-        put(&last.0.to_le_bytes());
-        put(&frames.to_le_bytes());
-        put(&origin.index.to_le_bytes());
-        put(&origin.snaplen.to_le_bytes());
-        put(&name);
-        put(&folded.to_le_bytes());
-        chunk[at..Self::SIZE].fill(0);
-        let checksum = crc32fast::hash(&chunk[..end]).to_le_bytes();
-        chunk[Self::CHECKSUM].copy_from_slice(&checksum);
-    }
-}
-
-/// What stands before each frame's bytes, little-endian. Behind the bytes of a run stands its tally.
-struct Record;
-
-impl Record {
-    /// wall 8, length of what follows 4, original length 4, direction 1, reception 1, kind 1, zero 1.
-    const SIZE: usize = 20;
-    /// A frame.
-    const FRAME: u8 = 0;
-    /// A frame and the [`Tally`] of its copies.
-    const RUN: u8 = 1;
-    /// last 8, count 8, bins 4 each.
-    const TALLY: usize = 16 + 4 * Tally::BINS;
-
-    fn encode(header: &FrameHeader, length: u32, kind: u8) -> [u8; Self::SIZE] {
-        let mut bytes = [0; Self::SIZE];
-        bytes[..8].copy_from_slice(&header.wall.0.to_le_bytes());
-        bytes[8..12].copy_from_slice(&length.to_le_bytes());
-        bytes[12..16].copy_from_slice(&header.original_len.to_le_bytes());
-        bytes[16] = header.direction as u8;
-        bytes[17] = header.reception as u8;
-        bytes[18] = kind;
-        bytes
-    }
-
-    fn encode_tally(tally: &Tally) -> [u8; Self::TALLY] {
-        let mut bytes = [0; Self::TALLY];
-        bytes[..8].copy_from_slice(&tally.last.0.to_le_bytes());
-        bytes[8..16].copy_from_slice(&tally.count.to_le_bytes());
-        for (to, bin) in bytes[16..].chunks_exact_mut(4).zip(tally.bins) {
-            to.copy_from_slice(&bin.to_le_bytes());
-        }
-        bytes
-    }
-
-    fn decode_tally(first: Wall, bytes: &[u8]) -> Option<Tally> {
-        let number = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
-        let mut bins = [0; Tally::BINS];
-        for (bin, from) in bins.iter_mut().zip(bytes.get(16..)?.chunks_exact(4)) {
-            *bin = u32::from_le_bytes(from.try_into().ok()?);
-        }
-        Some(Tally { first, last: Wall(number(0)?), count: number(8)?, bins })
-    }
-
-    /// Header, kind, and length of what follows.
-    fn decode(bytes: &[u8]) -> Option<(FrameHeader, u8, usize)> {
-        let number = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-        let header = FrameHeader {
-            wall: Wall(u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?)),
-            original_len: number(12)?,
-            direction: match bytes.get(16)? {
-                1 => Direction::Inbound,
-                2 => Direction::Outbound,
-                _ => Direction::Unknown,
-            },
-            reception: match bytes.get(17)? {
-                1 => Reception::Unicast,
-                2 => Reception::Multicast,
-                3 => Reception::Broadcast,
-                4 => Reception::Promiscuous,
-                _ => Reception::Unspecified,
-            },
-        };
-        Some((header, *bytes.get(18)?, number(8)? as usize))
-    }
-}
-
-/// A segment that is still being written.
-#[derive(Debug)]
-pub(super) struct OpenSegment {
-    origin: Arc<Origin>,
-    summary: Summary,
-    full: Vec<Bytes>,
-    chunk: Chunk,
-    /// Where the next byte goes in `chunk`.
-    at: usize,
-    pages: usize,
-}
-
-impl OpenSegment {
-    /// A chunk with less room than this is not worth a header of its own.
-    pub(super) const LEAST_CHUNK: usize = 1 << 10;
-    /// Bytes stored beside each frame's own.
-    pub(super) const OVERHEAD: usize = Record::SIZE;
-    /// Chunks after which a segment is full: about 1 MiB.
-    pub(super) const FULL: usize = 16;
-
-    /// Begins with `chunk`, which has at least [`Self::LEAST_CHUNK`] bytes; `fresh` if it is a page that
-    /// was just taken, not the rest of the predecessor's.
-    pub(super) fn new(
-        lane: LaneId,
-        sequence: u64,
-        origin: Arc<Origin>,
-        offset: Offset,
-        chunk: Chunk,
-        fresh: bool,
-    ) -> Self {
+impl Summary {
+    /// Of a segment without frames.
+    pub(super) fn empty(lane: LaneId, sequence: u64, offset: Offset) -> Self {
         let (first, last) = (Wall(u64::MAX), Wall(0));
-        Self {
-            origin,
-            summary: Summary { lane, sequence, offset, first, last, frames: 0, folded: 0 },
-            full: Vec::with_capacity(Self::FULL),
-            chunk,
-            at: ChunkHeader::SIZE,
-            pages: usize::from(fresh),
-        }
+        Self { lane, sequence, offset, first, last, frames: 0, folded: 0, faded: 0 }
     }
 
-    pub(super) fn offset(&self) -> Offset {
-        self.summary.offset
+    fn first(&self) -> Mono {
+        self.offset.mono(self.first)
     }
 
-    /// When the first frame arrived; the end of time when there is none.
-    pub(super) fn first(&self) -> Mono {
-        self.summary.offset.mono(self.summary.first)
+    fn last(&self) -> Mono {
+        self.offset.mono(self.last)
     }
+}
 
-    pub(super) fn pages(&self) -> usize {
-        self.pages
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.full.len() + 1 >= Self::FULL
-    }
-
-    /// Bytes for records that are left in the chunk being written.
-    pub(super) fn room(&self) -> usize {
-        self.chunk.len() - self.at
-    }
-
-    /// Bytes for records in a chunk that nothing was written to.
-    pub(super) fn room_in(chunk: &Chunk) -> usize {
-        chunk.len() - ChunkHeader::SIZE
-    }
-
-    /// Whole pages needed for a frame of `captured` bytes where `room` bytes are left.
-    pub(super) fn pages_needed(room: usize, captured: usize, page_size: usize) -> usize {
-        (Record::SIZE + captured).saturating_sub(room).div_ceil(page_size - ChunkHeader::SIZE)
-    }
-
-    /// Bytes that the tally of a run takes beside the frame's own.
-    pub(super) const TALLY: usize = Record::TALLY;
-
-    /// Appends a run: a frame and the tally of its copies. Room is needed for [`Self::TALLY`] more.
-    pub(super) fn append_run(&mut self, run: &Told, spare: &mut Vec<Chunk>) {
-        let Told { header, bytes, tally } = run;
-        let length = u32::try_from(bytes.len() + Record::TALLY).unwrap_or(u32::MAX);
-        let record = Record::encode(header, length, Record::RUN);
-        for part in [&record[..], bytes, &Record::encode_tally(tally)] {
-            self.write(part, spare);
-        }
-        self.summary.first = self.summary.first.min(tally.first);
-        self.summary.last = self.summary.last.max(tally.last);
-        self.summary.folded += tally.count;
-    }
-
-    /// Appends a frame; `spare` holds as many whole pages as [`Self::pages_needed`] says.
-    pub(super) fn append(&mut self, frame: &Frame<'_>, captured: usize, spare: &mut Vec<Chunk>) {
-        let length = u32::try_from(captured).unwrap_or(u32::MAX);
-        let record = Record::encode(&frame.header, length, Record::FRAME);
-        for part in [&record[..], frame.parts[0], frame.parts[1], frame.parts[2]] {
-            self.write(part, spare);
-        }
-        let wall = frame.header.wall;
-        self.summary.first = self.summary.first.min(wall);
-        self.summary.last = self.summary.last.max(wall);
-        self.summary.frames += 1;
-    }
-
-    #[inline]
-    fn write(&mut self, mut bytes: &[u8], spare: &mut Vec<Chunk>) {
-        loop {
-            let room = self.room();
-            if bytes.len() <= room {
-                self.chunk[self.at..self.at + bytes.len()].copy_from_slice(bytes);
-                self.at += bytes.len();
-                return;
-            }
-            let (now, later) = bytes.split_at(room);
-            self.chunk[self.at..self.at + room].copy_from_slice(now);
-            self.at += room;
-            bytes = later;
-            let Some(next) = spare.pop() else { return };
-            self.turn_over(next);
-        }
-    }
-
-    /// Closes the full chunk and goes on in `next`.
-    #[cold]
-    fn turn_over(&mut self, next: Chunk) {
-        self.finish_chunk(false);
-        let full = std::mem::replace(&mut self.chunk, next);
-        self.full.push(Bytes::from_owner(full).slice(ChunkHeader::SIZE..self.at));
-        self.at = ChunkHeader::SIZE;
-        self.pages += 1;
-    }
-
-    fn finish_chunk(&mut self, last: bool) {
-        let index = u32::try_from(self.full.len()).unwrap_or(u32::MAX);
-        let header = ChunkHeader { summary: &self.summary, origin: &self.origin, index, last };
-        header.write(&mut self.chunk, self.at);
-    }
-
-    /// Seals the segment, and gives back the rest of its last page if that is worth it.
-    pub(super) fn seal(mut self) -> (Segment, Option<Chunk>) {
-        const ALIGN: usize = 64;
-        self.finish_chunk(true);
-        let rest = self.chunk.split_off(self.at.next_multiple_of(ALIGN));
-        self.full.push(Bytes::from_owner(self.chunk).slice(ChunkHeader::SIZE..self.at));
-        let Self { origin, summary, full: chunks, pages, .. } = self;
-        (
-            Segment { origin, summary, chunks, pages },
-            Some(rest).filter(|r| r.len() >= Self::LEAST_CHUNK),
-        )
-    }
+/// A segment that somebody holds on to, so that its pages cannot be used again.
+#[derive(Debug, Clone)]
+pub(super) struct Pinned {
+    pub(super) segment: Arc<Segment>,
+    _pin: Arc<()>,
 }
 
 impl Segment {
+    /// A segment of records.
+    pub(super) fn plain(part: Part, chunks: Vec<Bytes>, pages: usize) -> Self {
+        Self { parts: Box::new([part]), codec: Codec::Plain, chunks, pages, pin: Arc::default() }
+    }
+
+    /// A segment whose chunks hold its parts as one zstd frame.
+    pub(super) fn packed(parts: Vec<Part>, chunks: Vec<Bytes>, pages: usize) -> Self {
+        Self { parts: parts.into(), codec: Codec::Zstd, chunks, pages, pin: Arc::default() }
+    }
+
     /// Frames in it.
-    pub fn frames(&self) -> u32 {
-        self.summary.frames
+    pub fn frames(&self) -> u64 {
+        self.parts.iter().map(|part| u64::from(part.summary.frames)).sum()
+    }
+
+    /// Of these, frames that were cut to their headers.
+    pub fn faded(&self) -> u64 {
+        self.parts.iter().map(|part| u64::from(part.summary.faded)).sum()
     }
 
     /// Copies of frames that its runs stand for.
     pub fn folded(&self) -> u64 {
-        self.summary.folded
+        self.parts.iter().map(|part| part.summary.folded).sum()
     }
 
     /// When the earliest frame arrived.
     pub fn first(&self) -> Mono {
-        self.summary.offset.mono(self.summary.first)
+        self.parts.iter().map(|part| part.summary.first()).min().unwrap_or(Mono(0))
     }
 
     /// When the latest frame arrived.
     pub fn last(&self) -> Mono {
-        self.summary.offset.mono(self.summary.last)
+        self.parts.iter().map(|part| part.summary.last()).max().unwrap_or(Mono(0))
     }
 
-    /// Number of the segment in its lane, from 0, without gaps.
-    pub fn sequence(&self) -> u64 {
-        self.summary.sequence
+    /// Numbers of the first and last segment in it, in their lane, from 0, without gaps.
+    pub(super) fn sequences(&self) -> (u64, u64) {
+        let number = |part: Option<&Part>| part.map_or(0, |part| part.summary.sequence);
+        (number(self.parts.first()), number(self.parts.last()))
     }
 
     pub(super) fn pages(&self) -> usize {
         self.pages
     }
 
-    /// Its frames and runs, in order of arrival, runs by their first copy.
+    pub(super) fn is_packed(&self) -> bool {
+        self.codec == Codec::Zstd
+    }
+
+    /// Bytes it takes in the ring, without the headers of its chunks.
+    pub(super) fn stored_bytes(&self) -> usize {
+        self.chunks.iter().map(Bytes::len).sum()
+    }
+
+    /// Bytes of the records in it.
+    pub(super) fn records_bytes(&self) -> usize {
+        self.parts.iter().map(|part| part.length).sum()
+    }
+
+    /// Holds on to it.
+    pub(super) fn pinned(self: &Arc<Self>) -> Pinned {
+        Pinned { segment: Arc::clone(self), _pin: Arc::clone(&self.pin) }
+    }
+
+    /// True while somebody holds on to it.
+    pub(super) fn is_pinned(&self) -> bool {
+        Arc::strong_count(&self.pin) > 1
+    }
+
+    /// Its frames and runs, in order of arrival, runs by their first copy. What cannot be unpacked,
+    /// which only damaged memory explains, is told in the log.
     pub fn read_in_order(&self) -> Box<dyn Iterator<Item = StoredFrame> + '_> {
+        match self.codec {
+            Codec::Plain => {
+                let chains = self.parts.iter().map(|part| (part, self.chunks.clone()));
+                Box::new(chains.flat_map(|(part, chain)| part.read_in_order(chain)))
+            }
+            Codec::Zstd => {
+                let mut content = Vec::new();
+                if let Err(error) = self.unpack(&mut content) {
+                    let ((first, _), frames) = (self.sequences(), self.frames());
+                    tracing::error!(
+                        "segment {first} is damaged, {frames} frames are lost: {error}"
+                    );
+                    return Box::new(std::iter::empty());
+                }
+                let content = Bytes::from(content);
+                let chains = self.images().map(move |(part, at)| (part, vec![content.slice(at)]));
+                Box::new(chains.flat_map(|(part, chain)| part.read_in_order(chain)))
+            }
+        }
+    }
+
+    /// Puts the content of the zstd frame, or the records as they are, into `content`.
+    ///
+    /// # Errors
+    /// When the frame is damaged.
+    pub(super) fn unpack(&self, content: &mut Vec<u8>) -> io::Result<()> {
+        content.clear();
+        match self.codec {
+            Codec::Plain => self.chunks.iter().for_each(|chunk| content.extend_from_slice(chunk)),
+            Codec::Zstd => {
+                content.reserve(self.records_bytes() + self.parts.len() * ChunkHeader::SIZE);
+                let packed = self.chunks.concat();
+                zstd::bulk::Decompressor::new()?.decompress_to_buffer(&packed, content)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where in the unpacked content the records of each part are.
+    pub(super) fn images(&self) -> impl Iterator<Item = (&Part, std::ops::Range<usize>)> {
+        let header = if self.is_packed() { ChunkHeader::SIZE } else { 0 };
+        let mut end = 0;
+        self.parts.iter().map(move |part| {
+            let begin = end + header;
+            end = begin + part.length;
+            (part, begin..end)
+        })
+    }
+}
+
+impl Part {
+    fn read_in_order(&self, chain: Vec<Bytes>) -> Box<dyn Iterator<Item = StoredFrame> + '_> {
+        let frames = self.read(chain);
         if self.summary.folded == 0 {
-            return Box::new(self.read());
+            return Box::new(frames);
         }
         // Runs are told when the segment is sealed, so they stand at its end.
-        let mut frames: Vec<_> = self.read().collect();
+        let mut frames: Vec<_> = frames.collect();
         frames.sort_by_key(|frame| frame.mono);
         Box::new(frames.into_iter())
     }
 
-    fn read(&self) -> impl Iterator<Item = StoredFrame> + '_ {
-        let mut cursor = Cursor { chunks: &self.chunks, at: 0 };
+    fn read(&self, chain: Vec<Bytes>) -> impl Iterator<Item = StoredFrame> + '_ {
+        let mut cursor = Cursor { chunks: chain.into(), at: 0 };
         std::iter::from_fn(move || {
             let (header, kind, length) = Record::decode(&cursor.take(Record::SIZE)?)?;
             let mut bytes = cursor.take(length)?;
@@ -382,25 +243,26 @@ impl Segment {
                 mono: self.summary.offset.mono(header.wall),
                 bytes,
                 tally,
+                faded: kind == Record::FADED,
             })
         })
     }
 }
 
 /// Walks the records of a chain.
-struct Cursor<'a> {
-    chunks: &'a [Bytes],
+struct Cursor {
+    chunks: VecDeque<Bytes>,
     at: usize,
 }
 
-impl Cursor<'_> {
+impl Cursor {
     /// The next `length` bytes: without a copy where they lie in one chunk; none at the end.
     fn take(&mut self, length: usize) -> Option<Bytes> {
-        let (chunk, rest) = self.chunks.split_first()?;
-        if self.at == chunk.len() && !rest.is_empty() {
-            *self = Self { chunks: rest, at: 0 };
-            return self.take(length);
+        while self.chunks.len() > 1 && self.at == self.chunks.front()?.len() {
+            self.chunks.pop_front();
+            self.at = 0;
         }
+        let chunk = self.chunks.front()?;
         if let Some(end) = self.at.checked_add(length).filter(|end| *end <= chunk.len()) {
             let bytes = chunk.slice(self.at..end);
             self.at = end;
@@ -417,14 +279,14 @@ impl Cursor<'_> {
         }
         let mut joined = BytesMut::with_capacity(length);
         while joined.len() < length {
-            let (chunk, rest) = self.chunks.split_first()?;
+            let chunk = self.chunks.front()?;
             let end = chunk.len().min(self.at + length - joined.len());
             joined.extend_from_slice(&chunk[self.at..end]);
-            *self = if end == chunk.len() && !rest.is_empty() {
-                Self { chunks: rest, at: 0 }
-            } else {
-                Self { chunks: self.chunks, at: end }
-            };
+            self.at = end;
+            if end == chunk.len() && self.chunks.len() > 1 {
+                self.chunks.pop_front();
+                self.at = 0;
+            }
         }
         Some(joined.freeze())
     }
@@ -432,8 +294,10 @@ impl Cursor<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::open::{Chain, OpenSegment};
     use super::*;
-    use crate::frame::{LinkType, StampClock};
+    use crate::frame::{Direction, Frame, FrameHeader, LinkType, Reception, StampClock};
+    use crate::sys::pages::Chunk;
     use crate::sys::pages::{Pages, Request};
 
     const PAGE: usize = 4096;
@@ -460,8 +324,8 @@ mod tests {
     /// Appends one frame of each length and returns the sealed segment.
     fn filled(lengths: &[usize]) -> (Segment, Option<Chunk>) {
         let pages = Pages::map(Request { page_size: PAGE, pages: 64, lock: false }).unwrap();
-        let mut open =
-            OpenSegment::new(LaneId(9), 77, origin(), Offset(1_000), pages.take().unwrap(), true);
+        let chain = Chain::new(pages.take().unwrap(), true);
+        let mut open = OpenSegment::new(LaneId(9), 77, origin(), Offset(1_000), chain);
         for (n, length) in lengths.iter().enumerate() {
             let bytes = vec![n as u8; *length];
             let cut = length / 3;
@@ -487,9 +351,9 @@ mod tests {
             vec![PAGE - ChunkHeader::SIZE - Record::SIZE - 20, 0, 0, 3],
         ] {
             let (segment, _) = filled(&lengths);
-            let frames: Vec<_> = segment.read().collect();
+            let frames: Vec<_> = segment.read_in_order().collect();
             assert_eq!(frames.len(), lengths.len(), "{lengths:?}");
-            assert_eq!(segment.frames() as usize, lengths.len());
+            assert_eq!(segment.frames(), lengths.len() as u64);
             for (n, (frame, length)) in frames.iter().zip(&lengths).enumerate() {
                 assert_eq!(frame.bytes, vec![n as u8; *length], "{lengths:?} frame {n}");
                 assert_eq!(frame.header, header(5_000 + n as u64, *length));
@@ -502,33 +366,10 @@ mod tests {
     fn a_sealed_segment_knows_its_span_and_leaves_the_rest_of_its_page() {
         let (segment, rest) = filled(&[100, 100, 100]);
         assert_eq!((segment.first(), segment.last()), (Mono(4_000), Mono(4_002)));
-        assert_eq!((segment.sequence(), segment.pages()), (77, 1));
+        assert_eq!((segment.sequences(), segment.pages()), ((77, 77), 1));
         let used = (ChunkHeader::SIZE + 3 * (Record::SIZE + 100)).next_multiple_of(64);
         assert_eq!(rest.unwrap().len(), PAGE - used);
         let (_, none) = filled(&[PAGE - ChunkHeader::SIZE - Record::SIZE - 500]);
         assert!(none.is_none(), "500 bytes are not worth a header");
-    }
-
-    #[test]
-    fn every_chunk_explains_itself() {
-        let mut chunk = vec![0xaa; 300];
-        let summary = Summary {
-            lane: LaneId(0x0102),
-            sequence: 5,
-            offset: Offset(-3),
-            first: Wall(10),
-            last: Wall(20),
-            frames: 2,
-            folded: 0,
-        };
-        let header = ChunkHeader { summary: &summary, origin: &origin(), index: 4, last: true };
-        header.write(&mut chunk, 200);
-        assert_eq!(&chunk[..8], b"DCsg\x01\x00\x01\x00");
-        assert_eq!(&chunk[8..20], [2, 1, 1, 0, 4, 0, 0, 0, 72, 0, 0, 0]);
-        assert_eq!(&chunk[68..72], b"eth0");
-        let mut unsigned = chunk[..200].to_vec();
-        unsigned[ChunkHeader::CHECKSUM].fill(0);
-        assert_eq!(chunk[ChunkHeader::CHECKSUM], crc32fast::hash(&unsigned).to_le_bytes());
-        assert_eq!(chunk[200..], vec![0xaa; 100], "bytes behind the records are not touched");
     }
 }

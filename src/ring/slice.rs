@@ -1,8 +1,6 @@
 //! A frozen window of one lane: references to segments, so that freezing copies no frame.
 
-use std::sync::Arc;
-
-use super::segment::Segment;
+use super::segment::Pinned;
 use crate::frame::StoredFrame;
 use crate::time::{Mono, Window};
 
@@ -11,12 +9,18 @@ use crate::time::{Mono, Window};
 pub struct Slice {
     window: Window,
     covered_from: Mono,
-    segments: Vec<Arc<Segment>>,
+    full_from: Mono,
+    segments: Vec<Pinned>,
 }
 
 impl Slice {
-    pub(super) fn new(window: Window, covered_from: Mono, segments: Vec<Arc<Segment>>) -> Self {
-        Self { window, covered_from, segments }
+    pub(super) fn new(
+        window: Window,
+        covered_from: Mono,
+        full_from: Mono,
+        segments: Vec<Pinned>,
+    ) -> Self {
+        Self { window, covered_from, full_from, segments }
     }
 
     /// The window asked for.
@@ -30,12 +34,18 @@ impl Slice {
         self.covered_from
     }
 
+    /// From here to the end of the window no frame was cut to its headers; never before
+    /// [`Self::covered_from`].
+    pub fn full_from(&self) -> Mono {
+        self.full_from
+    }
+
     /// The window's frames, in order of arrival; can be read any number of times.
     pub fn frames(&self) -> impl Iterator<Item = StoredFrame> + '_ {
         let window = self.window;
         self.segments
             .iter()
-            .flat_map(|segment| segment.read_in_order())
+            .flat_map(|pinned| pinned.segment.read_in_order())
             .filter(move |frame| window.overlaps(frame.mono, frame.last()))
     }
 }
@@ -44,7 +54,9 @@ impl Slice {
 impl Slice {
     /// A slice with these frames, whatever their origins, for tests of what comes after the ring.
     pub(crate) fn of(window: Window, covered_from: Mono, frames: Vec<StoredFrame>) -> Self {
-        use super::{FoldOptions, Lane, LaneId, Pool, PoolOptions};
+        use std::sync::Arc;
+
+        use super::{Lane, LaneId, LaneOptions, Pool, PoolOptions};
         use crate::frame::{Frame, Origin};
         use crate::time::{Offset, Stamp};
 
@@ -57,7 +69,7 @@ impl Slice {
                 let lane = Lane::new(
                     LaneId(0),
                     pool.clone(),
-                    FoldOptions::OFF,
+                    LaneOptions::AS_IS,
                     Arc::clone(&origin),
                     Mono(0),
                 );
@@ -72,6 +84,6 @@ impl Slice {
         }
         let segments =
             lane.map(|(_, mut lane)| lane.slice(window, None).segments).unwrap_or_default();
-        Self::new(window, covered_from, segments)
+        Self::new(window, covered_from, covered_from, segments)
     }
 }

@@ -2,4 +2,5 @@
 //! nothing rather than panic, and never read past what they were given.
 
 pub mod control;
+pub mod headers;
 pub mod icmp;

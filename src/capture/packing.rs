@@ -1,0 +1,56 @@
+//! How the lanes of an interface get their segments packed.
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+use crate::ring::{Lane, LaneId, Outcome, Pool, Request};
+use crate::time::Mono;
+
+/// The memory of a recording, and the thread that packs it.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    /// The pages.
+    pub pool: Pool,
+    /// Where the thread `pack` hears requests.
+    pub requests: Sender<Request>,
+}
+
+/// The way to that thread and back, for the lanes of one interface.
+pub(super) struct Packing {
+    requests: Sender<Request>,
+    reply: Sender<Outcome>,
+    outcomes: Receiver<Outcome>,
+}
+
+impl Packing {
+    /// Room for outcomes: a lane has three jobs under way at most.
+    const OUTCOMES: usize = 3;
+
+    pub(super) fn new(requests: Sender<Request>, lanes: usize) -> Self {
+        let (reply, outcomes) = bounded(lanes * Self::OUTCOMES);
+        Self { requests, reply, outcomes }
+    }
+
+    /// Gives the lanes, whose numbers begin with `first`, what was made for them, and asks for what is
+    /// to be done next. Waits for nobody.
+    pub(super) fn tick(&self, lanes: &mut [Lane], first: LaneId, now: Mono) {
+        for outcome in self.outcomes.try_iter() {
+            let lane = usize::from(outcome.lane().0.wrapping_sub(first.0));
+            if let Some(lane) = lanes.get_mut(lane) {
+                lane.take(outcome);
+            }
+        }
+        for lane in lanes {
+            while !self.requests.is_full()
+                && let Some(job) = lane.next_job(now)
+            {
+                let request = Request { job, reply: self.reply.clone() };
+                if let Err(TrySendError::Full(request) | TrySendError::Disconnected(request)) =
+                    self.requests.try_send(request)
+                {
+                    lane.decline(request.job);
+                    break;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! A segment that is still being written, and the chain of chunks under it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::chunk::{ChunkHeader, Codec};
+use super::fold::Told;
+use super::record::Record;
+use super::segment::{LaneId, Part, Segment, Summary};
+use crate::frame::{Frame, Origin};
+use crate::sys::pages::Chunk;
+use crate::time::{Mono, Offset, Wall};
+
+/// Chunks that are filled one after the other.
+#[derive(Debug)]
+pub(super) struct Chain {
+    full: Vec<Bytes>,
+    chunk: Chunk,
+    /// Where the next byte goes in `chunk`.
+    at: usize,
+    pages: usize,
+}
+
+/// What a chain came to.
+pub(super) struct Closed {
+    /// The content of its chunks, without their headers.
+    pub(super) chunks: Vec<Bytes>,
+    /// Pages that were taken for it.
+    pub(super) pages: usize,
+    /// The rest of the last page, if it is worth a header.
+    pub(super) rest: Option<Chunk>,
+}
+
+impl Chain {
+    /// A chunk with less room than this is not worth a header of its own.
+    const LEAST_CHUNK: usize = 1 << 10;
+    /// Chunks begin at multiples of a cache line.
+    const ALIGN: usize = 64;
+
+    /// Begins with `chunk`; `fresh` if it is a page that was just taken, not the rest of the
+    /// predecessor's.
+    pub(super) fn new(chunk: Chunk, fresh: bool) -> Self {
+        let full = Vec::with_capacity(OpenSegment::FULL);
+        Self { full, chunk, at: ChunkHeader::SIZE, pages: usize::from(fresh) }
+    }
+
+    /// Bytes that are left in the chunk being written.
+    fn room(&self) -> usize {
+        self.chunk.len() - self.at
+    }
+
+    /// Bytes that fit into a chunk that nothing was written to.
+    pub(super) fn room_in(chunk: &Chunk) -> usize {
+        chunk.len() - ChunkHeader::SIZE
+    }
+
+    /// Whole pages needed for `bytes` where `room` bytes are left.
+    pub(super) fn pages_needed(room: usize, bytes: usize, page_size: usize) -> usize {
+        bytes.saturating_sub(room).div_ceil(page_size - ChunkHeader::SIZE)
+    }
+
+    /// `spare` holds as many whole pages as [`Self::pages_needed`] says.
+    #[inline]
+    pub(super) fn write(
+        &mut self,
+        mut bytes: &[u8],
+        spare: &mut Vec<Chunk>,
+        header: ChunkHeader<'_>,
+    ) {
+        loop {
+            let room = self.room();
+            if bytes.len() <= room {
+                self.chunk[self.at..self.at + bytes.len()].copy_from_slice(bytes);
+                self.at += bytes.len();
+                return;
+            }
+            let (now, later) = bytes.split_at(room);
+            self.chunk[self.at..self.at + room].copy_from_slice(now);
+            self.at += room;
+            bytes = later;
+            let Some(next) = spare.pop() else { return };
+            self.turn_over(next, header);
+        }
+    }
+
+    /// Closes the full chunk and goes on in `next`.
+    #[cold]
+    fn turn_over(&mut self, next: Chunk, header: ChunkHeader<'_>) {
+        header.write(&mut self.chunk, self.at, self.full.len(), false);
+        let full = std::mem::replace(&mut self.chunk, next);
+        self.full.push(Bytes::from_owner(full).slice(ChunkHeader::SIZE..self.at));
+        self.at = ChunkHeader::SIZE;
+        self.pages += 1;
+    }
+
+    /// Closes the last chunk.
+    pub(super) fn close(mut self, header: ChunkHeader<'_>) -> Closed {
+        header.write(&mut self.chunk, self.at, self.full.len(), true);
+        let rest = self.chunk.split_off(self.at.next_multiple_of(Self::ALIGN));
+        self.full.push(Bytes::from_owner(self.chunk).slice(ChunkHeader::SIZE..self.at));
+        let rest = Some(rest).filter(|rest| rest.len() >= Self::LEAST_CHUNK);
+        Closed { chunks: self.full, pages: self.pages, rest }
+    }
+}
+
+/// A segment that is still being written.
+#[derive(Debug)]
+pub(super) struct OpenSegment {
+    origin: Arc<Origin>,
+    summary: Summary,
+    chain: Chain,
+}
+
+impl OpenSegment {
+    /// Bytes stored beside each frame's own.
+    pub(super) const OVERHEAD: usize = Record::SIZE;
+    /// Bytes that the tally of a run takes beside the frame's own.
+    pub(super) const TALLY: usize = Record::TALLY;
+    /// Chunks after which a segment is full: about 1 MiB.
+    pub(super) const FULL: usize = 16;
+
+    /// An empty one on `chain`.
+    pub(super) fn new(
+        lane: LaneId,
+        sequence: u64,
+        origin: Arc<Origin>,
+        offset: Offset,
+        chain: Chain,
+    ) -> Self {
+        Self { origin, summary: Summary::empty(lane, sequence, offset), chain }
+    }
+
+    pub(super) fn offset(&self) -> Offset {
+        self.summary.offset
+    }
+
+    /// When the first frame arrived; the end of time when there is none.
+    pub(super) fn first(&self) -> Mono {
+        self.summary.offset.mono(self.summary.first)
+    }
+
+    pub(super) fn pages(&self) -> usize {
+        self.chain.pages
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.chain.full.len() + 1 >= Self::FULL
+    }
+
+    /// Bytes for records that are left in the chunk being written.
+    pub(super) fn room(&self) -> usize {
+        self.chain.room()
+    }
+
+    /// Whole pages needed for a frame of `captured` bytes where `room` bytes are left.
+    pub(super) fn pages_needed(room: usize, captured: usize, page_size: usize) -> usize {
+        Chain::pages_needed(room, Record::SIZE + captured, page_size)
+    }
+
+    /// Appends a run: a frame and the tally of its copies. Room is needed for [`Self::TALLY`] more.
+    pub(super) fn append_run(&mut self, run: &Told, spare: &mut Vec<Chunk>) {
+        let Told { header, bytes, tally } = run;
+        let length = u32::try_from(bytes.len() + Record::TALLY).unwrap_or(u32::MAX);
+        let record = Record::encode(header, length, Record::RUN);
+        for part in [&record[..], bytes, &Record::encode_tally(tally)] {
+            self.write(part, spare);
+        }
+        self.extend_span(tally.first, tally.last);
+        self.summary.folded += tally.count;
+    }
+
+    /// Appends a frame; `spare` holds as many whole pages as [`Self::pages_needed`] says.
+    pub(super) fn append(&mut self, frame: &Frame<'_>, captured: usize, spare: &mut Vec<Chunk>) {
+        let length = u32::try_from(captured).unwrap_or(u32::MAX);
+        let record = Record::encode(&frame.header, length, Record::FRAME);
+        for part in [&record[..], frame.parts[0], frame.parts[1], frame.parts[2]] {
+            self.write(part, spare);
+        }
+        self.extend_span(frame.header.wall, frame.header.wall);
+        self.summary.frames += 1;
+    }
+
+    fn extend_span(&mut self, first: Wall, last: Wall) {
+        self.summary.first = self.summary.first.min(first);
+        self.summary.last = self.summary.last.max(last);
+    }
+
+    #[inline]
+    fn write(&mut self, bytes: &[u8], spare: &mut Vec<Chunk>) {
+        let Self { origin, summary, chain } = self;
+        chain.write(bytes, spare, ChunkHeader { summary, origin, codec: Codec::Plain });
+    }
+
+    /// Seals the segment, and gives back the rest of its last page if that is worth it.
+    pub(super) fn seal(self) -> (Segment, Option<Chunk>) {
+        let Self { origin, summary, chain } = self;
+        let header = ChunkHeader { summary: &summary, origin: &origin, codec: Codec::Plain };
+        let Closed { chunks, pages, rest } = chain.close(header);
+        let length = chunks.iter().map(Bytes::len).sum();
+        (Segment::plain(Part { origin, summary, length }, chunks, pages), rest)
+    }
+}
