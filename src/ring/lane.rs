@@ -16,7 +16,7 @@ use super::segment::{LaneId, Segment};
 use super::slice::Slice;
 use crate::error::Result;
 use crate::frame::{Frame, Origin};
-use crate::sys::pages::Chunk;
+use crate::sys::pages::{Account, Chunk};
 use crate::time::{Mono, Offset, Window};
 
 mod saving;
@@ -98,7 +98,7 @@ pub struct Lane {
     sealed: VecDeque<Arc<Segment>>,
     /// Segments before this place were pinned when last looked at.
     pinned: usize,
-    pages: usize,
+    account: Account,
     next_sequence: u64,
     /// Nothing stored since then was evicted.
     complete_from: Mono,
@@ -131,7 +131,7 @@ impl Lane {
     ) -> Self {
         Self {
             id,
-            quota: pool.total_pages(),
+            quota: usize::try_from(pool.quota_bytes()).unwrap_or(usize::MAX) / Pool::PAGE_SIZE,
             pool,
             origin,
             open: None,
@@ -139,7 +139,7 @@ impl Lane {
             spare: Vec::new(),
             sealed: VecDeque::new(),
             pinned: 0,
-            pages: 0,
+            account: Account::default(),
             next_sequence: 0,
             complete_from: now,
             full_from: now,
@@ -202,10 +202,10 @@ impl Lane {
             self.seal();
         }
         self.pinned = 0;
-        if self.pages > self.quota {
-            let surplus = self.pages - self.quota;
-            let keep = self.pages - self.pool.settle_debt().min(surplus);
-            while self.pages > keep && self.evict() {}
+        let pages = self.account.pages();
+        if pages > self.quota {
+            let keep = pages - self.pool.settle_debt().min(pages - self.quota);
+            while self.account.pages() > keep && self.evict() {}
         }
     }
 
@@ -213,11 +213,10 @@ impl Lane {
     /// reaches and leaving room for what is still to come. Returns from when on that is.
     pub fn hold(&mut self, hold: HoldId, from: Mono) -> Mono {
         let (part, of) = Self::HOLD_PART;
-        let open = self.open.as_ref().map_or(0, OpenSegment::pages);
-        let mut room = (self.pages.max(self.quota) * part / of).saturating_sub(open);
+        let mut room = self.account.pages().max(self.quota) * Pool::PAGE_SIZE / of * part;
         let mut from = from.max(self.complete_from);
         for segment in self.sealed.iter().rev().take_while(|s| s.last() >= from) {
-            let Some(left) = room.checked_sub(segment.pages()) else {
+            let Some(left) = room.checked_sub(segment.held_bytes()) else {
                 from = just_after(segment);
                 break;
             };
@@ -259,7 +258,7 @@ impl Lane {
     /// Bytes of pages in use.
     #[cfg(test)]
     fn used_bytes(&self) -> u64 {
-        ((self.pages + self.open.as_ref().map_or(0, OpenSegment::pages)) * Pool::PAGE_SIZE) as u64
+        (self.account.pages() * Pool::PAGE_SIZE) as u64
     }
 
     /// Writes the tallies of all runs into the open segment, or a new one.
@@ -320,30 +319,27 @@ impl Lane {
     }
 
     fn begin_segment(&mut self, offset: Offset) -> Option<OpenSegment> {
-        let (chunk, fresh) = match self.rest.take() {
-            Some(rest) => (rest, false),
-            None => (self.spare.pop()?, true),
-        };
+        let chunk = self.rest.take().or_else(|| self.spare.pop())?;
         let sequence = self.next_sequence;
         self.next_sequence += 1;
-        let chain = Chain::new(chunk, fresh);
-        Some(OpenSegment::new(self.id, sequence, Arc::clone(&self.origin), offset, chain))
+        let origin = Arc::clone(&self.origin);
+        Some(OpenSegment::new(self.id, sequence, origin, offset, Chain::new(chunk)))
     }
 
     /// A page, at the cost of this lane's own oldest segments where memory is scarce.
     fn take_page(&mut self) -> Option<Chunk> {
         if !self.pool.has_spare() {
-            if self.pages < self.quota {
+            if self.account.pages() < self.quota {
                 self.pool.want();
             }
-            while self.pages >= self.quota && !self.pool.has_spare() {
+            while self.account.pages() >= self.quota && !self.pool.has_spare() {
                 if !self.evict() {
                     return None;
                 }
             }
         }
         loop {
-            if let Some(page) = self.pool.take() {
+            if let Some(page) = self.pool.take(&self.account) {
                 return Some(page);
             }
             if !self.evict() {
@@ -364,7 +360,6 @@ impl Lane {
                 self.pinned += 1;
                 continue;
             }
-            self.pages = self.pages.saturating_sub(segment.pages());
             self.saving.evicted(segment);
             self.counters.ring_bytes -= segment.stored_bytes() as u64;
             self.counters.evicted += segment.frames() + segment.folded();
@@ -381,7 +376,6 @@ impl Lane {
         let Some(open) = self.open.take() else { return };
         let (segment, rest) = open.seal();
         self.rest = rest;
-        self.pages += segment.pages();
         let segment = Arc::new(segment);
         self.saving.sealed(&segment);
         self.sealed.push_back(segment);

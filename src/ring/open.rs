@@ -19,15 +19,12 @@ pub(super) struct Chain {
     chunk: Chunk,
     /// Where the next byte goes in `chunk`.
     at: usize,
-    pages: usize,
 }
 
 /// What a chain came to.
 pub(super) struct Closed {
     /// The content of its chunks, without their headers.
     pub(super) chunks: Vec<Bytes>,
-    /// Pages that were taken for it.
-    pub(super) pages: usize,
     /// The rest of the last page, if it is worth a header.
     pub(super) rest: Option<Chunk>,
 }
@@ -38,11 +35,10 @@ impl Chain {
     /// Chunks begin at multiples of a cache line.
     const ALIGN: usize = 64;
 
-    /// Begins with `chunk`; `fresh` if it is a page that was just taken, not the rest of the
-    /// predecessor's.
-    pub(super) fn new(chunk: Chunk, fresh: bool) -> Self {
+    /// Begins with `chunk`: a page, or the rest of the predecessor's last one.
+    pub(super) fn new(chunk: Chunk) -> Self {
         let full = Vec::with_capacity(OpenSegment::FULL);
-        Self { full, chunk, at: ChunkHeader::SIZE, pages: usize::from(fresh) }
+        Self { full, chunk, at: ChunkHeader::SIZE }
     }
 
     /// Bytes that are left in the chunk being written.
@@ -91,7 +87,6 @@ impl Chain {
         let full = std::mem::replace(&mut self.chunk, next);
         self.full.push(Bytes::from_owner(full).slice(ChunkHeader::SIZE..self.at));
         self.at = ChunkHeader::SIZE;
-        self.pages += 1;
     }
 
     /// Closes the last chunk.
@@ -100,7 +95,7 @@ impl Chain {
         let rest = self.chunk.split_off(self.at.next_multiple_of(Self::ALIGN));
         self.full.push(Bytes::from_owner(self.chunk).slice(ChunkHeader::SIZE..self.at));
         let rest = Some(rest).filter(|rest| rest.len() >= Self::LEAST_CHUNK);
-        Closed { chunks: self.full, pages: self.pages, rest }
+        Closed { chunks: self.full, rest }
     }
 }
 
@@ -138,10 +133,6 @@ impl OpenSegment {
     /// When the first frame arrived; the end of time when there is none.
     pub(super) fn first(&self) -> Mono {
         self.summary.offset.mono(self.summary.first)
-    }
-
-    pub(super) fn pages(&self) -> usize {
-        self.chain.pages
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -196,8 +187,8 @@ impl OpenSegment {
     pub(super) fn seal(self) -> (Segment, Option<Chunk>) {
         let Self { origin, summary, chain } = self;
         let header = ChunkHeader { summary: &summary, origin: &origin, codec: Codec::Plain };
-        let Closed { chunks, pages, rest } = chain.close(header);
+        let Closed { chunks, rest } = chain.close(header);
         let length = chunks.iter().map(Bytes::len).sum();
-        (Segment::plain(Part { origin, summary, length }, chunks, pages), rest)
+        (Segment::plain(Part { origin, summary, length }, chunks), rest)
     }
 }

@@ -26,7 +26,7 @@ use super::record::Record;
 use super::segment::{LaneId, Part, Segment};
 use crate::error::{Error, Result};
 use crate::frame::LinkType;
-use crate::sys::pages::Chunk;
+use crate::sys::pages::{Account, Chunk};
 use crate::wire::headers;
 
 /// What the operator decides about packing and fading.
@@ -91,6 +91,8 @@ pub(super) enum Work {
 pub struct Job {
     pub(super) lane: LaneId,
     pub(super) work: Work,
+    /// Who pays for the pages.
+    pub(super) account: Account,
     /// Numbers of the first and last segment.
     pub(super) span: (u64, u64),
     /// In their order.
@@ -116,6 +118,12 @@ impl Outcome {
 }
 
 impl Job {
+    /// Bytes that are to be packed, of segments that still exist.
+    pub fn bytes(&self) -> usize {
+        let there = self.segments.iter().filter_map(Weak::upgrade);
+        there.map(|segment| segment.image_bytes()).sum()
+    }
+
     fn done(&self, made: Option<Segment>) -> Outcome {
         Outcome { lane: self.lane, work: self.work, span: self.span, made }
     }
@@ -205,11 +213,8 @@ impl Packer {
         let rest = self.rests.remove(&(job.lane, job.work));
         let room = rest.as_ref().map_or(0, Chain::room_in);
         let needed = Chain::pages_needed(room, self.packed.len(), Pool::PAGE_SIZE);
-        let mut spare = self.pool.take_to_pack(needed)?;
-        let chain = match rest {
-            Some(rest) => Chain::new(rest, false),
-            None => Chain::new(spare.pop()?, true),
-        };
+        let mut spare = self.pool.take_to_pack(needed, &job.account)?;
+        let chain = Chain::new(rest.or_else(|| spare.pop())?);
         self.fill(chain, &mut spare, job, parts)
     }
 
@@ -232,11 +237,11 @@ impl Packer {
         let origin = Arc::clone(&last.origin);
         let header = ChunkHeader { summary: &summary, origin: &origin, codec: Codec::Zstd };
         chain.write(&self.packed, spare, header);
-        let Closed { chunks, pages, rest } = chain.close(header);
+        let Closed { chunks, rest } = chain.close(header);
         if let Some(rest) = rest {
             self.rests.insert((job.lane, job.work), rest);
         }
-        Some(Segment::packed(parts, chunks, pages))
+        Some(Segment::packed(parts, chunks))
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::{Error, Result};
-use crate::sys::pages::{Chunk, Pages, Request};
+use crate::sys::pages::{Account, Chunk, Pages, Request};
 
 /// What the operator decides about the memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,10 +59,14 @@ impl Pool {
     /// Bytes of a page: small enough that a quiet lane wastes little, large enough that taking one is
     /// rare (every 43 full-size frames).
     pub const PAGE_SIZE: usize = 64 << 10;
-    /// The reserve is this part of all pages.
+    /// The reserve is this part of all pages,
     const RESERVE: usize = 32;
-    /// Memory is scarce when less than this part of all pages is free: four times the reserve, so that
-    /// fading has a head start on eviction.
+    /// but so many pages at least, in which a segment finds room while it is packed,
+    const LEAST_RESERVE: usize = 20;
+    /// unless that is more than this part of a small memory.
+    const MOST_RESERVE: usize = 8;
+    /// Memory is scarce when beside the reserve less than this part of all pages is free: fading has a
+    /// head start on eviction.
     const SCARCE: usize = 8;
 
     /// Obtains and touches the memory.
@@ -102,22 +106,32 @@ impl Pool {
         self.pages.free()
     }
 
+    /// Bytes that lanes may share as quotas: all but the reserve.
+    pub fn quota_bytes(&self) -> u64 {
+        ((self.total - self.reserve()) * Self::PAGE_SIZE) as u64
+    }
+
+    fn reserve(&self) -> usize {
+        let least = Self::LEAST_RESERVE.min(self.total / Self::MOST_RESERVE);
+        (self.total / Self::RESERVE).max(least)
+    }
+
     /// True while a lane beyond its quota may still grow.
     pub(super) fn has_spare(&self) -> bool {
-        self.pages.free() > self.total / Self::RESERVE
+        self.pages.free() > self.reserve()
     }
 
-    pub(super) fn take(&self) -> Option<Chunk> {
-        self.pages.take()
+    pub(super) fn take(&self, account: &Account) -> Option<Chunk> {
+        self.pages.take(account)
     }
 
-    /// So many pages for packing; none where that would leave less than half of the reserve to frames
-    /// that arrive meanwhile.
-    pub(super) fn take_to_pack(&self, count: usize) -> Option<Vec<Chunk>> {
-        if self.pages.free() < count + self.total / Self::RESERVE / 2 {
+    /// So many pages for packing, or none; a few are left to frames that arrive meanwhile.
+    pub(super) fn take_to_pack(&self, count: usize, account: &Account) -> Option<Vec<Chunk>> {
+        const LEFT: usize = 2;
+        if self.pages.free() < count + LEFT {
             return None;
         }
-        (0..count).map(|_| self.take()).collect()
+        (0..count).map(|_| self.take(account)).collect()
     }
 
     /// True once packing is worth the trouble: before, memory is plentiful.
@@ -127,7 +141,7 @@ impl Pool {
 
     /// True when evicting is near: time to fade.
     pub(super) fn is_scarce(&self) -> bool {
-        self.pages.free() < self.total / Self::SCARCE
+        self.pages.free() < self.reserve() + self.total / Self::SCARCE
     }
 
     /// A lane within its quota took a page of the reserve, or found none.
@@ -161,6 +175,7 @@ mod tests {
         let pool = Pool::new(&PoolOptions { memory: (5 << 20) + 7, lock: false }).unwrap();
         assert_eq!(pool.obtained_bytes(), 5 << 20);
         assert_eq!((pool.total_pages(), pool.free_pages()), (80, 80));
+        assert_eq!(pool.quota_bytes(), 70 << 16, "an eighth of a small memory is kept in reserve");
         let tiny = Pool::new(&PoolOptions { memory: 1, lock: false }).unwrap_err();
         assert_eq!(tiny.exit_status(), 2, "{tiny}");
         let huge = Pool::new(&PoolOptions { memory: 1 << 60, lock: false }).unwrap_err();

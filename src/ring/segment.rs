@@ -37,9 +37,6 @@ pub struct Segment {
     codec: Codec,
     /// The chunks' content, without their headers.
     chunks: Vec<Bytes>,
-    /// Pages that were taken from the pool for this segment; it may also use the rest of the last one
-    /// of its predecessor.
-    pages: usize,
     /// Shared by the slices that pin the segment.
     pin: Arc<()>,
 }
@@ -92,13 +89,13 @@ pub(super) struct Pinned {
 
 impl Segment {
     /// A segment of records.
-    pub(super) fn plain(part: Part, chunks: Vec<Bytes>, pages: usize) -> Self {
-        Self { parts: Box::new([part]), codec: Codec::Plain, chunks, pages, pin: Arc::default() }
+    pub(super) fn plain(part: Part, chunks: Vec<Bytes>) -> Self {
+        Self { parts: Box::new([part]), codec: Codec::Plain, chunks, pin: Arc::default() }
     }
 
     /// A segment whose chunks hold its parts as one zstd frame.
-    pub(super) fn packed(parts: Vec<Part>, chunks: Vec<Bytes>, pages: usize) -> Self {
-        Self { parts: parts.into(), codec: Codec::Zstd, chunks, pages, pin: Arc::default() }
+    pub(super) fn packed(parts: Vec<Part>, chunks: Vec<Bytes>) -> Self {
+        Self { parts: parts.into(), codec: Codec::Zstd, chunks, pin: Arc::default() }
     }
 
     /// Frames in it.
@@ -132,10 +129,6 @@ impl Segment {
         (number(self.parts.first()), number(self.parts.last()))
     }
 
-    pub(super) fn pages(&self) -> usize {
-        self.pages
-    }
-
     pub(super) fn is_packed(&self) -> bool {
         self.codec == Codec::Zstd
     }
@@ -145,9 +138,14 @@ impl Segment {
         self.chunks.iter().map(Bytes::len).sum()
     }
 
-    /// Bytes of the records in it.
-    pub(super) fn records_bytes(&self) -> usize {
-        self.parts.iter().map(|part| part.length).sum()
+    /// Bytes it takes with the headers of its chunks.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.stored_bytes() + self.chunks.len() * ChunkHeader::SIZE
+    }
+
+    /// Bytes of what is packed of it: its records, and a header for each of its parts.
+    pub(super) fn image_bytes(&self) -> usize {
+        self.parts.iter().map(|part| ChunkHeader::SIZE + part.length).sum()
     }
 
     /// Holds on to it.
@@ -193,7 +191,7 @@ impl Segment {
         match self.codec {
             Codec::Plain => self.chunks.iter().for_each(|chunk| content.extend_from_slice(chunk)),
             Codec::Zstd => {
-                content.reserve(self.records_bytes() + self.parts.len() * ChunkHeader::SIZE);
+                content.reserve(self.image_bytes());
                 let packed = self.chunks.concat();
                 zstd::bulk::Decompressor::new()?.decompress_to_buffer(&packed, content)?;
             }
@@ -298,7 +296,7 @@ mod tests {
     use super::*;
     use crate::frame::{Direction, Frame, FrameHeader, LinkType, Reception, StampClock};
     use crate::sys::pages::Chunk;
-    use crate::sys::pages::{Pages, Request};
+    use crate::sys::pages::{Account, Pages, Request};
 
     const PAGE: usize = 4096;
 
@@ -323,8 +321,9 @@ mod tests {
 
     /// Appends one frame of each length and returns the sealed segment.
     fn filled(lengths: &[usize]) -> (Segment, Option<Chunk>) {
+        let account = Account::default();
         let pages = Pages::map(Request { page_size: PAGE, pages: 64, lock: false }).unwrap();
-        let chain = Chain::new(pages.take().unwrap(), true);
+        let chain = Chain::new(pages.take(&account).unwrap());
         let mut open = OpenSegment::new(LaneId(9), 77, origin(), Offset(1_000), chain);
         for (n, length) in lengths.iter().enumerate() {
             let bytes = vec![n as u8; *length];
@@ -332,7 +331,7 @@ mod tests {
             let parts = [&bytes[..cut], &bytes[cut..2 * cut], &bytes[2 * cut..]];
             let frame = Frame { header: header(5_000 + n as u64, *length), parts };
             let needed = OpenSegment::pages_needed(open.room(), *length, PAGE);
-            let mut spare: Vec<_> = (0..needed).map(|_| pages.take().unwrap()).collect();
+            let mut spare: Vec<_> = (0..needed).map(|_| pages.take(&account).unwrap()).collect();
             open.append(&frame, *length, &mut spare);
             assert!(spare.is_empty(), "all pages that were said to be needed are used");
         }
@@ -366,7 +365,7 @@ mod tests {
     fn a_sealed_segment_knows_its_span_and_leaves_the_rest_of_its_page() {
         let (segment, rest) = filled(&[100, 100, 100]);
         assert_eq!((segment.first(), segment.last()), (Mono(4_000), Mono(4_002)));
-        assert_eq!((segment.sequences(), segment.pages()), ((77, 77), 1));
+        assert_eq!(segment.sequences(), (77, 77));
         let used = (ChunkHeader::SIZE + 3 * (Record::SIZE + 100)).next_multiple_of(64);
         assert_eq!(rest.unwrap().len(), PAGE - used);
         let (_, none) = filled(&[PAGE - ChunkHeader::SIZE - Record::SIZE - 500]);

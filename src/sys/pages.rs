@@ -15,6 +15,7 @@ use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
 use std::slice;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam_queue::ArrayQueue;
 
@@ -27,6 +28,17 @@ pub struct Request {
     pub pages: usize,
     /// Lock them into memory (mlock(2)), so that they are never swapped out.
     pub lock: bool,
+}
+
+/// How many pages somebody holds. Cloning gives a second hand on the same account.
+#[derive(Debug, Clone, Default)]
+pub struct Account(Arc<AtomicUsize>);
+
+impl Account {
+    /// Pages taken for this account that have not come back yet.
+    pub fn pages(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// The mapping and its free pages. Cloning gives a second hand on the same one.
@@ -80,10 +92,12 @@ impl Pages {
         Ok(Self(Arc::new(mapping)))
     }
 
-    /// A whole free page, zeroed only when it was never used; none when all are taken.
-    pub fn take(&self) -> Option<Chunk> {
+    /// A whole free page for `account`, zeroed only when it was never used; none when all are taken.
+    pub fn take(&self, account: &Account) -> Option<Chunk> {
         let page = self.0.free.pop()?;
-        let lease = Arc::new(Lease { mapping: Arc::clone(&self.0), page });
+        account.0.fetch_add(1, Ordering::Relaxed);
+        let lease =
+            Arc::new(Lease { mapping: Arc::clone(&self.0), page, account: account.clone() });
         Some(Chunk { start: 0, end: self.0.page_size, lease })
     }
 
@@ -135,12 +149,14 @@ impl Drop for Mapping {
 struct Lease {
     mapping: Arc<Mapping>,
     page: usize,
+    account: Account,
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
         // Only pages taken from the queue come back, so there is room.
         let _ = self.mapping.free.push(self.page);
+        self.account.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -204,24 +220,24 @@ mod tests {
 
     #[test]
     fn pages_come_back_when_their_last_chunk_is_dropped() {
-        let pages = pages(2);
-        let mut first = pages.take().unwrap();
-        let second = pages.take().unwrap();
-        assert!(pages.take().is_none());
+        let (pages, account) = (pages(2), Account::default());
+        let mut first = pages.take(&account).unwrap();
+        let second = pages.take(&account).unwrap();
+        assert!(pages.take(&account).is_none());
         let rest = first.split_off(1000);
         assert_eq!((first.len(), rest.len()), (1000, 3096));
         drop(first);
-        assert_eq!(pages.free(), 0);
+        assert_eq!((pages.free(), account.pages()), (0, 2));
         drop(rest);
-        assert_eq!(pages.free(), 1);
+        assert_eq!((pages.free(), account.pages()), (1, 1));
         drop(second);
-        assert_eq!(pages.free(), 2);
+        assert_eq!((pages.free(), account.pages()), (2, 0));
     }
 
     #[test]
     fn chunks_of_a_page_do_not_overlap() {
-        let pages = pages(1);
-        let mut front = pages.take().unwrap();
+        let (pages, account) = (pages(1), Account::default());
+        let mut front = pages.take(&account).unwrap();
         let mut back = front.split_off(10);
         let mut nothing = back.split_off(9999);
         front.fill(1);
@@ -234,8 +250,8 @@ mod tests {
     #[test]
     fn frozen_chunks_outlive_the_pool() {
         let bytes = {
-            let pages = pages(1);
-            let mut chunk = pages.take().unwrap();
+            let (pages, account) = (pages(1), Account::default());
+            let mut chunk = pages.take(&account).unwrap();
             chunk[..3].copy_from_slice(b"abc");
             bytes::Bytes::from_owner(chunk).slice(..3)
         };

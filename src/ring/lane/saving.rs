@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
 use super::super::pack::{Job, Outcome, PackOptions, Work};
+use super::super::pool::Pool;
 use super::super::segment::Segment;
 use super::{Lane, just_after};
 use crate::time::Mono;
@@ -12,8 +13,8 @@ use crate::time::Mono;
 #[derive(Debug)]
 pub(super) struct Saving {
     options: PackOptions,
-    /// Sealed segments that were not offered for packing yet, oldest first, and the bytes of their
-    /// records.
+    /// Sealed segments that were not offered for packing yet, oldest first, and the bytes that are to be
+    /// packed.
     unpacked: VecDeque<(Weak<Segment>, usize)>,
     unpacked_bytes: usize,
     /// Jobs to pack that are under way.
@@ -22,20 +23,18 @@ pub(super) struct Saving {
     fading: bool,
     /// Segments before this number are faded, or cannot be.
     faded_to: u64,
-    /// Pages of those.
-    faded_pages: usize,
+    /// Bytes of those.
+    faded_bytes: usize,
 }
 
 impl Saving {
-    /// Records are packed together from so many bytes on: less than this compresses worse, more gains
+    /// Segments are packed together from so many bytes on: less than this compresses worse, more gains
     /// nearly nothing and makes eviction coarse.
     const PACK_BYTES: usize = 512 << 10;
-    /// Segments of a quiet lane that are packed together at most.
-    const PACK_SEGMENTS: usize = 256;
     /// Jobs to pack under way at a time: the next one waits while one is done.
     const PACKING: usize = 2;
-    /// Segments that fade together: headers of so many make about one that is worth packing.
-    const FADE_SEGMENTS: usize = 4;
+    /// Bytes that fade together: their headers make about one segment that is worth packing.
+    const FADE_BYTES: usize = 4 * Self::PACK_BYTES;
     /// A lane begins to fade when it has this part of its quota.
     const FADE_PART: (usize, usize) = (7, 8);
 
@@ -47,14 +46,14 @@ impl Saving {
             packing: 0,
             fading: false,
             faded_to: 0,
-            faded_pages: 0,
+            faded_bytes: 0,
         }
     }
 
     /// A segment was sealed.
     pub(super) fn sealed(&mut self, segment: &Arc<Segment>) {
         if self.options.enabled {
-            let bytes = segment.records_bytes();
+            let bytes = segment.image_bytes();
             self.unpacked.push_back((Arc::downgrade(segment), bytes));
             self.unpacked_bytes += bytes;
             self.forget_evicted();
@@ -64,7 +63,7 @@ impl Saving {
     /// A segment was evicted.
     pub(super) fn evicted(&mut self, segment: &Segment) {
         if segment.sequences().0 < self.faded_to {
-            self.faded_pages = self.faded_pages.saturating_sub(segment.pages());
+            self.faded_bytes = self.faded_bytes.saturating_sub(segment.stored_bytes());
         }
     }
 
@@ -98,7 +97,7 @@ impl Lane {
         self.saving.packing = self.saving.packing.saturating_sub(1);
         for weak in job.segments {
             let Some(segment) = weak.upgrade() else { continue };
-            let bytes = segment.records_bytes();
+            let bytes = segment.image_bytes();
             self.saving.unpacked.push_back((weak, bytes));
             self.saving.unpacked_bytes += bytes;
         }
@@ -127,62 +126,74 @@ impl Lane {
         let (mut segments, mut span, mut total) = (Vec::new(), None, 0);
         while let Some((weak, bytes)) = self.saving.unpacked.back()
             && total < Saving::PACK_BYTES
-            && segments.len() < Saving::PACK_SEGMENTS
         {
-            let Some(segment) = weak.upgrade() else { break };
-            let (first, last) = segment.sequences();
-            if span.is_some_and(|(next, _)| last + 1 != next) {
+            let numbers = weak.upgrade().map(|segment| segment.sequences());
+            let joins = |(_, last)| span.is_none_or(|(next, _)| last + 1 == next);
+            if !segments.is_empty() && !numbers.is_some_and(joins) {
                 break;
             }
-            span = Some((first, span.map_or(last, |(_, end)| end)));
-            total += bytes;
             self.saving.unpacked_bytes -= bytes;
-            segments.push(weak.clone());
+            if let Some((first, last)) = numbers {
+                span = Some((first, span.map_or(last, |(_, end)| end)));
+                total += bytes;
+                segments.push(weak.clone());
+            }
             self.saving.unpacked.pop_back();
         }
         segments.reverse();
-        self.saving.packing += 1;
-        span.map(|span| Job { lane: self.id, work: Work::Pack, span, segments })
+        self.saving.packing += usize::from(span.is_some());
+        span.map(|span| Job {
+            lane: self.id,
+            work: Work::Pack,
+            account: self.account.clone(),
+            span,
+            segments,
+        })
     }
 
     /// The oldest segments that have more than headers, if memory is scarce and they may lose it.
     fn fade_job(&mut self, now: Mono) -> Option<Job> {
         let (part, of) = Saving::FADE_PART;
-        let presses = self.pool.is_scarce() && self.pages >= self.quota * part / of;
+        let presses = self.pool.is_scarce() && self.account.pages() >= self.quota * part / of;
         if !self.saving.options.fade || self.saving.fading || !presses {
             return None;
         }
         let full = now.minus(self.saving.options.full);
-        let beyond = (self.pages - self.saving.faded_pages).saturating_sub(self.quota / 2);
+        let full_bytes = self.counters.ring_bytes as usize - self.saving.faded_bytes;
+        let beyond = full_bytes.saturating_sub(self.quota * Pool::PAGE_SIZE / 2);
         let held = self.holds.iter().map(|(_, from)| *from).min();
-        let (mut segments, mut span, mut pages) = (Vec::new(), None::<(u64, u64)>, 0);
+        let (mut segments, mut span, mut bytes) = (Vec::new(), None::<(u64, u64)>, 0);
+        let (mut images, mut more) = (0, true);
         let begin = self.sealed.partition_point(|s| s.sequences().0 < self.saving.faded_to);
         for segment in self.sealed.range(begin..) {
             let last = segment.last();
-            let may = last < full || pages < beyond;
-            if !may || held.is_some_and(|held| last >= held) {
+            let may = last < full || bytes < beyond;
+            if !may || held.is_some_and(|held| last >= held) || images >= Saving::FADE_BYTES {
                 break;
             }
             if segment.is_pinned() {
                 // Cutting what a slice holds on to would free nothing.
                 if segments.is_empty() {
                     self.saving.faded_to = segment.sequences().1 + 1;
-                    self.saving.faded_pages += segment.pages();
+                    self.saving.faded_bytes += segment.stored_bytes();
                     continue;
                 }
+                more = false;
                 break;
             }
             let (first, end) = segment.sequences();
             span = Some((span.map_or(first, |(first, _)| first), end));
-            pages += segment.pages();
+            bytes += segment.stored_bytes();
+            images += segment.image_bytes();
             segments.push(Arc::downgrade(segment));
-            if segments.len() == Saving::FADE_SEGMENTS {
-                break;
-            }
+        }
+        if more && images < Saving::PACK_BYTES {
+            // There will be more, and few bytes pack badly.
+            return None;
         }
         let span = span?;
         self.saving.fading = true;
-        Some(Job { lane: self.id, work: Work::Fade, span, segments })
+        Some(Job { lane: self.id, work: Work::Fade, account: self.account.clone(), span, segments })
     }
 
     /// Puts `made` where the segments of `span` were, unless something became of them meanwhile.
@@ -202,14 +213,14 @@ impl Lane {
         if !untouched || (held && work == Work::Fade) {
             return;
         }
-        let pages: usize = there().map(|s| s.pages()).sum();
+        let held: usize = there().map(|s| s.stored_bytes()).sum();
         let stored: usize = there().map(|s| s.stored_bytes()).sum();
         let faded: u64 = there().map(|s| s.faded()).sum();
-        self.pages = self.pages - pages + made.pages();
         self.counters.ring_bytes -= (stored - made.stored_bytes().min(stored)) as u64;
         self.counters.faded += made.faded() - faded;
         if span.0 < self.saving.faded_to {
-            self.saving.faded_pages = self.saving.faded_pages.saturating_sub(pages) + made.pages();
+            self.saving.faded_bytes =
+                self.saving.faded_bytes.saturating_sub(held) + made.stored_bytes();
         }
         if made.faded() > 0 {
             self.full_from = self.full_from.max(just_after(&made));
@@ -224,8 +235,8 @@ impl Lane {
         let begin = self.sealed.partition_point(|s| s.sequences().0 < self.saving.faded_to);
         let end = self.sealed.partition_point(|s| s.sequences().0 < number);
         if number > self.saving.faded_to {
-            self.saving.faded_pages +=
-                self.sealed.range(begin..end).map(|s| s.pages()).sum::<usize>();
+            self.saving.faded_bytes +=
+                self.sealed.range(begin..end).map(|s| s.stored_bytes()).sum::<usize>();
             self.saving.faded_to = number;
         }
     }
