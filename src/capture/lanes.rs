@@ -59,7 +59,7 @@ impl Lanes {
             })
             .collect();
         let classifier = options.classifier(origin.link_type)?;
-        let quotas = vec![memory.pool.obtained_bytes(); names.len()];
+        let quotas = vec![memory.pool.quota_bytes(); names.len()];
         let packing = Packing::new(memory.requests.clone(), names.len());
         Ok(Self { options, names, classifier, first, lanes, quotas, packing })
     }

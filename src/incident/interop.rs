@@ -203,7 +203,7 @@ fn statistics_say_what_was_received_and_dropped_and_when() {
         "Option: Number of Dropped Packets = 5\n",
         "Option: Number of Packets Dropped by OS = 2\n",
         "Option: Number of Packets Delivered to the User = 0\n",
-        "Comment: dashcap: folded 0, lane_dropped 3, filtered 0, truncated 0, evicted 0, gaps 0\n",
+        "Comment: dashcap: folded 0, lane_dropped 3, filtered 0, truncated 0, faded 0, evicted 0, gaps 0\n",
     ] {
         assert!(block.contains(expected), "{expected}: {block}");
     }

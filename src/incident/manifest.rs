@@ -168,6 +168,8 @@ pub struct InBundle {
     pub frames: u64,
     /// Copies that runs stand for.
     pub folded: u64,
+    /// Frames of which memory kept the headers only.
+    pub faded: u64,
     /// Their captured bytes.
     pub bytes: u64,
     /// Stamp of the first; null if there is none.
@@ -183,8 +185,14 @@ pub struct ClassEntry<'a> {
     pub name: &'a str,
     /// From here on everything stored is in the bundle.
     pub covered_from: Moment,
-    /// From there to the end of the window, in seconds.
+    /// From here on every frame has its payload, too; before, frames faded to their headers.
+    pub full_from: Moment,
+    /// From [`Self::covered_from`] to the end of the window, in seconds.
     pub covered_seconds: f64,
+    /// Of these, seconds with frames at full length.
+    pub full_seconds: f64,
+    /// The others, in which memory kept the headers only.
+    pub faded_seconds: f64,
     /// Memory that no other class can take from it, in bytes.
     pub quota: u64,
     /// Frames stored since recording began.
@@ -193,6 +201,8 @@ pub struct ClassEntry<'a> {
     pub folded: u64,
     /// Dropped for want of memory.
     pub dropped: u64,
+    /// Stored, and since cut to their headers.
+    pub faded: u64,
     /// Stored or folded, and since forgotten.
     pub evicted: u64,
 }
@@ -298,7 +308,7 @@ impl<'a> WindowEntry<'a> {
 /// ```text
 ///   asked.from      since          covered_from                  closed.to    asked.to
 ///   ────┬─────────────┬─────────────────┬───────────────────────────┬────────────┬───
-///       └ not recorded┘└ memory too short┘        in the bundle      └─ cut short ┘
+///       └ not recorded┘└ memory too short┘ headers │ in the bundle └─ cut short ┘
 /// ```
 fn missing(incident: &Incident) -> Vec<Missing> {
     let (asked, closed) = (incident.window_asked, incident.window);
@@ -318,6 +328,9 @@ fn missing(incident: &Incident) -> Vec<Missing> {
             let reach = class.slice.covered_from().min(closed.to);
             let reason = "memory did not reach further back".to_owned();
             part(name, Some(&class.name), reason, recorded, reach);
+            let full = class.slice.full_from().min(closed.to);
+            let reason = "memory kept the headers only".to_owned();
+            part(name, Some(&class.name), reason, reach, full);
         }
     }
     let reason = match &incident.ending {
@@ -331,15 +344,21 @@ fn missing(incident: &Incident) -> Vec<Missing> {
 impl<'a> ClassEntry<'a> {
     fn of(incident: &Incident, class: &'a ClassTrack) -> Self {
         let covered_from = class.slice.covered_from();
-        let LaneCounters { stored, folded, dropped, evicted, .. } = class.counters;
+        let full_from = class.slice.full_from();
+        let to = incident.window.to;
+        let LaneCounters { stored, folded, dropped, faded, evicted, .. } = class.counters;
         Self {
             name: &class.name,
             covered_from: incident.stamp(covered_from).into(),
-            covered_seconds: incident.window.to.since(covered_from).as_secs_f64(),
+            full_from: incident.stamp(full_from).into(),
+            covered_seconds: to.since(covered_from).as_secs_f64(),
+            full_seconds: to.since(full_from).as_secs_f64(),
+            faded_seconds: full_from.min(to).since(covered_from).as_secs_f64(),
             quota: class.quota,
             stored,
             folded,
             dropped,
+            faded,
             evicted,
         }
     }
@@ -357,6 +376,7 @@ impl<'a> InterfaceEntry<'a> {
             in_bundle: InBundle {
                 frames: written.frames,
                 folded: written.folded,
+                faded: written.faded,
                 bytes: written.bytes,
                 first: written.first,
                 last: written.last,

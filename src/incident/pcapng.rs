@@ -91,6 +91,8 @@ pub struct Written {
     pub frames: u64,
     /// Copies that runs stand for.
     pub folded: u64,
+    /// Frames of which memory kept the headers only.
+    pub faded: u64,
     /// Their captured bytes.
     pub bytes: u64,
     /// Stamp of the first frame.
@@ -199,6 +201,10 @@ impl<W: Write> CaptureFile<W> {
             self.runs.add(frame, tally);
             options.push(EnhancedPacketOption::Comment(copies(tally).into()));
         }
+        if frame.faded {
+            let comment = headers_only(frame.bytes.len(), frame.header.original_len);
+            options.push(EnhancedPacketOption::Comment(comment.into()));
+        }
         let block = EnhancedPacketBlock {
             interface_id,
             timestamp: Duration::from_nanos(frame.header.wall.0),
@@ -282,6 +288,7 @@ impl Written {
     fn count(&mut self, frame: &StoredFrame, captured: usize) {
         self.frames += 1;
         self.folded += frame.tally.map_or(0, |tally| tally.count);
+        self.faded += u64::from(frame.faded);
         self.bytes += captured as u64;
         self.first.get_or_insert(frame.header.wall);
         self.last = Some(frame.header.wall);
@@ -293,6 +300,7 @@ impl Written {
         Self {
             frames: self.frames + later.frames,
             folded: self.folded + later.folded,
+            faded: self.faded + later.faded,
             bytes: self.bytes + later.bytes,
             first: self.first.or(later.first),
             last: later.last.or(self.last),
@@ -317,6 +325,11 @@ fn copies(tally: &Tally) -> String {
     )
 }
 
+/// The comment on a frame that lost its payload.
+fn headers_only(kept: usize, original: u32) -> String {
+    format!("dashcap: faded; memory kept the headers, {kept} of {original} bytes")
+}
+
 fn description(origin: &Origin) -> String {
     let clock = match origin.clock {
         StampClock::Software => "stamped by the kernel",
@@ -333,11 +346,12 @@ fn operating_system(host: &Host) -> String {
 /// The counts a statistics block has no option for, under their own names.
 fn named_counts(stats: &CaptureStats) -> String {
     format!(
-        "dashcap: folded {}, lane_dropped {}, filtered {}, truncated {}, evicted {}, gaps {}",
+        "dashcap: folded {}, lane_dropped {}, filtered {}, truncated {}, faded {}, evicted {}, gaps {}",
         stats.folded,
         stats.lane_dropped,
         stats.filtered,
         stats.truncated,
+        stats.faded,
         stats.evicted,
         stats.gaps
     )

@@ -129,7 +129,7 @@ impl Captures {
 
     /// Equal quotas; what one does not use the others may borrow.
     fn share_memory(&self) {
-        let share = self.memory.pool.obtained_bytes() / self.running.len().max(1) as u64;
+        let share = self.memory.pool.quota_bytes() / self.running.len().max(1) as u64;
         for capture in self.running.values() {
             capture.set_quota(share);
         }

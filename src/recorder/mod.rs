@@ -20,14 +20,13 @@ mod summary;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 pub use phase::WindowOptions;
 pub use selection::{Links, Selection};
-pub use status::{State, Status};
+pub use status::{ClassDepth, State, Status};
 pub use summary::Summary;
 
 use self::captures::{Captures, Held};
@@ -129,7 +128,7 @@ struct Glance {
 #[derive(Debug, Default)]
 struct Depth {
     look_at: Mono,
-    told: Vec<(Arc<str>, Duration)>,
+    told: Vec<ClassDepth>,
 }
 
 /// The recorder looks at deadlines at least this often, also when nothing is seen.
@@ -415,17 +414,18 @@ impl Recorder {
         self.depth.look_at = now.plus(DEPTH_AFTER);
         let depths = depths(&self.captures.reports(), now);
         let told = &self.depth.told;
-        let changed = |(name, depth): &(Arc<str>, Duration)| {
+        let differs = |a: Duration, b: Duration| a > 2 * b || b > 2 * a;
+        let changed = |depth: &ClassDepth| {
             told.iter()
-                .find(|(other, _)| other == name)
-                .is_none_or(|(_, told)| *depth > 2 * *told || *told > 2 * *depth)
+                .find(|told| told.class == depth.class)
+                .is_none_or(|told| differs(depth.all, told.all) || differs(depth.full, told.full))
         };
         if !depths.iter().any(changed) {
             return;
         }
         tracing::info!("at this traffic the memory holds about: {}", in_words(&depths));
         let pre = self.options.window.pre;
-        if depths.iter().any(|(_, depth)| *depth < pre) {
+        if depths.iter().any(|depth| depth.all < pre) {
             tracing::warn!(
                 "that is less than the {pre:?} before a trigger that were asked for; give more \
                  --memory, or a --filter"

@@ -13,12 +13,23 @@ use crate::time::Mono;
 pub struct Status {
     /// Frames received a second, over the last second, on all interfaces.
     pub frames_per_second: f64,
-    /// Seconds of history, by class.
-    pub depths: Vec<(Arc<str>, Duration)>,
+    /// How far back memory reaches, by class.
+    pub depths: Vec<ClassDepth>,
     /// Frames lost since the start, by the kernel or for want of memory.
     pub dropped: u64,
     /// What is going on.
     pub state: State,
+}
+
+/// How far back memory reaches for a class, on the interface where that is least.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassDepth {
+    /// The class.
+    pub class: Arc<str>,
+    /// Frames at full length.
+    pub full: Duration,
+    /// All that is known: before, frames have their headers only.
+    pub all: Duration,
 }
 
 /// What the recorder is doing.
@@ -47,10 +58,17 @@ impl fmt::Display for Status {
     }
 }
 
-/// `control 5 h, data 41 s`.
-pub(super) fn in_words(depths: &[(Arc<str>, Duration)]) -> String {
-    let words: Vec<_> = depths.iter().map(|(name, d)| format!("{name} {}", rough(*d))).collect();
+/// `control 5 h, data 41 s (12 s in full)`.
+pub(super) fn in_words(depths: &[ClassDepth]) -> String {
+    let words: Vec<_> = depths.iter().map(ToString::to_string).collect();
     words.join(", ")
+}
+
+impl fmt::Display for ClassDepth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.class, rough(self.all))?;
+        if self.full < self.all { write!(f, " ({} in full)", rough(self.full)) } else { Ok(()) }
+    }
 }
 
 /// A duration as people say it: in the largest unit of which there are at least two.
@@ -78,12 +96,12 @@ pub(super) fn frames(reports: &[Report]) -> u64 {
 
 /// How long a history each class has, on the interface where it is shortest: measured where something
 /// had to be forgotten, else computed from the traffic so far; nothing without traffic.
-pub(super) fn depths(reports: &[Report], now: Mono) -> Vec<(Arc<str>, Duration)> {
-    let mut depths: Vec<(Arc<str>, Duration)> = Vec::new();
+pub(super) fn depths(reports: &[Report], now: Mono) -> Vec<ClassDepth> {
+    let mut depths: Vec<ClassDepth> = Vec::new();
     for report in reports {
         for class in &report.classes {
             let recorded = now.since(report.since.mono);
-            let depth = match class.counters {
+            let all = match class.counters {
                 LaneCounters { ring_bytes: 0, .. } => continue,
                 LaneCounters { evicted: 1.., .. } => now.since(class.complete_from),
                 LaneCounters { ring_bytes, .. } => {
@@ -91,9 +109,15 @@ pub(super) fn depths(reports: &[Report], now: Mono) -> Vec<(Arc<str>, Duration)>
                     recorded.max(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
                 }
             };
-            match depths.iter_mut().find(|(name, _)| *name == class.name) {
-                Some((_, shortest)) => *shortest = depth.min(*shortest),
-                None => depths.push((Arc::clone(&class.name), depth)),
+            let full = match class.counters.faded {
+                0 => all,
+                _ => now.since(class.full_from).min(all),
+            };
+            match depths.iter_mut().find(|depth| depth.class == class.name) {
+                Some(least) => {
+                    (least.full, least.all) = (least.full.min(full), least.all.min(all));
+                }
+                None => depths.push(ClassDepth { class: Arc::clone(&class.name), full, all }),
             }
         }
     }
@@ -108,16 +132,19 @@ mod tests {
     fn a_status_is_one_line() {
         let status = Status {
             frames_per_second: 12_345.4,
-            depths: vec![
-                ("control".into(), Duration::from_secs(5 * 3_600)),
-                ("data".into(), Duration::from_secs(41)),
-            ],
+            depths: [("control", 18_000, 18_000), ("data", 12, 41)]
+                .map(|(class, full, all)| ClassDepth {
+                    class: class.into(),
+                    full: Duration::from_secs(full),
+                    all: Duration::from_secs(all),
+                })
+                .into(),
             dropped: 0,
             state: State::Armed,
         };
         assert_eq!(
             status.to_string(),
-            "12345 frames/s · holds control 5 h, data 41 s · 0 dropped · armed"
+            "12345 frames/s · holds control 5 h, data 41 s (12 s in full) · 0 dropped · armed"
         );
         let state = State::Collecting(Duration::from_millis(3_900));
         let status = Status { depths: Vec::new(), state, ..status };
