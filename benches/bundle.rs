@@ -11,6 +11,7 @@
 //! `cargo bench --bench bundle`
 
 mod random;
+mod traffic;
 
 use std::borrow::Cow;
 use std::io::{self, BufWriter, Write};
@@ -30,6 +31,7 @@ use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPa
 use pcap_file::pcapng::blocks::interface_description::InterfaceDescriptionBlock;
 
 use random::Random;
+use traffic::{encrypted, mixed, small};
 
 /// Captured bytes of one run: many times the compressor's window of 0.5 to 8 MB.
 const INPUT: usize = 64_000_000;
@@ -41,42 +43,6 @@ const LEVELS: [i32; 7] = [-5, -1, 1, 2, 3, 6, 9];
 const APART: u64 = 1_230;
 /// 2026-11-22T14:14:20Z.
 const BEGIN: u64 = 1_795_356_860_000_000_000;
-
-/// Ethernet, IPv4 and TCP headers of one of 64 connections; the payload is zero.
-fn tcp(length: usize, number: u32) -> Vec<u8> {
-    let flow = (number % 64) as u8;
-    let mut frame = vec![0; length];
-    frame[..14].copy_from_slice(&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, flow, 0x08, 0x00]);
-    frame[14..24].copy_from_slice(&[0x45, 0, 5, 220, 0, 0, 0x40, 0, 64, 6]);
-    frame[18..20].copy_from_slice(&(number as u16).to_be_bytes());
-    frame[26..34].copy_from_slice(&[192, 0, 2, flow, 198, 51, 100, 7]);
-    frame[34..38].copy_from_slice(&[0xc0, flow, 0x01, 0xbb]);
-    frame[38..42].copy_from_slice(&(number / 64 * 1_448).to_be_bytes());
-    frame
-}
-
-fn encrypted(random: &mut Random, number: u32) -> Vec<u8> {
-    let mut frame = tcp(1_514, number);
-    random.fill(&mut frame[54..]);
-    frame
-}
-
-fn mixed(random: &mut Random, number: u32) -> Vec<u8> {
-    const TEXT: &[u8] =
-        b"GET /status?node=17 HTTP/1.1\r\nHost: collector.example\r\nAccept: */*\r\n";
-    let length = [64, 576, 64, 64, 576, 64, 64, 576, 64, 1_514, 64, 576][number as usize % 12];
-    let mut frame = tcp(length, number);
-    let half = 54 + (length - 54) / 2;
-    random.fill(&mut frame[54..half]);
-    frame[half..].iter_mut().zip(TEXT.iter().cycle()).for_each(|(byte, text)| *byte = *text);
-    frame
-}
-
-fn small(random: &mut Random, number: u32) -> Vec<u8> {
-    let mut frame = tcp(64, number);
-    random.fill(&mut frame[40..44]);
-    frame
-}
 
 fn frames(make: fn(&mut Random, u32) -> Vec<u8>) -> Vec<StoredFrame> {
     let origin = Arc::new(Origin {

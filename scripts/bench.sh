@@ -34,6 +34,8 @@ bench() { # NAME [ARGUMENT...]
 bench ring
 bench fold
 bench classify
+bench pack
+bench depth
 bench bundle
 bench rates "${rivals[@]}"
 bench latency
