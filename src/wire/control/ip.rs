@@ -2,108 +2,17 @@
 //!
 //! Plain TCP and UDP must leave here after a handful of comparisons; nothing is read twice.
 
-/// Extension headers looked behind. RFC 8200 §4.1 knows seven, each once and destination options twice;
-/// more are an evasion, and such a frame is data.
-pub(super) const MAX_EXTENSIONS: usize = 8;
-
-/// Protocol numbers (IANA), of IPv4 and IPv6 alike.
-mod protocol {
-    pub(super) const HOP_BY_HOP: u8 = 0;
-    pub(super) const ICMP: u8 = 1;
-    pub(super) const IGMP: u8 = 2;
-    pub(super) const TCP: u8 = 6;
-    pub(super) const UDP: u8 = 17;
-    pub(super) const ROUTING: u8 = 43;
-    pub(super) const FRAGMENT: u8 = 44;
-    pub(super) const RSVP: u8 = 46;
-    /// Authentication header, RFC 4302; OSPF and version 2 of VRRP may stand behind it.
-    pub(super) const AUTHENTICATION: u8 = 51;
-    pub(super) const ICMPV6: u8 = 58;
-    pub(super) const DESTINATION_OPTIONS: u8 = 60;
-    pub(super) const EIGRP: u8 = 88;
-    pub(super) const OSPF: u8 = 89;
-    pub(super) const PIM: u8 = 103;
-    /// CARP uses the same number.
-    pub(super) const VRRP: u8 = 112;
-    pub(super) const MOBILITY: u8 = 135;
-    pub(super) const HIP: u8 = 139;
-    pub(super) const SHIM6: u8 = 140;
-}
+use crate::wire::ip::{behind, protocol};
 
 /// Whether a packet, by its own version field, is control.
 #[inline]
 pub(super) fn is_control(packet: &[u8]) -> bool {
-    match packet.first().map(|first| first >> 4) {
-        Some(4) => ipv4(packet),
-        Some(6) => ipv6(packet),
-        _ => false,
+    match behind(packet) {
+        Some((protocol::TCP, content)) => ports(content).is_some_and(|(from, to)| tcp(from, to)),
+        Some((protocol::UDP, content)) => ports(content).is_some_and(|(from, to)| udp(from, to)),
+        Some((protocol, _)) => is_control_protocol(protocol),
+        None => false,
     }
-}
-
-/// RFC 791 §3.1.
-#[inline]
-fn ipv4(packet: &[u8]) -> bool {
-    /// The header length counts words of four bytes.
-    const WORD: usize = 4;
-    const SHORTEST: usize = 20;
-    const OFFSET: u16 = 0x1fff;
-    let Some(&[first, _, _, _, _, _, flags, offset, _, protocol]) = packet.first_chunk() else {
-        return false;
-    };
-    let header = usize::from(first & 0x0f) * WORD;
-    if header < SHORTEST {
-        return false;
-    }
-    let later = u16::from_be_bytes([flags, offset]) & OFFSET != 0;
-    let content = if later { &[] } else { packet.get(header..).unwrap_or_default() };
-    behind_header(protocol, content)
-}
-
-/// RFC 8200 §3.
-#[inline]
-fn ipv6(packet: &[u8]) -> bool {
-    const HEADER: usize = 40;
-    const NEXT_AT: usize = 6;
-    let Some(&next) = packet.get(NEXT_AT) else { return false };
-    behind_header(next, packet.get(HEADER..).unwrap_or_default())
-}
-
-/// Walks to the last header; `bytes` are its content, none where a later fragment hides it.
-#[inline]
-fn behind_header(mut protocol: u8, mut bytes: &[u8]) -> bool {
-    for _ in 0..=MAX_EXTENSIONS {
-        match protocol {
-            protocol::TCP => return ports(bytes).is_some_and(|(from, to)| tcp(from, to)),
-            protocol::UDP => return ports(bytes).is_some_and(|(from, to)| udp(from, to)),
-            _ if is_control_protocol(protocol) => return true,
-            _ => {}
-        }
-        let Some((next, content)) = behind_extension(protocol, bytes) else { return false };
-        (protocol, bytes) = (next, content);
-    }
-    false
-}
-
-/// The header after an extension header, by number and content; none if `protocol` is no extension.
-#[inline(never)]
-fn behind_extension(protocol: u8, bytes: &[u8]) -> Option<(u8, &[u8])> {
-    use protocol::{
-        AUTHENTICATION, DESTINATION_OPTIONS, FRAGMENT, HIP, HOP_BY_HOP, MOBILITY, ROUTING, SHIM6,
-    };
-    /// The offset of a fragment, in the upper bits of its field (RFC 8200 §4.5).
-    const OFFSET: u16 = 0xfff8;
-    let &[next, length, high, low] = bytes.first_chunk()?;
-    let length = usize::from(length);
-    let header = match protocol {
-        // Lengths in units of eight bytes without the first (RFC 8200 §4), of four without the first
-        // two (RFC 4302 §2.2), and fixed.
-        HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS | MOBILITY | HIP | SHIM6 => (length + 1) * 8,
-        AUTHENTICATION => (length + 2) * 4,
-        FRAGMENT if u16::from_be_bytes([high, low]) & OFFSET != 0 => bytes.len(),
-        FRAGMENT => 8,
-        _ => return None,
-    };
-    Some((next, bytes.get(header..).unwrap_or_default()))
 }
 
 #[inline]

@@ -8,6 +8,8 @@ use proptest::prelude::*;
 use self::frames::{Sample, ethernet, ipv4, ipv6, samples, tagged, tcp};
 use super::*;
 use crate::frame::FrameHeader;
+use crate::wire::ip::MAX_EXTENSIONS;
+use crate::wire::link::MAX_LABELS;
 
 const TPIDS: [u16; 4] = [0x8100, 0x88a8, 0x9100, 0x9200];
 
@@ -141,7 +143,7 @@ fn depths_are_bounded() {
         ethernet(0x8847, &[&stack[..], &ipv4(1, &[8])].concat())
     };
     for (name, at_bound, beyond) in [
-        ("extension headers", extensions(ip::MAX_EXTENSIONS), extensions(ip::MAX_EXTENSIONS + 1)),
+        ("extension headers", extensions(MAX_EXTENSIONS), extensions(MAX_EXTENSIONS + 1)),
         ("labels", labels(MAX_LABELS), labels(MAX_LABELS + 1)),
     ] {
         assert!(whole(LinkType::ETHERNET, &at_bound), "{name}");

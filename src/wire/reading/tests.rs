@@ -1,0 +1,1 @@
+//! Real captures, made-up frames and nonsense, read.
