@@ -107,7 +107,7 @@ pub mod cisco {
 }
 
 /// The VLAN identifiers of a frame, outermost first; none for an untagged one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Vlans {
     ids: [u16; MAX_TAGS],
     count: u8,

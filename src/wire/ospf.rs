@@ -24,7 +24,7 @@ pub struct Ospf<'a> {
 pub enum Kind<'a> {
     /// Type 1.
     Hello(Hello<'a>),
-    /// Any other, by number.
+    /// Any other, by number, and a hello (1) that was cut.
     Other(u8),
 }
 
@@ -54,13 +54,15 @@ impl<'a> Ospf<'a> {
         const HEADER_V3: usize = 16;
         let &[version, kind, ..] = bytes else { return None };
         let length = usize::from(u16_at(bytes, 2)?);
-        let body = bytes.get(..length).unwrap_or(bytes);
-        let kind = match (version, kind) {
-            (2, HELLO) => Kind::Hello(Hello::parse_v2(body.get(HEADER_V2..)?)?),
-            (3, HELLO) => Kind::Hello(Hello::parse_v3(body.get(HEADER_V3..)?)?),
-            (2 | 3, other) => Kind::Other(other),
+        // Of a hello that was cut nobody could say which neighbours it does not name.
+        let whole = bytes.get(..length);
+        let hello = match (version, kind) {
+            (2, HELLO) => whole.and_then(|w| w.get(HEADER_V2..)).and_then(Hello::parse_v2),
+            (3, HELLO) => whole.and_then(|w| w.get(HEADER_V3..)).and_then(Hello::parse_v3),
+            (2 | 3, _) => None,
             _ => return None,
         };
+        let kind = hello.map_or(Kind::Other(kind), Kind::Hello);
         let router = array::<4>(bytes, 4)?.into();
         Some(Self { version, router, area: array::<4>(bytes, 8)?.into(), kind })
     }
@@ -92,7 +94,7 @@ impl<'a> Hello<'a> {
 impl fmt::Display for Ospf<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = match self.kind {
-            Kind::Hello(_) => "Hello Packet",
+            Kind::Hello(_) | Kind::Other(1) => "Hello Packet",
             Kind::Other(2) => "DB Description",
             Kind::Other(3) => "LS Request",
             Kind::Other(4) => "LS Update",
