@@ -175,12 +175,7 @@ impl Protocols {
     }
 
     /// The same for whoever has read the frame already.
-    pub fn reading(
-        &mut self,
-        seen: &Seen<'_>,
-        reading: &Reading<'_>,
-        findings: &mut Vec<Finding>,
-    ) {
+    pub fn reading(&mut self, seen: &Seen<'_>, reading: &Reading<'_>, findings: &mut Vec<Finding>) {
         if seen.at.mono.since(self.looked) >= LOOK {
             self.tick(seen.at, findings);
         }
@@ -195,7 +190,7 @@ impl Protocols {
             Message::Lldp(lldp) => self.lldp.heard(heard, lldp, findings),
             Message::Bfd(bfd) => self.bfd.heard(heard, bfd, findings),
             Message::Ospf(ospf) => self.ospf.heard(heard, ospf, findings),
-            Message::Bgp(bgp, _) => self.bgp.heard(heard, bgp, findings),
+            Message::Bgp(bgp, tcp) => self.bgp.heard(heard, bgp, tcp, findings),
             Message::Tcp(tcp) => self.bgp.segment(heard, tcp, findings),
             Message::Dhcp(dhcp) => self.dhcp.heard(heard, dhcp, findings),
             Message::Icmp(icmp) => self.icmp.heard(heard, icmp, findings),

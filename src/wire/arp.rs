@@ -24,11 +24,14 @@ pub struct Arp {
 impl Arp {
     /// Reads what follows the EtherType. None for other address families and operations.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        /// Ethernet and IPv4, addresses of six and four bytes.
-        const FAMILIES: [u8; 6] = [0, 1, 8, 0, 6, 4];
+        /// IPv4, addresses of six and four bytes.
+        const FAMILIES: [u8; 4] = [8, 0, 6, 4];
+        /// Ethernet, and the IEEE's networks behind LLC (IANA's hardware types).
+        const ETHERNET: u16 = 1;
+        const IEEE_802: u16 = 6;
         const REQUEST: u16 = 1;
         const REPLY: u16 = 2;
-        if !bytes.starts_with(&FAMILIES) {
+        if !matches!(u16_at(bytes, 0)?, ETHERNET | IEEE_802) || array(bytes, 2)? != FAMILIES {
             return None;
         }
         let is_reply = match u16_at(bytes, 6)? {

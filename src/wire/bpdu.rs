@@ -37,8 +37,6 @@ pub struct Configuration {
     pub version: u8,
     /// The topology changed.
     pub topology_change: bool,
-    /// Acknowledges a notification.
-    pub acknowledged: bool,
     /// Whom the sender takes for the root.
     pub root: BridgeId,
     /// What the way there costs.
@@ -70,7 +68,6 @@ impl Bpdu {
         const RAPID: u8 = 0x02;
         const NOTIFICATION: u8 = 0x80;
         const TOPOLOGY_CHANGE: u8 = 0x01;
-        const ACKNOWLEDGED: u8 = 0x80;
         /// Times count in 1/256 s (IEEE 802.1D 9.2.8).
         const TICKS_A_SECOND: u64 = 256;
         if !bytes.starts_with(&PROTOCOL) {
@@ -85,7 +82,6 @@ impl Bpdu {
         Some(Self::Configuration(Configuration {
             version: *bytes.get(2)?,
             topology_change: flags & TOPOLOGY_CHANGE != 0,
-            acknowledged: flags & ACKNOWLEDGED != 0,
             root: BridgeId::parse(bytes, 5)?,
             cost: u32_at(bytes, 13)?,
             bridge: BridgeId::parse(bytes, 17)?,
@@ -120,13 +116,8 @@ impl fmt::Display for Bpdu {
             2 => "RST.",
             _ => "MST.",
         };
-        write!(f, "{name} ")?;
-        if c.topology_change || c.acknowledged {
-            let tc = if c.topology_change { "TC" } else { "" };
-            let both = if c.topology_change && c.acknowledged { " + " } else { "" };
-            let ack = if c.acknowledged { "TCAck" } else { "" };
-            write!(f, "{tc}{both}{ack} ")?;
-        }
-        write!(f, "Root = {}  Cost = {}  Port = {:#06x}", c.root, c.cost, c.port)
+        let change = if c.topology_change { "TC + " } else { "" };
+        let (root, cost, port) = (c.root, c.cost, c.port);
+        write!(f, "{name} {change}Root = {root}  Cost = {cost}  Port = {port:#06x}")
     }
 }

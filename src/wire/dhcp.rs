@@ -115,7 +115,7 @@ impl fmt::Display for Dhcp {
         if self.is_v6 {
             write!(f, "{name} XID: {id:#x}")
         } else {
-            write!(f, "DHCP {name} - Transaction ID {id:#x}, client {}", self.client)
+            write!(f, "DHCP {name:<8} - Transaction ID {id:#x}, client {}", self.client)
         }
     }
 }

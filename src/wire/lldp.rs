@@ -8,25 +8,29 @@ use super::{array, u16_at};
 /// Values looked at in a PDU; the mandatory ones come first, in order (IEEE 802.1AB 8.2).
 const MAX_VALUES: usize = 64;
 
-/// An identifier of a chassis or port: its subtype says how to read it.
+/// An identifier of a chassis or port: its subtype says what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Id<'a> {
-    is_mac: bool,
+    /// What it is, as tshark abbreviates it: `MA` a link address, `IN` an interface's name.
+    pub kind: &'static str,
     bytes: &'a [u8],
 }
 
 impl<'a> Id<'a> {
-    /// `mac` is the subtype that says link address.
-    fn parse(value: &'a [u8], mac: u8) -> Option<Self> {
+    const MAC: &'static str = "MA";
+
+    /// `kinds` are those of the subtypes from 1 on (IEEE 802.1AB tables 8-2 and 8-3).
+    fn parse(value: &'a [u8], kinds: [&'static str; 7]) -> Option<Self> {
         let (&subtype, bytes) = value.split_first()?;
-        Some(Self { is_mac: subtype == mac, bytes })
+        let kind = kinds.get(usize::from(subtype).wrapping_sub(1)).copied().unwrap_or("??");
+        Some(Self { kind, bytes })
     }
 }
 
 impl fmt::Display for Id<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match array(self.bytes, 0) {
-            Some(mac) if self.is_mac => write!(f, "{}", Mac(mac)),
+            Some(mac) if self.kind == Self::MAC => write!(f, "{}", Mac(mac)),
             _ => write_text(f, self.bytes),
         }
     }
@@ -58,9 +62,8 @@ impl<'a> Lldp<'a> {
         const PORT: u16 = 2;
         const TTL: u16 = 3;
         const SYSTEM_NAME: u16 = 5;
-        /// Subtypes that say link address, of a chassis and of a port.
-        const CHASSIS_MAC: u8 = 4;
-        const PORT_MAC: u8 = 3;
+        const CHASSIS_KINDS: [&str; 7] = ["CC", "IA", "PC", Id::MAC, "NA", "IN", "LA"];
+        const PORT_KINDS: [&str; 7] = ["IA", "PC", Id::MAC, "NA", "IN", "AC", "LA"];
         /// A header has seven bits of type above nine of length.
         const LENGTH: u16 = 0x01ff;
         let (mut chassis, mut port, mut ttl, mut name) = (None, None, None, None);
@@ -70,8 +73,8 @@ impl<'a> Lldp<'a> {
             let Some(value) = bytes.get(2..end) else { break };
             match header >> 9 {
                 END => break,
-                CHASSIS => chassis = Id::parse(value, CHASSIS_MAC),
-                PORT => port = Id::parse(value, PORT_MAC),
+                CHASSIS => chassis = Id::parse(value, CHASSIS_KINDS),
+                PORT => port = Id::parse(value, PORT_KINDS),
                 TTL => ttl = u16_at(value, 0),
                 SYSTEM_NAME => name = Some(value),
                 _ => {}
@@ -84,7 +87,8 @@ impl<'a> Lldp<'a> {
 
 impl fmt::Display for Lldp<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "MA/{} IN/{} {}", self.chassis, self.port, self.ttl)?;
+        let Self { chassis, port, ttl, .. } = self;
+        write!(f, "{}/{chassis} {}/{port} {ttl}", chassis.kind, port.kind)?;
         if let Some(name) = self.name {
             f.write_str(" SysN=")?;
             write_text(f, name)?;

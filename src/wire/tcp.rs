@@ -53,9 +53,9 @@ impl<'a> Tcp<'a> {
         })
     }
 
-    /// True if `flag` is set.
-    pub fn has(&self, flag: u8) -> bool {
-        self.flags & flag != 0
+    /// True if any of `flags` is set.
+    pub fn has(&self, flags: u8) -> bool {
+        self.flags & flags != 0
     }
 }
 

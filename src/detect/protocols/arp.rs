@@ -6,6 +6,7 @@ use super::claims::Claims;
 use super::heard::{Heard, Now};
 use super::resolution::{Question, Resolution};
 use crate::finding::{Finding, FindingKind};
+use crate::wire::Mac;
 use crate::wire::arp::Arp;
 
 /// Judges the ARP frames of one interface.
@@ -33,7 +34,7 @@ impl Watch {
             let asker = (!arp.is_gratuitous()).then_some(target);
             self.resolution.answered(heard, sender, asker, findings);
         } else if !arp.is_gratuitous() {
-            let alone = heard.reading.link.destination.is_some_and(|mac| mac.is_unicast());
+            let alone = heard.reading.link.destination.is_some_and(Mac::is_unicast);
             self.resolution.asked(heard, Question { asker: sender, target, alone });
         }
     }

@@ -1,4 +1,6 @@
-//! BGP: a session is ended with a notification that says why, or its connection is reset without one.
+//! BGP: a session is ended with a notification that says why, or its connection is closed or reset
+//! without one. Connections that never carried a session (a peer that is not there refuses them again
+//! and again) are of no interest.
 
 use std::net::IpAddr;
 
@@ -26,7 +28,8 @@ pub(super) struct Watch {
 #[derive(Debug)]
 struct Session {
     last: Stamp,
-    alive: bool,
+    /// The ports of the connection that carries it, in the order of the ends; none while it is down.
+    alive: Option<(u16, u16)>,
     ended: Lasting,
 }
 
@@ -35,32 +38,49 @@ impl Watch {
         Self { sessions: Bounded::new(MOST) }
     }
 
-    pub(super) fn heard(&mut self, heard: &Heard<'_>, bgp: &Bgp, findings: &mut Vec<Finding>) {
-        let Some(name) = name(heard) else { return };
-        let make = || Session { last: heard.at(), alive: false, ended: Lasting::default() };
+    pub(super) fn heard(
+        &mut self,
+        heard: &Heard<'_>,
+        bgp: &Bgp,
+        tcp: &Tcp<'_>,
+        findings: &mut Vec<Finding>,
+    ) {
+        let Some((name, ports)) = session(heard, tcp) else { return };
+        let make = || Session { last: heard.at(), alive: None, ended: Lasting::default() };
         let Some(session) = self.sessions.entry(name, make) else { return };
         session.last = heard.at();
         if let Some(why) = bgp.notification {
-            session.alive = false;
+            session.alive = None;
             let severity =
                 if why.is_administrative() { Severity::Notice } else { Severity::Critical };
             let sentence = format!("{} ended: {why}", named(&name));
             let kind = FindingKind::BgpNotification;
             session.ended.begin(heard.finding(kind, severity, sentence), findings);
         } else if bgp.alive && !bgp.open {
-            session.alive = true;
+            session.alive = Some(ports);
             session.ended.end(heard.at(), || format!("{} is up again", named(&name)), findings);
         }
+        self.segment(heard, tcp, findings);
     }
 
-    /// A segment of the port that carries no whole message.
-    pub(super) fn segment(&mut self, heard: &Heard<'_>, tcp: &Tcp<'_>, findings: &mut Vec<Finding>) {
-        let Some(name) = name(heard).filter(|_| tcp.has(Tcp::RST)) else { return };
-        let Some(session) = self.sessions.get_mut(&name).filter(|session| session.alive) else {
+    /// A segment of the port, with or without a message: it may close the connection.
+    pub(super) fn segment(
+        &mut self,
+        heard: &Heard<'_>,
+        tcp: &Tcp<'_>,
+        findings: &mut Vec<Finding>,
+    ) {
+        if !tcp.has(Tcp::RST | Tcp::FIN) {
             return;
-        };
-        (session.alive, session.last) = (false, heard.at());
-        let sentence = format!("{} was reset without a notification", named(&name));
+        }
+        let Some((name, ports)) = session(heard, tcp) else { return };
+        let Some(session) = self.sessions.get_mut(&name) else { return };
+        if session.alive != Some(ports) {
+            return;
+        }
+        (session.alive, session.last) = (None, heard.at());
+        let how = if tcp.has(Tcp::RST) { "reset" } else { "closed" };
+        let sentence = format!("{} was {how} without a notification", named(&name));
         let kind = FindingKind::BgpNotification;
         session.ended.begin(heard.finding(kind, Severity::Critical, sentence), findings);
     }
@@ -81,10 +101,12 @@ impl Watch {
     }
 }
 
-fn name(heard: &Heard<'_>) -> Option<Name> {
+/// Which session a segment belongs to, and the ports in the order of its ends.
+fn session(heard: &Heard<'_>, tcp: &Tcp<'_>) -> Option<(Name, (u16, u16))> {
     let packet = heard.reading.packet?;
-    let (one, other) = (packet.source, packet.destination);
-    Some((heard.vlans(), one.min(other), one.max(other)))
+    let (from, to) = ((packet.source, tcp.source), (packet.destination, tcp.destination));
+    let (one, other) = (from.min(to), from.max(to));
+    Some(((heard.vlans(), one.0, other.0), (one.1, other.1)))
 }
 
 fn named((vlans, one, other): &Name) -> String {

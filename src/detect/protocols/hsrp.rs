@@ -161,9 +161,9 @@ impl Group {
     fn take_over(&mut self, said: &Said<'_>, findings: &mut Vec<Finding>) {
         let (at, router) = (said.heard.at(), said.router);
         let pulse = Pulse::new(at, said.patience);
-        let known_before = self.before.filter(|(_, until)| {
-            at.mono.since(until.mono) < said.patience.saturating_mul(2)
-        });
+        let known_before = self
+            .before
+            .filter(|(_, until)| at.mono.since(until.mono) < said.patience.saturating_mul(2));
         let Some(mut old) = self.active.replace(Active { router, pulse }) else {
             if let Some((old, _)) = known_before.filter(|(old, _)| *old != router) {
                 let what = format!("{router} is active after {old}");
@@ -206,7 +206,11 @@ impl Group {
         let (vlans, _, _, group) = *name;
         let Some(active) = &mut self.active else { return };
         let (router, patience) = (active.router, active.pulse.patience);
-        if self.contested.last().is_some_and(|l| now.at.mono.since(l.mono) > patience.saturating_mul(2)) {
+        if self
+            .contested
+            .last()
+            .is_some_and(|l| now.at.mono.since(l.mono) > patience.saturating_mul(2))
+        {
             let sentence = || format!("HSRP group {group}{} has one active router", place(vlans));
             self.contested.end(now.at, sentence, findings);
         }

@@ -238,7 +238,8 @@ fn is_same(one: &End, other: &End) -> bool {
 }
 
 fn changed(heard: &Heard<'_>, before: &End, now: &End) -> Finding {
-    let sentence = format!("the LACP partner changed from {} to {}", identity(before), identity(now));
+    let sentence =
+        format!("the LACP partner changed from {} to {}", identity(before), identity(now));
     heard.finding(FindingKind::LacpPartnerChanged, Severity::Warning, sentence)
 }
 

@@ -106,7 +106,8 @@ impl Pulse {
 
     /// True once it was silent for so long that nobody waits any more; ends the finding.
     pub(super) fn is_forgotten(&mut self, now: &Now<'_>, findings: &mut Vec<Finding>) -> bool {
-        let forgotten = now.at.mono.since(self.last.mono) > FORGET.max(self.patience.saturating_mul(2));
+        let forgotten =
+            now.at.mono.since(self.last.mono) > FORGET.max(self.patience.saturating_mul(2));
         if forgotten {
             let sentence = || "silent for an hour, not waited for any longer".to_owned();
             self.silence.end(now.at, sentence, findings);

@@ -36,7 +36,12 @@ impl Watch {
         Self { routers: Bounded::new(MOST) }
     }
 
-    pub(super) fn heard(&mut self, heard: &Heard<'_>, ospf: &Ospf<'_>, findings: &mut Vec<Finding>) {
+    pub(super) fn heard(
+        &mut self,
+        heard: &Heard<'_>,
+        ospf: &Ospf<'_>,
+        findings: &mut Vec<Finding>,
+    ) {
         let Kind::Hello(hello) = ospf.kind else { return };
         let make = || Router {
             pulse: Pulse::new(heard.at(), hello.dead),
@@ -53,10 +58,8 @@ impl Watch {
         }
         router.neighbours.retain(|neighbour, lost| {
             if !hello.neighbours().any(|named| named == *neighbour) && !lost.is_open() {
-                let sentence = format!(
-                    "{} does not hear its neighbor {neighbour} any longer",
-                    named(&name)
-                );
+                let sentence =
+                    format!("{} does not hear its neighbor {neighbour} any longer", named(&name));
                 let kind = FindingKind::OspfNeighborLost;
                 lost.begin(heard.finding(kind, Severity::Warning, sentence), findings);
             }

@@ -31,6 +31,9 @@ use crate::wire::link::Vlans;
 const QUESTIONS: usize = 512;
 /// Neighbours remembered to have answered, and stations whose answers came by.
 const STATIONS: usize = 4_096;
+/// Notices told at a time: where every station's questions are heard and no answers, they are many and
+/// say little.
+const NOTICES: usize = 16;
 /// A question not asked again for so long is given up. Hosts ask each second (RFC 4861 §10; Linux,
 /// neigh/default/retrans_time_ms), some routers only now and then.
 const GIVEN_UP: Duration = Duration::from_secs(30);
@@ -60,6 +63,8 @@ pub(super) struct Resolution {
     open: Bounded<Name, Open>,
     alive: Bounded<(Vlans, IpAddr), Mono>,
     near: Bounded<Mac, Mono>,
+    /// Notices that were not told because so many were open.
+    untold: u64,
 }
 
 #[derive(Debug)]
@@ -68,6 +73,8 @@ struct Open {
     /// Times it was asked, those within the patience of one counted as one.
     tries: u32,
     last_try: Mono,
+    /// It was a notice beyond the bound.
+    untold: bool,
     unanswered: Lasting,
 }
 
@@ -97,6 +104,7 @@ impl Resolution {
             open: Bounded::new(QUESTIONS),
             alive: Bounded::new(STATIONS),
             near: Bounded::new(STATIONS),
+            untold: 0,
         }
     }
 
@@ -123,6 +131,7 @@ impl Resolution {
             },
             tries: 1,
             last_try: at.mono,
+            untold: false,
             unanswered: Lasting::default(),
         };
         let name = (heard.vlans(), question.asker, question.target);
@@ -173,24 +182,27 @@ impl Resolution {
 
     pub(super) fn tick(&mut self, now: &Now<'_>, findings: &mut Vec<Finding>) {
         let at = now.at.mono;
+        let is_notice = |open: &Open| open.asked.severity < Severity::Warning;
+        let told = |(_, open): &(&Name, &Open)| open.unanswered.is_open() && is_notice(open);
+        let mut notices = self.open.iter().filter(told).count();
         let (kind, questions, tries, patience) =
             (self.kind, self.questions, self.tries, self.patience);
-        self.open.retain(|(vlans, asker, target), open| {
-            let place = place(*vlans);
-            if open.tries >= tries && at.since(open.last_try) >= patience && !open.unanswered.is_open() {
-                let seconds = at.since(open.asked.first.mono).as_secs_f64();
-                let sentence = format!(
-                    "{target}{place} does not answer: {} {questions} of {asker} in {seconds:.1} s",
-                    open.asked.count
-                );
-                let Asked { first, last, count, direction, severity, .. } = open.asked;
-                let what = open.asked.what.clone();
-                let finding = now.finding(kind, severity, what, sentence);
-                let finding = Finding { first, last, count, direction, ..finding };
-                open.unanswered.begin(finding, findings);
+        self.open.retain(|name, open| {
+            // In a flood of questions the latest try is always fresh; those before it waited.
+            let waited = open.tries - u32::from(at.since(open.last_try) < patience);
+            if waited >= tries && !open.unanswered.is_open() {
+                if is_notice(open) && notices >= NOTICES {
+                    self.untold += u64::from(!open.untold);
+                    open.untold = true;
+                } else {
+                    notices += usize::from(is_notice(open));
+                    open.tell(now, name, (kind, questions), findings);
+                }
             }
             let given_up = at.since(open.asked.last.mono) > GIVEN_UP;
             if given_up {
+                let (vlans, asker, target) = name;
+                let place = place(*vlans);
                 let sentence = || format!("{asker} does not ask for {target}{place} any longer");
                 open.unanswered.end(now.at, sentence, findings);
             }
@@ -200,7 +212,27 @@ impl Resolution {
         self.near.retain(|_, last| at.since(*last) < FORGET);
     }
 
+    /// Also notices that were not told.
     pub(super) fn refused(&self) -> u64 {
-        self.open.refused() + self.alive.refused() + self.near.refused()
+        self.open.refused() + self.alive.refused() + self.near.refused() + self.untold
+    }
+}
+
+impl Open {
+    fn tell(
+        &mut self,
+        now: &Now<'_>,
+        (vlans, asker, target): &Name,
+        (kind, questions): (FindingKind, &str),
+        findings: &mut Vec<Finding>,
+    ) {
+        let Asked { first, last, count, direction, severity, .. } = self.asked;
+        let seconds = now.at.mono.since(first.mono).as_secs_f64();
+        let sentence = format!(
+            "{target}{} does not answer: {count} {questions} of {asker} in {seconds:.1} s",
+            place(*vlans)
+        );
+        let finding = now.finding(kind, severity, self.asked.what.clone(), sentence);
+        self.unanswered.begin(Finding { first, last, count, direction, ..finding }, findings);
     }
 }
