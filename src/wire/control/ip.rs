@@ -7,12 +7,12 @@ use crate::wire::ip::{behind, protocol};
 /// Whether a packet, by its own version field, is control.
 #[inline]
 pub(super) fn is_control(packet: &[u8]) -> bool {
-    match behind(packet) {
-        Some((protocol::TCP, content)) => ports(content).is_some_and(|(from, to)| tcp(from, to)),
-        Some((protocol::UDP, content)) => ports(content).is_some_and(|(from, to)| udp(from, to)),
-        Some((protocol, _)) => is_control_protocol(protocol),
-        None => false,
-    }
+    let judge = |protocol, content| match protocol {
+        protocol::TCP => ports(content).is_some_and(|(from, to)| tcp(from, to)),
+        protocol::UDP => ports(content).is_some_and(|(from, to)| udp(from, to)),
+        _ => is_control_protocol(protocol),
+    };
+    behind(packet, judge).unwrap_or(false)
 }
 
 #[inline]
