@@ -13,7 +13,7 @@
 //! | UDP | DHCP, DHCPv6, RIP, RIPng, LDP, HSRP, GLBP, BFD, Babel |
 //! | TCP | BGP, LDP |
 //!
-//! It looks behind VLAN tags, LLC/SNAP, MPLS labels, PPPoE, IPv4 options, IPv6 extension headers and
+//! It looks behind Linux cooked headers, VLAN tags, LLC/SNAP, MPLS labels, PPPoE, IPv4 options, IPv6 extension headers and
 //! authentication headers, each to a documented depth. Decisions that could have gone the other way:
 //!
 //! * **What a tunnel carries is data** (GRE, IP in IP, VXLAN, pseudo-wires, MACsec, ESP): it keeps

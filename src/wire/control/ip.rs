@@ -35,52 +35,89 @@ fn tcp(from: u16, to: u16) -> bool {
     matches!(from, BGP | LDP) || matches!(to, BGP | LDP)
 }
 
+/// Without a branch: which of the two ports is the ephemeral one changes from packet to packet, and each
+/// wrong guess of the processor costs more than the whole look-up.
 #[inline]
 fn udp(from: u16, to: u16) -> bool {
-    /// Above it, no port is of interest: most traffic leaves here.
-    const HIGHEST: u16 = 7784;
-    from.min(to) <= HIGHEST && (is_service(from) || is_service(to) || is_listener(to))
+    SERVICES.has(from) | SERVICES.has(to) | LISTENERS.has(to)
+}
+
+/// A set of ports up to [`Ports::HIGHEST`], a bit each: 1 KiB.
+struct Ports([u64; Self::WORDS]);
+
+impl Ports {
+    /// The highest of interest.
+    const HIGHEST: u16 = port::SEAMLESS_BFD;
+    const BITS: usize = u64::BITS as usize;
+    /// One more than the highest stands for all above it.
+    const WORDS: usize = (Self::HIGHEST as usize + 1) / Self::BITS + 1;
+
+    const fn of(ports: &[u16]) -> Self {
+        let mut words = [0; Self::WORDS];
+        let mut at = 0;
+        while at < ports.len() {
+            let port = ports[at] as usize;
+            words[port / Self::BITS] |= 1 << (port % Self::BITS);
+            at += 1;
+        }
+        Self(words)
+    }
+
+    #[inline]
+    fn has(&self, port: u16) -> bool {
+        let port = usize::from(port.min(Self::HIGHEST + 1));
+        // Within the set, because the port was cut to what it has room for.
+        self.0[port / Self::BITS] >> (port % Self::BITS) & 1 != 0
+    }
+}
+
+/// UDP ports (IANA).
+mod port {
+    pub(super) const BOOTP_SERVER: u16 = 67;
+    pub(super) const BOOTP_CLIENT: u16 = 68;
+    pub(super) const RIP: u16 = 520;
+    pub(super) const RIPNG: u16 = 521;
+    pub(super) const DHCPV6_CLIENT: u16 = 546;
+    pub(super) const DHCPV6_SERVER: u16 = 547;
+    pub(super) const LDP: u16 = 646;
+    /// RFC 2281; version 2 too, to 224.0.0.102.
+    pub(super) const HSRP: u16 = 1985;
+    pub(super) const HSRP_IPV6: u16 = 2029;
+    pub(super) const GLBP: u16 = 3222;
+    /// RFC 5881 §4.
+    pub(super) const BFD: u16 = 3784;
+    pub(super) const BFD_ECHO: u16 = 3785;
+    /// RFC 5883 §5.
+    pub(super) const BFD_MULTIHOP: u16 = 4784;
+    /// RFC 8966 §4.
+    pub(super) const BABEL: u16 = 6696;
+    /// On each member of a bond, RFC 7130 §2.
+    pub(super) const BFD_BOND: u16 = 6784;
+    /// Reflectors answer from it (RFC 7881).
+    pub(super) const SEAMLESS_BFD: u16 = 7784;
 }
 
 /// Ports that only the protocol's own speakers send from, so that answers are told by them too.
-fn is_service(port: u16) -> bool {
-    const BOOTP_SERVER: u16 = 67;
-    const BOOTP_CLIENT: u16 = 68;
-    const RIP: u16 = 520;
-    const RIPNG: u16 = 521;
-    const DHCPV6_CLIENT: u16 = 546;
-    const DHCPV6_SERVER: u16 = 547;
-    const LDP: u16 = 646;
-    /// Reflectors answer from it (RFC 7881).
-    const SEAMLESS_BFD: u16 = 7784;
-    matches!(
-        port,
-        BOOTP_SERVER
-            | BOOTP_CLIENT
-            | RIP
-            | RIPNG
-            | DHCPV6_CLIENT
-            | DHCPV6_SERVER
-            | LDP
-            | SEAMLESS_BFD
-    )
-}
+static SERVICES: Ports = Ports::of(&[
+    port::BOOTP_SERVER,
+    port::BOOTP_CLIENT,
+    port::RIP,
+    port::RIPNG,
+    port::DHCPV6_CLIENT,
+    port::DHCPV6_SERVER,
+    port::LDP,
+    port::SEAMLESS_BFD,
+]);
 
 /// Ports that count as destination only: each message is sent to them, and as a source they may be
 /// anybody's ephemeral port.
-fn is_listener(port: u16) -> bool {
-    /// RFC 2281; version 2 too, to 224.0.0.102.
-    const HSRP: u16 = 1985;
-    const HSRP_IPV6: u16 = 2029;
-    const GLBP: u16 = 3222;
-    /// RFC 5881 §4.
-    const BFD: u16 = 3784;
-    const BFD_ECHO: u16 = 3785;
-    /// RFC 5883 §5.
-    const BFD_MULTIHOP: u16 = 4784;
-    /// RFC 8966 §4.
-    const BABEL: u16 = 6696;
-    /// On each member of a bond, RFC 7130 §2.
-    const BFD_BOND: u16 = 6784;
-    matches!(port, HSRP | HSRP_IPV6 | GLBP | BFD | BFD_ECHO | BFD_MULTIHOP | BABEL | BFD_BOND)
-}
+static LISTENERS: Ports = Ports::of(&[
+    port::HSRP,
+    port::HSRP_IPV6,
+    port::GLBP,
+    port::BFD,
+    port::BFD_ECHO,
+    port::BFD_MULTIHOP,
+    port::BABEL,
+    port::BFD_BOND,
+]);

@@ -183,3 +183,26 @@ proptest! {
         whole(LinkType::RAW, &bytes);
     }
 }
+
+#[test]
+fn cooked_captures_are_looked_into() {
+    let cooked = |protocol: u16, content: &[u8]| {
+        let head = [0, 4, 0, 1, 0, 6, 2, 0, 0x5e, 0, 0, 2, 0, 0];
+        [&head[..], &protocol.to_be_bytes(), content].concat()
+    };
+    let tagged_arp = [0x03, 0xbc, 0x08, 0x06];
+    for (name, protocol, content, control) in [
+        ("ARP", 0x0806, vec![0; 28], true),
+        ("tagged ARP", 0x8100, tagged_arp.to_vec(), true),
+        ("ping", 0x0800, ipv4(1, &[8]), true),
+        ("web", 0x0800, ipv4(6, &tcp(40_000, 443, &[])), false),
+        ("BPDU", 4, vec![0x42, 0x42, 3], true),
+        ("something of the kernel's own", 12, vec![0x42, 0x42, 3], false),
+    ] {
+        let frame = cooked(protocol, &content);
+        assert_eq!(whole(LINUX_SLL, &frame), control, "{name}");
+        assert_eq!(split(LINUX_SLL, &frame, [5, 7]), control, "{name}");
+        let second = [&protocol.to_be_bytes()[..], &[0; 18], &content].concat();
+        assert_eq!(whole(LINUX_SLL2, &second), control, "{name}");
+    }
+}
