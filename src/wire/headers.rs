@@ -29,7 +29,7 @@ fn behind_ethernet(bytes: &[u8]) -> Option<usize> {
     const TAGS: [[u8; 2]; 3] = [[0x81, 0x00], [0x88, 0xa8], [0x91, 0x00]];
     const IP: [[u8; 2]; 2] = [[0x08, 0x00], [0x86, 0xdd]];
     let mut at = ADDRESSES;
-    for _ in 0..=super::control::MAX_TAGS {
+    for _ in 0..=super::link::MAX_TAGS {
         let kind: [u8; 2] = bytes.get(at..at + TYPE)?.try_into().ok()?;
         if !TAGS.contains(&kind) {
             return IP.contains(&kind).then_some(at + TYPE);

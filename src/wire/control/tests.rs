@@ -8,6 +8,8 @@ use proptest::prelude::*;
 use self::frames::{Sample, ethernet, ipv4, ipv6, samples, tagged, tcp};
 use super::*;
 use crate::frame::FrameHeader;
+use crate::wire::ip::MAX_EXTENSIONS;
+use crate::wire::link::MAX_LABELS;
 
 const TPIDS: [u16; 4] = [0x8100, 0x88a8, 0x9100, 0x9200];
 
@@ -141,7 +143,7 @@ fn depths_are_bounded() {
         ethernet(0x8847, &[&stack[..], &ipv4(1, &[8])].concat())
     };
     for (name, at_bound, beyond) in [
-        ("extension headers", extensions(ip::MAX_EXTENSIONS), extensions(ip::MAX_EXTENSIONS + 1)),
+        ("extension headers", extensions(MAX_EXTENSIONS), extensions(MAX_EXTENSIONS + 1)),
         ("labels", labels(MAX_LABELS), labels(MAX_LABELS + 1)),
     ] {
         assert!(whole(LinkType::ETHERNET, &at_bound), "{name}");
@@ -179,5 +181,28 @@ proptest! {
         prop_assert_eq!(split(LinkType::ETHERNET, &bytes, [12, 4]), verdict);
         prop_assert_eq!(split(LinkType::ETHERNET, &bytes, [13, 4]), verdict);
         whole(LinkType::RAW, &bytes);
+    }
+}
+
+#[test]
+fn cooked_captures_are_looked_into() {
+    let cooked = |protocol: u16, content: &[u8]| {
+        let head = [0, 4, 0, 1, 0, 6, 2, 0, 0x5e, 0, 0, 2, 0, 0];
+        [&head[..], &protocol.to_be_bytes(), content].concat()
+    };
+    let tagged_arp = [0x03, 0xbc, 0x08, 0x06];
+    for (name, protocol, content, control) in [
+        ("ARP", 0x0806, vec![0; 28], true),
+        ("tagged ARP", 0x8100, tagged_arp.to_vec(), true),
+        ("ping", 0x0800, ipv4(1, &[8]), true),
+        ("web", 0x0800, ipv4(6, &tcp(40_000, 443, &[])), false),
+        ("BPDU", 4, vec![0x42, 0x42, 3], true),
+        ("something of the kernel's own", 12, vec![0x42, 0x42, 3], false),
+    ] {
+        let frame = cooked(protocol, &content);
+        assert_eq!(whole(LINUX_SLL, &frame), control, "{name}");
+        assert_eq!(split(LINUX_SLL, &frame, [5, 7]), control, "{name}");
+        let second = [&protocol.to_be_bytes()[..], &[0; 18], &content].concat();
+        assert_eq!(whole(LINUX_SLL2, &second), control, "{name}");
     }
 }

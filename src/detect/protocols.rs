@@ -1,0 +1,226 @@
+//! The protocols that keep a network up, watched for what they say when it falls: one detector per
+//! protocol, one reading per frame for them all.
+//!
+//! They see control frames only, a few thousand a second at most. What they conclude:
+//!
+//! | protocol | findings, those of severity warning and above in *italics* |
+//! |---|---|
+//! | LACP | *silence* (3 PDUs by the timeout bits), *expired*, *defaulted*, *out of sync*, *partner changed*, recovered |
+//! | ARP, ND | *unanswered* (of a neighbour that was alive; else a notice), *address conflict* |
+//! | VRRP | *silence*, *resigned*, *master changed* (a notice if a better one took over), *two masters* |
+//! | HSRP | *silence*, *active changed* (a notice after a coup), *two active*, state changed |
+//! | STP | topology change, *root changed* (info if the bridge just joined) |
+//! | LLDP | neighbor changed, *neighbor gone* |
+//! | BFD | *down* with its diagnostic (a notice if administrative), *not heard* |
+//! | OSPF | *neighbor lost*: not named in a hello any longer, or silent for its dead interval |
+//! | BGP | *notification* (a notice if administrative), *reset without one* |
+//! | DHCP | *no answer* (to this host, or where a server had answered) |
+//! | ICMP | *burst of unreachables* |
+//!
+//! Rules hold a finding for trouble from [`Severity::Warning`](crate::finding::Severity) on: ordinary
+//! traffic stays below. Each finding that lasts is told twice, when it begins and when it is over; a
+//! happening (recovered, changed) once. Silence is told of those only that were heard.
+//!
+//! Memory is bounded: each table has its bound in its own file; newcomers beyond are not watched and
+//! counted in [`Protocols::refused`].
+
+mod arp;
+mod bfd;
+mod bgp;
+mod bounded;
+mod claims;
+mod dhcp;
+mod heard;
+mod hsrp;
+mod icmp;
+mod lacp;
+mod lasting;
+mod lldp;
+mod nd;
+mod ospf;
+mod resolution;
+mod stp;
+#[cfg(test)]
+mod tests;
+mod vrrp;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use heard::{Heard, Now};
+
+use super::{Detector, Seen};
+use crate::error::{Error, Result};
+use crate::finding::Finding;
+use crate::time::{Mono, Stamp};
+use crate::wire::{Message, Reading};
+
+/// Deadlines are looked at this often, whoever calls: at ticks, and between frames if ticks are late.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What is still in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// LACPDUs or HSRP hellos missing in a row that are silence, 1 to 100. Three is what LACP itself
+    /// takes for a timeout (IEEE 802.1AX 6.4.4) and HSRP's hold time covers (RFC 2281 §5.1).
+    pub missed: u32,
+    /// ARP requests or neighbour solicitations in a row without an answer, 1 to 100. Three is what Linux
+    /// asks before it gives a neighbour up (arp(7), mcast_solicit).
+    pub unanswered: u32,
+    /// How long each of them may wait, 1 ms to 1 min. Linux asks again each second (arp(7)).
+    pub patience: Duration,
+    /// DHCP questions of one client without an answer, 1 to 100.
+    pub dhcp_unanswered: u32,
+    /// Most ICMP unreachables in ten seconds.
+    pub unreachables: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            missed: 3,
+            unanswered: 3,
+            patience: Duration::from_secs(1),
+            dhcp_unanswered: 3,
+            unreachables: 100,
+        }
+    }
+}
+
+impl Options {
+    /// Accepts only what can be meant.
+    ///
+    /// # Errors
+    /// When a count or a time is out of its range.
+    pub fn check(&self) -> Result<()> {
+        const COUNTS: std::ops::RangeInclusive<u32> = 1..=100;
+        let counts = [
+            ("missed", self.missed),
+            ("unanswered", self.unanswered),
+            ("dhcp_unanswered", self.dhcp_unanswered),
+        ];
+        for (what, count) in counts {
+            if !COUNTS.contains(&count) {
+                let reason = "this many in a row say nothing";
+                return Err(Error::usage(what, count.to_string(), reason, "1 to 100, such as 3"));
+            }
+        }
+        let patience = Duration::from_millis(1)..=Duration::from_secs(60);
+        if !patience.contains(&self.patience) {
+            let given = format!("{:?}", self.patience);
+            let reason = "no neighbour is waited for so long or so short";
+            return Err(Error::usage("patience", given, reason, "1ms to 1min, such as 1s"));
+        }
+        if self.unreachables == 0 {
+            let reason = "each error would be a burst";
+            return Err(Error::usage("unreachables", "0", reason, "1 or more, such as 100"));
+        }
+        Ok(())
+    }
+}
+
+/// All protocols of one interface.
+#[derive(Debug)]
+pub struct Protocols {
+    interface: Arc<str>,
+    looked: Mono,
+    arp: arp::Watch,
+    bfd: bfd::Watch,
+    bgp: bgp::Watch,
+    dhcp: dhcp::Watch,
+    hsrp: hsrp::Watch,
+    icmp: icmp::Watch,
+    lacp: lacp::Watch,
+    lldp: lldp::Watch,
+    nd: nd::Watch,
+    ospf: ospf::Watch,
+    stp: stp::Watch,
+    vrrp: vrrp::Watch,
+}
+
+impl Protocols {
+    /// Watches `interface`; `options` were checked.
+    pub fn new(interface: &str, options: &Options) -> Self {
+        Self {
+            interface: interface.into(),
+            looked: Mono::default(),
+            arp: arp::Watch::new(options.unanswered, options.patience),
+            bfd: bfd::Watch::new(),
+            bgp: bgp::Watch::new(),
+            dhcp: dhcp::Watch::new(options.dhcp_unanswered, options.patience),
+            hsrp: hsrp::Watch::new(options.missed),
+            icmp: icmp::Watch::new(options.unreachables),
+            lacp: lacp::Watch::new(options.missed),
+            lldp: lldp::Watch::new(),
+            nd: nd::Watch::new(options.unanswered, options.patience),
+            ospf: ospf::Watch::new(),
+            stp: stp::Watch::new(),
+            vrrp: vrrp::Watch::new(),
+        }
+    }
+
+    /// Times that something was not watched because a table was full.
+    pub fn refused(&self) -> u64 {
+        self.arp.refused()
+            + self.bfd.refused()
+            + self.bgp.refused()
+            + self.dhcp.refused()
+            + self.hsrp.refused()
+            + self.lacp.refused()
+            + self.lldp.refused()
+            + self.nd.refused()
+            + self.ospf.refused()
+            + self.stp.refused()
+            + self.vrrp.refused()
+    }
+
+    /// The same for whoever has read the frame already.
+    pub fn reading(&mut self, seen: &Seen<'_>, reading: &Reading<'_>, findings: &mut Vec<Finding>) {
+        if seen.at.mono.since(self.looked) >= LOOK {
+            self.tick(seen.at, findings);
+        }
+        let heard = &Heard { seen, reading };
+        match &reading.message {
+            Message::Arp(arp) => self.arp.heard(heard, arp, findings),
+            Message::Nd(nd) => self.nd.heard(heard, nd, findings),
+            Message::Lacp(lacp) => self.lacp.heard(heard, lacp, findings),
+            Message::Vrrp(vrrp) => self.vrrp.heard(heard, vrrp, findings),
+            Message::Hsrp(hsrp) => self.hsrp.heard(heard, hsrp, findings),
+            Message::Bpdu(bpdu) => self.stp.heard(heard, bpdu, findings),
+            Message::Lldp(lldp) => self.lldp.heard(heard, lldp, findings),
+            Message::Bfd(bfd) => self.bfd.heard(heard, bfd, findings),
+            Message::Ospf(ospf) => self.ospf.heard(heard, ospf, findings),
+            Message::Bgp(bgp, tcp) => self.bgp.heard(heard, bgp, tcp, findings),
+            Message::Tcp(tcp) => self.bgp.segment(heard, tcp, findings),
+            Message::Dhcp(dhcp) => self.dhcp.heard(heard, dhcp, findings),
+            Message::Icmp(icmp) => self.icmp.heard(heard, icmp, findings),
+            Message::Udp(_) | Message::Other => {}
+        }
+    }
+}
+
+impl Detector for Protocols {
+    fn frame(&mut self, seen: &Seen<'_>, findings: &mut Vec<Finding>) {
+        if let Some(reading) = Reading::of(seen.link_type, seen.bytes) {
+            self.reading(seen, &reading, findings);
+        }
+    }
+
+    fn tick(&mut self, at: Stamp, findings: &mut Vec<Finding>) {
+        self.looked = at.mono;
+        let interface = Arc::clone(&self.interface);
+        let now = &Now { at, interface: &interface };
+        self.arp.tick(now, findings);
+        self.bfd.tick(now, findings);
+        self.bgp.tick(now, findings);
+        self.dhcp.tick(now, findings);
+        self.hsrp.tick(now, findings);
+        self.icmp.tick(now, findings);
+        self.lacp.tick(now, findings);
+        self.lldp.tick(now, findings);
+        self.nd.tick(now, findings);
+        self.ospf.tick(now, findings);
+        self.stp.tick(now, findings);
+        self.vrrp.tick(now, findings);
+    }
+}
