@@ -30,7 +30,7 @@ use super::line::{Header, LogSource};
 use super::sieve::{Line, Sieve};
 use crate::error::{Error, Result};
 use crate::sys::wakeup::Wakeup;
-use crate::time::{Mono, Stamp};
+use crate::time::Mono;
 use crate::watch::{Desk, Wake};
 
 mod hints;
@@ -223,10 +223,10 @@ impl Files {
     /// Reads what was added under one name; true if there is more to read at once.
     fn visit(&mut self, name: &Path, desk: &mut Desk, sieve: &mut Sieve) -> bool {
         let Some(mut file) = self.followed.remove(name) else { return false };
-        let at = desk.now();
+        let now = desk.now().mono;
         let mut outcome = Outcome::default();
-        file.let_go_if_replaced(name, at.mono);
-        file.read_leaving(name, at, desk, sieve, &mut outcome);
+        file.let_go_if_replaced(name, now);
+        file.read_leaving(name, now, desk, sieve, &mut outcome);
         if file.tail.is_none() {
             match self.attach(name, &mut file) {
                 Ok(()) => file.trouble = false,
@@ -238,7 +238,7 @@ impl Files {
                 Err(_) => {}
             }
         }
-        file.read_tail(name, at, desk, sieve, &mut outcome);
+        file.read_tail(name, desk, sieve, &mut outcome);
         self.followed.insert(name.to_owned(), file);
         for trouble in outcome.troubles {
             sieve.trouble(desk, trouble);
@@ -316,15 +316,15 @@ impl Followed {
     fn read_leaving(
         &mut self,
         name: &Path,
-        at: Stamp,
+        now: Mono,
         desk: &mut Desk,
         sieve: &mut Sieve,
         outcome: &mut Outcome,
     ) {
         let Some((tail, until)) = &mut self.leaving else { return };
-        let more = read(tail, name, at, desk, sieve, outcome);
-        if !more && *until <= at.mono {
-            tail.finish(|line, cut| take(desk, sieve, at, name, line, cut));
+        let more = read(tail, name, desk, sieve, outcome);
+        if !more && *until <= now {
+            tail.finish(|line, cut| take(desk, sieve, name, line, cut));
             self.leaving = None;
         }
     }
@@ -332,13 +332,12 @@ impl Followed {
     fn read_tail(
         &mut self,
         name: &Path,
-        at: Stamp,
         desk: &mut Desk,
         sieve: &mut Sieve,
         outcome: &mut Outcome,
     ) {
         if let Some(tail) = &mut self.tail {
-            read(tail, name, at, desk, sieve, outcome);
+            read(tail, name, desk, sieve, outcome);
         }
     }
 }
@@ -347,12 +346,11 @@ impl Followed {
 fn read(
     tail: &mut Tail,
     name: &Path,
-    at: Stamp,
     desk: &mut Desk,
     sieve: &mut Sieve,
     outcome: &mut Outcome,
 ) -> bool {
-    match tail.read(|line, cut| take(desk, sieve, at, name, line, cut)) {
+    match tail.read(|line, cut| take(desk, sieve, name, line, cut)) {
         Ok(reading) => {
             let name = name.display();
             if reading.truncated {
@@ -373,7 +371,8 @@ fn read(
     }
 }
 
-fn take(desk: &mut Desk, sieve: &mut Sieve, at: Stamp, name: &Path, line: &[u8], cut: bool) {
+fn take(desk: &mut Desk, sieve: &mut Sieve, name: &Path, line: &[u8], cut: bool) {
+    let at = desk.now();
     let text = String::from_utf8_lossy(line);
     sieve.line(desk, at, Line { text: &text, cut }, || {
         (LogSource::File(name.display().to_string()), Header::default())

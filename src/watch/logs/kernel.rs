@@ -9,7 +9,10 @@
 //!   └ 8 × facility + severity
 //! ```
 //!
-//! Programs may write to it, too; their lines count like the kernel's.
+//! Programs may write to it, too; their lines count like the kernel's. A message without a line feed
+//! at its end can still be continued, so it is shown to readers only when the next one comes
+//! (`vprintk_store()`, kernel/printk/printk.c): such a line is late, and one that was waiting when the
+//! log was opened is told as if it were news.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
@@ -157,14 +160,12 @@ mod tests {
     use std::io::Write;
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use crossbeam_channel::bounded;
     use proptest::prelude::*;
 
     use super::*;
     use crate::time::Clock;
-    use crate::watch::lab::wait_for;
-    use crate::watch::logs::{LogWatcher, Matcher, Options, Place};
-    use crate::watch::{Fact, spawn};
+    use crate::watch::logs::lab::{Witness, show};
+    use crate::watch::logs::{Matcher, Options, Place};
 
     #[test]
     fn records_are_read_as_the_kernel_writes_them() {
@@ -209,27 +210,32 @@ mod tests {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let mark = format!("dashcap test {}-{count}", std::process::id());
-        let Ok(mut log) = fs::OpenOptions::new().write(true).open("/dev/kmsg") else {
+        let open = || fs::OpenOptions::new().write(true).open("/dev/kmsg");
+        if open().is_err() {
             let why = "skipped: cannot write to /dev/kmsg, which needs root";
             assert!(std::env::var_os("DASHCAP_TESTS_MUST_RUN").is_none(), "{why}");
             return eprintln!("{why}");
+        }
+        // Each opening may write ten lines in five seconds (devkmsg_write(), kernel/printk/printk.c).
+        let write = |text: &str| {
+            open().unwrap().write_all(format!("<30>{mark} {text}\n").as_bytes()).unwrap();
         };
-        let mut write =
-            |text: &str| log.write_all(format!("<30>{mark} {text}").as_bytes()).unwrap();
         write("is history");
         let matchers = vec![Matcher::new("test", format!("{mark} (?<what>.*)"))];
-        let options = Options { matchers, ..Options::new(Place::Kernel) };
-        let watcher = LogWatcher::open(&options).unwrap();
-        let counters = watcher.counters();
-        let (outbox, inbox) = bounded(64);
-        let watch = spawn(watcher, Clock::system(), outbox).unwrap();
+        let options = Options { matchers, per_second: 1_000, ..Options::new(Place::Kernel) };
+        let (witness, clock) = (Witness::of(&options), Clock::system());
         write("is news");
-        let (seen, _) = wait_for(&inbox, "the line", |o| matches!(o.fact, Fact::Log(_)));
-        let Fact::Log(line) = seen.fact else { unreachable!("just matched") };
-        assert_eq!(line.fields["what"], "is news");
-        assert_eq!(line.source, LogSource::Kernel);
+        let (_, line) = witness.line();
+        assert_eq!((line.fields["what"].as_str(), &line.source), ("is news", &LogSource::Kernel));
         assert_eq!(line.header.priority, Some(Priority::Info));
-        watch.join();
-        assert_eq!(counters.read().sent, 1);
+        let mut latencies = Vec::new();
+        for number in 0..20 {
+            let written = clock.now();
+            write(&number.to_string());
+            latencies.push(witness.line().0.mono.since(written.mono));
+        }
+        show("kernel log: from before the write to the stamp", latencies);
+        assert_eq!(witness.counters.read().sent, 21);
+        assert_eq!(witness.stop(), [""; 0]);
     }
 }
