@@ -119,7 +119,7 @@ impl Files {
         };
         // First heard, then opened: what is written in between rings.
         files.hear();
-        for path in files.found().0 {
+        for path in files.found().into_iter().take(MOST) {
             let mut followed = Followed { from_end: true, ..Followed::default() };
             // What cannot be opened now is tried, and told, in the first round.
             let _ = files.attach(&path, &mut followed);
@@ -178,13 +178,19 @@ impl Files {
 
     /// Looks for names that appeared, and at every file; true if there is more to read at once.
     fn round(&mut self, desk: &mut Desk, sieve: &mut Sieve) -> bool {
-        let (found, too_many) = self.found();
+        let found = self.found();
+        let mut too_many = found.len() > MOST;
+        for path in found {
+            // Names that are gone count as long as they are read on.
+            if self.followed.len() < MOST {
+                self.followed.entry(path).or_default();
+            } else {
+                too_many |= !self.followed.contains_key(&path);
+            }
+        }
         if too_many {
             let what = format!("more than {MOST} files match, only {MOST} are followed");
             self.tell_once(what, desk, sieve);
-        }
-        for path in found {
-            self.followed.entry(path).or_default();
         }
         let names: Vec<PathBuf> = self.followed.keys().cloned().collect();
         let more = names.iter().fold(false, |more, name| self.visit(name, desk, sieve) | more);
@@ -194,18 +200,15 @@ impl Files {
         more
     }
 
-    /// The names that the pattern finds, up to [`MOST`], and whether there are more.
-    fn found(&self) -> (Vec<PathBuf>, bool) {
+    /// The names that the pattern finds, up to one more than [`MOST`].
+    fn found(&self) -> Vec<PathBuf> {
         // It was compiled before, so it is a pattern; directories that cannot be read are passed over.
         let paths = glob_with(self.pattern.as_str(), MATCHING).into_iter().flatten().flatten();
         let is_text = |path: &PathBuf| {
             let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
             !COMPRESSED.contains(&ending) && fs::metadata(path).is_ok_and(|about| about.is_file())
         };
-        let mut found: Vec<PathBuf> = paths.filter(is_text).take(MOST + 1).collect();
-        let too_many = found.len() > MOST;
-        found.truncate(MOST);
-        (found, too_many)
+        paths.filter(is_text).take(MOST + 1).collect()
     }
 
     /// Hears the directories of all files, and the one where new ones would appear.

@@ -12,7 +12,8 @@
 //! Programs may write to it, too; their lines count like the kernel's. A message without a line feed
 //! at its end can still be continued, so it is shown to readers only when the next one comes
 //! (`vprintk_store()`, kernel/printk/printk.c): such a line is late, and one that was waiting when the
-//! log was opened is told as if it were news.
+//! log was opened is told as if it were news. Readers are woken at the next timer interrupt only
+//! (`wake_up_klogd()`, the same file): up to 4 ms late at 250 Hz.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};

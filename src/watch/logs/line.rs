@@ -1,7 +1,7 @@
 //! A line that somebody logged and that matched, as triggers and bundles see it.
 
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::net::IpAddr;
 
 use serde::Serialize;
@@ -36,16 +36,29 @@ impl LogLine {
     }
 }
 
-/// `/var/log/messages: … Entering FAULT STATE (vrrp-fault)`
+/// `/var/log/messages: … Entering FAULT STATE (vrrp-fault)`. Whoever can log can write control
+/// characters, and sentences are shown on terminals: they are shown as escapes.
 impl fmt::Display for LogLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.source)?;
         if let Some(program) = &self.header.program
             && !self.text.contains(program.as_str())
         {
-            write!(f, "{program}: ")?;
+            write!(f, "{}: ", Plain(program))?;
         }
-        write!(f, "{} ({})", self.text, self.matcher)
+        write!(f, "{} ({})", Plain(&self.text), self.matcher)
+    }
+}
+
+/// A text without control characters.
+struct Plain<'a>(&'a str);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|c| match c.is_control() {
+            true => write!(f, "{}", c.escape_default()),
+            false => f.write_char(c),
+        })
     }
 }
 
@@ -165,6 +178,8 @@ mod tests {
              \"text\":\"(VI_1) Entering FAULT STATE\",\"fields\":{\"instance\":\"VI_1\"},\
              \"priority\":\"info\",\"program\":\"Keepalived_vrrp\"}"
         );
+        let forged = LogLine { text: "a\u{1b}[2J\nb".to_owned(), ..line() };
+        assert_eq!(forged.to_string(), r"journal: Keepalived_vrrp: a\u{1b}[2J\nb (vrrp-fault)");
         let far = LogSource::Syslog([192, 0, 2, 1].into());
         assert_eq!(serde_json::to_string(&far).unwrap(), r#"{"syslog":"192.0.2.1"}"#);
         assert_eq!(far.to_string(), "syslog from 192.0.2.1");

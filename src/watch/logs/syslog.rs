@@ -13,6 +13,7 @@
 use std::io::{self, ErrorKind, Read};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
 
 use super::line::{Header, LONGEST, LogSource};
 use super::sieve::{Line, Sieve};
@@ -33,10 +34,15 @@ pub const CONNECTIONS: usize = 64;
 const DATAGRAM: usize = 65_535;
 /// Room for datagrams that were not read yet, in bytes of kernel memory: a second of 4,000 messages.
 const RECEIVE_BUFFER: usize = 4 << 20;
-/// Datagrams, or reads of a connection, before others are heard.
+/// Datagrams before the stop bell is heard.
 const BATCH: usize = 256;
 /// Bytes per read of a connection.
 const CHUNK: usize = 64 << 10;
+/// Reads of a connection before others are heard.
+const READS: usize = 16;
+/// How long no connection is accepted after that failed, for want of descriptors or memory: the
+/// waiting one would wake us at once, again and again.
+const REST: Duration = Duration::from_secs(1);
 
 /// How messages come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,7 +57,7 @@ pub enum Transport {
 #[derive(Debug)]
 pub(super) enum Receiver {
     Udp { socket: UdpSocket, dropped: u32 },
-    Tcp { listener: TcpListener, connections: Vec<Connection> },
+    Tcp { listener: TcpListener, connections: Vec<Connection>, rests: Option<Mono> },
 }
 
 /// One sender's connection.
@@ -76,7 +82,7 @@ impl Receiver {
                 Transport::Tcp => {
                     let listener = TcpListener::bind(address)?;
                     listener.set_nonblocking(true)?;
-                    Self::Tcp { listener, connections: Vec::new() }
+                    Self::Tcp { listener, connections: Vec::new(), rests: None }
                 }
             })
         };
@@ -99,7 +105,7 @@ impl Receiver {
 
     pub(super) fn run(mut self, desk: &mut Desk, mut sieve: Sieve) -> Result<()> {
         loop {
-            if sieve.wait(desk, &self.descriptors(), None)? == Wake::Stop {
+            if sieve.wait(desk, &self.descriptors(), self.rests())? == Wake::Stop {
                 return Ok(());
             }
             match &mut self {
@@ -107,9 +113,12 @@ impl Receiver {
                     read_datagrams(socket, desk, &mut sieve)?;
                     tell_dropped(socket, dropped, desk, &mut sieve);
                 }
-                Self::Tcp { listener, connections } => {
+                Self::Tcp { listener, connections, rests } => {
                     read_connections(connections, desk, &mut sieve);
-                    accept(listener, connections, desk, &mut sieve)?;
+                    let now = desk.now().mono;
+                    if rests.is_none_or(|until| until <= now) {
+                        *rests = accept(listener, connections, desk, &mut sieve);
+                    }
                 }
             }
         }
@@ -118,10 +127,18 @@ impl Receiver {
     fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
         match self {
             Self::Udp { socket, .. } => vec![socket.as_fd()],
-            Self::Tcp { listener, connections } => {
+            Self::Tcp { listener, connections, rests } => {
                 let streams = connections.iter().map(|connection| connection.stream.as_fd());
-                streams.chain([listener.as_fd()]).collect()
+                streams.chain(rests.is_none().then(|| listener.as_fd())).collect()
             }
+        }
+    }
+
+    /// Until when no connection is accepted.
+    fn rests(&self) -> Option<Mono> {
+        match self {
+            Self::Udp { .. } => None,
+            Self::Tcp { rests, .. } => *rests,
         }
     }
 }
@@ -157,30 +174,34 @@ fn read_connections(connections: &mut Vec<Connection>, desk: &mut Desk, sieve: &
     connections.retain_mut(|connection| connection.read(desk, sieve));
 }
 
+/// Accepts who waits; returns until when to leave that, if it failed.
 fn accept(
     listener: &TcpListener,
     connections: &mut Vec<Connection>,
     desk: &mut Desk,
     sieve: &mut Sieve,
-) -> Result<()> {
+) -> Option<Mono> {
     for _ in 0..CONNECTIONS {
-        let (stream, peer) = match listener.accept() {
+        let accepted = listener.accept().and_then(|(stream, peer)| {
+            stream.set_nonblocking(true)?;
+            Ok((stream, peer.ip()))
+        });
+        let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(e) if e.kind() == ErrorKind::WouldBlock => break,
             Err(e) if is_passing(&e) => continue,
-            Err(e) => return Err(Error::operation("accept", "a syslog connection", e)),
+            Err(reason) => {
+                sieve.trouble(desk, format_args!("a connection was not accepted: {reason}"));
+                return Some(desk.now().mono.plus(REST));
+            }
         };
-        if let Err(reason) = stream.set_nonblocking(true) {
-            sieve.trouble(desk, format_args!("a connection of {peer} failed: {reason}"));
-            continue;
-        }
         if connections.len() >= CONNECTIONS {
             close_silent(connections, desk, sieve);
         }
-        let (peer, heard) = (peer.ip(), desk.now().mono);
+        let heard = desk.now().mono;
         connections.push(Connection { stream, peer, framing: Framing::default(), heard });
     }
-    Ok(())
+    None
 }
 
 /// Errors of a connection that ended before it was accepted (accept(2)).
@@ -208,7 +229,7 @@ impl Connection {
     fn read(&mut self, desk: &mut Desk, sieve: &mut Sieve) -> bool {
         let mut chunk = [0; CHUNK];
         // A sender that never pauses takes turns with the others.
-        for _ in 0..BATCH {
+        for _ in 0..READS {
             match self.stream.read(&mut chunk) {
                 Ok(0) => {
                     self.finish(desk, sieve);

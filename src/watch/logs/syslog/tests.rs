@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::{Shutdown, TcpStream, UdpSocket};
+use std::process::Command;
 
 use super::*;
 use crate::time::Clock;
@@ -58,6 +59,39 @@ fn datagrams_of_both_kinds_are_read() {
         let (_, line) = witness.line();
         assert_eq!((line.header.cut, line.header.priority), (true, Some(Priority::Err)));
         assert_eq!(witness.stop(), [""; 0]);
+    });
+}
+
+/// An independent sender: logger(1) of util-linux.
+#[test]
+fn what_logger_sends_is_understood() {
+    let Some(place) = namespace() else { return };
+    place.inside(|| {
+        for (transport, how) in [
+            (Transport::Udp, &["--udp", "--rfc3164"][..]),
+            (Transport::Udp, &["--udp", "--rfc5424"]),
+            (Transport::Tcp, &["--tcp", "--rfc3164"]),
+            (Transport::Tcp, &["--tcp", "--rfc5424", "--octet-count"]),
+        ] {
+            let (witness, address) = receiver(&options(transport));
+            let port = address.port().to_string();
+            let sent = Command::new("logger")
+                .args(["--server", "127.0.0.1", "--port", &port, "--tag", "vrrp", "--id=812"])
+                .args(["--priority", "daemon.err"])
+                .args(how)
+                .arg("VRRP_Instance(VI_1) Entering FAULT STATE")
+                .status()
+                .expect("logger(1) is there");
+            assert!(sent.success(), "{how:?}");
+            let (_, line) = witness.line();
+            assert_eq!(line.matcher, "vrrp-fault", "{how:?}");
+            assert_eq!(line.header.program.as_deref(), Some("vrrp[812]"), "{how:?}");
+            assert_eq!(line.header.priority, Some(Priority::Err), "{how:?}");
+            assert!(line.header.host.is_some(), "{how:?}");
+            let modern = how.contains(&"--rfc5424");
+            assert_eq!(line.header.stamp.is_some(), modern, "{how:?}");
+            assert_eq!(witness.stop(), [""; 0]);
+        }
     });
 }
 
