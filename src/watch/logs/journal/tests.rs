@@ -6,8 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use proptest::prelude::*;
 
 use super::*;
-use crate::watch::logs::lab::Witness;
-use crate::watch::logs::{LogWatcher, Options, Place};
+use crate::time::Clock;
+use crate::watch::logs::lab::{Witness, show};
+use crate::watch::logs::{LogWatcher, Matcher, Options, Place};
 
 fn entry(text: &str, more: &str) -> String {
     format!(
@@ -97,6 +98,49 @@ fn what_is_no_entry_is_told_and_our_own_are_passed_over() {
     assert_eq!(witness.line().1.matcher, "nsm-interface-down");
     let counts = witness.counters.read();
     assert_eq!((counts.read, counts.own, counts.unreadable, counts.sent), (3, 1, 1, 1));
+    assert_eq!(witness.stop(), [""; 0]);
+}
+
+/// The real one, with a line that systemd-cat(1) writes.
+#[test]
+fn the_journal_of_this_host_is_followed() {
+    if !journal_runs() {
+        return eprintln!("skipped: no journald runs here");
+    }
+    let mark = format!("dashcap test {}", process::id());
+    let matchers = vec![Matcher::new("test", format!("{mark} (?<number>\\d+)"))];
+    let options = Options { matchers, per_second: 1_000, ..Options::new(Place::journal()) };
+    let (witness, clock) = (Witness::of(&options), Clock::system());
+    let write = |number: usize| {
+        let line = format!("echo '{mark} {number}'");
+        let written = clock.now();
+        let done = Command::new("systemd-cat")
+            .args(["--identifier=vrrp", "--priority=err", "sh", "-c", &line])
+            .status();
+        assert!(done.expect("systemd-cat(1) comes with journald").success());
+        written
+    };
+    // journalctl says nothing when it has begun, so lines are written until one is seen.
+    let mut number = 0;
+    while witness.counters.read().sent == 0 {
+        write(number);
+        number += 1;
+        assert!(number < 1_000, "nothing of {number} lines was seen");
+    }
+    write(number);
+    while witness.line().1.fields["number"] != number.to_string() {}
+    let mut latencies = Vec::new();
+    for number in 1_000..1_050 {
+        let written = write(number);
+        let (at, line) = witness.line();
+        assert_eq!(line.fields["number"], number.to_string());
+        assert_eq!(line.header.priority, Some(Priority::Err));
+        // A process that is gone when journald asks leaves no number.
+        assert!(line.header.program.is_some_and(|program| program.starts_with("vrrp")));
+        assert!(line.header.stamp.is_some() && line.header.host.is_some());
+        latencies.push(at.mono.since(written.mono));
+    }
+    show("journal: from before systemd-cat was started to the stamp", latencies);
     assert_eq!(witness.stop(), [""; 0]);
 }
 
