@@ -126,6 +126,8 @@ impl Files {
             files.followed.insert(path, followed);
         }
         files.hear();
+        // Whoever opened it can ask; what comes to light later is told then.
+        files.told.extend(files.limitation());
         Ok(files)
     }
 
@@ -197,6 +199,9 @@ impl Files {
         self.followed
             .retain(|name, file| file.tail.is_some() || file.leaving.is_some() || name.exists());
         self.hear();
+        if let Some(limitation) = self.limitation() {
+            self.tell_once(limitation, desk, sieve);
+        }
         more
     }
 

@@ -130,7 +130,7 @@ fn the_journal_of_this_host_is_followed() {
     write(number);
     while witness.line().1.fields["number"] != number.to_string() {}
     let mut latencies = Vec::new();
-    for number in 1_000..1_050 {
+    for number in 1_000..1_005 {
         let written = write(number);
         let (at, line) = witness.line();
         assert_eq!(line.fields["number"], number.to_string());
