@@ -67,7 +67,7 @@ const DEFAULTS: &[(&str, &str)] = &[
         r"(?i)\blacp\b.*\b(?:expired|defaulted|timed? ?out|suspended|out of sync|not in sync)\b",
     ),
     // Network drivers: "igb: eth0 NIC Link is Down", "eth0: Link is Down", "eth0: Link down"
-    ("nic-link-down", r"(?<interface>[^\s:]+):? (?:NIC )?[Ll]ink (?:is )?(?i:down)\b"),
+    ("nic-link-down", r"(?<interface>[^\s:\[\]]+)(?:: (?:NIC )?| NIC )[Ll]ink (?:is )?(?i:down)\b"),
     // net/sched/sch_generic.c, dev_watchdog(), before and since Linux 6.8
     (
         "transmit-timeout",
@@ -209,6 +209,7 @@ mod tests {
         ("dp0s0: Changed port state: \"expired\" -> \"current\"", "", ""),
         ("systemd[1]: Started Network Time Service.", "", ""),
         ("device eth0 entered promiscuous mode", "", ""),
+        ("monitor[9]: the link is down", "", ""),
         ("-- MARK --", "", ""),
         ("", "", ""),
     ];

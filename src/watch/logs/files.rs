@@ -1,7 +1,7 @@
 //! Log files, followed by name as `tail -F` does: what counts is which file has the name now.
 //!
 //! ```text
-//!   messages ──► inode 7 ──rename──► messages.1   its writer may still be at it: read for GRACE more
+//!   messages ──► inode 7 ──rename──► messages.1   its writer may still be at it: read a while longer
 //!   messages ──► inode 9 (new)                    read from its beginning
 //! ```
 //!
@@ -13,7 +13,7 @@
 //! * A file that a pattern finds under a second name (a rotated one, a link) is not read twice.
 //! * Names that end like compressed files are passed over.
 //!
-//! inotify says when to look; every [`ROUND`] everything is looked at anyway, and more often where
+//! inotify says when to look; every second everything is looked at anyway, and more often where
 //! inotify is not to be had or silent (its limits are reached, or the file system is on a network),
 //! which [`Files::limitation`] says.
 
@@ -26,16 +26,16 @@ use std::time::Duration;
 
 use glob::{MatchOptions, Pattern, glob_with};
 
-use super::line::{Header, LogSource};
-use super::sieve::{Line, Sieve};
+use super::sieve::Sieve;
 use crate::error::{Error, Result};
 use crate::sys::wakeup::Wakeup;
-use crate::time::Mono;
 use crate::watch::{Desk, Wake};
 
+mod followed;
 mod hints;
 mod tail;
 
+use followed::{Followed, Outcome};
 use hints::Hints;
 use tail::{Identity, Tail};
 
@@ -43,8 +43,6 @@ use tail::{Identity, Tail};
 const ROUND: Duration = Duration::from_secs(1);
 /// How often where there are no hints.
 const ROUND_WITHOUT_HINTS: Duration = Duration::from_millis(250);
-/// How long a file that lost its name is read on: rsyslog and others write to it until they are told.
-const GRACE: Duration = Duration::from_secs(10);
 /// Files per pattern; further ones are not followed, and that is told.
 const MOST: usize = 256;
 /// Endings of files that are no text.
@@ -83,27 +81,6 @@ pub(super) struct Files {
     told: BTreeSet<String>,
 }
 
-/// What is followed under one name.
-#[derive(Debug, Default)]
-struct Followed {
-    tail: Option<Tail>,
-    /// The file that had the name before, and until when it is read.
-    leaving: Option<(Tail, Mono)>,
-    /// Where its target lies, if it is a symbolic link.
-    real: Option<PathBuf>,
-    /// It was there at the start, and not opened yet.
-    from_end: bool,
-    /// Since that was last told, it could not be opened.
-    trouble: bool,
-}
-
-/// What must be done besides.
-#[derive(Debug, Default)]
-struct Outcome {
-    more: bool,
-    troubles: Vec<String>,
-}
-
 impl Files {
     pub(super) fn open(pattern: &str) -> Result<Self> {
         let pattern = check(pattern)?;
@@ -120,7 +97,8 @@ impl Files {
         // First heard, then opened: what is written in between rings.
         files.hear();
         for path in files.found().into_iter().take(MOST) {
-            let mut followed = Followed { from_end: true, ..Followed::default() };
+            let mut followed = Followed::default();
+            followed.from_end = true;
             // What cannot be opened now is tried, and told, in the first round.
             let _ = files.attach(&path, &mut followed);
             files.followed.insert(path, followed);
@@ -196,8 +174,7 @@ impl Files {
         }
         let names: Vec<PathBuf> = self.followed.keys().cloned().collect();
         let more = names.iter().fold(false, |more, name| self.visit(name, desk, sieve) | more);
-        self.followed
-            .retain(|name, file| file.tail.is_some() || file.leaving.is_some() || name.exists());
+        self.followed.retain(|name, file| file.is_open() || name.exists());
         self.hear();
         if let Some(limitation) = self.limitation() {
             self.tell_once(limitation, desk, sieve);
@@ -233,7 +210,7 @@ impl Files {
         let Some(mut file) = self.followed.remove(name) else { return false };
         let now = desk.now().mono;
         let mut outcome = Outcome::default();
-        file.let_go_if_replaced(name, now);
+        file.let_go_if_replaced(name, now, desk, sieve, &mut outcome);
         file.read_leaving(name, now, desk, sieve, &mut outcome);
         if file.tail.is_none() {
             match self.attach(name, &mut file) {
@@ -304,87 +281,6 @@ enum Elsewhere {
     Followed,
     /// Under a name that it had.
     Left(Tail),
-}
-
-impl Followed {
-    /// If another file has the name now, or none, the one that had it is read on for a while.
-    fn let_go_if_replaced(&mut self, name: &Path, now: Mono) {
-        let identity = fs::metadata(name).ok().map(|about| Identity::of(&about));
-        if self.tail.as_ref().is_some_and(|tail| Some(tail.identity()) != identity) {
-            // One that was still leaving had its time.
-            self.leaving = self.tail.take().map(|tail| (tail, now.plus(GRACE)));
-        }
-    }
-
-    /// The file that is leaving, if it is the one that has the name again.
-    fn come_back(&mut self, identity: Identity) -> Option<Tail> {
-        self.leaving.take_if(|(tail, _)| tail.identity() == identity).map(|(tail, _)| tail)
-    }
-
-    fn read_leaving(
-        &mut self,
-        name: &Path,
-        now: Mono,
-        desk: &mut Desk,
-        sieve: &mut Sieve,
-        outcome: &mut Outcome,
-    ) {
-        let Some((tail, until)) = &mut self.leaving else { return };
-        let more = read(tail, name, desk, sieve, outcome);
-        if !more && *until <= now {
-            tail.finish(|line, cut| take(desk, sieve, name, line, cut));
-            self.leaving = None;
-        }
-    }
-
-    fn read_tail(
-        &mut self,
-        name: &Path,
-        desk: &mut Desk,
-        sieve: &mut Sieve,
-        outcome: &mut Outcome,
-    ) {
-        if let Some(tail) = &mut self.tail {
-            read(tail, name, desk, sieve, outcome);
-        }
-    }
-}
-
-/// True if there is more to read at once.
-fn read(
-    tail: &mut Tail,
-    name: &Path,
-    desk: &mut Desk,
-    sieve: &mut Sieve,
-    outcome: &mut Outcome,
-) -> bool {
-    match tail.read(|line, cut| take(desk, sieve, name, line, cut)) {
-        Ok(reading) => {
-            let name = name.display();
-            if reading.truncated {
-                let what =
-                    format!("{name} was truncated: what was written just before may be missing");
-                outcome.troubles.push(what);
-            }
-            if reading.skipped > 0 {
-                outcome.troubles.push(format!("{name}: {} bytes passed over", reading.skipped));
-            }
-            outcome.more |= reading.more;
-            reading.more
-        }
-        Err(reason) => {
-            outcome.troubles.push(format!("{}: {reason}", name.display()));
-            false
-        }
-    }
-}
-
-fn take(desk: &mut Desk, sieve: &mut Sieve, name: &Path, line: &[u8], cut: bool) {
-    let at = desk.now();
-    let text = String::from_utf8_lossy(line);
-    sieve.line(desk, at, Line { text: &text, cut }, || {
-        (LogSource::File(name.display().to_string()), Header::default())
-    });
 }
 
 /// The regular file that a descriptor of ours leads to.

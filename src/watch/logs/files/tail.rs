@@ -11,7 +11,7 @@ use super::super::lines::Lines;
 /// Bytes per read.
 const CHUNK: usize = 64 << 10;
 /// Bytes read before other files are looked at.
-const BUDGET: usize = 1 << 20;
+pub(super) const BUDGET: usize = 1 << 20;
 /// What is further behind than this is passed over: a file this far ahead of us is not being logged to,
 /// it was moved here.
 pub(super) const BACKLOG: u64 = 16 << 20;

@@ -96,6 +96,32 @@ fn a_single_name_is_followed_through_rotation() {
 }
 
 #[test]
+fn rotations_in_quick_succession_lose_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("messages");
+    add(&path, "");
+    let witness = Witness::of(&options(&path));
+    let mut seen = BTreeSet::new();
+    for number in 1..=20 {
+        add(&path, &format!("news {number}\n"));
+        // A file that is made and renamed between two looks never had the name, as far as we know.
+        while !seen.contains(&format!("news {number}")) {
+            seen.extend(witness.texts(1));
+        }
+        let mut late = OpenOptions::new().append(true).open(&path).unwrap();
+        fs::rename(&path, folder.path().join(format!("messages.{number}"))).unwrap();
+        add(&path, "");
+        late.write_all(format!("news 0{number}").as_bytes()).unwrap();
+    }
+    // Each but the last one, which is still read on, has a late line without an end.
+    while seen.len() < 20 + 19 {
+        seen.extend(witness.texts(1));
+    }
+    assert!((1..20).all(|number| seen.contains(&format!("news 0{number}"))), "{seen:?}");
+    witness.stop();
+}
+
+#[test]
 fn truncation_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("messages");
