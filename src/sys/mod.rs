@@ -3,6 +3,8 @@
 #![allow(unsafe_code, reason = "this folder is where the safe types are made")]
 
 pub(crate) mod clock;
+pub(crate) mod drops;
+pub(crate) mod file_system;
 pub mod kernel_log;
 pub(crate) mod packet_block;
 pub(crate) mod packet_ring;

@@ -32,6 +32,7 @@ use crate::time::{Clock, Mono, Stamp};
 #[cfg(test)]
 mod lab;
 pub mod link;
+pub mod logs;
 mod netlink;
 pub mod observation;
 pub mod probe;

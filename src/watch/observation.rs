@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::finding::Finding;
 use crate::time::Stamp;
+use crate::watch::logs::LogLine;
 
 /// One fact, and when its watcher learned it.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,6 +86,8 @@ pub enum Fact {
     },
     /// A detector concluded something from the frames.
     Finding(Box<Finding>),
+    /// Somebody logged a line that matches.
+    Log(Box<LogLine>),
     /// Something happened to the capture of an interface itself.
     Capture {
         /// The interface.
@@ -234,6 +237,7 @@ impl Fact {
             Self::Sample(sample) => Some(&sample.interface),
             Self::Capture { interface, .. } => Some(interface),
             Self::Finding(finding) => finding.interface.as_deref(),
+            Self::Log(line) => line.interface(),
             _ => None,
         }
     }
@@ -247,6 +251,7 @@ impl Fact {
             Self::SnapshotSignal | Self::StopSignal => "signal",
             Self::CommandEnded { .. } => "command",
             Self::Finding(_) => "detect",
+            Self::Log(_) => "log",
             Self::Capture { .. } => "capture",
             Self::Missed { watcher, .. } => watcher,
         }
@@ -302,6 +307,7 @@ impl fmt::Display for Fact {
                 write!(f, "{command:?} {how} after {:.1} s: {ending}", ran.as_secs_f64())
             }
             Self::Finding(finding) => write!(f, "{finding}"),
+            Self::Log(line) => write!(f, "{line}"),
             Self::Capture { interface, event } => write!(f, "capture on {interface}: {event}"),
             Self::Missed { watcher, what } => write!(f, "{watcher} missed something: {what}"),
         }

@@ -1,0 +1,236 @@
+//! What every source has in common: lines go in, those that match and are not too many become facts.
+//!
+//! Every line is counted under exactly one name of [`Counts`] beside `read`. The text of our own log
+//! is passed over: dashcap logs what it observed, and where that log is a log it follows, a line would
+//! call itself forth forever.
+
+use std::fmt::Display;
+use std::os::fd::BorrowedFd;
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+
+use super::Options;
+use super::allowance::Allowance;
+use super::line::{Header, LogLine, LogSource};
+use super::matcher::Matchers;
+use crate::error::Result;
+use crate::time::{Mono, Stamp};
+use crate::watch::{Desk, Fact, Wake};
+
+/// How many lines a source had, and what became of them. Cloning gives a second hand on the same
+/// counters.
+#[derive(Debug, Clone, Default)]
+pub struct Counters(Arc<Cells>);
+
+#[derive(Debug, Default)]
+struct Cells {
+    read: AtomicU64,
+    unmatched: AtomicU64,
+    sent: AtomicU64,
+    held: AtomicU64,
+    own: AtomicU64,
+    cut: AtomicU64,
+    unreadable: AtomicU64,
+}
+
+/// The counters at one moment: `read = unmatched + sent + held + own + unreadable`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Counts {
+    /// Lines read.
+    pub read: u64,
+    /// Lines that matched nothing.
+    pub unmatched: u64,
+    /// Lines that became a fact.
+    pub sent: u64,
+    /// Lines that matched and were only counted, because there were too many.
+    pub held: u64,
+    /// Lines that dashcap itself had written.
+    pub own: u64,
+    /// Lines longer than [`super::LONGEST`], also counted under what became of them.
+    pub cut: u64,
+    /// Records that are not as their source promises.
+    pub unreadable: u64,
+}
+
+impl Counters {
+    /// Now.
+    pub fn read(&self) -> Counts {
+        let load = |cell: &AtomicU64| cell.load(Ordering::Relaxed);
+        let Cells { read, unmatched, sent, held, own, cut, unreadable } = &*self.0;
+        Counts {
+            read: load(read),
+            unmatched: load(unmatched),
+            sent: load(sent),
+            held: load(held),
+            own: load(own),
+            cut: load(cut),
+            unreadable: load(unreadable),
+        }
+    }
+}
+
+fn count(cell: &AtomicU64) {
+    cell.fetch_add(1, Ordering::Relaxed);
+}
+
+/// The lines of one source on their way to the desk.
+#[derive(Debug)]
+pub(super) struct Sieve {
+    /// The source as the operator knows it, for what is told.
+    name: String,
+    matchers: Matchers,
+    allowances: Vec<Allowance>,
+    per_second: u32,
+    counters: Counters,
+    /// How a syslog daemon marks our lines.
+    own: String,
+    /// Troubles of this second, and the last one that was not told.
+    troubles: Allowance,
+    trouble: String,
+}
+
+/// What a source hands over: a line without its end, and whether it is cut.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Line<'a> {
+    pub(super) text: &'a str,
+    pub(super) cut: bool,
+}
+
+impl Sieve {
+    pub(super) fn new(options: &Options) -> Result<Self> {
+        let matchers = Matchers::compile(&options.matchers)?;
+        Ok(Self {
+            name: options.place.to_string(),
+            allowances: vec![Allowance::default(); matchers.len()],
+            matchers,
+            per_second: options.per_second,
+            counters: Counters::default(),
+            own: format!("{}[{}]", env!("CARGO_PKG_NAME"), process::id()),
+            troubles: Allowance::default(),
+            trouble: String::new(),
+        })
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        self.counters.clone()
+    }
+
+    /// A line, read at `at`; what it says of itself is asked for only if it matches.
+    pub(super) fn line(
+        &mut self,
+        desk: &mut Desk,
+        at: Stamp,
+        line: Line<'_>,
+        about: impl FnOnce() -> (LogSource, Header),
+    ) {
+        let Line { text, cut } = line;
+        count(&self.counters.0.read);
+        if cut {
+            count(&self.counters.0.cut);
+        }
+        if text.contains(&self.own) {
+            return count(&self.counters.0.own);
+        }
+        let Some(found) = self.matchers.find(text) else {
+            return count(&self.counters.0.unmatched);
+        };
+        self.tell_held(desk, at.mono);
+        let allowance = self.allowances.get_mut(found.index);
+        if allowance.is_some_and(|allowance| !allowance.admits(at.mono, self.per_second)) {
+            return count(&self.counters.0.held);
+        }
+        count(&self.counters.0.sent);
+        let (source, header) = about();
+        let header = Header { cut, ..header };
+        let (matcher, text) = (found.name.to_string(), text.to_owned());
+        let line = LogLine { source, matcher, text, fields: found.fields, header };
+        desk.send_at(at, Fact::Log(Box::new(line)));
+    }
+
+    /// A line that the source knows to be dashcap's.
+    pub(super) fn own(&mut self) {
+        count(&self.counters.0.read);
+        count(&self.counters.0.own);
+    }
+
+    /// A record that is not as its source promises.
+    pub(super) fn unreadable(&mut self, desk: &mut Desk, why: impl Display) {
+        count(&self.counters.0.read);
+        count(&self.counters.0.unreadable);
+        self.trouble(desk, format_args!("a record could not be read: {why}"));
+    }
+
+    /// Says that something was missed. Of many troubles in a second, the first is told, the last one,
+    /// and how many there were.
+    pub(super) fn trouble(&mut self, desk: &mut Desk, what: impl Display) {
+        let now = desk.now().mono;
+        self.tell_held(desk, now);
+        if self.troubles.admits(now, 1) {
+            self.confess(desk, what);
+        } else {
+            self.trouble = what.to_string();
+        }
+    }
+
+    /// [`Desk::wait`], and what was held is told when it is time; [`Wake::Due`] is for `until` only.
+    pub(super) fn wait(
+        &mut self,
+        desk: &mut Desk,
+        fds: &[BorrowedFd<'_>],
+        until: Option<Mono>,
+    ) -> Result<Wake> {
+        loop {
+            let held = self.spans().filter_map(Allowance::due).min();
+            let wake = desk.wait(fds, until.into_iter().chain(held).min())?;
+            if wake == Wake::Stop {
+                self.finish(desk);
+                return Ok(wake);
+            }
+            let now = desk.now().mono;
+            self.tell_held(desk, now);
+            if wake == Wake::Ready || until.is_some_and(|until| until <= now) {
+                return Ok(wake);
+            }
+        }
+    }
+
+    fn confess(&self, desk: &mut Desk, what: impl Display) {
+        desk.confess(format!("{}: {what}", self.name));
+    }
+
+    fn spans(&self) -> impl Iterator<Item = &Allowance> {
+        self.allowances.iter().chain([&self.troubles])
+    }
+
+    fn tell_held(&mut self, desk: &mut Desk, now: Mono) {
+        self.tell(desk, |span| span.over(now));
+    }
+
+    fn finish(&mut self, desk: &mut Desk) {
+        self.tell(desk, Allowance::finish);
+    }
+
+    fn tell(&mut self, desk: &mut Desk, ended: impl Fn(&mut Allowance) -> u64) {
+        for index in 0..self.allowances.len() {
+            let held = self.allowances.get_mut(index).map_or(0, &ended);
+            if held > 0 {
+                let matcher = self.matchers.name(index);
+                self.confess(
+                    desk,
+                    format_args!("{held} more lines within a second matched {matcher}: not kept"),
+                );
+            }
+        }
+        let troubles = ended(&mut self.troubles);
+        if troubles > 0 {
+            let last = std::mem::take(&mut self.trouble);
+            self.confess(
+                desk,
+                format_args!("{troubles} more troubles within a second, the last one: {last}"),
+            );
+        }
+    }
+}
