@@ -4,6 +4,7 @@
 
 pub(crate) mod clock;
 pub mod kernel_log;
+pub mod link_address;
 pub(crate) mod packet_block;
 pub(crate) mod packet_ring;
 pub(crate) mod packet_socket;
