@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   HOST  icmp:HOST      ICMP echo, as ping(8) does
-//!   arp:HOST             the neighbour itself, by ARP or, for IPv6, neighbour discovery
+//!   arp:HOST  nd:HOST    the neighbour itself, by ARP or, for IPv6, neighbour discovery
 //!   tcp:HOST:PORT        a TCP connection
 //!   http://HOST[:PORT]/PATH   an HTTP status
 //!   dns:SERVER[:PORT]/NAME    a DNS answer
@@ -110,7 +110,7 @@ impl Target {
         };
         match kind {
             "icmp" => Host::read(rest).map(Self::Icmp),
-            "arp" => Host::read(rest).map(Self::Neighbor),
+            "arp" | "nd" => Host::read(rest).map(Self::Neighbor),
             "tcp" => {
                 let (host, port) = with_port(rest)?;
                 let port = port.ok_or("no port")?;
@@ -257,6 +257,7 @@ mod tests {
             ("icmp:2001:db8::1", Target::Icmp(host("2001:db8::1", None))),
             ("arp:192.0.2.1%eth0", Target::Neighbor(host("192.0.2.1", Some("eth0")))),
             ("arp:fe80::1%eth0", Target::Neighbor(host("fe80::1", Some("eth0")))),
+            ("nd:fe80::1%eth0", Target::Neighbor(host("fe80::1", Some("eth0")))),
             ("tcp:gw:179", Target::Tcp(host("gw", None), 179)),
             ("tcp:[fe80::1%eth0]:22", Target::Tcp(host("fe80::1", Some("eth0")), 22)),
             ("tcp:192.0.2.1%eth0:22", Target::Tcp(host("192.0.2.1", Some("eth0")), 22)),

@@ -1,5 +1,6 @@
 //! TCP connections, and HTTP upon them: every request is a connection of its own, which is closed as soon
-//! as it told what we wanted to know.
+//! as it told what we wanted to know. A body is never read, so a server that is still sending one sees
+//! the connection reset, as with the health checks of load balancers.
 //!
 //! ```text
 //!   connecting ──► connected: an answer           tcp:
