@@ -200,6 +200,24 @@ fn late_answers_of_servers_are_told_late_and_slow_ones_slow() {
 }
 
 #[test]
+fn too_much_loss_is_told_and_its_end() {
+    let Some((near, far)) = pair() else { return };
+    let loss = Some(Loss { percent: 50, of: 4 });
+    let (watch, inbox) = begin(&near, Options { loss, fall: 1_000, ..steady("arp:10.9.8.2") });
+    wait_for(&inbox, "an answer", answered);
+    let lossy = |end: bool| move |seen: &Observation| matches!(&seen.fact, Fact::ProbeLossy(lossy) if lossy.over == end);
+    far.ip("link set q1 down");
+    let (seen, before) = wait_for(&inbox, "loss", lossy(false));
+    let Fact::ProbeLossy(ProbeLossy { lost: 2, percent: 50, .. }) = seen.fact else {
+        panic!("{seen:?}");
+    };
+    far.ip("link set q1 up");
+    let (_, after) = wait_for(&inbox, "its end", lossy(true));
+    assert!(!before.iter().chain(&after).any(|seen| down(seen).is_some()), "{before:#?}");
+    watch.join();
+}
+
+#[test]
 fn a_connection_that_takes_too_long_is_late() {
     let Some((near, far)) = pair() else { return };
     let _server = Server::tcp(&far, "[::]:8080", OK);
