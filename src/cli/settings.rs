@@ -129,8 +129,11 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     class: Vec<Class>,
 
-    /// Host to ping; its name is resolved once, at the start. Repeat for several.
-    #[arg(short, long, value_name = "HOST")]
+    /// What to ask whether it is there: HOST or icmp:HOST (ping), arp:HOST[%IF] (the neighbour itself, for
+    /// IPv6 by neighbour discovery), tcp:HOST:PORT, http://HOST[:PORT]/PATH, dns:SERVER[:PORT]/NAME; %IF
+    /// behind any host asks through that interface. Names are resolved once, at the start. Repeat for
+    /// several.
+    #[arg(short, long, value_name = "PROBE")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     probe: Vec<String>,
 
@@ -414,14 +417,16 @@ impl Settings {
 
     fn probes(&self) -> Result<Vec<probe::Options>> {
         let probe = |host: &String| {
-            let mut options = probe::Options::new(host);
+            let mut options = probe::Options::new(host.trim());
+            options.fall = self.probe_fall.unwrap_or(PROBE_FALL);
             options.interval = self.probe_interval.map_or(options.interval, |span| span.0);
             options.timeout = self.probe_timeout.map_or(options.timeout, |span| span.0);
             // A ping slower than the next one is lost anyway.
             options.timeout = options.timeout.min(options.interval);
-            options.check().map(|()| options)
+            options
         };
-        self.probe.iter().map(probe).collect()
+        let probes: Vec<_> = self.probe.iter().map(probe).collect();
+        probe::check_all(&probes).map(|()| probes)
     }
 
     fn timeline(&self) -> Result<sysfs::Options> {

@@ -6,6 +6,7 @@ pub(crate) mod clock;
 pub(crate) mod drops;
 pub(crate) mod file_system;
 pub mod kernel_log;
+pub mod link_address;
 pub(crate) mod packet_block;
 pub(crate) mod packet_ring;
 pub(crate) mod packet_socket;

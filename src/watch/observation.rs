@@ -9,6 +9,7 @@ use serde::Serialize;
 use crate::finding::Finding;
 use crate::time::Stamp;
 use crate::watch::logs::LogLine;
+use crate::watch::probe::{ProbeDown, ProbeLossy, ProbeSlow, ProbeUp};
 
 /// One fact, and when its watcher learned it.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,6 +69,14 @@ pub enum Fact {
         #[serde(rename = "round_trip_ns", serialize_with = "as_nanos")]
         round_trip: Duration,
     },
+    /// A probe went down.
+    ProbeDown(ProbeDown),
+    /// A probe that was down is up again.
+    ProbeUp(ProbeUp),
+    /// A probe became slow, or fast again.
+    ProbeSlow(ProbeSlow),
+    /// A probe began to lose too much, or no longer does.
+    ProbeLossy(ProbeLossy),
     /// The operator asked for a snapshot (SIGUSR1).
     SnapshotSignal,
     /// The operator asked to stop (SIGINT, SIGTERM, or SIGHUP unless it is ignored).
@@ -248,6 +257,9 @@ impl Fact {
             Self::Link { .. } | Self::LinkGone { .. } => "link",
             Self::Sample(_) => "sysfs",
             Self::ProbeAnswered { .. } | Self::ProbeLost { .. } | Self::ProbeLate { .. } => "probe",
+            Self::ProbeDown(_) | Self::ProbeUp(_) | Self::ProbeSlow(_) | Self::ProbeLossy(_) => {
+                "probe"
+            }
             Self::SnapshotSignal | Self::StopSignal => "signal",
             Self::CommandEnded { .. } => "command",
             Self::Finding(_) => "detect",
@@ -300,6 +312,10 @@ impl fmt::Display for Fact {
                 "probe {probe} answered late, after {:.3} ms",
                 round_trip.as_secs_f64() * 1e3
             ),
+            Self::ProbeDown(down) => write!(f, "{down}"),
+            Self::ProbeUp(up) => write!(f, "{up}"),
+            Self::ProbeSlow(slow) => write!(f, "{slow}"),
+            Self::ProbeLossy(lossy) => write!(f, "{lossy}"),
             Self::SnapshotSignal => f.write_str("snapshot asked for by SIGUSR1"),
             Self::StopSignal => f.write_str("stop asked for by signal"),
             Self::CommandEnded { command, ending, success, ran } => {
@@ -378,7 +394,10 @@ fn write_change(f: &mut fmt::Formatter<'_>, before: &LinkState, now: &LinkState)
     write!(f, "{}: {}", now.name, changes.join(", "))
 }
 
-fn as_nanos<S: serde::Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn as_nanos<S: serde::Serializer>(
+    duration: &Duration,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
 }
 

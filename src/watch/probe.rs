@@ -1,15 +1,18 @@
-//! Asks a host whether it is there: ICMP echo (RFC 792, RFC 4443 §4), as the operator's loop does
-//! with ping(8). Carrier can be fine while nothing gets through; this witness notices.
+//! Asks a host whether it is there, in one of the ways of [`Options::host`]: ICMP echo as the operator's loop
+//! does with ping(8), ARP or neighbour discovery, a TCP connection, an HTTP status, a DNS answer. Carrier can
+//! be fine while nothing gets through; this witness notices.
 //!
 //! What it promises:
 //!
-//! * Each probe is a watcher on a thread of its own, so a dead one never delays another. Requests
-//!   leave at regular moments that do not drift, and round trips are measured on the monotonic clock.
-//! * Only the answer to our request is an answer: the sequence and a random cookie must match (and
-//!   the identifier, where the kernel leaves it to us). What others ask and are answered, damaged
-//!   replies and duplicates are passed over.
+//! * Each probe is a watcher on a thread of its own that never blocks but to wait, so a dead one never
+//!   delays another. Requests leave at regular moments that do not drift, and round trips are measured
+//!   on the monotonic clock.
+//! * Only the answer to our request is an answer; what others ask and are answered, damaged replies and
+//!   duplicates are passed over.
 //! * Every request ends as exactly one [`Fact::ProbeAnswered`] or [`Fact::ProbeLost`]. An answer that
 //!   comes after its request was told lost is a [`Fact::ProbeLate`], once, and ends no row of losses.
+//! * What that amounts to is told once for each change: [`Fact::ProbeDown`] and [`Fact::ProbeUp`],
+//!   [`Fact::ProbeSlow`] and [`Fact::ProbeLossy`] with their ends.
 //! * The name is resolved once, at the start: a resolver that fails with the network would look like
 //!   the failure itself, and asking it is traffic that nobody wants in an incident.
 //!
@@ -20,181 +23,133 @@
 //! ```
 
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, ErrorKind, Read};
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::os::fd::AsFd;
-use std::time::Duration;
-
-use socket2::{Domain, Protocol, Socket, Type};
+use std::net::{IpAddr, SocketAddr};
 
 use crate::error::{Error, Result};
 use crate::time::{Mono, Stamp};
 use crate::watch::ticks::Ticks;
 use crate::watch::{Desk, Fact, Wake, Watcher};
-use crate::wire::icmp::{Echo, Family, behind_ipv4};
 
+mod change;
+mod dns;
+mod exchange;
+mod http;
+mod icmp;
 mod ledger;
+mod neighbor;
+mod options;
+mod state;
+mod target;
+mod tcp;
 
+pub use change::{ProbeDown, ProbeLossy, ProbeSlow, ProbeUp};
+pub use options::{Loss, MOST, Options, Slow, check_all};
+
+use dns::Query;
+use exchange::{Datagrams, Exchange, Heard, Way, resolve};
+use http::Get;
+use icmp::Ping;
 use ledger::{Ledger, Verdict};
+use neighbor::Neighbor;
+use state::{Change, State};
+use target::Target;
+use tcp::Connections;
 
-/// Longer than any answer to us with the longest IPv4 header; what is longer is none of ours.
-const DATAGRAM: usize = 256;
 /// Datagrams looked at before a request is given up: enough to find an answer among strays, and never
 /// so many that a flood from the probed host keeps us from the next request.
 const STRAYS: usize = 256;
-
-/// What can be tuned.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
-    /// Host name or address; `fe80::1%eth0` for a link-local one.
-    pub host: String,
-    /// Time between two requests.
-    pub interval: Duration,
-    /// Time after which a request is lost.
-    pub timeout: Duration,
-}
-
-impl Options {
-    /// Probes `host` every second, and gives each request a second, as ping(8) does.
-    pub fn new(host: impl Into<String>) -> Self {
-        let second = Duration::from_secs(1);
-        Self { host: host.into(), interval: second, timeout: second }
-    }
-
-    /// Faster than this a probe is a load test; slower than an hour it tells nothing.
-    const INTERVAL: std::ops::RangeInclusive<Duration> =
-        Duration::from_millis(10)..=Duration::from_secs(3_600);
-
-    /// Refuses what has no meaning.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] if there is no host, the interval is not within 10 ms to 1 h, or the timeout is
-    /// zero or longer than the interval: one request is on its way at a time.
-    pub fn check(&self) -> Result<()> {
-        if self.host.trim().is_empty() {
-            let accepted = "a host name or address, such as 192.0.2.1";
-            return Err(Error::usage("--probe", &self.host, "no host", accepted));
-        }
-        if !Self::INTERVAL.contains(&self.interval) {
-            let given = format!("{:?}", self.interval);
-            let accepted = "a duration from 10ms to 1h, such as 1s";
-            return Err(Error::usage("--probe-interval", given, "out of range", accepted));
-        }
-        if self.timeout.is_zero() || self.timeout > self.interval {
-            let given = format!("{:?}", self.timeout);
-            let accepted =
-                format!("a duration up to the probe interval, which is {:?}", self.interval);
-            return Err(Error::usage("--probe-timeout", given, "out of range", accepted));
-        }
-        Ok(())
-    }
-}
 
 /// The witness of one host.
 #[derive(Debug)]
 pub struct Probe {
     options: Options,
-    address: SocketAddr,
-    /// None while the host cannot be reached at all.
-    session: Option<Session>,
+    address: IpAddr,
+    exchange: Box<dyn Exchange>,
     ledger: Ledger,
+    state: State,
     /// What the network said since the request: an ICMP error that the kernel passes on.
     complaint: Option<String>,
 }
 
 impl Probe {
     /// Resolves the host, which may take as long as the system's resolver does, and makes sure that
-    /// this process may ask it.
+    /// this process may ask it. An interface or a source address need not be there yet; until they are,
+    /// requests are lost with that reason.
     ///
     /// # Errors
-    /// When an option has no meaning, the name has no address, or the system grants no ICMP socket.
+    /// When an option has no meaning, the name has no address, or the system grants no socket.
     pub fn open(options: Options) -> Result<Self> {
         options.check()?;
-        let address = resolve(&options.host)?;
-        Session::open(address).map_err(|reason| {
-            Error::operation("open an ICMP socket to probe", &options.host, reason).hint(
-                "needs CAP_NET_RAW: run as root, or let this group ping with \
-                 sysctl net.ipv4.ping_group_range",
-            )
-        })?;
-        let ledger = Ledger::new(RandomState::new().build_hasher().finish());
-        Ok(Self { options, address, session: None, ledger, complaint: None })
+        let target: Target = options.host.parse()?;
+        let (host, port) = target.host();
+        let address = resolve(host, options.source)?;
+        let way = Way {
+            far: SocketAddr::new(address, port),
+            interface: options.through(&target),
+            source: options.source,
+        };
+        let exchange = exchange(&target, way, &options)?;
+        let state = State::new(&options);
+        Ok(Self { options, address, exchange, ledger: Ledger::new(), state, complaint: None })
     }
 
     /// The address that is asked.
     pub fn address(&self) -> IpAddr {
-        self.address.ip()
+        self.address
     }
 
-    /// Sends the next request; what the system refuses is a loss like any other, with its reason. A
-    /// socket that refused is replaced, because its source address may be the reason.
+    /// Sends the next request; what the system refuses is a loss like any other, with its reason.
     fn ask(&mut self, desk: &mut Desk) {
         self.complaint = None;
-        if let Err(error) = self.try_ask(desk) {
-            self.session = None;
-            self.give_up(desk, format!("cannot send: {error}"));
-        }
-    }
-
-    fn try_ask(&mut self, desk: &Desk) -> io::Result<()> {
-        // Stale errors of earlier requests would be taken for this one's.
-        if let Some(session) = &self.session {
-            session.socket.take_error()?;
-        }
         let sequence = self.ledger.ask(desk.now().mono);
-        let session = match self.session.take() {
-            Some(session) => session,
-            None => Session::connect(self.address)?,
-        };
-        let echo =
-            Echo { identifier: self.ledger.identifier(), sequence, payload: &self.ledger.cookie() };
-        session.socket.send(&Family::from(self.address.ip()).request(&echo))?;
-        self.session = Some(session);
-        Ok(())
+        if let Err(reason) = self.exchange.ask(sequence) {
+            self.give_up(desk, reason);
+        }
     }
 
-    /// Looks at one datagram; false if there was none.
-    fn read(&mut self, desk: &mut Desk) -> bool {
-        let Some(session) = &mut self.session else { return false };
-        let mut datagram = [0; DATAGRAM];
-        let read = session.socket.read(&mut datagram);
+    /// Hears one thing; false if there was none.
+    fn hear(&mut self, desk: &mut Desk) -> bool {
+        let heard = self.exchange.hear();
         let at = desk.now();
-        match read {
-            Ok(length) => {
-                let family = Family::from(self.address.ip());
-                let verdict = session
-                    .icmp(family, &datagram[..length])
-                    .and_then(|bytes| family.reply(bytes))
-                    .and_then(|echo| self.ledger.judge(&echo, session.raw, at.mono));
-                if let Some(verdict) = verdict {
+        match heard {
+            Heard::Nothing => return false,
+            Heard::Stray => {}
+            Heard::Answer(sequence) => {
+                if let Some(verdict) = self.ledger.judge(sequence, at.mono) {
                     self.tell(desk, at, verdict);
                 }
-                true
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => false,
-            Err(error) => {
-                self.complaint = Some(error.to_string());
-                true
+            Heard::Refused(sequence, reason) => {
+                // One that was told lost already is as lost as before.
+                if self.ledger.is_waiting_for(sequence) {
+                    self.give_up(desk, reason);
+                }
             }
+            Heard::Complaint(complaint) => self.complaint = Some(complaint),
         }
+        true
     }
 
-    fn tell(&self, desk: &mut Desk, at: Stamp, verdict: Verdict) {
-        let (probe, address) = (self.options.host.clone(), self.address());
-        desk.send_at(
-            at,
-            match verdict {
-                Verdict::Answered(round_trip) => Fact::ProbeAnswered { probe, address, round_trip },
-                Verdict::Late(round_trip) => Fact::ProbeLate { probe, address, round_trip },
-            },
-        );
+    fn tell(&mut self, desk: &mut Desk, at: Stamp, verdict: Verdict) {
+        let (probe, address) = (self.options.host.clone(), self.address);
+        match verdict {
+            Verdict::Answered(sent, round_trip) => {
+                desk.send_at(at, Fact::ProbeAnswered { probe, address, round_trip });
+                for change in self.state.answer(sent, round_trip) {
+                    desk.send_at(at, self.fact(change));
+                }
+            }
+            Verdict::Late(round_trip) => {
+                desk.send_at(at, Fact::ProbeLate { probe, address, round_trip });
+            }
+        }
     }
 
     /// The time for an answer is over. An answer that is there but was not read yet counts: it is we
     /// who are late.
     fn time_out(&mut self, desk: &mut Desk) {
         for _ in 0..STRAYS {
-            if self.ledger.waiting().is_none() || !self.read(desk) {
+            if self.ledger.waiting().is_none() || !self.hear(desk) {
                 break;
             }
         }
@@ -208,14 +163,44 @@ impl Probe {
     }
 
     fn give_up(&mut self, desk: &mut Desk, reason: String) {
-        let in_a_row = self.ledger.give_up();
-        let (probe, address) = (self.options.host.clone(), self.address());
-        desk.send(Fact::ProbeLost { probe, address, in_a_row, reason });
+        let Some(sent) = self.ledger.give_up() else { return };
+        let at = desk.now();
+        let changes = self.state.lose(sent, at.mono, &reason);
+        desk.send_at(
+            at,
+            Fact::ProbeLost {
+                probe: self.options.host.clone(),
+                address: self.address,
+                in_a_row: self.state.lost_in_a_row(),
+                reason,
+            },
+        );
+        for change in changes {
+            desk.send_at(at, self.fact(change));
+        }
+    }
+
+    fn fact(&self, change: Change) -> Fact {
+        let (probe, address) = (self.options.host.clone(), self.address);
+        match change {
+            Change::Down { in_a_row, lasting, reason } => {
+                Fact::ProbeDown(ProbeDown { probe, address, in_a_row, lasting, reason })
+            }
+            Change::Up { in_a_row, after } => {
+                Fact::ProbeUp(ProbeUp { probe, address, in_a_row, after })
+            }
+            Change::Slow { limit: Slow { above, in_a_row }, round_trip, over } => {
+                Fact::ProbeSlow(ProbeSlow { probe, address, round_trip, above, in_a_row, over })
+            }
+            Change::Lossy { limit: Loss { percent, .. }, lost, of, over } => {
+                Fact::ProbeLossy(ProbeLossy { probe, address, lost, of, percent, over })
+            }
+        }
     }
 
     fn wait(&self, desk: &mut Desk, until: Mono) -> Result<Wake> {
-        match &self.session {
-            Some(session) => desk.wait(&[session.socket.as_fd()], Some(until)),
+        match self.exchange.descriptor() {
+            Some(descriptor) => desk.wait(&[descriptor], Some(until)),
             None => desk.wait(&[], Some(until)),
         }
     }
@@ -232,7 +217,7 @@ impl Watcher for Probe {
             match self.wait(desk, until)? {
                 Wake::Stop => return Ok(()),
                 Wake::Ready => {
-                    self.read(desk);
+                    self.hear(desk);
                 }
                 Wake::Due => {
                     self.time_out(desk);
@@ -253,53 +238,38 @@ impl Watcher for Probe {
     }
 }
 
-/// The first address of `host` by the system's order of preference (RFC 6724).
-fn resolve(host: &str) -> Result<SocketAddr> {
-    /// ICMP has no ports; the resolver wants one.
-    const NO_PORT: u16 = 0;
-    let failed = |reason: String| {
-        Error::operation("resolve probe", host, reason)
-            .hint("give its address instead, or check the name and the resolver")
+/// The exchange that a target wants, once the system has shown that it grants the sockets.
+fn exchange(target: &Target, way: Way, options: &Options) -> Result<Box<dyn Exchange>> {
+    let refused = |reason| {
+        let doing = "open a socket to probe";
+        let error = Error::operation(doing, &options.host, format!("{}: {reason}", target.kind()));
+        match target {
+            Target::Icmp(_) => error.hint(
+                "needs CAP_NET_RAW: run as root, or let this group ping with \
+                 sysctl net.ipv4.ping_group_range",
+            ),
+            Target::Neighbor(_) => error.hint("needs CAP_NET_RAW: run as root"),
+            _ => error,
+        }
     };
-    let mut addresses =
-        (host.trim(), NO_PORT).to_socket_addrs().map_err(|e| failed(e.to_string()))?;
-    addresses.next().ok_or_else(|| failed("the name has no address".to_owned()))
-}
-
-/// A socket that is connected to the host, so the kernel hands over what comes from there and nothing
-/// else, and passes on what routers complain.
-#[derive(Debug)]
-struct Session {
-    socket: Socket,
-    /// A raw socket shows the IPv4 header and leaves the identifier to us (raw(7)); a ping socket
-    /// does neither (icmp(7)).
-    raw: bool,
-}
-
-impl Session {
-    fn connect(address: SocketAddr) -> io::Result<Self> {
-        let session = Self::open(address)?;
-        session.socket.connect(&address.into())?;
-        Ok(session)
-    }
-
-    /// A raw socket; where that is refused, the ping socket that some systems grant to everybody. The
-    /// error is that of the raw one, which is what an operator can grant.
-    fn open(address: SocketAddr) -> io::Result<Self> {
-        Self::of_type(address, Type::RAW)
-            .or_else(|refused| Self::of_type(address, Type::DGRAM).map_err(|_| refused))
-    }
-
-    fn of_type(address: SocketAddr, kind: Type) -> io::Result<Self> {
-        let protocol = if address.is_ipv4() { Protocol::ICMPV4 } else { Protocol::ICMPV6 };
-        let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
-        socket.set_nonblocking(true)?;
-        Ok(Self { socket, raw: kind == Type::RAW })
-    }
-
-    fn icmp<'a>(&self, family: Family, datagram: &'a [u8]) -> Option<&'a [u8]> {
-        if self.raw && family == Family::V4 { behind_ipv4(datagram) } else { Some(datagram) }
-    }
+    // Random, so that no other process on this host or beyond has the same.
+    let cookie = RandomState::new().build_hasher().finish();
+    Ok(match target {
+        Target::Icmp(_) => {
+            Ping::socket(way.far).map_err(refused)?;
+            Box::new(Datagrams::new(Ping::new(way, cookie)))
+        }
+        Target::Neighbor(_) => {
+            Neighbor::socket(way.far.ip()).map_err(refused)?;
+            Box::new(Datagrams::new(Neighbor::new(way)))
+        }
+        Target::Tcp(..) => Box::new(Connections::new(way, None).map_err(refused)?),
+        Target::Http(url) => {
+            let get = Get::new(url, options.status.clone());
+            Box::new(Connections::new(way, Some(get)).map_err(refused)?)
+        }
+        Target::Dns(_, _, name) => Box::new(Datagrams::new(Query::new(way, name, cookie))),
+    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,9 @@
 //! Real answers, in network namespaces.
 
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
 use crossbeam_channel::{Receiver, Sender, bounded};
 use pnet::packet::icmp::{IcmpPacket, checksum};
 
@@ -7,23 +11,10 @@ use super::*;
 use crate::time::Clock;
 use crate::watch::lab::{Namespace, wait_for};
 use crate::watch::{Observation, Watch, spawn};
+use crate::wire::icmp::behind_ipv4;
 
-const COOKIE: u64 = 0x1234_5678_9abc_def0;
-
-#[test]
-fn options_must_have_a_meaning() {
-    let (ms, good) = (Duration::from_millis, Options::new("192.0.2.1"));
-    assert!(good.check().is_ok());
-    for (what, bad) in [
-        ("--probe", Options::new(" ")),
-        ("--probe-interval", Options { interval: ms(9), ..good.clone() }),
-        ("--probe-timeout", Options { timeout: ms(0), ..good.clone() }),
-        ("--probe-timeout", Options { timeout: ms(1_001), ..good }),
-    ] {
-        let message = bad.check().unwrap_err().to_string();
-        assert!(message.starts_with(what), "{message}");
-    }
-}
+mod kinds;
+mod server;
 
 #[test]
 fn a_name_without_an_address_is_a_clear_error() {
@@ -38,8 +29,12 @@ fn fast(host: &str) -> Options {
 }
 
 fn start(ns: &Namespace, host: &str) -> (Watch, Receiver<Observation>) {
+    begin(ns, fast(host))
+}
+
+fn begin(ns: &Namespace, options: Options) -> (Watch, Receiver<Observation>) {
     let (outbox, inbox) = bounded(crate::watch::CHANNEL);
-    let probe = || spawn(Probe::open(fast(host)).unwrap(), Clock::system(), outbox).unwrap();
+    let probe = || spawn(Probe::open(options).unwrap(), Clock::system(), outbox).unwrap();
     (ns.inside(probe), inbox)
 }
 
@@ -139,23 +134,23 @@ fn what_cannot_be_sent_is_lost_with_its_reason_until_it_can() {
     watch.join();
 }
 
-/// Answers in the kernel's stead: with replies that are not
-/// the one asked for at first, then rightly and twice once `go` says so.
+/// Answers in the kernel's stead: with replies that are not the one asked for at first, then rightly and
+/// twice once `go` says so.
 fn answer_late(address: SocketAddr, ready: &Sender<()>, go: &Receiver<()>) {
-    let mut session = Session::of_type(address, Type::RAW).unwrap();
+    let (mut socket, _) = Ping::socket(address).unwrap();
     ready.send(()).unwrap();
     let patience = Some(crate::watch::lab::BOUND);
-    assert!(crate::sys::poll::readable(&[session.socket.as_fd()], patience).unwrap());
-    let mut datagram = [0; DATAGRAM];
-    let length = session.socket.read(&mut datagram).unwrap();
-    let icmp = session.icmp(Family::V4, &datagram[..length]).unwrap();
+    assert!(crate::sys::poll::readable(&[socket.as_fd()], patience).unwrap());
+    let mut datagram = [0; 256];
+    let length = socket.read(&mut datagram).unwrap();
+    let icmp = behind_ipv4(&datagram[..length]).unwrap();
     let reply = |change: &dyn Fn(&mut [u8])| {
         let mut bytes = icmp.to_vec();
         bytes[0] = 0; // echo reply, RFC 792
         change(&mut bytes);
         let checksum = checksum(&IcmpPacket::new(&bytes).unwrap());
         bytes[2..4].copy_from_slice(&checksum.to_be_bytes());
-        session.socket.send_to(&bytes, &address.into()).unwrap();
+        socket.send_to(&bytes, &address.into()).unwrap();
     };
     reply(&|bytes| bytes[8] ^= 1); // another's cookie
     reply(&|bytes| bytes[4] ^= 1); // another's identifier
@@ -189,30 +184,4 @@ fn a_late_answer_is_told_once_and_a_strangers_never() {
         assert!(!between.iter().any(|seen| late(seen) || answered(seen)), "{between:#?}");
         watch.join();
     });
-}
-
-#[test]
-fn a_ping_socket_is_understood_too() {
-    let Some(ns) = Namespace::new() else { return };
-    ns.ip("link set lo up");
-    let reply = ns.inside(|| {
-        std::fs::write("/proc/sys/net/ipv4/ping_group_range", "0 0").unwrap();
-        ["127.0.0.1:0", "[::1]:0"].map(|address| {
-            let address: SocketAddr = address.parse().unwrap();
-            let mut session = Session::of_type(address, Type::DGRAM).unwrap();
-            session.socket.connect(&address.into()).unwrap();
-            let mut ledger = Ledger::new(COOKIE);
-            let family = Family::from(address.ip());
-            let (sequence, payload) = (ledger.ask(Mono(0)), COOKIE.to_be_bytes());
-            let request = family.request(&Echo { identifier: 0, sequence, payload: &payload });
-            session.socket.send(&request).unwrap();
-            let patience = Some(crate::watch::lab::BOUND);
-            assert!(crate::sys::poll::readable(&[session.socket.as_fd()], patience).unwrap());
-            let mut datagram = [0; DATAGRAM];
-            let length = session.socket.read(&mut datagram).unwrap();
-            let echo = family.reply(session.icmp(family, &datagram[..length]).unwrap()).unwrap();
-            ledger.judge(&echo, session.raw, Mono(7))
-        })
-    });
-    assert_eq!(reply, [Some(Verdict::Answered(Duration::from_nanos(7))); 2]);
 }
