@@ -4,10 +4,12 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use pnet::util::MacAddr;
 use serde::Serialize;
 
 use crate::finding::Finding;
 use crate::time::Stamp;
+use crate::watch::link::role;
 
 /// One fact, and when its watcher learned it.
 #[derive(Debug, Clone, PartialEq)]
@@ -183,6 +185,15 @@ pub struct LinkState {
     pub carrier_up_count: Option<u32>,
     /// Times the carrier went.
     pub carrier_down_count: Option<u32>,
+    /// Its Ethernet address; none for what has another kind.
+    #[serde(serialize_with = "role::as_text_or_null")]
+    pub address: Option<MacAddr>,
+    /// What it tells as a bond.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bond: Option<Box<role::Bond>>,
+    /// What its master tells of it as a port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<Box<role::Port>>,
 }
 
 impl LinkState {
@@ -201,6 +212,11 @@ impl LinkState {
         self.admin_up()
             && self.carrier != Some(false)
             && matches!(self.operstate, OperState::Up | OperState::Unknown)
+    }
+
+    /// The VRRP group whose virtual MAC address it has, as the macvlan of a master does.
+    pub fn virtual_router(&self) -> Option<u8> {
+        role::virtual_router(self.address?)
     }
 
     /// Carrier changes in both directions, as sysfs' `carrier_changes` counts them.
@@ -366,6 +382,7 @@ fn write_change(f: &mut fmt::Formatter<'_>, before: &LinkState, now: &LinkState)
             shown(now.carrier_changes())
         ));
     }
+    changes.extend(role::changes(before, now));
     if changes.is_empty() {
         changes.push(format!("flags {:#x} -> {:#x}", before.flags, now.flags));
     }

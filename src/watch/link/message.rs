@@ -4,8 +4,9 @@
 
 use netlink_packet_core::{NlasIterator, ParseableParametrized};
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::link::{LinkAttribute, LinkHeader, LinkInfo, State};
+use netlink_packet_route::link::{LinkAttribute, LinkHeader, State};
 
+use super::role;
 use crate::watch::{LinkState, OperState};
 
 /// `struct ifinfomsg` (linux/rtnetlink.h) in bytes; attributes follow. Bytes 2 and 3 are the hardware
@@ -37,7 +38,8 @@ pub(super) fn read_state(payload: &[u8]) -> Option<LinkState> {
             Ok(LinkAttribute::CarrierUpCount(count)) => state.carrier_up_count = Some(count),
             Ok(LinkAttribute::CarrierDownCount(count)) => state.carrier_down_count = Some(count),
             Ok(LinkAttribute::ParentDevName(_)) => state.physical = true,
-            Ok(LinkAttribute::LinkInfo(infos)) => state.kind = kind(&infos),
+            Ok(LinkAttribute::Address(address)) => state.address = role::ethernet(&address),
+            Ok(LinkAttribute::LinkInfo(infos)) => role::read(infos, &mut state),
             _ => {}
         }
     }
@@ -67,13 +69,6 @@ pub(super) fn link_header(payload: &[u8]) -> Option<LinkHeader> {
 /// Zero is no interface.
 fn some_index(index: u32) -> Option<u32> {
     (index != 0).then_some(index)
-}
-
-fn kind(infos: &[LinkInfo]) -> Option<String> {
-    infos.iter().find_map(|info| match info {
-        LinkInfo::Kind(kind) => Some(kind.to_string()),
-        _ => None,
-    })
 }
 
 impl From<State> for OperState {
