@@ -31,10 +31,11 @@ use crate::time::Stamp;
 use crate::watch::netlink::{Received, Socket, dump};
 use crate::watch::{Desk, Fact, LinkState, Wake, Watcher};
 
+pub(super) mod difference;
 mod message;
 pub mod role;
 
-use message::{link_header, read_state};
+pub(super) use message::{link_header, read_state};
 use role::Port;
 
 /// `RTNLGRP_LINK` (linux/rtnetlink.h).

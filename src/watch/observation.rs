@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use crate::finding::Finding;
 use crate::time::Stamp;
-use crate::watch::link::role;
+use crate::watch::ip::{address::AddressChange, neighbour::NeighbourChange, route::RouteChange};
+use crate::watch::link::{difference, role};
 
 /// One fact, and when its watcher learned it.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,6 +37,12 @@ pub enum Fact {
         /// Its last known state.
         last: LinkState,
     },
+    /// An address of ours was added or removed, or its state changed (rtnetlink).
+    Address(Box<AddressChange>),
+    /// A default route came or went, or leads elsewhere (rtnetlink).
+    Route(Box<RouteChange>),
+    /// A watched neighbour answers, or no longer does (rtnetlink).
+    Neighbour(Box<NeighbourChange>),
     /// One row of the operator's table (sysfs, or computed from rtnetlink).
     Sample(LinkSample),
     /// A probe was answered.
@@ -247,6 +254,9 @@ impl Fact {
     pub fn interface(&self) -> Option<&str> {
         match self {
             Self::Link { now: state, .. } | Self::LinkGone { last: state } => Some(&state.name),
+            Self::Address(change) => Some(&change.interface),
+            Self::Route(change) => change.interface(),
+            Self::Neighbour(change) => Some(&change.interface),
             Self::Sample(sample) => Some(&sample.interface),
             Self::Capture { interface, .. } => Some(interface),
             Self::Finding(finding) => finding.interface.as_deref(),
@@ -258,6 +268,7 @@ impl Fact {
     pub fn watcher(&self) -> &str {
         match self {
             Self::Link { .. } | Self::LinkGone { .. } => "link",
+            Self::Address(_) | Self::Route(_) | Self::Neighbour(_) => "ip",
             Self::Sample(_) => "sysfs",
             Self::ProbeAnswered { .. } | Self::ProbeLost { .. } | Self::ProbeLate { .. } => "probe",
             Self::SnapshotSignal | Self::StopSignal => "signal",
@@ -291,6 +302,9 @@ impl fmt::Display for Fact {
             }
             Self::Link { before: Some(before), now } => write_change(f, before, now),
             Self::LinkGone { last } => write!(f, "{} removed (index {})", last.name, last.index),
+            Self::Address(change) => write!(f, "{change}"),
+            Self::Route(change) => write!(f, "{change}"),
+            Self::Neighbour(change) => write!(f, "{change}"),
             Self::Sample(sample) => write!(
                 f,
                 "{}: carrier {}, {} for {:.1} s, {} changes",
@@ -382,7 +396,7 @@ fn write_change(f: &mut fmt::Formatter<'_>, before: &LinkState, now: &LinkState)
             shown(now.carrier_changes())
         ));
     }
-    changes.extend(role::changes(before, now));
+    changes.extend(difference::changes(before, now));
     if changes.is_empty() {
         changes.push(format!("flags {:#x} -> {:#x}", before.flags, now.flags));
     }

@@ -17,7 +17,7 @@ const IFINFOMSG_TYPE: std::ops::Range<usize> = 2..4;
 /// The state that an `RTM_NEWLINK` tells; none for one that tells no whole state, as wireless events
 /// do (net/wireless/wext-core.c sends the name and nothing else). Attributes are read one by one, so
 /// that an odd one costs itself and not the message.
-pub(super) fn read_state(payload: &[u8]) -> Option<LinkState> {
+pub(in crate::watch) fn read_state(payload: &[u8]) -> Option<LinkState> {
     let header = link_header(payload)?;
     let mut state = LinkState {
         index: header.index,
@@ -61,7 +61,7 @@ pub(super) fn read_state(payload: &[u8]) -> Option<LinkState> {
 /// The header of a message about a link itself. A bridge announces its ports under the same message
 /// types with a family of its own (`br_ifinfo_notify()`, net/bridge/br_netlink.c), and a port that
 /// leaves a bridge is not removed.
-pub(super) fn link_header(payload: &[u8]) -> Option<LinkHeader> {
+pub(in crate::watch) fn link_header(payload: &[u8]) -> Option<LinkHeader> {
     let header = LinkHeader::parse(payload).ok()?;
     (header.interface_family == AddressFamily::Unspec).then_some(header)
 }
