@@ -9,6 +9,8 @@ use serde::Serialize;
 
 use crate::finding::Finding;
 use crate::time::Stamp;
+use crate::watch::attribute::AttributeChange;
+use crate::watch::counters::CounterGrowth;
 use crate::watch::ip::{address::AddressChange, neighbour::NeighbourChange, route::RouteChange};
 use crate::watch::link::{difference, role};
 
@@ -43,6 +45,10 @@ pub enum Fact {
     Route(Box<RouteChange>),
     /// A watched neighbour answers, or no longer does (rtnetlink).
     Neighbour(Box<NeighbourChange>),
+    /// An attribute in /sys or /proc changed, or went beyond its threshold or back.
+    Attribute(Box<AttributeChange>),
+    /// A counter of trouble grew (rtnetlink).
+    Counter(Box<CounterGrowth>),
     /// One row of the operator's table (sysfs, or computed from rtnetlink).
     Sample(LinkSample),
     /// A probe was answered.
@@ -257,6 +263,8 @@ impl Fact {
             Self::Address(change) => Some(&change.interface),
             Self::Route(change) => change.interface(),
             Self::Neighbour(change) => Some(&change.interface),
+            Self::Attribute(change) => change.interface.as_deref(),
+            Self::Counter(growth) => Some(&growth.interface),
             Self::Sample(sample) => Some(&sample.interface),
             Self::Capture { interface, .. } => Some(interface),
             Self::Finding(finding) => finding.interface.as_deref(),
@@ -269,6 +277,8 @@ impl Fact {
         match self {
             Self::Link { .. } | Self::LinkGone { .. } => "link",
             Self::Address(_) | Self::Route(_) | Self::Neighbour(_) => "ip",
+            Self::Attribute(_) => "attribute",
+            Self::Counter(_) => "counters",
             Self::Sample(_) => "sysfs",
             Self::ProbeAnswered { .. } | Self::ProbeLost { .. } | Self::ProbeLate { .. } => "probe",
             Self::SnapshotSignal | Self::StopSignal => "signal",
@@ -305,6 +315,8 @@ impl fmt::Display for Fact {
             Self::Address(change) => write!(f, "{change}"),
             Self::Route(change) => write!(f, "{change}"),
             Self::Neighbour(change) => write!(f, "{change}"),
+            Self::Attribute(change) => write!(f, "{change}"),
+            Self::Counter(growth) => write!(f, "{growth}"),
             Self::Sample(sample) => write!(
                 f,
                 "{}: carrier {}, {} for {:.1} s, {} changes",
