@@ -4,19 +4,18 @@
 //!
 //! It promises regular rounds that do not drift; that what is told is what was read, never a guess; and
 //! bounds on files, bytes and time: only regular files in /sys and /proc are read, without waiting, at
-//! most [`FILES`] of them and [`BYTES`] of each. What goes beyond is told as missed, once.
+//! most [`FILES`] of them and the beginning of each, [`BYTES`] long. That there are more files is told as
+//! missed, once.
 //!
 //! A file under `/proc/net/bonding/` has many lines, most of which never change: of them those that tell
 //! of trouble are watched one by one (see [`bonding`]). Any other file is one value.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use glob::{MatchOptions, Pattern};
-use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::sys::attribute;
@@ -25,6 +24,10 @@ use crate::watch::ticks::Ticks;
 use crate::watch::{Desk, Fact, Wake, Watcher};
 
 pub mod bonding;
+mod change;
+
+use change::cut;
+pub use change::{AttributeChange, Condition};
 
 /// Most files that are looked at in a round: an attribute of a thousand interfaces.
 pub const FILES: usize = 1_024;
@@ -33,11 +36,11 @@ pub const FILES: usize = 1_024;
 pub const BYTES: u64 = 32 * 1024;
 /// Bytes of a value that are kept and told.
 const VALUE: usize = 4_096;
-/// Characters of a value that are shown to a person.
-const SHOWN: usize = 120;
 /// Where the kernel shows attributes; everything else is somebody's file, and may be a device, a pipe or
 /// on a dead file server.
 const ROOTS: [&str; 2] = ["/sys/", "/proc/"];
+/// Streams whose readers take what they read from somebody else (proc(5), Documentation/trace/ftrace.rst).
+const STREAMS: [&str; 2] = ["kmsg", "trace_pipe"];
 /// Where a bond tells of itself (Documentation/networking/bonding.rst).
 const BONDING: &str = "/proc/net/bonding";
 
@@ -57,36 +60,6 @@ pub struct Watched {
     pub pattern: String,
     /// When something is told.
     pub condition: Condition,
-}
-
-/// What is worth telling about a value.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Condition {
-    /// That it is another one, or that the file appeared or vanished.
-    Changes,
-    /// That, as a number, it rose above this, and that it no longer is.
-    Above(f64),
-    /// That, as a number, it fell below this, and that it no longer is.
-    Below(f64),
-}
-
-/// A value that changed, or went beyond its threshold or back.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct AttributeChange {
-    /// The file.
-    pub path: String,
-    /// Which of its values, where it has several: "dp0s0 MII Status".
-    pub item: Option<String>,
-    /// The interface whose file it is, where the path tells.
-    pub interface: Option<String>,
-    /// What was watched for.
-    pub condition: Condition,
-    /// The value before; none if the file was not there.
-    pub before: Option<String>,
-    /// The value now; none if the file is not there any more. A file that cannot be read has a value
-    /// that says why.
-    pub now: Option<String>,
 }
 
 impl Default for Options {
@@ -146,7 +119,7 @@ impl Watched {
     }
 }
 
-/// Which value: of the how manieth [`Watched`], in which file, and which of several.
+/// Which value: the index of its [`Watched`], its file, and which of the file's values.
 type Key = (usize, PathBuf, Option<String>);
 
 /// The witness of attributes.
@@ -228,7 +201,8 @@ impl AttributeWatcher {
             let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
             // The pattern was checked, and a directory that cannot be read has no files for us.
             let found = glob::glob_with(&watched.pattern, options).into_iter().flatten().flatten();
-            for path in found.filter(|path| path.is_file()) {
+            let is_stream = |path: &Path| STREAMS.iter().any(|name| path.ends_with(name));
+            for path in found.filter(|path| path.is_file() && !is_stream(path)) {
                 files += 1;
                 if files > FILES {
                     round.too_many = true;
@@ -280,70 +254,11 @@ fn text(path: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// The first `length` bytes or a little less, and a sign that there was more.
-fn cut(text: &str, length: usize) -> String {
-    if text.len() <= length {
-        return text.to_owned();
-    }
-    let end = (0..=length).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
-    format!("{}...", &text[..end])
-}
-
 /// The interface in whose directory, or whose file, `path` is.
 fn interface(path: &Path) -> Option<String> {
     let net = ["/sys/class/net", "/sys/devices/virtual/net", BONDING];
     let inside = net.iter().find_map(|root| path.strip_prefix(root).ok())?;
     Some(inside.components().next()?.as_os_str().to_str()?.to_owned())
-}
-
-impl Condition {
-    /// True if going from `before` to `now` is worth telling.
-    fn is_news(self, before: Option<&str>, now: Option<&str>) -> bool {
-        match self {
-            Self::Changes => before != now,
-            Self::Above(_) | Self::Below(_) => self.is_met(before) != self.is_met(now),
-        }
-    }
-
-    /// True if `value` is a number beyond the threshold.
-    pub fn is_met(self, value: Option<&str>) -> bool {
-        let Some(number) = value.and_then(|text| text.parse::<f64>().ok()) else { return false };
-        match self {
-            Self::Changes => false,
-            Self::Above(limit) => number > limit,
-            Self::Below(limit) => number < limit,
-        }
-    }
-}
-
-impl fmt::Display for AttributeChange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.path)?;
-        if let Some(item) = &self.item {
-            write!(f, " {item}")?;
-        }
-        let shown = |value: &String| cut(&value.replace('\n', " "), SHOWN);
-        match self.condition {
-            Condition::Changes => {}
-            Condition::Above(limit) if self.condition.is_met(self.now.as_deref()) => {
-                write!(f, " is above {limit}")?;
-            }
-            Condition::Below(limit) if self.condition.is_met(self.now.as_deref()) => {
-                write!(f, " is below {limit}")?;
-            }
-            Condition::Above(limit) => write!(f, " is no longer above {limit}")?,
-            Condition::Below(limit) => write!(f, " is no longer below {limit}")?,
-        }
-        match (&self.before, &self.now) {
-            (Some(before), Some(now)) => write!(f, ": {} -> {}", shown(before), shown(now)),
-            (None, Some(now)) if self.condition == Condition::Changes => {
-                write!(f, " appeared: {}", shown(now))
-            }
-            (None, Some(now)) => write!(f, ": {}", shown(now)),
-            (Some(before), None) => write!(f, " vanished, was {}", shown(before)),
-            (None, None) => Ok(()),
-        }
-    }
 }
 
 #[cfg(test)]
