@@ -37,6 +37,8 @@ fn conditions_say_what_is_worth_telling() {
             before: before.map(str::to_owned),
             now: now.map(str::to_owned),
         };
+        let json = serde_json::to_value(Fact::Attribute(Box::new(change.clone()))).unwrap();
+        assert_eq!((&json["fact"], &json["path"]), (&"attribute".into(), &"/p".into()));
         let told = condition.is_news(before, now).then(|| change.to_string());
         assert_eq!(told.as_deref(), sentence, "{condition:?} {before:?} {now:?}");
     }

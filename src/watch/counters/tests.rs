@@ -100,6 +100,8 @@ fn drops_and_carrier_changes_are_told_with_their_rate() {
     let (seen, _) = wait_for(&inbox, "drops", grew(Counter::TxDropped));
     let Fact::Counter(growth) = &seen.fact else { panic!("{seen:?}") };
     assert!(growth.per_second > 0.0 && growth.now > growth.before, "{growth:?}");
+    let json = serde_json::to_value(&seen.fact).unwrap();
+    assert_eq!((&json["fact"], &json["counter"]), (&"counter".into(), &"tx_dropped".into()));
     watch.join();
 }
 

@@ -104,6 +104,31 @@ fn only_a_difference_is_news() {
 }
 
 #[test]
+fn facts_serialise_with_their_tag() {
+    let mut told = Told::new([[10, 0, 0, 1].into()]);
+    told.learn(News::Interface(7, "dp0s0".to_owned(), true));
+    let address = News::Address((7, [10, 0, 0, 2].into(), 24), Some(address::Validity::Preferred));
+    let json = |news: &News| serde_json::to_string(&told.differs(news).unwrap()).unwrap();
+    let of = |kind, payload: &[u8]| read_news(kind, 0, payload).unwrap();
+    for (news, expected) in [
+        (
+            address,
+            r#"{"fact":"address","interface":"dp0s0","address":"10.0.0.2","prefix_len":24,"before":null,"now":"preferred"}"#,
+        ),
+        (
+            of(RTM_NEWROUTE, &default_via(1)),
+            r#"{"fact":"route","ipv6":false,"table":254,"metric":0,"before":null,"now":{"kind":"unicast","hops":[{"gateway":"10.0.0.1","interface":"dp0s0","usable":true}]}}"#,
+        ),
+        (
+            of(RTM_NEWNEIGH, &neighbour(0x20)),
+            r#"{"fact":"neighbour","interface":"dp0s0","address":"10.0.0.1","before":null,"now":{"answers":"no","address":null}}"#,
+        ),
+    ] {
+        assert_eq!(json(&news), expected);
+    }
+}
+
+#[test]
 fn options_have_bounds() {
     let with = |neighbours| Options { neighbours, ..Options::default() };
     let host: IpAddr = [10, 0, 0, 1].into();
