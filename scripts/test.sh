@@ -14,3 +14,4 @@ RUSTDOCFLAGS='-D warnings' step cargo doc --locked --no-deps --document-private-
 step cargo bench --locked --no-run --quiet
 step cargo test --locked
 step scripts/demo.sh "$(mktemp -d)"
+step scripts/vm-test.sh --shortest

@@ -2,6 +2,7 @@
 //! at once and gives out a safe type.
 #![allow(unsafe_code, reason = "this folder is where the safe types are made")]
 
+pub mod attribute;
 pub(crate) mod clock;
 pub(crate) mod drops;
 pub(crate) mod file_system;

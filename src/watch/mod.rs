@@ -29,6 +29,9 @@ use crate::sys::poll;
 use crate::sys::wakeup::Wakeup;
 use crate::time::{Clock, Mono, Stamp};
 
+pub mod attribute;
+pub mod counters;
+pub mod ip;
 #[cfg(test)]
 mod lab;
 pub mod link;

@@ -4,10 +4,15 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use pnet::util::MacAddr;
 use serde::Serialize;
 
 use crate::finding::Finding;
 use crate::time::Stamp;
+use crate::watch::attribute::AttributeChange;
+use crate::watch::counters::CounterGrowth;
+use crate::watch::ip::{address::AddressChange, neighbour::NeighbourChange, route::RouteChange};
+use crate::watch::link::{difference, role};
 use crate::watch::logs::LogLine;
 use crate::watch::probe::{ProbeDown, ProbeLossy, ProbeSlow, ProbeUp};
 
@@ -36,6 +41,16 @@ pub enum Fact {
         /// Its last known state.
         last: LinkState,
     },
+    /// An address of ours was added or removed, or its state changed (rtnetlink).
+    Address(Box<AddressChange>),
+    /// A default route came or went, or leads elsewhere (rtnetlink).
+    Route(Box<RouteChange>),
+    /// A watched neighbour answers, or no longer does (rtnetlink).
+    Neighbour(Box<NeighbourChange>),
+    /// An attribute in /sys or /proc changed, or went beyond its threshold or back.
+    Attribute(Box<AttributeChange>),
+    /// A counter of trouble grew (rtnetlink).
+    Counter(Box<CounterGrowth>),
     /// One row of the operator's table (sysfs, or computed from rtnetlink).
     Sample(LinkSample),
     /// A probe was answered.
@@ -195,6 +210,15 @@ pub struct LinkState {
     pub carrier_up_count: Option<u32>,
     /// Times the carrier went.
     pub carrier_down_count: Option<u32>,
+    /// Its Ethernet address; none for what has another kind.
+    #[serde(serialize_with = "role::as_text_or_null")]
+    pub address: Option<MacAddr>,
+    /// What it tells as a bond.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bond: Option<Box<role::Bond>>,
+    /// What its master tells of it as a port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<Box<role::Port>>,
 }
 
 impl LinkState {
@@ -213,6 +237,11 @@ impl LinkState {
         self.admin_up()
             && self.carrier != Some(false)
             && matches!(self.operstate, OperState::Up | OperState::Unknown)
+    }
+
+    /// The VRRP group whose virtual MAC address it has, as the macvlan of a master does.
+    pub fn virtual_router(&self) -> Option<u8> {
+        role::virtual_router(self.address?)
     }
 
     /// Carrier changes in both directions, as sysfs' `carrier_changes` counts them.
@@ -243,6 +272,11 @@ impl Fact {
     pub fn interface(&self) -> Option<&str> {
         match self {
             Self::Link { now: state, .. } | Self::LinkGone { last: state } => Some(&state.name),
+            Self::Address(change) => Some(&change.interface),
+            Self::Route(change) => change.interface(),
+            Self::Neighbour(change) => Some(&change.interface),
+            Self::Attribute(change) => change.interface.as_deref(),
+            Self::Counter(growth) => Some(&growth.interface),
             Self::Sample(sample) => Some(&sample.interface),
             Self::Capture { interface, .. } => Some(interface),
             Self::Finding(finding) => finding.interface.as_deref(),
@@ -255,6 +289,9 @@ impl Fact {
     pub fn watcher(&self) -> &str {
         match self {
             Self::Link { .. } | Self::LinkGone { .. } => "link",
+            Self::Address(_) | Self::Route(_) | Self::Neighbour(_) => "ip",
+            Self::Attribute(_) => "attribute",
+            Self::Counter(_) => "counters",
             Self::Sample(_) => "sysfs",
             Self::ProbeAnswered { .. } | Self::ProbeLost { .. } | Self::ProbeLate { .. } => "probe",
             Self::ProbeDown(_) | Self::ProbeUp(_) | Self::ProbeSlow(_) | Self::ProbeLossy(_) => {
@@ -292,6 +329,11 @@ impl fmt::Display for Fact {
             }
             Self::Link { before: Some(before), now } => write_change(f, before, now),
             Self::LinkGone { last } => write!(f, "{} removed (index {})", last.name, last.index),
+            Self::Address(change) => write!(f, "{change}"),
+            Self::Route(change) => write!(f, "{change}"),
+            Self::Neighbour(change) => write!(f, "{change}"),
+            Self::Attribute(change) => write!(f, "{change}"),
+            Self::Counter(growth) => write!(f, "{growth}"),
             Self::Sample(sample) => write!(
                 f,
                 "{}: carrier {}, {} for {:.1} s, {} changes",
@@ -388,6 +430,7 @@ fn write_change(f: &mut fmt::Formatter<'_>, before: &LinkState, now: &LinkState)
             shown(now.carrier_changes())
         ));
     }
+    changes.extend(difference::changes(before, now));
     if changes.is_empty() {
         changes.push(format!("flags {:#x} -> {:#x}", before.flags, now.flags));
     }

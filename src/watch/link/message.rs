@@ -4,8 +4,9 @@
 
 use netlink_packet_core::{NlasIterator, ParseableParametrized};
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::link::{LinkAttribute, LinkHeader, LinkInfo, State};
+use netlink_packet_route::link::{LinkAttribute, LinkHeader, State};
 
+use super::role;
 use crate::watch::{LinkState, OperState};
 
 /// `struct ifinfomsg` (linux/rtnetlink.h) in bytes; attributes follow. Bytes 2 and 3 are the hardware
@@ -16,7 +17,7 @@ const IFINFOMSG_TYPE: std::ops::Range<usize> = 2..4;
 /// The state that an `RTM_NEWLINK` tells; none for one that tells no whole state, as wireless events
 /// do (net/wireless/wext-core.c sends the name and nothing else). Attributes are read one by one, so
 /// that an odd one costs itself and not the message.
-pub(super) fn read_state(payload: &[u8]) -> Option<LinkState> {
+pub(in crate::watch) fn read_state(payload: &[u8]) -> Option<LinkState> {
     let header = link_header(payload)?;
     let mut state = LinkState {
         index: header.index,
@@ -37,7 +38,8 @@ pub(super) fn read_state(payload: &[u8]) -> Option<LinkState> {
             Ok(LinkAttribute::CarrierUpCount(count)) => state.carrier_up_count = Some(count),
             Ok(LinkAttribute::CarrierDownCount(count)) => state.carrier_down_count = Some(count),
             Ok(LinkAttribute::ParentDevName(_)) => state.physical = true,
-            Ok(LinkAttribute::LinkInfo(infos)) => state.kind = kind(&infos),
+            Ok(LinkAttribute::Address(address)) => state.address = role::ethernet(&address),
+            Ok(LinkAttribute::LinkInfo(infos)) => role::read(infos, &mut state),
             _ => {}
         }
     }
@@ -59,7 +61,7 @@ pub(super) fn read_state(payload: &[u8]) -> Option<LinkState> {
 /// The header of a message about a link itself. A bridge announces its ports under the same message
 /// types with a family of its own (`br_ifinfo_notify()`, net/bridge/br_netlink.c), and a port that
 /// leaves a bridge is not removed.
-pub(super) fn link_header(payload: &[u8]) -> Option<LinkHeader> {
+pub(in crate::watch) fn link_header(payload: &[u8]) -> Option<LinkHeader> {
     let header = LinkHeader::parse(payload).ok()?;
     (header.interface_family == AddressFamily::Unspec).then_some(header)
 }
@@ -67,13 +69,6 @@ pub(super) fn link_header(payload: &[u8]) -> Option<LinkHeader> {
 /// Zero is no interface.
 fn some_index(index: u32) -> Option<u32> {
     (index != 0).then_some(index)
-}
-
-fn kind(infos: &[LinkInfo]) -> Option<String> {
-    infos.iter().find_map(|info| match info {
-        LinkInfo::Kind(kind) => Some(kind.to_string()),
-        _ => None,
-    })
 }
 
 impl From<State> for OperState {

@@ -64,7 +64,12 @@ fn catching_up_leads_from_what_was_told_to_what_is() {
 #[test]
 fn a_buffer_must_have_a_size() {
     for (receive_buffer, good) in [(0, false), (2_048, true), (1 << 20, true), (1 << 30, false)] {
-        assert_eq!(Options { receive_buffer }.check().is_ok(), good, "{receive_buffer}");
+        let options = Options { receive_buffer, ..Options::default() };
+        assert_eq!(options.check().is_ok(), good, "{receive_buffer}");
+    }
+    for (millis, good) in [(0, false), (99, false), (100, true), (3_600_001, false)] {
+        let options = Options { look_anew: Duration::from_millis(millis), ..Options::default() };
+        assert_eq!(options.check().is_ok(), good, "{millis} ms");
     }
 }
 
@@ -171,7 +176,7 @@ fn a_bounce_is_told() {
 fn overflow_ends_in_the_right_state() {
     let Some(ns) = Namespace::new() else { return };
     ns.ip("link add o0 type veth peer name o1");
-    let tiny = Options { receive_buffer: 2_048 };
+    let tiny = Options { receive_buffer: 2_048, ..Options::default() };
     let (watcher, outbox, inbox) = ns.inside(|| open(&tiny));
     // Nobody reads yet: what does not fit is lost for good.
     for mtu in 1_301..1_320 {

@@ -1,0 +1,253 @@
+//! Counters of trouble that every interface has: errors, drops, missed frames, changes of carrier. They
+//! stand still while all is well, so whatever makes one grow is worth a word, with its rate.
+//!
+//! It promises regular rounds that do not drift, exact differences from the kernel's 64-bit counters,
+//! and silence while nothing grows. A counter that went back (the driver was loaded anew) begins again;
+//! nothing is concluded from that. Rounds are read over rtnetlink, in one dump for all interfaces, so
+//! they are those of our own network namespace, whatever is mounted on /sys.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use globset::{Glob, GlobSet, GlobSetBuilder};
+use netlink_packet_core::{NlasIterator, ParseableParametrized};
+use netlink_packet_route::link::{LinkAttribute, LinkMessage};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::time::Mono;
+use crate::watch::netlink::dump;
+use crate::watch::ticks::Ticks;
+use crate::watch::{Desk, Fact, LinkState, Wake, Watcher, link};
+
+mod counter;
+
+pub use counter::Counter;
+
+/// `RTM_NEWLINK` (linux/rtnetlink.h).
+const RTM_NEWLINK: u16 = 16;
+/// `struct ifinfomsg` (linux/rtnetlink.h) in bytes; attributes follow.
+const IFINFOMSG: usize = 16;
+/// `IFLA_IFNAME`, `IFLA_STATS64`, `IFLA_CARRIER_UP_COUNT`, `IFLA_CARRIER_DOWN_COUNT` (linux/if_link.h).
+const WANTED: [u16; 4] = [3, 23, 47, 48];
+/// Most interfaces that are remembered; a router with more VLANs names those that matter.
+const INTERFACES: usize = 4_096;
+
+/// What can be tuned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// Time between two rounds.
+    pub interval: Duration,
+    /// Patterns of names, such as `dp0*`; none = every interface but loopback.
+    pub interfaces: Vec<String>,
+    /// Growth per second below which nothing is told.
+    pub at_least: f64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { interval: Duration::from_secs(1), interfaces: Vec::new(), at_least: 0.0 }
+    }
+}
+
+impl Options {
+    /// A dump of a thousand interfaces takes some 10 ms: more often than that it would be a load of its own,
+    /// above an hour it tells nothing.
+    const INTERVAL: std::ops::RangeInclusive<Duration> =
+        Duration::from_millis(10)..=Duration::from_secs(3_600);
+
+    /// Refuses what has no meaning.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the interval is below 10 ms or above an hour, a pattern is none, or the least
+    /// growth is no number or negative.
+    pub fn check(&self) -> Result<()> {
+        if !Self::INTERVAL.contains(&self.interval) {
+            let given = format!("{:?}", self.interval);
+            let accepted = "a duration from 10ms to 1h, such as 1s";
+            return Err(Error::usage("interval of counters", given, "out of range", accepted));
+        }
+        if !self.at_least.is_finite() || self.at_least < 0.0 {
+            let given = self.at_least.to_string();
+            let accepted = "a number of frames per second, such as 10";
+            return Err(Error::usage("least growth of counters", given, "out of range", accepted));
+        }
+        self.matcher().map(|_| ())
+    }
+
+    fn matcher(&self) -> Result<GlobSet> {
+        let mut set = GlobSetBuilder::new();
+        for pattern in &self.interfaces {
+            let glob = Glob::new(pattern).map_err(|error| {
+                let accepted = "the name of an interface, in which * stands for any part: dp0*";
+                let reason = error.kind().to_string();
+                Error::usage("interfaces of counters", pattern, reason, accepted)
+            })?;
+            set.add(glob);
+        }
+        set.build().map_err(|error| Error::operation("compile", "interface patterns", error))
+    }
+}
+
+/// A counter of trouble that grew between two rounds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CounterGrowth {
+    /// The interface.
+    pub interface: String,
+    /// Which counter.
+    pub counter: Counter,
+    /// Its value in the round before.
+    pub before: u64,
+    /// Its value now.
+    pub now: u64,
+    /// By how much it grew, in a second.
+    pub per_second: f64,
+}
+
+impl fmt::Display for CounterGrowth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { interface, counter, before, now, per_second } = self;
+        write!(f, "{interface}: {counter} {before} -> {now}, {per_second:.1} a second")
+    }
+}
+
+/// The counters of one interface in one round.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Reading {
+    index: u32,
+    name: String,
+    loopback: bool,
+    values: Vec<(Counter, u64)>,
+}
+
+/// The witness of counters.
+#[derive(Debug)]
+pub struct CounterWatcher {
+    options: Options,
+    matcher: GlobSet,
+    at: Option<Mono>,
+    before: BTreeMap<u32, Vec<(Counter, u64)>>,
+    /// There are more interfaces than are remembered, and that was said.
+    too_many: bool,
+}
+
+impl CounterWatcher {
+    /// Makes sure that counters can be read. The baseline is that of the first round.
+    ///
+    /// # Errors
+    /// When an option has no meaning, or the kernel refuses a netlink socket or an answer.
+    pub fn open(options: Options) -> Result<Self> {
+        options.check()?;
+        let matcher = options.matcher()?;
+        readings()?;
+        Ok(Self { options, matcher, at: None, before: BTreeMap::new(), too_many: false })
+    }
+
+    fn round(&mut self, desk: &mut Desk) {
+        let readings = match readings() {
+            Ok(readings) => readings,
+            Err(error) => return desk.confess(format!("one round of counters: {error}")),
+        };
+        let at = desk.now();
+        let passed = self.at.map_or(Duration::ZERO, |before| at.mono.since(before));
+        self.at = Some(at.mono);
+        let mut now = BTreeMap::new();
+        for reading in readings.into_iter().filter(|reading| self.is_watched(reading)) {
+            if now.len() >= INTERFACES {
+                if !self.too_many {
+                    self.too_many = true;
+                    desk.confess(format!("counters beyond the first {INTERFACES} interfaces"));
+                }
+                break;
+            }
+            if let Some(before) = self.before.get(&reading.index) {
+                for growth in growths(&reading, before, passed) {
+                    if growth.per_second >= self.options.at_least {
+                        desk.send_at(at, Fact::Counter(Box::new(growth)));
+                    }
+                }
+            }
+            now.insert(reading.index, reading.values);
+        }
+        self.before = now;
+    }
+
+    fn is_watched(&self, reading: &Reading) -> bool {
+        if self.options.interfaces.is_empty() {
+            !reading.loopback
+        } else {
+            self.matcher.is_match(&reading.name)
+        }
+    }
+}
+
+impl Watcher for CounterWatcher {
+    const NAME: &'static str = "counters";
+
+    fn run(mut self, desk: &mut Desk) -> Result<()> {
+        let mut ticks = Ticks::new(desk.now().mono, self.options.interval);
+        while desk.wait(&[], Some(ticks.due()))? != Wake::Stop {
+            self.round(desk);
+            // A late round loses nothing: the next one has the difference.
+            ticks.served(desk.now().mono);
+        }
+        Ok(())
+    }
+}
+
+/// What grew from `before` to `reading`, `passed` later. Pure.
+fn growths(
+    reading: &Reading,
+    before: &[(Counter, u64)],
+    passed: Duration,
+) -> impl Iterator<Item = CounterGrowth> {
+    let seconds = passed.as_secs_f64();
+    reading.values.iter().filter_map(move |(counter, now)| {
+        let (_, before) = before.iter().find(|(other, _)| other == counter)?;
+        let grown = now.checked_sub(*before).filter(|grown| *grown > 0 && seconds > 0.0)?;
+        Some(CounterGrowth {
+            interface: reading.name.clone(),
+            counter: *counter,
+            before: *before,
+            now: *now,
+            per_second: grown as f64 / seconds,
+        })
+    })
+}
+
+/// The counters of all interfaces now.
+fn readings() -> Result<Vec<Reading>> {
+    let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
+    dump(&request, link::Options::default().receive_buffer, |kind, payload| {
+        (kind == RTM_NEWLINK).then(|| read(payload)).flatten()
+    })
+}
+
+/// The counters that an `RTM_NEWLINK` tells.
+fn read(payload: &[u8]) -> Option<Reading> {
+    let header = link::link_header(payload)?;
+    let (mut name, mut values) = (None, Vec::new());
+    let (mut came, mut went) = (None, None);
+    let attributes = NlasIterator::new(payload.get(IFINFOMSG..)?).map_while(Result::ok);
+    for attribute in attributes.filter(|attribute| WANTED.contains(&attribute.kind())) {
+        match LinkAttribute::parse_with_param(&attribute, AddressFamily::Unspec) {
+            Ok(LinkAttribute::IfName(told)) => name = Some(told),
+            Ok(LinkAttribute::Stats64(stats)) => {
+                values.extend(Counter::FIELDS.map(|(counter, field)| (counter, field(&stats))));
+            }
+            Ok(LinkAttribute::CarrierUpCount(count)) => came = Some(u64::from(count)),
+            Ok(LinkAttribute::CarrierDownCount(count)) => went = Some(u64::from(count)),
+            _ => {}
+        }
+    }
+    if let (Some(came), Some(went)) = (came, went) {
+        values.insert(0, (Counter::CarrierChanges, came + went));
+    }
+    let loopback = header.flags.bits() & LinkState::IFF_LOOPBACK != 0;
+    Some(Reading { index: header.index, name: name?, loopback, values })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+//! The counters of trouble by name, and where rtnetlink tells them (`struct rtnl_link_stats64`,
+//! linux/if_link.h, which says what each means).
+
+use std::fmt;
+
+use netlink_packet_route::link::Stats64;
+use serde::{Serialize, Serializer};
+
+/// The counters of trouble, in the order in which they are told: causes before sums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Counter {
+    /// Times the carrier came or went.
+    CarrierChanges,
+    /// Received frames that the interface had no room for; the host was too slow.
+    RxMissedErrors,
+    /// Received frames that a FIFO had no room for.
+    RxFifoErrors,
+    /// Received frames that a ring had no room for.
+    RxOverErrors,
+    /// Received frames with a wrong checksum: cable, transceiver, duplex.
+    RxCrcErrors,
+    /// Received frames with a broken alignment.
+    RxFrameErrors,
+    /// Received frames of a wrong length.
+    RxLengthErrors,
+    /// Received frames that were bad, in any way.
+    RxErrors,
+    /// Received frames that the kernel dropped.
+    RxDropped,
+    /// Frames to send that were given up.
+    TxAbortedErrors,
+    /// Frames to send while the carrier went.
+    TxCarrierErrors,
+    /// Frames to send that a FIFO had no room for.
+    TxFifoErrors,
+    /// Frames that were not sent, in any way.
+    TxErrors,
+    /// Frames to send that the kernel dropped.
+    TxDropped,
+    /// Frames that collided: half duplex, wanted or not.
+    Collisions,
+}
+
+/// Where a counter's value is.
+pub(super) type Field = fn(&Stats64) -> u64;
+
+impl Counter {
+    /// Those that are in the statistics, and where.
+    pub(super) const FIELDS: [(Self, Field); 14] = [
+        (Self::RxMissedErrors, |stats| stats.rx_missed_errors),
+        (Self::RxFifoErrors, |stats| stats.rx_fifo_errors),
+        (Self::RxOverErrors, |stats| stats.rx_over_errors),
+        (Self::RxCrcErrors, |stats| stats.rx_crc_errors),
+        (Self::RxFrameErrors, |stats| stats.rx_frame_errors),
+        (Self::RxLengthErrors, |stats| stats.rx_length_errors),
+        (Self::RxErrors, |stats| stats.rx_errors),
+        (Self::RxDropped, |stats| stats.rx_dropped),
+        (Self::TxAbortedErrors, |stats| stats.tx_aborted_errors),
+        (Self::TxCarrierErrors, |stats| stats.tx_carrier_errors),
+        (Self::TxFifoErrors, |stats| stats.tx_fifo_errors),
+        (Self::TxErrors, |stats| stats.tx_errors),
+        (Self::TxDropped, |stats| stats.tx_dropped),
+        (Self::Collisions, |stats| stats.collisions),
+    ];
+
+    /// As /sys/class/net/IF/statistics spells it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::CarrierChanges => "carrier_changes",
+            Self::RxMissedErrors => "rx_missed_errors",
+            Self::RxFifoErrors => "rx_fifo_errors",
+            Self::RxOverErrors => "rx_over_errors",
+            Self::RxCrcErrors => "rx_crc_errors",
+            Self::RxFrameErrors => "rx_frame_errors",
+            Self::RxLengthErrors => "rx_length_errors",
+            Self::RxErrors => "rx_errors",
+            Self::RxDropped => "rx_dropped",
+            Self::TxAbortedErrors => "tx_aborted_errors",
+            Self::TxCarrierErrors => "tx_carrier_errors",
+            Self::TxFifoErrors => "tx_fifo_errors",
+            Self::TxErrors => "tx_errors",
+            Self::TxDropped => "tx_dropped",
+            Self::Collisions => "collisions",
+        }
+    }
+}
+
+impl fmt::Display for Counter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl Serialize for Counter {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}

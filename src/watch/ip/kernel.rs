@@ -1,0 +1,158 @@
+//! What the kernel says of addresses, routes and neighbours: its announcements, and the whole state.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::AsFd;
+
+use netlink_packet_core::NLM_F_REPLACE;
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::AddressMessage;
+use netlink_packet_route::neighbour::NeighbourMessage;
+use netlink_packet_route::route::RouteMessage;
+use socket2::{SockFilter, SockRef};
+
+use super::told::News;
+use super::{address, neighbour, route};
+use crate::error::{Error, Result};
+use crate::watch::LinkState;
+use crate::watch::link::{self, read_state};
+use crate::watch::netlink::{Received, Socket, dump};
+
+/// `RTNLGRP_LINK`, `_NEIGH`, `_IPV4_IFADDR`, `_IPV4_ROUTE`, `_IPV6_IFADDR`, `_IPV6_ROUTE`
+/// (linux/rtnetlink.h).
+const GROUPS: [u32; 6] = [1, 3, 5, 7, 9, 11];
+/// Message types (linux/rtnetlink.h).
+const RTM_NEWLINK: u16 = 16;
+const RTM_DELLINK: u16 = 17;
+const RTM_NEWADDR: u16 = 20;
+const RTM_DELADDR: u16 = 21;
+pub(super) const RTM_NEWROUTE: u16 = 24;
+pub(super) const RTM_DELROUTE: u16 = 25;
+pub(super) const RTM_NEWNEIGH: u16 = 28;
+pub(super) const RTM_DELNEIGH: u16 = 29;
+/// `IFF_RUNNING` (linux/if.h): routes over the interface can be used.
+const IFF_RUNNING: u32 = 1 << 6;
+
+/// How often the state is read again because something was announced meanwhile, before it is taken as
+/// it is.
+const SETTLE_TRIES: usize = 5;
+/// A socket that hears of all of them from now on.
+pub(super) fn subscribe(receive_buffer: usize) -> Result<Socket> {
+    let socket = Socket::open(&GROUPS, receive_buffer)?;
+    default_routes_only(&socket).map_err(|e| Error::operation("filter", "a netlink socket", e))?;
+    Ok(socket)
+}
+
+/// Lets the kernel drop announcements of routes to somewhere in particular. A classic BPF program
+/// (linux/filter.h) over the message: its type is at byte 4 (`struct nlmsghdr`), and of a route the
+/// length of the destination at byte 17 (`struct rtmsg`).
+fn default_routes_only(socket: &Socket) -> io::Result<()> {
+    const LOAD_HALF: u16 = 0x28;
+    const LOAD_BYTE: u16 = 0x30;
+    const JUMP_EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    // Loads are big-endian, netlink is as the machine is.
+    let kind = |kind: u16| u32::from(kind.to_be());
+    SockRef::from(&socket.as_fd()).attach_filter(&[
+        SockFilter::new(LOAD_HALF, 0, 0, 4),
+        SockFilter::new(JUMP_EQUAL, 1, 0, kind(RTM_NEWROUTE)),
+        SockFilter::new(JUMP_EQUAL, 0, 2, kind(RTM_DELROUTE)),
+        SockFilter::new(LOAD_BYTE, 0, 0, 17),
+        SockFilter::new(JUMP_EQUAL, 0, 1, 0),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+        SockFilter::new(RETURN, 0, 0, 0),
+    ])
+}
+
+/// What one message says.
+pub(super) fn read_news(kind: u16, flags: u16, payload: &[u8]) -> Option<News> {
+    Some(match kind {
+        RTM_NEWLINK => interface(read_state(payload)?),
+        RTM_DELLINK => News::InterfaceGone(link::link_header(payload)?.index),
+        RTM_NEWADDR | RTM_DELADDR => {
+            let (key, state) = address::read(payload)?;
+            News::Address(key, (kind == RTM_NEWADDR).then_some(state))
+        }
+        RTM_NEWNEIGH | RTM_DELNEIGH => {
+            let (key, state) = neighbour::read(payload)?;
+            News::Neighbour(key, state.filter(|_| kind == RTM_NEWNEIGH))
+        }
+        RTM_NEWROUTE | RTM_DELROUTE => {
+            let (key, ways) = route::read(payload)?;
+            match kind {
+                RTM_DELROUTE => News::RouteLeft(key, ways),
+                _ if flags & NLM_F_REPLACE != 0 => News::Route(key, Some(ways)),
+                _ => News::RouteJoined(key, ways),
+            }
+        }
+        _ => return None,
+    })
+}
+
+fn interface(state: LinkState) -> News {
+    let usable = state.admin_up() && state.flags & IFF_RUNNING != 0;
+    News::Interface(state.index, state.name, usable)
+}
+
+/// The whole state at a moment when nothing waits on `socket` to be read. What waited goes to
+/// `announced`.
+pub(super) fn settled(
+    socket: &mut Socket,
+    receive_buffer: usize,
+    mut announced: impl FnMut(News),
+) -> Result<Vec<News>> {
+    for _ in 1..SETTLE_TRIES {
+        drain(socket, &mut announced)?;
+        let state = everything(receive_buffer)?;
+        if !drain(socket, &mut announced)? {
+            return Ok(state);
+        }
+    }
+    everything(receive_buffer)
+}
+
+/// Reads all that waits; true if anything did.
+fn drain(socket: &mut Socket, announced: &mut impl FnMut(News)) -> Result<bool> {
+    let mut any = false;
+    loop {
+        match socket.receive()? {
+            Received::Nothing => return Ok(any),
+            Received::Overflow => any = true,
+            Received::Messages(messages) => {
+                any = true;
+                messages
+                    .filter_map(|m| read_news(m.message_type(), m.flags(), m.payload()))
+                    .for_each(&mut *announced);
+            }
+        }
+    }
+}
+
+/// Interfaces first, because they name the others; routes next, because they say which neighbours
+/// matter.
+fn everything(receive_buffer: usize) -> Result<Vec<News>> {
+    let mut state: Vec<News> = link::links()?.into_iter().map(interface).collect();
+    state.extend(routes(receive_buffer)?);
+    for (request, wanted) in [
+        (RouteNetlinkMessage::GetAddress(AddressMessage::default()), RTM_NEWADDR),
+        (RouteNetlinkMessage::GetNeighbour(NeighbourMessage::default()), RTM_NEWNEIGH),
+    ] {
+        state.extend(dump(&request, receive_buffer, |kind, payload| {
+            (kind == wanted).then(|| read_news(kind, 0, payload)).flatten()
+        })?);
+    }
+    Ok(state)
+}
+
+/// All default routes; several messages about one are put together.
+pub(super) fn routes(receive_buffer: usize) -> Result<Vec<News>> {
+    let request = RouteNetlinkMessage::GetRoute(RouteMessage::default());
+    let mut routes: BTreeMap<route::Key, route::Ways> = BTreeMap::new();
+    for (key, ways) in dump(&request, receive_buffer, |kind, payload| {
+        (kind == RTM_NEWROUTE).then(|| route::read(payload)).flatten()
+    })? {
+        let whole = routes.remove(&key).map_or_else(|| ways.clone(), |others| others.with(&ways));
+        routes.insert(key, whole);
+    }
+    Ok(routes.into_iter().map(|(key, ways)| News::Route(key, Some(ways))).collect())
+}

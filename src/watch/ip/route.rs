@@ -1,0 +1,243 @@
+//! Default routes: without one, everything that is not next door is gone while all interfaces are fine.
+//!
+//! A default route is a set of next hops. The kernel announces whole sets, single hops that join
+//! (`NLM_F_APPEND`, and every further IPv6 hop of the same metric) and single hops that leave, so
+//! announcements are taken as sets: replaced, joined, subtracted.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::IpAddr;
+
+use netlink_packet_core::{NlasIterator, ParseableParametrized};
+use netlink_packet_route::AddressFamily;
+use netlink_packet_route::route::{
+    RouteAddress, RouteAttribute, RouteHeader, RouteLwEnCapType, RouteNextHop, RouteNextHopFlags,
+    RouteType, RouteVia,
+};
+use serde::Serialize;
+
+/// `struct rtmsg` (linux/rtnetlink.h) in bytes; attributes follow.
+const RTMSG: usize = 12;
+/// The next hop cannot be used: its interface is down, or has no carrier (`RTNH_F_*`).
+const UNUSABLE: RouteNextHopFlags = RouteNextHopFlags::Dead.union(RouteNextHopFlags::Linkdown);
+
+/// A default route that came, went, or leads elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RouteChange {
+    /// True for `::/0`, false for `0.0.0.0/0`.
+    pub ipv6: bool,
+    /// Number of the routing table; 254 is main.
+    pub table: u32,
+    /// Of several routes the one with the lowest metric is used.
+    pub metric: u32,
+    /// Where it led; none where there was none.
+    pub before: Option<Route>,
+    /// Where it leads; none when it is gone.
+    pub now: Option<Route>,
+}
+
+/// Where a route leads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Route {
+    /// "unicast", or what happens instead: "unreachable", "blackhole", "prohibit", ...
+    pub kind: String,
+    /// The next hops; none for kinds that lead nowhere.
+    pub hops: Vec<NextHop>,
+}
+
+/// One next hop.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NextHop {
+    /// The router; none where everybody is next door, as on a tunnel.
+    pub gateway: Option<IpAddr>,
+    /// The interface.
+    pub interface: Option<String>,
+    /// False while its interface is down or has no carrier.
+    pub usable: bool,
+}
+
+/// Family, table, type of service, metric: routes that agree in these are one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    pub(super) ipv6: bool,
+    pub(super) table: u32,
+    pub(super) tos: u8,
+    pub(super) metric: u32,
+}
+
+/// A route as it is announced, with indexes instead of names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ways {
+    kind: RouteType,
+    hops: BTreeSet<Hop>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Hop {
+    gateway: Option<IpAddr>,
+    index: Option<u32>,
+    usable: bool,
+}
+
+/// What an `RTM_NEWROUTE` or `RTM_DELROUTE` is about; none for routes to somewhere in particular.
+pub(super) fn read(payload: &[u8]) -> Option<(Key, Ways)> {
+    let header = RouteHeader::parse(payload).ok()?;
+    if header.destination_prefix_length != 0 || header.source_prefix_length != 0 {
+        return None;
+    }
+    let ipv6 = match header.address_family {
+        AddressFamily::Inet => false,
+        AddressFamily::Inet6 => true,
+        _ => return None,
+    };
+    let mut key = Key { ipv6, table: header.table.into(), tos: header.tos, metric: 0 };
+    let (mut gateway, mut index, mut hops) = (None, None, BTreeSet::new());
+    let flags = RouteNextHopFlags::from_bits_retain((header.flags.bits() & 0xff) as u8);
+    let parameter = (header.address_family, header.kind, RouteLwEnCapType::None);
+    for attribute in NlasIterator::new(payload.get(RTMSG..)?).map_while(Result::ok) {
+        match RouteAttribute::parse_with_param(&attribute, parameter) {
+            // The header has room for numbers below 256 only.
+            Ok(RouteAttribute::Table(table)) => key.table = table,
+            Ok(RouteAttribute::Priority(metric)) => key.metric = metric,
+            Ok(RouteAttribute::Oif(oif)) => index = Some(oif),
+            Ok(RouteAttribute::MultiPath(ways)) => hops.extend(ways.iter().map(Hop::from)),
+            Ok(attribute) => gateway = router(&attribute).or(gateway),
+            Err(_) => {}
+        }
+    }
+    let leads_somewhere = !matches!(
+        header.kind,
+        RouteType::BlackHole | RouteType::Unreachable | RouteType::Prohibit | RouteType::Throw
+    );
+    if hops.is_empty() && leads_somewhere {
+        hops.insert(Hop { gateway, index, usable: !flags.intersects(UNUSABLE) });
+    }
+    Some((key, Ways { kind: header.kind, hops }))
+}
+
+impl RouteChange {
+    /// The interface it leads over now, or led over before; none if that is not one.
+    pub fn interface(&self) -> Option<&str> {
+        match &self.now.as_ref().or(self.before.as_ref())?.hops[..] {
+            [hop] => hop.interface.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// True if there was a way and now there is none that can be used.
+    pub fn is_gone(&self) -> bool {
+        let leads = |route: &Option<Route>| {
+            route.as_ref().is_some_and(|route| route.hops.iter().any(|hop| hop.usable))
+        };
+        leads(&self.before) && !leads(&self.now)
+    }
+}
+
+impl From<&RouteNextHop> for Hop {
+    fn from(way: &RouteNextHop) -> Self {
+        Self {
+            gateway: way.attributes.iter().find_map(router),
+            index: Some(way.interface_index),
+            usable: !way.flags.intersects(UNUSABLE),
+        }
+    }
+}
+
+/// The router that an attribute names; an IPv4 route may lead over an IPv6 one (`RTA_VIA`).
+fn router(attribute: &RouteAttribute) -> Option<IpAddr> {
+    match attribute {
+        RouteAttribute::Gateway(RouteAddress::Inet(v4))
+        | RouteAttribute::Via(RouteVia::Inet(v4)) => Some(IpAddr::V4(*v4)),
+        RouteAttribute::Gateway(RouteAddress::Inet6(v6))
+        | RouteAttribute::Via(RouteVia::Inet6(v6)) => Some(IpAddr::V6(*v6)),
+        _ => None,
+    }
+}
+
+impl Ways {
+    /// These and those of `joining`; what both have is taken as `joining` says.
+    pub(super) fn with(&self, joining: &Self) -> Self {
+        let others = |hop: &&Hop| !joining.hops.iter().any(|new| new.is(hop));
+        let hops = self.hops.iter().filter(others).chain(&joining.hops).copied().collect();
+        Self { kind: joining.kind, hops }
+    }
+
+    /// These but those of `leaving`; none if nothing is left.
+    pub(super) fn without(&self, leaving: &Self) -> Option<Self> {
+        let stays = |hop: &&Hop| !leaving.hops.iter().any(|old| old.is(hop));
+        let hops: BTreeSet<Hop> = self.hops.iter().filter(stays).copied().collect();
+        (!hops.is_empty()).then_some(Self { kind: self.kind, hops })
+    }
+
+    /// The routers on the way.
+    pub(super) fn gateways(&self) -> impl Iterator<Item = IpAddr> {
+        self.hops.iter().filter_map(|hop| hop.gateway)
+    }
+
+    /// With the names that `name` gives to indexes.
+    pub(super) fn named(&self, name: impl Fn(u32) -> String) -> Route {
+        let hop = |hop: &Hop| NextHop {
+            gateway: hop.gateway,
+            interface: hop.index.map(&name),
+            usable: hop.usable,
+        };
+        let kind = match self.kind {
+            RouteType::Unicast => "unicast".to_owned(),
+            RouteType::BlackHole => "blackhole".to_owned(),
+            RouteType::Unreachable => "unreachable".to_owned(),
+            RouteType::Prohibit => "prohibit".to_owned(),
+            RouteType::Throw => "throw".to_owned(),
+            other => format!("type {}", u8::from(other)),
+        };
+        Route { kind, hops: self.hops.iter().map(hop).collect() }
+    }
+}
+
+impl Hop {
+    /// The same hop, whatever its state.
+    fn is(&self, other: &Self) -> bool {
+        (self.gateway, self.index) == (other.gateway, other.index)
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.hops.is_empty() {
+            return f.write_str(&self.kind);
+        }
+        for (index, hop) in self.hops.iter().enumerate() {
+            write!(f, "{}{hop}", if index > 0 { " and " } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for NextHop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.gateway, &self.interface) {
+            (Some(gateway), Some(interface)) => write!(f, "via {gateway} on {interface}")?,
+            (Some(gateway), None) => write!(f, "via {gateway}")?,
+            (None, Some(interface)) => write!(f, "on {interface}")?,
+            (None, None) => f.write_str("to nowhere")?,
+        }
+        if self.usable { Ok(()) } else { f.write_str(" (unusable)") }
+    }
+}
+
+impl fmt::Display for RouteChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// `RT_TABLE_MAIN` (linux/rtnetlink.h), which nobody needs to be told.
+        const MAIN: u32 = 254;
+        let family = if self.ipv6 { "IPv6" } else { "IPv4" };
+        write!(f, "{family} default route (metric {}", self.metric)?;
+        if self.table != MAIN {
+            write!(f, ", table {}", self.table)?;
+        }
+        match (&self.before, &self.now) {
+            (Some(before), Some(now)) => write!(f, "): {before} -> {now}"),
+            (None, Some(now)) => write!(f, ") appeared: {now}"),
+            (Some(before), None) => write!(f, ") GONE: was {before}"),
+            (None, None) => f.write_str(")"),
+        }
+    }
+}
