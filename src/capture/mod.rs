@@ -11,6 +11,7 @@ use crate::frame::{Frame, Origin};
 pub mod afpacket;
 pub mod classes;
 mod event_queue;
+pub mod file;
 pub mod filter;
 mod insertion;
 mod interface;
