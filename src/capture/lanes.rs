@@ -6,6 +6,7 @@ use super::classes::{self, Classifier};
 use crate::error::Result;
 use crate::frame::{Frame, Origin};
 use crate::ring::{FoldOptions, HoldId, Lane, LaneCounters, LaneId, Pool, Slice};
+use crate::stats::CaptureStats;
 use crate::time::{Mono, Offset, Window};
 
 /// How one class of an interface stands.
@@ -103,6 +104,22 @@ impl Lanes {
     /// Frames dropped so far for want of memory.
     pub(super) fn dropped(&self) -> u64 {
         self.lanes.iter().map(|lane| lane.counters().dropped).sum()
+    }
+
+    /// What all lanes together counted; what a source counts beside is zero or unknown here.
+    pub(super) fn stats(&self) -> CaptureStats {
+        let mut stats = CaptureStats::default();
+        for lane in &self.lanes {
+            let LaneCounters { stored, stored_bytes, truncated, folded, dropped, evicted, .. } =
+                lane.counters();
+            stats.stored += stored;
+            stats.stored_bytes += stored_bytes;
+            stats.truncated += truncated;
+            stats.folded += folded;
+            stats.lane_dropped += dropped;
+            stats.evicted += evicted;
+        }
+        stats
     }
 
     /// How each class stands.

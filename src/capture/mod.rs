@@ -18,6 +18,7 @@ mod interface;
 mod lanes;
 pub mod pnet;
 mod recording;
+mod reel;
 mod source;
 mod thread;
 
@@ -26,6 +27,7 @@ mod tests;
 
 pub use interface::Interface;
 pub use lanes::ClassReport;
+pub use reel::Reel;
 pub use source::{Choice, Options};
 pub use thread::{Capture, Report, Sliced};
 

@@ -24,7 +24,7 @@ use super::thread::{Hands, Order, Report, SliceOrder, Sliced};
 use super::{FrameSink, FrameSource, Interface, Options, RETIRE, Ready, SETTLED, SourceCounters};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Origin};
-use crate::ring::{LaneCounters, LaneId, Pool};
+use crate::ring::{LaneId, Pool};
 use crate::stats::CaptureStats;
 use crate::sys::poll;
 use crate::sys::wakeup::Wakeup;
@@ -354,24 +354,14 @@ impl Recording {
             Some(open) => self.with_closed(open),
             None => self.closed_sources.unwrap_or_default(),
         };
-        let classes = self.lanes.report();
-        let sum = |count: fn(&LaneCounters) -> u64| -> u64 {
-            classes.iter().map(|class| count(&class.counters)).sum()
-        };
         let mut stats = CaptureStats {
             kernel_received: source.kernel_received,
             kernel_dropped: source.kernel_dropped,
-            waiting_in_kernel: None,
-            stored: sum(|lane| lane.stored),
-            stored_bytes: sum(|lane| lane.stored_bytes),
-            folded: sum(|lane| lane.folded),
             filtered: source.filtered,
             damaged: source.damaged,
-            lane_dropped: sum(|lane| lane.dropped),
-            truncated: sum(|lane| lane.truncated),
             kernel_ring_full: source.kernel_ring_full,
             gaps: self.gaps,
-            evicted: sum(|lane| lane.evicted),
+            ..self.lanes.stats()
         };
         stats.settle();
         Report {
@@ -381,7 +371,7 @@ impl Recording {
             at: self.clock.now(),
             since: self.since,
             stats,
-            classes,
+            classes: self.lanes.report(),
         }
     }
 }
