@@ -15,6 +15,7 @@ mod closing;
 mod history;
 mod keeper;
 mod phase;
+pub mod replay;
 
 mod selection;
 mod status;
@@ -486,6 +487,11 @@ impl<K: Keeper> Recorder<K> {
             }
         }
         for report in self.captures.stop() {
+            self.summary.interfaces.push((report.origin.interface.clone(), report.stats));
+            if !K::LIVE {
+                // Its own account tells what was read.
+                continue;
+            }
             let CaptureStats { stored, folded, filtered, lane_dropped, .. } = report.stats;
             let known = |count: Option<u64>| count.map_or("unknown".to_owned(), |n| n.to_string());
             tracing::info!(
@@ -496,7 +502,6 @@ impl<K: Keeper> Recorder<K> {
                 known(report.stats.kernel_dropped),
                 known(report.stats.waiting_in_kernel),
             );
-            self.summary.interfaces.push((report.origin.interface.clone(), report.stats));
         }
         for outcome in self.writer.stop() {
             self.summary.note(outcome);
