@@ -22,6 +22,7 @@ mod sections;
 mod tests;
 
 use std::fmt;
+use std::io::Read;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -116,10 +117,19 @@ impl FileSource {
     /// # Errors
     /// When it cannot be read, or is no capture file.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::read(path.display().to_string(), Input::open(path)?)
+        Self::begin(path.display().to_string(), Input::open(path)?)
     }
 
-    fn read(name: String, mut input: Input) -> Result<Self> {
+    /// Reads the header of a file that somebody else opened, and calls it `name`.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is no capture file.
+    pub fn from_reader(name: &str, reader: impl Read + Send + 'static) -> Result<Self> {
+        let input = Input::new(reader, None).map_err(|e| Error::operation("read", name, e))?;
+        Self::begin(name.to_owned(), input)
+    }
+
+    fn begin(name: String, mut input: Input) -> Result<Self> {
         let refused = |reason: String| {
             Error::operation("read", &name, reason)
                 .hint("accepted: pcap and pcapng, also compressed with zstd or gzip")

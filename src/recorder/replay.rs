@@ -45,7 +45,7 @@ use crate::watch::{self, Fact, Observation};
 
 /// The lanes are looked after this often, as a capture thread does.
 const TICK: Duration = Duration::from_millis(100);
-/// Progress is shown after so many frames, some ten times a second.
+/// Progress is shown after so many frames or events, some ten times a second.
 const SHOWN_EVERY: u64 = 1 << 16;
 /// Who tells what happened to the files.
 const WATCHER: &str = "replay";
@@ -202,7 +202,7 @@ impl Replay {
     /// # Errors
     /// When an interface of the files cannot be replayed as configured.
     pub fn run(mut self, mut show: impl FnMut(&Progress)) -> Result<Account> {
-        loop {
+        for happened in 0_u64.. {
             self.tell_ended();
             match (self.files.next_at(), self.events.next_at()) {
                 (Some(frame), event) if event.is_none_or(|event| frame <= event) => self.frame()?,
@@ -210,7 +210,7 @@ impl Replay {
                 // Only one without a frame comes here, and then there is no event either.
                 (_, None) => break,
             }
-            if self.frames.is_multiple_of(SHOWN_EVERY) {
+            if happened.is_multiple_of(SHOWN_EVERY) {
                 show(&self.progress());
             }
         }
@@ -292,7 +292,7 @@ impl Replay {
         for Ended { file, frames, damage } in std::mem::take(&mut self.ended) {
             let what = match &damage {
                 Some(damage) => damage.to_string(),
-                None if self.files.next_at().is_none() => continue,
+                None if self.files.next_at().or(self.events.next_at()).is_none() => continue,
                 None => format!("{file} ends here, after {frames} frames"),
             };
             let fact = Fact::Missed { watcher: WATCHER.to_owned(), what };

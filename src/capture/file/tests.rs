@@ -1,5 +1,5 @@
 use std::fs;
-use std::io::{self, Cursor, Read, Write};
+use std::io::{self, Cursor, Write};
 
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
@@ -44,8 +44,7 @@ fn read(bytes: &[u8]) -> Result<Contents> {
 }
 
 fn read_from(reader: impl Read + Send + 'static) -> Result<Contents> {
-    let input = Input::new(reader, None).unwrap();
-    let mut file = FileSource::read("router.pcap".to_owned(), input)?;
+    let mut file = FileSource::from_reader("router.pcap", reader)?;
     let mut contents = Contents::default();
     loop {
         match file.advance() {
