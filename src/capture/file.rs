@@ -16,13 +16,15 @@
 
 mod classic;
 mod cooked;
+mod fields;
 mod input;
 mod sections;
 #[cfg(test)]
 mod tests;
+mod ticks;
 
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -284,6 +286,12 @@ impl Stop {
 
     fn too_long(what: &str, length: u32, longest: u32) -> Self {
         Self(format!("{what} that claims {length} bytes, where {longest} are the most"))
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self(error.to_string())
     }
 }
 

@@ -84,6 +84,9 @@ fn tell(account: &Account, out: &mut impl Write) -> io::Result<()> {
             stats.stored, stats.folded, stats.filtered, stats.lane_dropped
         )?;
     }
+    for interface in &account.unseen {
+        writeln!(out, "{interface}: no frame of it in the files")?;
+    }
     for (count, what) in [
         (account.passed_over, "frames of interfaces that were not selected"),
         (account.unstamped, "frames without a stamp, taken to be as old as the one before"),
@@ -102,7 +105,7 @@ fn tell(account: &Account, out: &mut impl Write) -> io::Result<()> {
     for bundle in &account.recording.bundles {
         writeln!(out, "bundle {}", bundle.display())?;
     }
-    if account.recording.bundles.is_empty() {
+    if account.recording.bundles.is_empty() && account.recording.lost == 0 {
         writeln!(out, "no bundle: nothing happened that --on names")?;
     }
     Ok(())

@@ -131,6 +131,8 @@ pub struct Account {
     pub read: Vec<u64>,
     /// Frames of interfaces that were not selected.
     pub passed_over: u64,
+    /// Selected interfaces of which there was no frame.
+    pub unseen: Vec<String>,
     /// Frames that had no stamp and got that of the frame before.
     pub unstamped: u64,
     /// How often the stamps went back by more than lateness explains.
@@ -315,6 +317,7 @@ impl Replay {
         let mut account = Account {
             read: reels.read(),
             passed_over: reels.passed_over(),
+            unseen: reels.unseen(),
             unstamped: self.files.unstamped(),
             steps: self.passage.steps(),
             span: self.first.zip(self.last),

@@ -9,12 +9,11 @@
 //!   kind of packet, which tells the direction.
 //! * A record that was damaged may claim to be of any length, and would be waited for.
 
-use std::io;
-
 use pcap_file::pcap::PcapHeader;
 use pcap_file::{Endianness, TsResolution};
 
 use super::cooked;
+use super::fields::u32_at;
 use super::input::Input;
 use super::{LONGEST_FRAME, Record, Stop};
 use crate::frame::{Direction, LinkType, Reception};
@@ -162,28 +161,4 @@ fn ordinary(mut header: [u8; HEADER]) -> ([u8; HEADER], bool) {
         }
     }
     (header, false)
-}
-
-/// A number of 32 bits in the file's byte order; none beyond the end.
-pub(super) fn u32_at(order: Endianness, bytes: &[u8], at: usize) -> Option<u32> {
-    let number = *bytes.get(at..)?.first_chunk()?;
-    Some(match order {
-        Endianness::Big => u32::from_be_bytes(number),
-        Endianness::Little => u32::from_le_bytes(number),
-    })
-}
-
-/// A number of 16 bits likewise.
-pub(super) fn u16_at(order: Endianness, bytes: &[u8], at: usize) -> Option<u16> {
-    let number = *bytes.get(at..)?.first_chunk()?;
-    Some(match order {
-        Endianness::Big => u16::from_be_bytes(number),
-        Endianness::Little => u16::from_le_bytes(number),
-    })
-}
-
-impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Self {
-        Self(error.to_string())
-    }
 }

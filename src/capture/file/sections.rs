@@ -16,11 +16,11 @@ use pcap_file::pcapng::blocks::{
 };
 use pcap_file::{Endianness, PcapError};
 
-use super::classic::{u16_at, u32_at};
+use super::fields::{Options, i64_at, u16_at, u32_at};
 use super::input::Input;
+use super::ticks::Ticks;
 use super::{LONGEST_BLOCK, LONGEST_FRAME, MAX_INTERFACES, Record, Stop};
 use crate::frame::{Direction, LinkType, Reception};
-use crate::time::Wall;
 
 /// First bytes of every file: the type of a section header, the same in both byte orders.
 pub(super) const MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
@@ -53,16 +53,7 @@ struct Interface {
     /// Its number among all origins of the file.
     origin: usize,
     snaplen: u32,
-    clock: Clock,
-}
-
-/// How the interface's stamps count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Clock {
-    /// As in the file: 10^-n s, or with the top bit 2^-n s.
-    resolution: u8,
-    /// Seconds to be added.
-    offset: i64,
+    clock: Ticks,
 }
 
 /// What an interface description says, for whoever keeps the origins.
@@ -176,13 +167,15 @@ impl Sections {
             return Err(Stop(format!("more than {MAX_INTERFACES} interfaces")));
         }
         let snaplen = if snaplen == 0 { LONGEST_FRAME } else { snaplen };
-        let mut clock = Clock::MICROSECONDS;
+        let mut clock = Ticks::MICROSECONDS;
         let mut name = None;
         for (code, value) in Options::of(order, body, OPTIONS) {
             match (code, value) {
-                (IF_NAME, text) => name = Some(String::from_utf8_lossy(text).into_owned()),
+                (IF_NAME, text) => name = Some(printable(text)),
                 (IF_TSRESOL, [resolution, ..]) => clock.resolution = *resolution,
-                (IF_TSOFFSET, seconds) => clock.offset = seconds_of(order, seconds),
+                (IF_TSOFFSET, seconds) => {
+                    clock.offset = i64_at(order, seconds, 0).unwrap_or_default();
+                }
                 _ => {}
             }
         }
@@ -259,54 +252,11 @@ impl Sections {
     }
 }
 
-impl Clock {
-    /// Where the file says nothing.
-    const MICROSECONDS: Self = Self { resolution: 6, offset: 0 };
-    /// Set in [`Clock::resolution`] where it is a power of two.
-    const BINARY: u8 = 0x80;
-    const NANOS: u32 = 9;
-
-    /// Stamps before 1970 and after 2554 become the nearest that can be told.
-    fn wall(self, ticks: u64) -> Wall {
-        let ticks = u128::from(ticks);
-        let power = u32::from(self.resolution & !Self::BINARY);
-        let nanos = if self.resolution & Self::BINARY != 0 {
-            // 64 bits times 30 bits fit 128.
-            (ticks * 10_u128.pow(Self::NANOS)) >> power
-        } else if power <= Self::NANOS {
-            ticks * 10_u128.pow(Self::NANOS - power)
-        } else {
-            10_u128.checked_pow(power - Self::NANOS).map_or(0, |unit| ticks / unit)
-        };
-        // At most 94 bits, and an offset of 94 bits.
-        let nanos = nanos.cast_signed() + i128::from(self.offset) * 10_i128.pow(Self::NANOS);
-        Wall(u64::try_from(nanos.max(0)).unwrap_or(u64::MAX))
-    }
-}
-
-/// The options of a block, as far as they are in order.
-struct Options<'a> {
-    order: Endianness,
-    rest: &'a [u8],
-}
-
-impl<'a> Options<'a> {
-    fn of(order: Endianness, body: &'a [u8], at: usize) -> Self {
-        Self { order, rest: body.get(at..).unwrap_or_default() }
-    }
-}
-
-impl<'a> Iterator for Options<'a> {
-    type Item = (u16, &'a [u8]);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        const VALUE: usize = 4;
-        let code = u16_at(self.order, self.rest, 0).filter(|code| *code != 0)?;
-        let length = usize::from(u16_at(self.order, self.rest, 2)?);
-        let value = self.rest.get(VALUE..VALUE + length)?;
-        self.rest = self.rest.get(VALUE + length.next_multiple_of(4)..).unwrap_or_default();
-        Some((code, value))
-    }
+/// Some end with a zero that does not belong to them; and a name is printed on terminals.
+fn printable(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let replaced = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    text.trim_end_matches('\0').chars().map(replaced).collect()
 }
 
 fn body(block: &[u8], length: usize) -> &[u8] {
@@ -315,14 +265,6 @@ fn body(block: &[u8], length: usize) -> &[u8] {
 
 fn short(what: &str) -> Stop {
     Stop(format!("a block too short for its {what}"))
-}
-
-fn seconds_of(order: Endianness, value: &[u8]) -> i64 {
-    let Some(&value) = value.first_chunk() else { return 0 };
-    match order {
-        Endianness::Big => i64::from_be_bytes(value),
-        Endianness::Little => i64::from_le_bytes(value),
-    }
 }
 
 /// Bits 0 and 1 of `epb_flags`.
@@ -350,39 +292,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stamps_become_nanoseconds_whatever_they_count() {
-        for (resolution, offset, ticks, nanos) in [
-            (6, 0, 1_500_000, 1_500_000_000),
-            (9, 0, 7, 7),
-            (0, 0, 3, 3_000_000_000),
-            (12, 0, 5_999, 5),
-            (127, 0, u64::MAX, 0),
-            (0x88, 0, 0x180, 1_500_000_000),
-            (0xff, 0, u64::MAX, 0),
-            (6, 10, 1, 10_000_001_000),
-            (6, -10, 11_000_000, 1_000_000_000),
-            (6, -10, 1, 0),
-            (0, i64::MAX, u64::MAX, u64::MAX),
-            (0, i64::MIN, u64::MAX, u64::MAX),
-        ] {
-            let clock = Clock { resolution, offset };
-            assert_eq!(clock.wall(ticks), Wall(nanos), "{clock:?} at {ticks}");
+    fn names_can_be_printed() {
+        for (bytes, name) in
+            [(&b"eth0"[..], "eth0"), (b"eth0\0\0", "eth0"), (b"\x1b[2J\xff", "\u{fffd}[2J\u{fffd}")]
+        {
+            assert_eq!(printable(bytes), name);
         }
-    }
-
-    #[test]
-    fn options_need_no_end_mark_and_stop_where_they_are_damaged() {
-        let all = |bytes: &[u8]| -> Vec<(u16, Vec<u8>)> {
-            Options::of(Endianness::Big, bytes, 0).map(|(c, v)| (c, v.to_vec())).collect()
-        };
-        let one = (2, b"eth0\0".to_vec());
-        assert_eq!(all(b"\0\x02\0\x05eth0\0\0\0\0"), std::slice::from_ref(&one));
-        assert_eq!(
-            all(b"\0\x02\0\x05eth0\0\0\0\0\0\0\0\0\0\x03\0\x01x"),
-            std::slice::from_ref(&one)
-        );
-        assert_eq!(all(b"\0\x02\0\x05eth0\0"), std::slice::from_ref(&one), "no padding");
-        assert_eq!(all(b"\0\x02\0\x05eth0\0\0\0\0\0\x09\0\xff\x06"), [one]);
-        assert_eq!(all(b"\0\x02\0"), []);
     }
 }

@@ -140,6 +140,12 @@ impl Reels {
         self.passed_over
     }
 
+    /// Selected interfaces of which there was no frame.
+    pub(super) fn unseen(&self) -> Vec<String> {
+        let names = self.names();
+        self.selected.iter().filter(|name| !names.contains(name)).cloned().collect()
+    }
+
     /// Frames that went into each interface's reel, in the order of [`Keeper::stop`].
     pub(super) fn read(&self) -> Vec<u64> {
         self.reels.iter().map(Reel::read).collect()

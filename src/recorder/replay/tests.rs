@@ -177,9 +177,10 @@ fn files_are_merged_by_time_and_one_name_is_one_interface() {
     assert_eq!(numbers(&account.recording.bundles[0]), (200..=500).collect::<Vec<_>>());
 
     let mut selected = Story::new();
-    selected.options.interfaces = vec!["eth1".to_owned()];
+    selected.options.interfaces = vec!["eth1".to_owned(), "eth7".to_owned()];
     let account = selected.replay(&[&other, &one]);
     assert_eq!((account.read.as_slice(), account.passed_over), (&[300][..], 300));
+    assert_eq!(account.unseen, ["eth7"]);
 }
 
 #[test]
