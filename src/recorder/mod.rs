@@ -16,7 +16,6 @@ mod history;
 mod keeper;
 mod phase;
 pub mod replay;
-
 mod selection;
 mod status;
 mod summary;
