@@ -6,8 +6,8 @@
 //! one [`Offset`] translates any frame's wall stamp into monotonic time, see [`Offset::of`].
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
@@ -180,7 +180,14 @@ fn nanos(duration: Duration) -> u64 {
 pub struct Clock {
     /// Added to the system's wall clock; only [`WallStep`] ever changes it from zero.
     shift: Option<Arc<AtomicI64>>,
+    /// What a [`ClockHand`] says it is; none where the system is asked.
+    set: Option<Arc<Mutex<Stamp>>>,
 }
+
+/// Sets one [`Clock`] that shows no time of its own: what happened long ago is told as if it happened
+/// now.
+#[derive(Debug)]
+pub struct ClockHand(Arc<Mutex<Stamp>>);
 
 /// Steps the wall clock of one [`Clock`] as an operator or NTP would, without touching the system's.
 #[derive(Debug, Clone)]
@@ -195,14 +202,31 @@ impl Clock {
     /// The system's clocks, with a hand to step the wall clock in a test.
     pub fn stepping() -> (Self, WallStep) {
         let shift = Arc::new(AtomicI64::new(0));
-        (Self { shift: Some(Arc::clone(&shift)) }, WallStep(shift))
+        (Self { shift: Some(Arc::clone(&shift)), set: None }, WallStep(shift))
+    }
+
+    /// A clock that stands at `begin` until its hand is moved.
+    pub fn by_hand(begin: Stamp) -> (Self, ClockHand) {
+        let set = Arc::new(Mutex::new(begin));
+        (Self { shift: None, set: Some(Arc::clone(&set)) }, ClockHand(set))
     }
 
     /// Now, on both clocks.
     pub fn now(&self) -> Stamp {
+        if let Some(set) = &self.set {
+            return *set.lock().unwrap_or_else(PoisonError::into_inner);
+        }
         let shift = self.shift.as_ref().map_or(0, |s| s.load(Ordering::Relaxed));
         let stamp = crate::sys::clock::read();
         Stamp { mono: stamp.mono, wall: Wall(stamp.wall.0.saturating_add_signed(shift)) }
+    }
+}
+
+impl ClockHand {
+    /// It is `now` from now on.
+    pub fn set(&self, now: Stamp) {
+        // A stamp is set as a whole, so a poisoned one is whole.
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 }
 
@@ -274,6 +298,16 @@ mod tests {
         assert!(after.mono >= before.mono);
         assert!(after.offset().stepped_from(before.offset()));
         assert!(after.wall < before.wall);
+    }
+
+    #[test]
+    fn a_clock_by_hand_stands_still() {
+        let at = |n| Stamp { mono: Mono(n), wall: Wall(2 * n) };
+        let (clock, hand) = Clock::by_hand(at(1));
+        let second = clock.clone();
+        assert_eq!(clock.now(), at(1));
+        hand.set(at(5));
+        assert_eq!((clock.now(), second.now()), (at(5), at(5)));
     }
 
     #[test]

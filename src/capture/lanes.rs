@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::classes::{self, Classifier};
-use super::packing::{Memory, Packing};
+use super::packing::Packing;
 use crate::error::Result;
 use crate::frame::{Frame, Origin};
-use crate::ring::{HoldId, Lane, LaneCounters, LaneId, LaneOptions, Slice};
+use crate::ring::{HoldId, Lane, LaneCounters, LaneId, LaneOptions, Pool, Slice};
+use crate::stats::CaptureStats;
 use crate::time::{Mono, Offset, Window};
 
 /// How one class of an interface stands.
@@ -42,7 +43,8 @@ impl Lanes {
     /// When a class's filter does not suit the origin's link type.
     pub(super) fn new(
         first: LaneId,
-        memory: &Memory,
+        pool: &Pool,
+        packing: Packing,
         options: classes::Options,
         lane: LaneOptions,
         origin: &Arc<Origin>,
@@ -55,12 +57,11 @@ impl Lanes {
                 let mut lane = lane;
                 // Control frames are few, and what they say is in their payload.
                 lane.pack.fade &= **name != *classes::Options::CONTROL;
-                Lane::new(LaneId(id), memory.pool.clone(), lane, Arc::clone(origin), now)
+                Lane::new(LaneId(id), pool.clone(), lane, Arc::clone(origin), now)
             })
             .collect();
         let classifier = options.classifier(origin.link_type)?;
-        let quotas = vec![memory.pool.quota_bytes(); names.len()];
-        let packing = Packing::new(memory.requests.clone(), names.len());
+        let quotas = vec![pool.quota_bytes(); names.len()];
         Ok(Self { options, names, classifier, first, lanes, quotas, packing })
     }
 
@@ -115,6 +116,31 @@ impl Lanes {
     /// Frames dropped so far for want of memory.
     pub(super) fn dropped(&self) -> u64 {
         self.lanes.iter().map(|lane| lane.counters().dropped).sum()
+    }
+
+    /// What all lanes together counted; what a source counts beside is zero or unknown here.
+    pub(super) fn stats(&self) -> CaptureStats {
+        let mut stats = CaptureStats::default();
+        for lane in &self.lanes {
+            let LaneCounters {
+                stored,
+                stored_bytes,
+                truncated,
+                folded,
+                dropped,
+                faded,
+                evicted,
+                ..
+            } = lane.counters();
+            stats.stored += stored;
+            stats.stored_bytes += stored_bytes;
+            stats.truncated += truncated;
+            stats.folded += folded;
+            stats.lane_dropped += dropped;
+            stats.faded += faded;
+            stats.evicted += evicted;
+        }
+        stats
     }
 
     /// How each class stands.

@@ -11,6 +11,7 @@ use crate::frame::{Frame, Origin};
 pub mod afpacket;
 pub mod classes;
 mod event_queue;
+pub mod file;
 pub mod filter;
 mod insertion;
 mod interface;
@@ -18,6 +19,7 @@ mod lanes;
 mod packing;
 pub mod pnet;
 mod recording;
+mod reel;
 mod source;
 mod thread;
 
@@ -27,6 +29,7 @@ mod tests;
 pub use interface::Interface;
 pub use lanes::ClassReport;
 pub use packing::Memory;
+pub use reel::Reel;
 pub use source::{Choice, Options};
 pub use thread::{Capture, Report, Sliced};
 

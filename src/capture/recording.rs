@@ -19,13 +19,13 @@ use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::event_queue::EventQueue;
 use super::lanes::Lanes;
-use super::packing::Memory;
+use super::packing::{Memory, Packing};
 use super::source::Source;
 use super::thread::{Hands, Order, Report, SliceOrder, Sliced};
 use super::{FrameSink, FrameSource, Interface, Options, RETIRE, Ready, SETTLED, SourceCounters};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Origin};
-use crate::ring::{LaneCounters, LaneId};
+use crate::ring::LaneId;
 use crate::stats::CaptureStats;
 use crate::sys::poll;
 use crate::sys::wakeup::Wakeup;
@@ -115,8 +115,18 @@ impl Recording {
         let now = clock.now();
         let origin = Arc::new(source.origin().clone());
         let classes = options.classes.clone();
+        let lanes = usize::from(classes.lanes());
+        let packing = Packing::by_thread(memory.requests.clone(), lanes);
         let mut recording = Self {
-            lanes: Lanes::new(first_lane, memory, classes, options.lane, &origin, now.mono)?,
+            lanes: Lanes::new(
+                first_lane,
+                &memory.pool,
+                packing,
+                classes,
+                options.lane,
+                &origin,
+                now.mono,
+            )?,
             arrivals: ArrivalClock::new(now),
             source_name: source.name(),
             unknowns: source.unknowns(),
@@ -355,25 +365,14 @@ impl Recording {
             Some(open) => self.with_closed(open),
             None => self.closed_sources.unwrap_or_default(),
         };
-        let classes = self.lanes.report();
-        let sum = |count: fn(&LaneCounters) -> u64| -> u64 {
-            classes.iter().map(|class| count(&class.counters)).sum()
-        };
         let mut stats = CaptureStats {
             kernel_received: source.kernel_received,
             kernel_dropped: source.kernel_dropped,
-            waiting_in_kernel: None,
-            stored: sum(|lane| lane.stored),
-            stored_bytes: sum(|lane| lane.stored_bytes),
-            folded: sum(|lane| lane.folded),
             filtered: source.filtered,
             damaged: source.damaged,
-            lane_dropped: sum(|lane| lane.dropped),
-            truncated: sum(|lane| lane.truncated),
             kernel_ring_full: source.kernel_ring_full,
             gaps: self.gaps,
-            faded: sum(|lane| lane.faded),
-            evicted: sum(|lane| lane.evicted),
+            ..self.lanes.stats()
         };
         stats.settle();
         Report {
@@ -383,7 +382,7 @@ impl Recording {
             at: self.clock.now(),
             since: self.since,
             stats,
-            classes,
+            classes: self.lanes.report(),
         }
     }
 }

@@ -11,6 +11,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 
 use crate::recorder::Status;
+use crate::recorder::replay::Progress;
 use crate::time::Clock;
 
 /// How log lines look.
@@ -50,6 +51,23 @@ impl StatusLine {
     /// Shows how the recording stands.
     pub(super) fn show(&self, status: &Status) {
         self.0.set_message(status.to_string());
+        self.0.tick();
+    }
+
+    /// Shows how far a replay is: a bar where the size of the files is known, else a line.
+    pub(super) fn advance(&self, progress: &Progress) {
+        let Progress { read, size, frames, at } = *progress;
+        if let Some(size) = size
+            && self.0.length() != Some(size)
+        {
+            self.0.set_length(size);
+            // As above: constant, and known to be good.
+            if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent}% · {msg}") {
+                self.0.set_style(style);
+            }
+        }
+        self.0.set_position(read);
+        self.0.set_message(format!("{frames} frames · {}", at.milliseconds()));
         self.0.tick();
     }
 

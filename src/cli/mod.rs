@@ -3,6 +3,7 @@
 mod demo;
 mod exec;
 mod log;
+mod replay;
 mod run;
 mod settings;
 mod values;
@@ -30,6 +31,7 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(run::Run),
+    Replay(replay::Replay),
     Exec(exec::Exec),
     Demo(demo::Demo),
 }
@@ -42,6 +44,7 @@ pub fn main() -> ExitCode {
     let outcome: Result<ExitCode> = match command_line.command {
         Command::Run(run) => run.start(&line),
         Command::Exec(exec) => exec.start(),
+        Command::Replay(replay) => replay.start(&line),
         Command::Demo(demo) => demo.start(),
     };
     line.end();

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::keeper::{Held, Keeper};
 use super::selection::{Links, Selection};
 use crate::capture::{self, Capture, Interface, Memory, Report, Sliced};
 use crate::error::Result;
@@ -17,7 +18,7 @@ const ANSWER: Duration = Duration::from_millis(200);
 
 /// All captures, by interface name.
 #[derive(Debug)]
-pub(super) struct Captures {
+pub struct Captures {
     selection: Selection,
     options: capture::Options,
     memory: Memory,
@@ -28,15 +29,6 @@ pub(super) struct Captures {
     /// Every interface rtnetlink told of.
     links: Links,
     lanes: u16,
-}
-
-/// What holding came to.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Held {
-    /// From then on every lane that answered is complete.
-    pub(super) complete_from: Mono,
-    /// Captures that did not answer.
-    pub(super) silent: usize,
 }
 
 impl Captures {
@@ -80,8 +72,33 @@ impl Captures {
         }
     }
 
-    /// Follows what rtnetlink told; true if the set of names to watch may have changed.
-    pub(super) fn follow(&mut self, fact: &Fact) -> Result<bool> {
+    fn start(&mut self, link: &LinkState) -> Result<()> {
+        let capture = Capture::start(
+            LaneId(self.lanes),
+            Interface::from(link),
+            self.options.clone(),
+            &self.memory,
+            self.clock.clone(),
+            self.events.clone(),
+        )?;
+        self.lanes = self.lanes.wrapping_add(self.options.classes.lanes());
+        self.running.insert(link.name.clone(), capture);
+        Ok(())
+    }
+
+    /// Equal quotas; what one does not use the others may borrow.
+    fn share_memory(&self) {
+        let share = self.memory.pool.quota_bytes() / self.running.len().max(1) as u64;
+        for capture in self.running.values() {
+            capture.set_quota(share);
+        }
+    }
+}
+
+impl Keeper for Captures {
+    const LIVE: bool = true;
+
+    fn follow(&mut self, fact: &Fact) -> Result<bool> {
         match fact {
             Fact::Link { before, now } => {
                 self.links.insert(now.clone());
@@ -113,68 +130,19 @@ impl Captures {
         }
     }
 
-    fn start(&mut self, link: &LinkState) -> Result<()> {
-        let capture = Capture::start(
-            LaneId(self.lanes),
-            Interface::from(link),
-            self.options.clone(),
-            &self.memory,
-            self.clock.clone(),
-            self.events.clone(),
-        )?;
-        self.lanes = self.lanes.wrapping_add(self.options.classes.lanes());
-        self.running.insert(link.name.clone(), capture);
-        Ok(())
-    }
-
-    /// Equal quotas; what one does not use the others may borrow.
-    fn share_memory(&self) {
-        let share = self.memory.pool.quota_bytes() / self.running.len().max(1) as u64;
-        for capture in self.running.values() {
-            capture.set_quota(share);
-        }
-    }
-
-    /// Names of the captured interfaces.
-    pub(super) fn names(&self) -> Vec<String> {
+    fn names(&self) -> Vec<String> {
         self.running.keys().cloned().collect()
     }
 
-    /// Captured interfaces, their masters, and the masters of these.
-    pub(super) fn watched(&self) -> BTreeSet<String> {
-        let mut watched: BTreeSet<String> = self.running.keys().cloned().collect();
-        loop {
-            let masters: BTreeSet<String> = self
-                .links
-                .iter()
-                .filter(|link| watched.contains(&link.name))
-                .filter_map(|link| self.links.at(link.master))
-                .map(|master| master.name.clone())
-                .filter(|master| !watched.contains(master))
-                .collect();
-            if masters.is_empty() {
-                return watched;
-            }
-            watched.extend(masters);
-        }
+    fn watched(&self) -> BTreeSet<String> {
+        self.links.with_masters(self.running.keys().cloned().collect())
     }
 
-    /// What is watched, and the VLANs on top of it: the interfaces of the operator's table.
-    pub(super) fn listed(&self) -> BTreeSet<String> {
-        let mut listed = self.watched();
-        let on_top = self.links.iter().filter(|link| link.kind.as_deref() == Some("vlan"));
-        let vlans: Vec<_> = on_top
-            .filter(|vlan| {
-                self.links.at(vlan.lower).is_some_and(|lower| listed.contains(&lower.name))
-            })
-            .map(|vlan| vlan.name.clone())
-            .collect();
-        listed.extend(vlans);
-        listed
+    fn listed(&self) -> BTreeSet<String> {
+        self.links.with_vlans(self.watched())
     }
 
-    /// Holds everything since `from` in every lane.
-    pub(super) fn hold(&self, hold: HoldId, from: Mono) -> Held {
+    fn hold(&mut self, hold: HoldId, from: Mono) -> Held {
         let answers: Vec<_> = self.running.values().map(|c| c.hold(hold, from)).collect();
         let asked = answers.len();
         let held = collect(answers);
@@ -182,18 +150,15 @@ impl Captures {
         Held { complete_from, silent: asked - held.len() }
     }
 
-    /// Asks every capture to pin `window` and then give up `release`; the answers come by themselves.
-    pub(super) fn slice(&self, window: Window, release: HoldId) -> Vec<Receiver<Sliced>> {
+    fn slice(&mut self, window: Window, release: HoldId) -> Vec<Receiver<Sliced>> {
         self.running.values().map(|capture| capture.slice(window, Some(release))).collect()
     }
 
-    /// How all captures stand; those that do not answer are left out.
-    pub(super) fn reports(&self) -> Vec<Report> {
+    fn reports(&mut self) -> Vec<Report> {
         collect(self.running.values().map(Capture::report).collect())
     }
 
-    /// Stops all captures after the last frame.
-    pub(super) fn stop(self) -> Vec<Report> {
+    fn stop(self) -> Vec<Report> {
         // All at once, so that the last ones do not record what the first no longer do for long.
         let threads: Vec<_> = self
             .running

@@ -13,7 +13,9 @@
 mod captures;
 mod closing;
 mod history;
+mod keeper;
 mod phase;
+pub mod replay;
 mod selection;
 mod status;
 mod summary;
@@ -29,9 +31,10 @@ pub use selection::{Links, Selection};
 pub use status::{ClassDepth, State, Status};
 pub use summary::Summary;
 
-use self::captures::{Captures, Held};
+use self::captures::Captures;
 use self::closing::Closing;
 use self::history::History;
+use self::keeper::{Held, Keeper};
 use self::phase::{Effect, Phase};
 use self::status::{depths, in_words};
 use crate::capture;
@@ -79,12 +82,12 @@ pub struct Options {
     pub settings: serde_json::Value,
 }
 
-/// A recording under way.
+/// A recording under way, or a replay of one: they differ in who keeps the frames, and whose clock it is.
 #[derive(Debug)]
-pub struct Recorder {
+pub struct Recorder<K = Captures> {
     options: Options,
     clock: Clock,
-    captures: Captures,
+    captures: K,
     watches: Vec<Watch>,
     /// What they cannot tell here.
     limitations: Vec<String>,
@@ -176,32 +179,9 @@ impl Recorder {
             store.directory().display()
         );
         let writer = Writer::start(store, clock.clone(), options.writer.clone())?;
-        let now = clock.now().mono;
-        let span = options.window.pre + options.window.limit + options.cool_down;
-        let mut recorder = Self {
-            history: History::new(span),
-            gate: Gate::new(options.cool_down),
-            phase: Phase::new(options.window),
-            options,
-            clock,
-            captures,
-            watches: Vec::new(),
-            limitations: sampler.limitation().map(str::to_owned).into_iter().collect(),
-            table,
-            watched: BTreeSet::new(),
-            listed: BTreeSet::new(),
-            seen,
-            desk,
-            open: None,
-            closing: Vec::new(),
-            writer,
-            host: Host::read(),
-            incidents: 0,
-            depth: Depth { look_at: now.plus(DEPTH_AFTER), told: Vec::new() },
-            glance: Glance { at: now, frames: 0 },
-            leaving: false,
-            summary: Summary::default(),
-        };
+        let mut recorder = Self::around(captures, options, clock, writer, (desk, seen));
+        recorder.limitations.extend(sampler.limitation().map(str::to_owned));
+        recorder.table = table;
         recorder.watch_names();
         recorder.employ(links)?;
         recorder.employ(sampler)?;
@@ -249,6 +229,44 @@ impl Recorder {
                 self.summary.note(outcome);
             },
             default(due) => {}
+        }
+    }
+}
+
+impl<K: Keeper> Recorder<K> {
+    /// Armed, with nothing seen yet.
+    fn around(
+        captures: K,
+        options: Options,
+        clock: Clock,
+        writer: Writer,
+        (desk, seen): (Sender<Observation>, Receiver<Observation>),
+    ) -> Self {
+        let now = clock.now().mono;
+        let span = options.window.pre + options.window.limit + options.cool_down;
+        Self {
+            history: History::new(span),
+            gate: Gate::new(options.cool_down),
+            phase: Phase::new(options.window),
+            options,
+            clock,
+            captures,
+            watches: Vec::new(),
+            limitations: Vec::new(),
+            table: Table::default(),
+            watched: BTreeSet::new(),
+            listed: BTreeSet::new(),
+            seen,
+            desk,
+            open: None,
+            closing: Vec::new(),
+            writer,
+            host: Host::read(),
+            incidents: 0,
+            depth: Depth { look_at: now.plus(DEPTH_AFTER), told: Vec::new() },
+            glance: Glance { at: now, frames: 0 },
+            leaving: false,
+            summary: Summary::default(),
         }
     }
 
@@ -309,9 +327,11 @@ impl Recorder {
                 let hold = HoldId(self.incidents);
                 let Held { complete_from, silent } = self.captures.hold(hold, from);
                 let pinned_after = self.clock.now().mono.since(at);
-                let system = Collection::begin(&self.captures.names());
+                // What this host says now says nothing about what happened elsewhere and long ago.
+                let system = K::LIVE.then(|| Collection::begin(&self.captures.names()));
+                let system = system.transpose();
                 let system = system.inspect_err(|e| tracing::warn!("cannot ask the system: {e}"));
-                self.open = Some(Open { hold, pinned_after, system: system.ok() });
+                self.open = Some(Open { hold, pinned_after, system: system.ok().flatten() });
                 tracing::warn!("{kind}: {sentence}; window frozen after {pinned_after:?}");
                 if silent > 0 {
                     tracing::error!(
@@ -466,6 +486,11 @@ impl Recorder {
             }
         }
         for report in self.captures.stop() {
+            self.summary.interfaces.push((report.origin.interface.clone(), report.stats));
+            if !K::LIVE {
+                // Its own account tells what was read.
+                continue;
+            }
             let CaptureStats { stored, folded, filtered, lane_dropped, .. } = report.stats;
             let known = |count: Option<u64>| count.map_or("unknown".to_owned(), |n| n.to_string());
             tracing::info!(
@@ -476,7 +501,6 @@ impl Recorder {
                 known(report.stats.kernel_dropped),
                 known(report.stats.waiting_in_kernel),
             );
-            self.summary.interfaces.push((report.origin.interface.clone(), report.stats));
         }
         for outcome in self.writer.stop() {
             self.summary.note(outcome);

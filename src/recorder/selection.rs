@@ -1,6 +1,6 @@
 //! Which interfaces are recorded: those the operator named, or those that matter.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, Result};
 use crate::watch::LinkState;
@@ -83,6 +83,34 @@ impl Links {
     /// The interface with this index.
     pub(super) fn at(&self, index: Option<u32>) -> Option<&LinkState> {
         self.0.get(&index?)
+    }
+
+    /// These, their masters, and the masters of those.
+    pub(super) fn with_masters(&self, mut names: BTreeSet<String>) -> BTreeSet<String> {
+        loop {
+            let masters: BTreeSet<String> = self
+                .iter()
+                .filter(|link| names.contains(&link.name))
+                .filter_map(|link| self.at(link.master))
+                .map(|master| master.name.clone())
+                .filter(|master| !names.contains(master))
+                .collect();
+            if masters.is_empty() {
+                return names;
+            }
+            names.extend(masters);
+        }
+    }
+
+    /// These, and the VLANs on top of them.
+    pub(super) fn with_vlans(&self, mut names: BTreeSet<String>) -> BTreeSet<String> {
+        let on_top = self.iter().filter(|link| link.kind.as_deref() == Some("vlan"));
+        let vlans: Vec<_> = on_top
+            .filter(|vlan| self.at(vlan.lower).is_some_and(|lower| names.contains(&lower.name)))
+            .map(|vlan| vlan.name.clone())
+            .collect();
+        names.extend(vlans);
+        names
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &LinkState> {

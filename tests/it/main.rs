@@ -13,4 +13,5 @@ mod cli;
 mod incident;
 mod lab;
 mod recorder;
+mod replay;
 mod watch;

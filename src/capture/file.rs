@@ -1,0 +1,311 @@
+//! Capture files as a source of frames: pcap and pcapng, plain or compressed (zstd, gzip), or from
+//! standard input. What a file is, its first bytes decide, never its name.
+//!
+//! ```text
+//!   file ─► [zstd, gzip] ─► input (looks ahead by one record) ─► classic  │ pcap
+//!                                                                sections │ pcapng
+//!                                                                  └─► origin, stamp, direction, bytes
+//! ```
+//!
+//! No [`super::FrameSource`]: that waits for frames on the host's clock, and a file has no wait and a
+//! time of its own.
+//!
+//! What it promises: read front to back in bounded memory, whatever the file claims of itself; never a
+//! panic. Where a file is damaged, everything before that was handed over, and the damage is told once,
+//! with its place; nothing behind it is guessed at.
+
+mod classic;
+mod cooked;
+mod fields;
+mod input;
+mod sections;
+#[cfg(test)]
+mod tests;
+mod ticks;
+
+use std::fmt;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use self::classic::Classic;
+use self::input::Input;
+use self::sections::{Description, Sections};
+use super::MAX_SNAPLEN;
+use crate::error::{Error, Result};
+use crate::frame::{Direction, Frame, FrameHeader, Origin, Reception, StampClock};
+use crate::time::Wall;
+
+/// Longest frame in bytes; what claims to be longer is damage, as for Wireshark and libpcap
+/// (`WTAP_MAX_PACKET_SIZE_STANDARD`, `MAXIMUM_SNAPLEN`).
+const LONGEST_FRAME: u32 = MAX_SNAPLEN;
+/// Longest block in bytes, as for Wireshark and libpcap (`MAX_BLOCK_SIZE`, `INITIAL_MAX_BLOCK_SIZE`):
+/// this much of a file is in memory at most.
+const LONGEST_BLOCK: u32 = 16 << 20;
+/// Interfaces that a file may describe; each costs memory. A thousand VLANs are seen, more are damage.
+const MAX_INTERFACES: usize = 4_096;
+
+/// An open capture file, and the frame it stands at.
+pub struct FileSource {
+    name: String,
+    /// What interfaces without a name are called.
+    stem: String,
+    input: Input,
+    format: Format,
+    origins: Vec<Arc<Origin>>,
+    current: Option<Record>,
+    frames: u64,
+    ended: bool,
+}
+
+enum Format {
+    Classic(Classic),
+    Sections(Sections),
+}
+
+/// A frame, and where in the input its record and its bytes are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Record {
+    origin: usize,
+    wall: Option<Wall>,
+    original_len: u32,
+    direction: Direction,
+    reception: Reception,
+    bytes: Range<usize>,
+    /// Of the whole record.
+    length: usize,
+}
+
+/// Why a format cannot go on: the file says something that has no meaning, or ends too early.
+#[derive(Debug)]
+struct Stop(String);
+
+/// Where and why a file could not be read any further.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// The file.
+    pub file: String,
+    /// Where the record begins that is damaged, in bytes of the decompressed file.
+    pub offset: u64,
+    /// Whether these are not the bytes on the disk.
+    pub compressed: bool,
+    /// What is wrong.
+    pub what: String,
+    /// Frames before it.
+    pub frames: u64,
+}
+
+/// A frame of a file.
+#[derive(Debug, Clone, Copy)]
+pub struct FileFrame<'a> {
+    /// Its interface: a number for [`FileSource::origins`].
+    pub origin: usize,
+    /// Its stamp; none in a simple packet block, which has none.
+    pub wall: Option<Wall>,
+    /// Original length in bytes, never below the captured one.
+    pub original_len: u32,
+    /// Which way.
+    pub direction: Direction,
+    /// To whom.
+    pub reception: Reception,
+    /// The captured bytes.
+    pub bytes: &'a [u8],
+}
+
+impl FileSource {
+    /// Opens a file, or standard input for `-`, and reads its header.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is no capture file.
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::begin(path.display().to_string(), Input::open(path)?)
+    }
+
+    /// Reads the header of a file that somebody else opened, and calls it `name`.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is no capture file.
+    pub fn from_reader(name: &str, reader: impl Read + Send + 'static) -> Result<Self> {
+        let input = Input::new(reader, None).map_err(|e| Error::operation("read", name, e))?;
+        Self::begin(name.to_owned(), input)
+    }
+
+    fn begin(name: String, mut input: Input) -> Result<Self> {
+        let refused = |reason: String| {
+            Error::operation("read", &name, reason)
+                .hint("accepted: pcap and pcapng, also compressed with zstd or gzip")
+        };
+        let begin = input.peek(sections::MAGIC.len()).map_err(|e| refused(e.to_string()))?;
+        let format = if begin.is_empty() {
+            return Err(refused("it is empty".to_owned()));
+        } else if begin.starts_with(&sections::MAGIC) {
+            Sections::begin(&mut input).map(Format::Sections)
+        } else if classic::is_magic(begin) {
+            Classic::begin(&mut input).map(Format::Classic)
+        } else {
+            return Err(refused("it does not begin as a capture file does".to_owned()));
+        };
+        let format = format.map_err(|Stop(what)| refused(what))?;
+        let mut file = Self {
+            stem: stem(&name),
+            name,
+            input,
+            format,
+            origins: Vec::new(),
+            current: None,
+            frames: 0,
+            ended: false,
+        };
+        if let Format::Classic(classic) = &file.format {
+            let Classic { link_type, snaplen, .. } = *classic;
+            let description = Description { number: 0, name: None, link_type, snaplen };
+            file.origins.push(Arc::new(origin(description, &file.stem)));
+        }
+        Ok(file)
+    }
+
+    /// Goes on to the next frame; false at the end.
+    ///
+    /// # Errors
+    /// The damage that ends the file, once.
+    pub fn advance(&mut self) -> Result<bool, Damage> {
+        if let Some(record) = self.current.take() {
+            self.input.pass(record.length);
+        }
+        if self.ended {
+            return Ok(false);
+        }
+        match self.next_record() {
+            Ok(record) => {
+                self.ended = record.is_none();
+                self.frames += u64::from(record.is_some());
+                self.current = record;
+                Ok(!self.ended)
+            }
+            Err(Stop(what)) => {
+                self.ended = true;
+                let (offset, compressed) = (self.input.offset(), self.input.is_compressed());
+                Err(Damage {
+                    file: self.name.clone(),
+                    offset,
+                    compressed,
+                    what,
+                    frames: self.frames,
+                })
+            }
+        }
+    }
+
+    fn next_record(&mut self) -> Result<Option<Record>, Stop> {
+        let Self { input, format, origins, stem, .. } = self;
+        let mut record = match format {
+            Format::Classic(classic) => classic.next(input)?,
+            Format::Sections(sections) => sections.next(input, &mut |description| {
+                let origin = origin(description, stem);
+                if let Some(known) = origins.iter().position(|known| **known == origin) {
+                    return Ok(known);
+                }
+                if origins.len() >= MAX_INTERFACES {
+                    return Err(Stop(format!("more than {MAX_INTERFACES} interfaces")));
+                }
+                origins.push(Arc::new(origin));
+                Ok(origins.len() - 1)
+            })?,
+        };
+        if let Some(record) = &mut record
+            && record.direction == Direction::Unknown
+        {
+            let bytes = input.ahead().get(record.bytes.clone()).unwrap_or_default();
+            if let Some(told) = cooked::of(origins[record.origin].link_type, bytes) {
+                (record.direction, record.reception) = told;
+            }
+        }
+        Ok(record)
+    }
+
+    /// The frame that [`Self::advance`] went to.
+    pub fn frame(&self) -> Option<FileFrame<'_>> {
+        let Record { origin, wall, original_len, direction, reception, bytes, .. } =
+            self.current.clone()?;
+        let bytes = self.input.ahead().get(bytes)?;
+        Some(FileFrame { origin, wall, original_len, direction, reception, bytes })
+    }
+
+    /// The interfaces described so far. A name that the file does not tell is made of the file's own.
+    pub fn origins(&self) -> &[Arc<Origin>] {
+        &self.origins
+    }
+
+    /// As it was named.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Frames so far.
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Bytes read of the file as it is on disk, and its size where that is known.
+    pub fn progress(&self) -> (u64, Option<u64>) {
+        self.input.progress()
+    }
+}
+
+impl<'a> FileFrame<'a> {
+    /// The frame as lanes take it, stamped with `wall`, of whose bytes at most `snaplen` are kept.
+    pub fn stamped(&self, wall: Wall, snaplen: u32) -> Frame<'a> {
+        let &Self { original_len, direction, reception, bytes, .. } = self;
+        let kept = &bytes[..bytes.len().min(snaplen as usize)];
+        Frame::whole(FrameHeader { wall, original_len, direction, reception }, kept)
+    }
+}
+
+impl fmt::Debug for FileSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileSource").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, offset, compressed, what, frames } = self;
+        let place = if *compressed { " after decompression" } else { "" };
+        write!(
+            f,
+            "{file} is damaged at byte {offset}{place}: {what}; {frames} frames before it are used"
+        )
+    }
+}
+
+impl Stop {
+    fn cut(what: &str, wanted: usize, there: usize) -> Self {
+        Self(format!("cut short: of {what} of {wanted} bytes {there} are there"))
+    }
+
+    fn too_long(what: &str, length: u32, longest: u32) -> Self {
+        Self(format!("{what} that claims {length} bytes, where {longest} are the most"))
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(error: io::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+fn origin(description: Description, stem: &str) -> Origin {
+    let Description { number, name, link_type, snaplen } = description;
+    let unnamed = || if number == 0 { stem.to_owned() } else { format!("{stem}.{number}") };
+    let interface = name.filter(|name| !name.is_empty()).unwrap_or_else(unnamed);
+    Origin { interface, index: number, link_type, snaplen, clock: StampClock::Software }
+}
+
+/// The file's name without folder and endings that say what it is: `router.pcap.gz` is `router`.
+fn stem(name: &str) -> String {
+    const ENDINGS: [&str; 7] = [".gz", ".zst", ".pcapng", ".pcap", ".cap", ".dmp", ".dump"];
+    let name = name.rsplit('/').next().unwrap_or(name);
+    let stem = ENDINGS.iter().fold(name, |name, ending| name.strip_suffix(ending).unwrap_or(name));
+    if stem.is_empty() || stem == "-" { "capture".to_owned() } else { stem.to_owned() }
+}

@@ -1,0 +1,302 @@
+//! pcapng: blocks in sections, each with a byte order and interfaces of its own (draft-ietf-opsawg-pcapng).
+//!
+//! `pcap-file` takes blocks apart. What is in them is read here, because it is stricter than the
+//! format and than other readers: it refuses a whole block, and with it the rest of the file, for a
+//! description that is not UTF-8 (Windows writes some) or options without an end mark (which is
+//! optional), and it reads the stamp of the obsolete packet block with its halves exchanged.
+//!
+//! Blocks without a frame are passed over: name resolution, statistics, secrets, journal entries,
+//! what others added.
+
+use byteorder_slice::{BigEndian, LittleEndian};
+use pcap_file::pcapng::RawBlock;
+use pcap_file::pcapng::blocks::{
+    ENHANCED_PACKET_BLOCK, INTERFACE_DESCRIPTION_BLOCK, PACKET_BLOCK, SECTION_HEADER_BLOCK,
+    SIMPLE_PACKET_BLOCK,
+};
+use pcap_file::{Endianness, PcapError};
+
+use super::fields::{Options, i64_at, u16_at, u32_at};
+use super::input::Input;
+use super::ticks::Ticks;
+use super::{LONGEST_BLOCK, LONGEST_FRAME, MAX_INTERFACES, Record, Stop};
+use crate::frame::{Direction, LinkType, Reception};
+
+/// First bytes of every file: the type of a section header, the same in both byte orders.
+pub(super) const MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
+/// Type, length and, in a section header, the byte order.
+const BLOCK_BEGIN: usize = 12;
+/// Type and length, before a block's body.
+const BODY: usize = 8;
+/// The length once more, behind it.
+const TRAILER: usize = 4;
+/// The one major version there is.
+const MAJOR: u16 = 1;
+
+/// `if_name`, `if_tsresol`, `if_tsoffset` of an interface description.
+const IF_NAME: u16 = 2;
+const IF_TSRESOL: u16 = 9;
+const IF_TSOFFSET: u16 = 14;
+/// `epb_flags`, and `pack_flags` of the obsolete packet block.
+const FLAGS: u16 = 2;
+
+/// The section being read.
+#[derive(Debug)]
+pub(super) struct Sections {
+    order: Endianness,
+    interfaces: Vec<Interface>,
+}
+
+/// An interface of the section.
+#[derive(Debug, Clone, Copy)]
+struct Interface {
+    /// Its number among all origins of the file.
+    origin: usize,
+    snaplen: u32,
+    clock: Ticks,
+}
+
+/// What an interface description says, for whoever keeps the origins.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Description {
+    /// Its number in its section.
+    pub(super) number: u32,
+    pub(super) name: Option<String>,
+    pub(super) link_type: LinkType,
+    pub(super) snaplen: u32,
+}
+
+impl Sections {
+    /// Reads the first section header.
+    pub(super) fn begin(input: &mut Input) -> Result<Self, Stop> {
+        let mut sections = Self { order: Endianness::Big, interfaces: Vec::new() };
+        let length = sections.block(input)?.ok_or_else(|| Stop::cut("a block", BLOCK_BEGIN, 0))?;
+        sections.section(body(input.ahead(), length))?;
+        input.pass(length);
+        Ok(sections)
+    }
+
+    /// The next frame, in the block where `input` stands then; none at the end. New interfaces are
+    /// told to `describe`, which numbers them.
+    pub(super) fn next(
+        &mut self,
+        input: &mut Input,
+        describe: &mut dyn FnMut(Description) -> Result<usize, Stop>,
+    ) -> Result<Option<Record>, Stop> {
+        while let Some(length) = self.block(input)? {
+            let block = input.ahead();
+            let body = body(block, length);
+            let record = match u32_at(self.order, block, 0).unwrap_or_default() {
+                SECTION_HEADER_BLOCK => self.section(body).map(|()| None),
+                INTERFACE_DESCRIPTION_BLOCK => self.interface(body, describe).map(|()| None),
+                ENHANCED_PACKET_BLOCK => self.enhanced(body).map(Some),
+                SIMPLE_PACKET_BLOCK => self.simple(body).map(Some),
+                PACKET_BLOCK => self.obsolete(body).map(Some),
+                _ => Ok(None),
+            }?;
+            if let Some(mut record) = record {
+                record.bytes = record.bytes.start + BODY..record.bytes.end + BODY;
+                record.length = length;
+                return Ok(Some(record));
+            }
+            input.pass(length);
+        }
+        Ok(None)
+    }
+
+    /// Looks at the whole next block; its length, or none at the end.
+    fn block(&mut self, input: &mut Input) -> Result<Option<usize>, Stop> {
+        let begin = input.peek(BLOCK_BEGIN)?;
+        if begin.is_empty() {
+            return Ok(None);
+        }
+        if begin.len() < BLOCK_BEGIN {
+            return Err(Stop::cut("a block", BLOCK_BEGIN, begin.len()));
+        }
+        if begin.starts_with(&MAGIC) {
+            self.order = match begin[BODY..BLOCK_BEGIN] {
+                [0x1a, 0x2b, 0x3c, 0x4d] => Endianness::Big,
+                [0x4d, 0x3c, 0x2b, 0x1a] => Endianness::Little,
+                _ => return Err(Stop("a section in no byte order".to_owned())),
+            };
+        }
+        let length = u32_at(self.order, begin, 4).unwrap_or_default();
+        if length > LONGEST_BLOCK {
+            return Err(Stop::too_long("a block", length, LONGEST_BLOCK));
+        }
+        let length = length as usize;
+        let ahead = input.peek(length)?;
+        if ahead.len() < length {
+            return Err(Stop::cut("a block", length, ahead.len()));
+        }
+        match self.order {
+            Endianness::Big => RawBlock::from_slice::<BigEndian>(ahead).map(drop),
+            Endianness::Little => RawBlock::from_slice::<LittleEndian>(ahead).map(drop),
+        }
+        .map_err(|e| match e {
+            PcapError::InvalidField(field) => Stop(field.to_owned()),
+            other => Stop(other.to_string()),
+        })?;
+        Ok(Some(length))
+    }
+
+    fn section(&mut self, body: &[u8]) -> Result<(), Stop> {
+        let version = |at| u16_at(self.order, body, at);
+        let (Some(major), Some(minor)) = (version(4), version(6)) else {
+            return Err(short("section header"));
+        };
+        if major != MAJOR {
+            return Err(Stop(format!("a section of unknown version {major}.{minor}")));
+        }
+        self.interfaces.clear();
+        Ok(())
+    }
+
+    fn interface(
+        &mut self,
+        body: &[u8],
+        describe: &mut dyn FnMut(Description) -> Result<usize, Stop>,
+    ) -> Result<(), Stop> {
+        const OPTIONS: usize = 8;
+        let order = self.order;
+        let (Some(link_type), Some(snaplen)) = (u16_at(order, body, 0), u32_at(order, body, 4))
+        else {
+            return Err(short("interface description"));
+        };
+        if self.interfaces.len() >= MAX_INTERFACES {
+            return Err(Stop(format!("more than {MAX_INTERFACES} interfaces")));
+        }
+        let snaplen = if snaplen == 0 { LONGEST_FRAME } else { snaplen };
+        let mut clock = Ticks::MICROSECONDS;
+        let mut name = None;
+        for (code, value) in Options::of(order, body, OPTIONS) {
+            match (code, value) {
+                (IF_NAME, text) => name = Some(printable(text)),
+                (IF_TSRESOL, [resolution, ..]) => clock.resolution = *resolution,
+                (IF_TSOFFSET, seconds) => {
+                    clock.offset = i64_at(order, seconds, 0).unwrap_or_default();
+                }
+                _ => {}
+            }
+        }
+        let number = self.interfaces.len() as u32;
+        let link_type = LinkType(link_type);
+        let origin = describe(Description { number, name, link_type, snaplen })?;
+        self.interfaces.push(Interface { origin, snaplen, clock });
+        Ok(())
+    }
+
+    fn enhanced(&self, body: &[u8]) -> Result<Record, Stop> {
+        const DATA: usize = 20;
+        let number = |at| u32_at(self.order, body, at).ok_or_else(|| short("enhanced packet"));
+        let interface = self.known(number(0)?)?;
+        let ticks = u64::from(number(4)?) << 32 | u64::from(number(8)?);
+        self.frame(interface, ticks, (number(12)?, number(16)?), body, DATA)
+    }
+
+    fn obsolete(&self, body: &[u8]) -> Result<Record, Stop> {
+        const DATA: usize = 20;
+        let number = |at| u32_at(self.order, body, at).ok_or_else(|| short("packet"));
+        let interface = u16_at(self.order, body, 0).ok_or_else(|| short("packet"))?;
+        let interface = self.known(interface.into())?;
+        let ticks = u64::from(number(4)?) << 32 | u64::from(number(8)?);
+        self.frame(interface, ticks, (number(12)?, number(16)?), body, DATA)
+    }
+
+    fn simple(&self, body: &[u8]) -> Result<Record, Stop> {
+        const DATA: usize = 4;
+        let interface = self.known(0)?;
+        let original_len = u32_at(self.order, body, 0).ok_or_else(|| short("simple packet"))?;
+        let there = u32::try_from(body.len() - DATA).unwrap_or(u32::MAX);
+        let captured = original_len.min(interface.snaplen).min(there);
+        let frame = self.frame(interface, 0, (captured, original_len), body, DATA)?;
+        Ok(Record { wall: None, ..frame })
+    }
+
+    fn frame(
+        &self,
+        interface: Interface,
+        ticks: u64,
+        (captured, original): (u32, u32),
+        body: &[u8],
+        data: usize,
+    ) -> Result<Record, Stop> {
+        if captured > LONGEST_FRAME {
+            return Err(Stop::too_long("a frame", captured, LONGEST_FRAME));
+        }
+        let end = data + captured as usize;
+        if end > body.len() {
+            return Err(Stop(format!("a frame of {captured} bytes in a shorter block")));
+        }
+        let options = end.next_multiple_of(4);
+        let flags = Options::of(self.order, body, options)
+            .find(|(code, _)| *code == FLAGS)
+            .and_then(|(_, value)| u32_at(self.order, value, 0))
+            .unwrap_or_default();
+        Ok(Record {
+            origin: interface.origin,
+            wall: Some(interface.clock.wall(ticks)),
+            original_len: original.max(captured),
+            direction: direction(flags),
+            reception: reception(flags),
+            bytes: data..end,
+            length: 0,
+        })
+    }
+
+    fn known(&self, number: u32) -> Result<Interface, Stop> {
+        self.interfaces
+            .get(number as usize)
+            .copied()
+            .ok_or_else(|| Stop(format!("a frame of interface {number}, which was not described")))
+    }
+}
+
+/// Some end with a zero that does not belong to them; and a name is printed on terminals.
+fn printable(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    let replaced = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
+    text.trim_end_matches('\0').chars().map(replaced).collect()
+}
+
+fn body(block: &[u8], length: usize) -> &[u8] {
+    block.get(BODY..length - TRAILER).unwrap_or_default()
+}
+
+fn short(what: &str) -> Stop {
+    Stop(format!("a block too short for its {what}"))
+}
+
+/// Bits 0 and 1 of `epb_flags`.
+fn direction(flags: u32) -> Direction {
+    match flags & 0b11 {
+        0b01 => Direction::Inbound,
+        0b10 => Direction::Outbound,
+        _ => Direction::Unknown,
+    }
+}
+
+/// Bits 2 to 4 of `epb_flags`.
+fn reception(flags: u32) -> Reception {
+    match flags >> 2 & 0b111 {
+        1 => Reception::Unicast,
+        2 => Reception::Multicast,
+        3 => Reception::Broadcast,
+        4 => Reception::Promiscuous,
+        _ => Reception::Unspecified,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_can_be_printed() {
+        for (bytes, name) in
+            [(&b"eth0"[..], "eth0"), (b"eth0\0\0", "eth0"), (b"\x1b[2J\xff", "\u{fffd}[2J\u{fffd}")]
+        {
+            assert_eq!(printable(bytes), name);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Who keeps the frames of a recording: captures at work, or the reels of a replay. The recorder asks
+//! both the same, so that it decides the same.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+
+use crossbeam_channel::Receiver;
+
+use crate::capture::{Report, Sliced};
+use crate::error::Result;
+use crate::ring::HoldId;
+use crate::time::{Mono, Window};
+use crate::watch::Fact;
+
+/// Keeps frames, by interface.
+pub trait Keeper: Debug {
+    /// True if this is about the present, and the host can be asked.
+    const LIVE: bool;
+
+    /// Follows what was told about interfaces; true if the set of names to watch may have changed.
+    ///
+    /// # Errors
+    /// When an interface that appeared cannot be recorded.
+    fn follow(&mut self, fact: &Fact) -> Result<bool>;
+
+    /// Names of the recorded interfaces.
+    fn names(&self) -> Vec<String>;
+
+    /// Recorded interfaces, their masters, and the masters of these.
+    fn watched(&self) -> BTreeSet<String>;
+
+    /// What is watched, and the VLANs on top of it: the interfaces of the operator's table.
+    fn listed(&self) -> BTreeSet<String>;
+
+    /// Holds everything since `from` in every lane.
+    fn hold(&mut self, hold: HoldId, from: Mono) -> Held;
+
+    /// Asks for `window` to be pinned and then for `release` to be given up; the answers come by themselves.
+    fn slice(&mut self, window: Window, release: HoldId) -> Vec<Receiver<Sliced>>;
+
+    /// How all interfaces stand; those that do not answer are left out.
+    fn reports(&mut self) -> Vec<Report>;
+
+    /// Stops after the last frame.
+    fn stop(self) -> Vec<Report>;
+}
+
+/// What holding came to.
+#[derive(Debug, Clone, Copy)]
+pub struct Held {
+    /// From then on every lane that answered is complete.
+    pub complete_from: Mono,
+    /// Captures that did not answer.
+    pub silent: usize,
+}

@@ -1,0 +1,188 @@
+//! What the host saw while the files were recorded, from the tables beside them: a bundle's
+//! `events.jsonl` and `timeline.csv`, or the operator's own table.
+//!
+//! Each becomes the observation that its watcher made then, so rules judge it as they would have live:
+//!
+//! | in the file | becomes |
+//! |---|---|
+//! | `link`, `link_gone`, `probe_*`, `snapshot_signal`, `missed` of events.jsonl | the same fact |
+//! | `capture` with a gap, a failure or drops | something missed, as told then |
+//! | a row of timeline.csv | a sample |
+//! | the state of an interface differs between two of its rows, or it bounced | a link change; only where there is no events.jsonl, which has it to the millisecond |
+//! | a ping's column | an answered or lost probe; likewise |
+//!
+//! Passed over and counted: findings and runs, which the frames show again; triggers, which the rules
+//! judge again, but whose objects are watched; stop signals and ended commands, which ended that
+//! recording, not this; and kinds this version does not know.
+//!
+//! All of it is in memory at once, sorted by time, at most [`MAX_OBSERVATIONS`].
+
+mod events;
+mod table;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::incident::bundle;
+use crate::time::Wall;
+use crate::watch::Fact;
+
+/// Observations of a replay: a day of ten interfaces every two seconds. Some hundred bytes each.
+const MAX_OBSERVATIONS: usize = 500_000;
+/// Largest file in bytes: room for as many lines with all their fields.
+const LARGEST_FILE: u64 = 512 << 20;
+/// Longest line of a file in bytes; a link change has about 1,000.
+const LONGEST_LINE: u64 = 64 << 10;
+
+/// What a host saw.
+#[derive(Debug, Default)]
+pub(super) struct HostEvents {
+    /// In order of time, the last one first.
+    seen: Vec<(Wall, Fact)>,
+    /// Interfaces that were watched then.
+    pub(super) watched: BTreeSet<String>,
+    /// True if a table with rows is among the files.
+    pub(super) has_rows: bool,
+    /// What was not replayed, by kind.
+    pub(super) passed_over: BTreeMap<String, u64>,
+    read: u64,
+}
+
+/// What a file of the host's events holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Events,
+    Table,
+}
+
+impl HostEvents {
+    /// Reads these files, each of either kind.
+    ///
+    /// # Errors
+    /// When one cannot be read, is neither, or has a line without meaning.
+    pub(super) fn read(paths: &[PathBuf]) -> Result<Self> {
+        let files =
+            paths.iter().map(|path| Ok((path, kind_of(path)?))).collect::<Result<Vec<_>>>()?;
+        let has_events = files.iter().any(|(_, kind)| *kind == Kind::Events);
+        let mut events = Self::default();
+        for (path, kind) in files {
+            match kind {
+                Kind::Events => events::read(path, &mut events)?,
+                Kind::Table => table::read(path, !has_events, &mut events)?,
+            }
+        }
+        // Of the same moment, what was read first stays first.
+        events.seen.sort_by_key(|(wall, _)| *wall);
+        events.seen.reverse();
+        Ok(events)
+    }
+
+    /// The files of host events beside these files, each once.
+    pub(super) fn beside(files: &[PathBuf]) -> Vec<PathBuf> {
+        let folders: BTreeSet<&Path> = files.iter().filter_map(|file| file.parent()).collect();
+        let names = [bundle::EVENTS, bundle::TIMELINE];
+        let both = folders.into_iter().flat_map(|folder| names.map(|name| folder.join(name)));
+        both.filter(|path| path.is_file()).collect()
+    }
+
+    /// When the next one was seen.
+    pub(super) fn next_at(&self) -> Option<Wall> {
+        self.seen.last().map(|(wall, _)| *wall)
+    }
+
+    /// The next one.
+    pub(super) fn next(&mut self) -> Option<Fact> {
+        self.seen.pop().map(|(_, fact)| fact)
+    }
+
+    /// All states of links that are told, to know who belongs to whom from the beginning.
+    pub(super) fn links(&self) -> impl Iterator<Item = &Fact> {
+        self.seen
+            .iter()
+            .rev()
+            .map(|(_, fact)| fact)
+            .filter(|fact| matches!(fact, Fact::Link { .. }))
+    }
+
+    /// Observations read in all.
+    pub(super) fn total(&self) -> u64 {
+        self.read
+    }
+
+    fn add(&mut self, path: &Path, wall: Wall, fact: Fact) -> Result<()> {
+        if self.seen.len() >= MAX_OBSERVATIONS {
+            let reason = format!("more than {MAX_OBSERVATIONS} observations");
+            return Err(Error::operation("read", path.display().to_string(), reason)
+                .hint("cut the file to the time of the capture"));
+        }
+        self.read += 1;
+        self.seen.push((wall, fact));
+        Ok(())
+    }
+
+    fn pass_over(&mut self, kind: &str) {
+        *self.passed_over.entry(kind.to_owned()).or_default() += 1;
+    }
+}
+
+/// JSON lines begin with a brace, tables with the name of a column.
+fn kind_of(path: &Path) -> Result<Kind> {
+    let failed = |e| Error::operation("read", path.display().to_string(), e);
+    let mut begin = Vec::new();
+    let file = open(path)?;
+    if file.get_ref().metadata().map_err(failed)?.len() > LARGEST_FILE {
+        let reason = format!("it is larger than {LARGEST_FILE} bytes");
+        return Err(Error::operation("read", path.display().to_string(), reason)
+            .hint("cut it to the time of the capture"));
+    }
+    file.take(1).read_to_end(&mut begin).map_err(failed)?;
+    Ok(if begin == b"{" { Kind::Events } else { Kind::Table })
+}
+
+fn open(path: &Path) -> Result<BufReader<File>> {
+    File::open(path)
+        .map(BufReader::new)
+        .map_err(|e| Error::operation("read", path.display().to_string(), e))
+}
+
+/// The lines of a file, counted from 1, each of at most [`LONGEST_LINE`] bytes.
+fn lines(path: &Path) -> Result<impl Iterator<Item = Result<(u64, String)>>> {
+    let mut reader = open(path)?;
+    let name = path.display().to_string();
+    let mut number = 0;
+    Ok(std::iter::from_fn(move || {
+        number += 1;
+        let failed =
+            |reason: String| Error::operation("read", format!("{name} line {number}"), reason);
+        let mut line = Vec::new();
+        match reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line) {
+            Err(error) => Some(Err(failed(error.to_string()))),
+            Ok(0) => None,
+            Ok(_) if line.len() as u64 == LONGEST_LINE => {
+                Some(Err(failed(format!("longer than {LONGEST_LINE} bytes"))))
+            }
+            Ok(_) => Some(Ok((number, String::from_utf8_lossy(&line).trim_end().to_owned()))),
+        }
+    }))
+}
+
+/// A moment as people and programs write it: RFC 3339, or without a zone for UTC.
+fn moment(text: &str) -> Option<Wall> {
+    let timestamp = text.parse::<jiff::Timestamp>().ok().or_else(|| {
+        let civil: jiff::civil::DateTime = text.parse().ok()?;
+        Some(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
+    })?;
+    u64::try_from(timestamp.as_nanosecond()).ok().map(Wall)
+}
+
+/// Refuses line `number` of a file.
+fn refused(path: &Path, number: u64, reason: impl Into<String>, accepted: &str) -> Error {
+    Error::operation("read", format!("{} line {number}", path.display()), reason.into())
+        .hint(format!("accepted: {accepted}"))
+}
+
+#[cfg(test)]
+mod tests;
