@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::fold::{FoldOptions, Folder, Verdict};
+use super::fold::{FoldOptions, Folder, Storm, Verdict};
 use super::pool::Pool;
 use super::segment::{LaneId, OpenSegment, Segment};
 use super::slice::Slice;
@@ -194,6 +194,11 @@ impl Lane {
             Slice::new(window, window.from.max(self.complete_from), segments.cloned().collect());
         self.holds.retain(|(hold, _)| Some(*hold) != release);
         slice
+    }
+
+    /// The frames that are being folded, or were when they last came.
+    pub fn storms(&self) -> impl Iterator<Item = Storm<'_>> {
+        self.folder.storms()
     }
 
     /// What was counted so far.

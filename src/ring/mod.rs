@@ -18,7 +18,7 @@ mod pool;
 mod segment;
 mod slice;
 
-pub use fold::FoldOptions;
+pub use fold::{FoldOptions, Storm};
 pub use lane::{Appended, HoldId, Lane, LaneCounters};
 pub use pool::{Pool, PoolOptions};
 pub use segment::{LaneId, Segment};
