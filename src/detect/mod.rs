@@ -3,6 +3,8 @@
 //! Detectors are pure: they are shown frames and told the time, and conclude. The same ones judge a
 //! live interface, a replayed file and a bundle.
 
+pub mod tap;
+
 use crate::finding::Finding;
 use crate::frame::{FrameHeader, LinkType};
 use crate::time::Stamp;
