@@ -4,6 +4,7 @@
 //! live interface, a replayed file and a bundle.
 
 pub mod tap;
+pub mod traffic;
 
 use crate::finding::Finding;
 use crate::frame::{FrameHeader, LinkType};

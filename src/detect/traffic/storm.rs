@@ -1,0 +1,169 @@
+//! Duplicate storm: one frame, many times a second.
+//!
+//! The ring knows which frames come so fast that it folds them; of these, the ones that come much faster
+//! are storms. Hellos never are: they equal one another and come a few times a second. Copies on
+//! different interfaces are different storms: who captures a bond and its ports sees each frame twice.
+
+use std::time::Duration;
+
+use super::course::{Course, Level};
+use super::words::{self, grouped};
+use super::{Draft, Scene};
+use crate::detect::tap::{Storm, Summary, Tap};
+use crate::finding::{Finding, FindingKind, Severity};
+use crate::frame::LinkType;
+use crate::time::{Mono, Stamp};
+
+/// The storms of one interface that were seen lately.
+#[derive(Debug)]
+pub(super) struct Storms {
+    rate: f64,
+    known: Vec<Known>,
+}
+
+#[derive(Debug)]
+struct Known {
+    storm: Storm,
+    link_type: LinkType,
+    /// When its copies were last looked at, and how many there were.
+    looked: Mono,
+    copies: u64,
+    course: Course,
+}
+
+impl Storms {
+    /// Slower than this part of the threshold, a storm is over.
+    const CALM: f64 = 0.5;
+    /// So long it must be slower: storms come in waves.
+    const QUIET: Duration = Duration::from_secs(2);
+
+    pub(super) fn new(rate: f64) -> Self {
+        Self { rate, known: Vec::new() }
+    }
+
+    pub(super) fn judge(
+        &mut self,
+        scene: Scene<'_>,
+        summary: &Summary,
+        findings: &mut Vec<Finding>,
+    ) {
+        for storm in &summary.storms {
+            match self.known.iter_mut().find(|known| known.is(storm)) {
+                Some(known) => known.storm = storm.clone(),
+                None => self.known.push(Known {
+                    storm: storm.clone(),
+                    link_type: summary.link_type,
+                    looked: storm.first,
+                    copies: 0,
+                    course: Course::new(Duration::ZERO, Self::QUIET),
+                }),
+            }
+        }
+        let (rate, at) = (self.rate, summary.at);
+        // As many are known as the ring folds, and those that ended in the last seconds.
+        self.known.retain_mut(|known| {
+            known.judge(rate, scene, at, findings);
+            known.course.is_on() || summary.storms.iter().any(|storm| known.is(storm))
+        });
+    }
+}
+
+impl Known {
+    fn is(&self, storm: &Storm) -> bool {
+        self.storm.class == storm.class
+            && self.storm.first == storm.first
+            && self.storm.bytes == storm.bytes
+    }
+
+    fn judge(&mut self, most: f64, scene: Scene<'_>, at: Stamp, findings: &mut Vec<Finding>) {
+        // Short looks would make a rate of a handful of copies.
+        let passed = at.mono.since(self.looked).max(Tap::INTERVAL).as_secs_f64();
+        let more = self.storm.copies.saturating_sub(self.copies);
+        (self.looked, self.copies) = (at.mono, self.storm.copies);
+        let mut level = Level::above(more as f64 / passed, most, Storms::CALM);
+        if level == Level::Beyond && (self.storm.copies as f64) < most / 2.0 {
+            level = Level::Below;
+        }
+        let Some(mut span) = self.course.judge(at, level, more) else { return };
+        let clock = at.offset();
+        let stamp = |mono: Mono| Stamp { mono, wall: clock.wall(mono) };
+        (span.first, span.last) = (stamp(self.storm.first), stamp(self.storm.last));
+        span.count = self.storm.copies;
+        let what = words::frame(self.link_type, &self.storm.header, &self.storm.bytes);
+        let rate = span.rate().unwrap_or(more as f64 / passed);
+        let sentence = format!(
+            "duplicate storm: {} identical frames a second {}: {what}",
+            grouped(rate),
+            words::way(self.storm.header.direction, scene.interface)
+        );
+        let direction = self.storm.header.direction;
+        findings.push(scene.finding(
+            span,
+            Draft {
+                kind: FindingKind::DuplicateStorm,
+                severity: Severity::Warning,
+                direction,
+                what,
+                sentence,
+            },
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{at, summary};
+    use super::*;
+
+    fn storm(first: u64, last: u64, copies: u64) -> Storm {
+        Storm {
+            class: 1,
+            header: crate::frame::FrameHeader::default(),
+            bytes: vec![2; 60],
+            first: at(first).mono,
+            last: at(last).mono,
+            copies,
+        }
+    }
+
+    #[test]
+    fn a_storm_is_told_when_it_begins_and_when_it_is_over() {
+        let mut storms = Storms::new(1_000.0);
+        let scene = Scene { interface: "eth0" };
+        // ms, storm in the summary: last ms and copies; what is told
+        for (ms, told_of, expected) in [
+            (100, None, None),
+            (200, Some((200, 65)), None),
+            (300, Some((300, 37_000)), Some(false)),
+            (400, Some((400, 74_000)), None),
+            (500, Some((450, 90_000)), None),
+            (1_000, Some((450, 90_000)), None),
+            (2_000, None, None),
+            (2_600, None, Some(true)),
+            (2_700, None, None),
+        ] {
+            let mut seen = summary(ms);
+            seen.storms.extend(told_of.map(|(last, copies)| storm(150, last, copies)));
+            let mut findings = Vec::new();
+            storms.judge(scene, &seen, &mut findings);
+            assert_eq!(findings.first().map(|f| f.over), expected, "at {ms}");
+            if let Some(finding) = findings.first() {
+                assert_eq!(finding.first, at(150));
+                assert!(finding.rate.unwrap() > 240_000.0, "{finding:?}");
+            }
+        }
+        assert!(storms.known.is_empty());
+    }
+
+    #[test]
+    fn what_is_folded_but_slow_is_no_storm() {
+        let mut storms = Storms::new(1_000.0);
+        for tick in 1..100 {
+            let mut seen = summary(tick * 100);
+            seen.storms.push(storm(0, tick * 100, tick * 20));
+            let mut findings = Vec::new();
+            storms.judge(Scene { interface: "eth0" }, &seen, &mut findings);
+            assert_eq!(findings, []);
+        }
+    }
+}
