@@ -18,6 +18,7 @@ mod lanes;
 pub mod pnet;
 mod recording;
 mod source;
+mod tapping;
 mod thread;
 
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod tests;
 pub use interface::Interface;
 pub use lanes::ClassReport;
 pub use source::{Choice, Options};
+pub use tapping::{Tapping, Wanted};
 pub use thread::{Capture, Report, Sliced};
 
 /// Takes what a source reads. Called on the packet path: no allocation, lock, log or system call per

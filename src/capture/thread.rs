@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::lanes::ClassReport;
 use super::recording::Recording;
 use super::source::Source;
+use super::tapping::Tapping;
 use super::{Interface, Options};
 use crate::error::{Error, Result};
 use crate::frame::Origin;
@@ -76,6 +77,7 @@ pub(super) struct Hands {
     pub(super) clock: Clock,
     pub(super) inbox: Receiver<Order>,
     pub(super) events: Sender<Observation>,
+    pub(super) tapping: Tapping,
 }
 
 /// The recorder's hand on a capture thread.
@@ -89,7 +91,7 @@ pub struct Capture {
 
 impl Capture {
     /// Opens the interface and starts recording it into lanes of `pool`, numbered from `first_lane` on.
-    /// Events go to `events`.
+    /// Events go to `events`, and what the detectors need through a tap of `tapping`.
     ///
     /// # Errors
     /// When the interface cannot be captured, or the process is out of threads or descriptors.
@@ -100,6 +102,7 @@ impl Capture {
         pool: &Pool,
         clock: Clock,
         events: Sender<Observation>,
+        tapping: Tapping,
     ) -> Result<Self> {
         let failed =
             |e: std::io::Error| Error::operation("start the capture thread of", &*binding.name, e);
@@ -107,7 +110,7 @@ impl Capture {
         let source = Source::open(&binding, &options, &bell, &clock)?;
         let interface = binding.name.clone();
         let (orders, inbox) = bounded(ORDERS);
-        let hands = Hands { bell: bell.clone(), clock, inbox, events };
+        let hands = Hands { bell: bell.clone(), clock, inbox, events, tapping };
         let recording = Recording::new(first_lane, binding, source, options, pool, hands)?;
         let thread = thread::Builder::new()
             .name(format!("cap/{interface}"))

@@ -3,8 +3,12 @@
 //! Detectors are pure: they are shown frames and told the time, and conclude. The same ones judge a
 //! live interface, a replayed file and a bundle.
 
+mod detectors;
 pub mod tap;
 pub mod traffic;
+pub mod watcher;
+
+pub use detectors::{Detectors, Heard, Protocols, Subject};
 
 use crate::finding::Finding;
 use crate::frame::{FrameHeader, LinkType};

@@ -1,6 +1,7 @@
 //! Detectors of traffic: what the counts of an interface tell, not single frames.
 //!
-//! Pure: each is shown the tap's summary ten times a second and told the time by it. Thresholds are such
+//! Pure: each is shown the tap's summary ten times a second and told the time by it; the first one, from
+//! before the first frame, is what they count from. Thresholds are such
 //! that ordinary traffic gives nothing at warning level: bursts, pauses, one-sided flows are ordinary.
 
 mod burst;

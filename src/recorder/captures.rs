@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender};
 
 use super::selection::{Links, Selection};
-use crate::capture::{self, Capture, Interface, Report, Sliced};
+use crate::capture::{self, Capture, Interface, Report, Sliced, Tapping};
 use crate::error::Result;
 use crate::ring::{HoldId, LaneId, Pool};
 use crate::time::{Clock, Mono, Window};
@@ -23,6 +23,7 @@ pub(super) struct Captures {
     pool: Pool,
     clock: Clock,
     events: Sender<Observation>,
+    tapping: Tapping,
     running: BTreeMap<String, Capture>,
     /// Every interface rtnetlink told of.
     links: Links,
@@ -45,9 +46,10 @@ impl Captures {
         pool: Pool,
         clock: Clock,
         events: Sender<Observation>,
+        tapping: Tapping,
     ) -> Self {
         let (running, links) = (BTreeMap::new(), Links::default());
-        Self { selection, options, pool, clock, events, running, links, lanes: 0 }
+        Self { selection, options, pool, clock, events, tapping, running, links, lanes: 0 }
     }
 
     /// Starts with these interfaces.
@@ -118,6 +120,7 @@ impl Captures {
             &self.pool,
             self.clock.clone(),
             self.events.clone(),
+            self.tapping.clone(),
         )?;
         self.lanes = self.lanes.wrapping_add(self.options.classes.lanes());
         self.running.insert(link.name.clone(), capture);

@@ -167,11 +167,9 @@ impl Circles {
     fn mask(&mut self, packet: &Packet, frame: &Frame<'_>) {
         self.scratch.clear();
         frame.parts.iter().for_each(|part| self.scratch.extend_from_slice(part));
-        for range in packet.changeable() {
-            if let Some(bytes) =
-                self.scratch.get_mut(packet.at + range.start..packet.at + range.end)
-            {
-                bytes.fill(0);
+        for place in packet.changeable() {
+            if let Some(byte) = self.scratch.get_mut(place) {
+                *byte = 0;
             }
         }
     }

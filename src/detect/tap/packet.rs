@@ -85,15 +85,17 @@ impl Packet {
 
     /// Places in the frame that routers change, and that may differ in a packet that goes in a circle:
     /// time to live and header checksum, and the identification, which some gateways renumber.
-    pub(super) fn changeable(&self) -> &'static [std::ops::Range<usize>] {
+    pub(super) fn changeable(&self) -> impl Iterator<Item = usize> {
         /// RFC 791 §3.1.
-        const OF_V4: [std::ops::Range<usize>; 3] = [4..6, 8..9, 10..12];
+        const OF_V4: &[usize] = &[4, 5, 8, 10, 11];
         /// RFC 8200 §3.
-        const OF_V6: [std::ops::Range<usize>; 1] = [7..8];
-        match self.version {
-            Version::V4 => &OF_V4,
-            Version::V6 => &OF_V6,
-        }
+        const OF_V6: &[usize] = &[7];
+        let at = self.at;
+        let within = match self.version {
+            Version::V4 => OF_V4,
+            Version::V6 => OF_V6,
+        };
+        within.iter().map(move |place| at + place)
     }
 }
 

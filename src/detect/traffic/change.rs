@@ -138,7 +138,8 @@ mod tests {
         assert_eq!(told(|s| if s < 200 { 500 } else { 5_000 }), [(208, false), (268, true)]);
         assert_eq!(told(|s| if s < 200 { 5_000 } else { 500 }), [(208, false), (268, true)]);
         assert_eq!(told(|s| if s < 200 { 0 } else { 5_000 }), [(208, false), (268, true)]);
-        let ordinary: [(&str, Box<dyn Fn(u64) -> u64>); 6] = [
+        type Rate = Box<dyn Fn(u64) -> u64>;
+        let ordinary: [(&str, Rate); 6] = [
             ("steady", Box::new(|_| 500)),
             ("a burst of 5 s", Box::new(|s| if (200..205).contains(&s) { 50_000 } else { 500 })),
             ("bursts", Box::new(|s| if s % 7 < 2 { 20_000 } else { 300 })),

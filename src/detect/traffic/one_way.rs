@@ -191,7 +191,8 @@ mod tests {
 
     #[test]
     fn ordinary_asymmetry_is_no_finding() {
-        let ordinary: [(&str, Box<dyn Fn(u64) -> (u64, u64)>); 7] = [
+        type Rates = Box<dyn Fn(u64) -> (u64, u64)>;
+        let ordinary: [(&str, Rates); 7] = [
             ("download", Box::new(|_| (5_000, 40))),
             (
                 "logs sent, neighbour asked once a minute",

@@ -25,6 +25,7 @@ pub(super) struct Storms {
 struct Known {
     storm: Storm,
     link_type: LinkType,
+    first: Stamp,
     /// When its copies were last looked at, and how many there were.
     looked: Mono,
     copies: u64,
@@ -53,6 +54,7 @@ impl Storms {
                 None => self.known.push(Known {
                     storm: storm.clone(),
                     link_type: summary.link_type,
+                    first: stamp(summary.at, storm.first),
                     looked: storm.first,
                     copies: 0,
                     course: Course::new(Duration::ZERO, Self::QUIET),
@@ -85,9 +87,7 @@ impl Known {
             level = Level::Below;
         }
         let Some(mut span) = self.course.judge(at, level, more) else { return };
-        let clock = at.offset();
-        let stamp = |mono: Mono| Stamp { mono, wall: clock.wall(mono) };
-        (span.first, span.last) = (stamp(self.storm.first), stamp(self.storm.last));
+        (span.first, span.last) = (self.first, stamp(at, self.storm.last));
         span.count = self.storm.copies;
         let what = words::frame(self.link_type, &self.storm.header, &self.storm.bytes);
         let rate = span.rate().unwrap_or(more as f64 / passed);
@@ -108,6 +108,11 @@ impl Known {
             },
         ));
     }
+}
+
+/// The moment `mono` on both clocks, as they stand at `now`.
+fn stamp(now: Stamp, mono: Mono) -> Stamp {
+    Stamp { mono, wall: now.offset().wall(mono) }
 }
 
 #[cfg(test)]
