@@ -34,6 +34,7 @@ bench() { # NAME [ARGUMENT...]
 bench ring
 bench fold
 bench classify
+bench detect
 bench bundle
 bench rates "${rivals[@]}"
 bench latency

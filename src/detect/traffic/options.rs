@@ -90,6 +90,10 @@ pub struct ClassSilence {
     pub after: Duration,
 }
 
+/// What repeats itself byte for byte 200 times a second is no protocol's ordinary business: the fastest
+/// hellos (BFD) come 100 times a second at the most that is configured, and cyclic industrial traffic
+/// counts its cycles.
+///
 /// Resets end connections in ordinary use, a few a second for a person's browser, and a share of segments
 /// that falls with the length of connections: both must be passed. Segments are sent again wherever a
 /// queue is full (RFC 5681), some tenths of a percent; a tenth is a path that does not work.
@@ -101,7 +105,7 @@ pub struct ClassSilence {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            storm_rate: 1_000.0,
+            storm_rate: 200.0,
             limits: Vec::new(),
             silence: Duration::from_secs(30),
             silent_classes: Vec::new(),
@@ -124,7 +128,7 @@ impl Options {
     /// Wrong usage, naming the key and the accepted form.
     pub fn check(&self, classes: &[Arc<str>]) -> Result<()> {
         // The ring folds from 64 copies a second on, or as many as the operator says.
-        number("storm_rate", self.storm_rate, 100.0, 1e9, "1000 copies a second")?;
+        number("storm_rate", self.storm_rate, 100.0, 1e9, "200 copies a second")?;
         number("change_factor", self.change_factor, 1.5, 1e6, "4")?;
         span("silence", self.silence)?;
         span("one_way", self.one_way)?;
