@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, bounded};
 use super::net::{Net, PATIENCE, Sender, interface};
 use super::small;
 use crate::capture::filter::Filter;
-use crate::capture::{Capture, Options, Tapping, Wanted};
+use crate::capture::{Capture, Options, Tapping, Wanted, afpacket};
 use crate::detect::tap::Tap;
 use crate::detect::watcher::{self, DetectWatcher};
 use crate::detect::{Detector, Protocols, Seen, traffic};
@@ -21,8 +21,9 @@ const ACK: u8 = 0x10;
 const RST: u8 = 4;
 /// Between two frames of a talker, so that it is talkative and no storm.
 const PACE: Duration = Duration::from_millis(2);
-/// Longer than it takes to know what is usual where a second is silence.
-const TALK: Duration = Duration::from_secs(4);
+/// Longer than it takes to know what is usual where a second is silence, on a machine so busy that there
+/// are pauses of most of a second.
+const TALK: Duration = Duration::from_secs(8);
 
 /// Interface `a`, recorded and judged.
 struct Judged {
@@ -44,7 +45,10 @@ impl Judged {
         let watcher = DetectWatcher::open(watcher::Options { traffic }, protocols).unwrap();
         let tapping = Tapping::new(watcher.taps(), wanted).unwrap();
         let pool = Pool::new(&PoolOptions { memory: 8 << 20, lock: false }).unwrap();
-        let options = Options { ring: small(), ..Options::default() };
+        // A block a retire time: enough of them that nothing is dropped where other tests keep the
+        // processors busy.
+        let ring = afpacket::Options { blocks: 64, ..small() };
+        let options = Options { ring, ..Options::default() };
         let capture = net.inside(|| {
             let events = outbox.clone();
             let a = interface("a");
@@ -78,7 +82,7 @@ impl Judged {
         finding
     }
 
-    /// Talks for four seconds, at which nobody finds anything.
+    /// Talks for [`TALK`], at which nobody finds anything.
     fn talk(&self, ends: &[&str]) {
         self.net.inside(|| {
             let mut senders: Vec<_> = ends.iter().map(|end| Sender::on(end)).collect();

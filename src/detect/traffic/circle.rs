@@ -5,8 +5,7 @@
 use std::time::Duration;
 
 use super::course::{Course, Level, Rise};
-use super::words::{self, grouped};
-use super::{Draft, Scene};
+use super::{Draft, Scene, words};
 use crate::detect::tap::{Circle, Summary};
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
@@ -63,7 +62,7 @@ impl Circling {
         }
         let sentence = format!(
             "routing loop: {} copies, each with less time to live, {}: {what}",
-            grouped(span.count as f64),
+            words::count(span.count),
             words::way(direction, scene.interface)
         );
         let kind = FindingKind::NearDuplicateLoop;

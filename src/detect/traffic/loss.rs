@@ -6,8 +6,7 @@
 use std::time::Duration;
 
 use super::course::{Course, Level, Rise};
-use super::words::grouped;
-use super::{Draft, Scene};
+use super::{Draft, Scene, words};
 use crate::detect::tap::{Health, Summary};
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
@@ -85,7 +84,7 @@ impl Drops {
         let span = self.course.judge(summary.at, Level::of(dropped > 0), dropped)?;
         let sentence = format!(
             "{} frames on {} were not recorded, {}",
-            grouped(span.count as f64),
+            words::count(span.count),
             scene.interface,
             self.what
         );

@@ -17,8 +17,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::course::{Course, Level};
-use super::words::grouped;
-use super::{Draft, Scene};
+use super::{Draft, Scene, words};
 use crate::detect::tap::Summary;
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
@@ -143,7 +142,7 @@ impl Side {
         let sentence = format!(
             "one-way traffic on {}: {} {what}, where both went on before",
             scene.interface,
-            grouped(span.count as f64),
+            words::count(span.count),
         );
         let (kind, direction, severity) = (FindingKind::OneWay, self.direction, self.severity);
         Some(scene.finding(span, Draft { kind, severity, direction, what, sentence }))

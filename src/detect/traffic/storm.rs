@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::course::{Course, Level};
+use super::course::{Course, Level, Meter};
 use super::words::{self, grouped};
 use super::{Draft, Scene};
 use crate::detect::tap::{Storm, Summary, Tap};
@@ -26,9 +26,7 @@ struct Known {
     storm: Storm,
     link_type: LinkType,
     first: Stamp,
-    /// When its copies were last looked at, and how many there were.
-    looked: Mono,
-    copies: u64,
+    copies: Meter,
     course: Course,
 }
 
@@ -55,8 +53,7 @@ impl Storms {
                     storm: storm.clone(),
                     link_type: summary.link_type,
                     first: stamp(summary.at, storm.first),
-                    looked: storm.first,
-                    copies: 0,
+                    copies: Meter::default(),
                     course: Course::new(Duration::ZERO, Self::QUIET),
                 }),
             }
@@ -78,19 +75,19 @@ impl Known {
     }
 
     fn judge(&mut self, most: f64, scene: Scene<'_>, at: Stamp, findings: &mut Vec<Finding>) {
-        // Short looks would make a rate of a handful of copies.
-        let passed = at.mono.since(self.looked).max(Tap::INTERVAL).as_secs_f64();
-        let more = self.storm.copies.saturating_sub(self.copies);
-        (self.looked, self.copies) = (at.mono, self.storm.copies);
-        let mut level = Level::above(more as f64 / passed, most, Storms::CALM);
-        if level == Level::Beyond && (self.storm.copies as f64) < most / 2.0 {
-            level = Level::Below;
-        }
-        let Some(mut span) = self.course.judge(at, level, more) else { return };
+        let copies = self.storm.copies;
+        let recent = self.copies.rate(at.mono, copies);
+        // In its first second the mean, of enough copies that their jitter does not matter.
+        let mean = || {
+            let lasted = self.storm.last.since(self.storm.first).max(Tap::INTERVAL);
+            if copies as f64 >= most / 2.0 { copies as f64 / lasted.as_secs_f64() } else { 0.0 }
+        };
+        let level = Level::above(recent.unwrap_or_else(mean), most, Storms::CALM);
+        let Some(mut span) = self.course.judge(at, level, 0) else { return };
         (span.first, span.last) = (self.first, stamp(at, self.storm.last));
-        span.count = self.storm.copies;
+        span.count = copies;
         let what = words::frame(self.link_type, &self.storm.header, &self.storm.bytes);
-        let rate = span.rate().unwrap_or(more as f64 / passed);
+        let rate = span.rate().unwrap_or(copies as f64);
         let sentence = format!(
             "duplicate storm: {} identical frames a second {}: {what}",
             grouped(rate),
@@ -144,8 +141,9 @@ mod tests {
             (500, Some((450, 90_000)), None),
             (1_000, Some((450, 90_000)), None),
             (2_000, None, None),
-            (2_600, None, Some(true)),
-            (2_700, None, None),
+            (2_900, None, None),
+            (3_000, None, Some(true)),
+            (3_100, None, None),
         ] {
             let mut seen = summary(ms);
             seen.storms.extend(told_of.map(|(last, copies)| storm(150, last, copies)));

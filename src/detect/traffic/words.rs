@@ -27,12 +27,14 @@ pub(super) fn way(direction: Direction, interface: &str) -> String {
     }
 }
 
-/// A count as people read it: 372,000; below ten with one digit more.
+/// A figure as people read it: 372,000; below ten with one digit more.
 pub(super) fn grouped(figure: f64) -> String {
-    if figure < 10.0 {
-        return format!("{figure:.1}");
-    }
-    let digits = format!("{figure:.0}");
+    if figure < 10.0 { format!("{figure:.1}") } else { count(figure.round() as u64) }
+}
+
+/// A count as people read it: 372,000.
+pub(super) fn count(count: u64) -> String {
+    let digits = count.to_string();
     let mut shown = String::new();
     for (at, digit) in digits.chars().enumerate() {
         if at > 0 && (digits.len() - at).is_multiple_of(3) {
