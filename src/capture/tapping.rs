@@ -20,7 +20,8 @@ use crate::time::{Offset, Stamp};
 pub struct Wanted {
     /// What findings call them.
     pub name: Arc<str>,
-    /// Which they are; run in user space, with VLAN tags in place.
+    /// Which they are; run in user space, with VLAN tags in place. Copies that are folded are not counted
+    /// again.
     pub filter: Filter,
 }
 

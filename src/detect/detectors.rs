@@ -24,7 +24,7 @@ pub struct Subject {
 }
 
 /// What judges the control frames of one interface: made anew for each.
-pub type Protocols = Box<dyn Fn(&Subject) -> Vec<Box<dyn Detector>> + Send + Sync>;
+pub type Roster = Box<dyn Fn(&Subject) -> Vec<Box<dyn Detector>> + Send + Sync>;
 
 /// All detectors of one interface.
 pub struct Detectors {

@@ -8,7 +8,7 @@ pub mod tap;
 pub mod traffic;
 pub mod watcher;
 
-pub use detectors::{Detectors, Heard, Protocols, Subject};
+pub use detectors::{Detectors, Heard, Roster, Subject};
 
 use crate::finding::Finding;
 use crate::frame::{FrameHeader, LinkType};

@@ -15,7 +15,7 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::detectors::{Detectors, Protocols, Subject};
+use super::detectors::{Detectors, Roster, Subject};
 use super::tap::Tap;
 use super::traffic;
 use crate::error::{Error, Result};
@@ -36,7 +36,7 @@ pub struct Taps(Arc<Shared>);
 
 struct Shared {
     options: Options,
-    protocols: Protocols,
+    protocols: Roster,
     bell: Wakeup,
     /// Interfaces that the watcher has not met. Locked when one begins and when the watcher looks, never
     /// on the packet path; there are as many as interfaces.
@@ -84,7 +84,7 @@ impl DetectWatcher {
     ///
     /// # Errors
     /// When the process is out of descriptors.
-    pub fn open(options: Options, protocols: Protocols) -> Result<Self> {
+    pub fn open(options: Options, protocols: Roster) -> Result<Self> {
         let bell = Wakeup::new()
             .map_err(|reason| Error::operation("start watcher", Self::NAME, reason))?;
         let new = Mutex::default();

@@ -10,7 +10,7 @@ use crate::capture::filter::Filter;
 use crate::capture::{Capture, Options, Tapping, Wanted, afpacket};
 use crate::detect::tap::Tap;
 use crate::detect::watcher::{self, DetectWatcher};
-use crate::detect::{Detector, Protocols, Seen, traffic};
+use crate::detect::{Detector, Roster, Seen, traffic};
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
 use crate::ring::{LaneId, Pool, PoolOptions};
@@ -38,7 +38,7 @@ impl Judged {
         Self::with(options, Box::new(|_| Vec::new()), Vec::new())
     }
 
-    fn with(traffic: traffic::Options, protocols: Protocols, wanted: Vec<Wanted>) -> Option<Self> {
+    fn with(traffic: traffic::Options, protocols: Roster, wanted: Vec<Wanted>) -> Option<Self> {
         let net = Net::new()?;
         let clock = Clock::system();
         let (outbox, inbox) = bounded(1_000);
