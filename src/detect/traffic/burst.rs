@@ -1,6 +1,6 @@
 //! Bursts of what TCP complains about: resets, segments sent again, windows that are closed.
 //!
-//! Each by number and by share of all segments, see [`Burst`](super::Burst): a busy link has many resets and a
+//! Each by number and by share of all segments, see [`Burst`]: a busy link has many resets and a
 //! quiet one has a high share of them, both are ordinary; both at once are not.
 
 use std::time::Duration;
