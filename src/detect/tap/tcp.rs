@@ -19,7 +19,7 @@ pub struct TcpCounts {
     pub zero_windows: u64,
     /// With data, SYN or FIN, of connections that were followed.
     pub followed: u64,
-    /// Of those, segments that bring nothing new, later than [`Tcp::REORDERED`] after what they repeat.
+    /// Of those, segments that bring nothing new, 3 ms or more after what they repeat.
     /// Keep-alives do not count.
     pub retransmissions: u64,
 }
