@@ -36,6 +36,7 @@ bench fold
 bench classify
 bench pack
 bench depth
+bench detect
 bench bundle
 bench rates "${rivals[@]}"
 bench latency

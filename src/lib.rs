@@ -14,8 +14,9 @@
 //!
 //! | thread | does | waits for |
 //! |---|---|---|
-//! | `cap/IF` | reads kernel blocks, appends to its lanes, answers hold and slice | frames, never anybody |
+//! | `cap/IF` | reads kernel blocks, appends to its lanes, taps them, answers hold and slice | frames, never anybody |
 //! | `watch/NAME` | sees one kind of thing, sends observations | its descriptor or its interval |
+//! | `watch/detect` | judges what the taps say, sends findings | its bell, rung once a block |
 //! | main (recorder) | judges, opens and closes incidents | observations, deadlines |
 //! | `system` | asks the host at a trigger | programs, seconds at most |
 //! | `writer` | turns incidents into bundles | incidents, the disk |

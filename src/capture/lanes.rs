@@ -6,7 +6,7 @@ use super::classes::{self, Classifier};
 use super::packing::Packing;
 use crate::error::Result;
 use crate::frame::{Frame, Origin};
-use crate::ring::{HoldId, Lane, LaneCounters, LaneId, LaneOptions, Pool, Slice};
+use crate::ring::{Appended, HoldId, Lane, LaneCounters, LaneId, LaneOptions, Pool, Slice, Storm};
 use crate::stats::CaptureStats;
 use crate::time::{Mono, Offset, Window};
 
@@ -75,13 +75,25 @@ impl Lanes {
         Ok(())
     }
 
-    /// Appends a frame; one that is dropped was counted by its lane.
+    /// Appends a frame, and says of which class it is and what became of it; one that is dropped was
+    /// counted by its lane.
     #[inline]
-    pub(super) fn append(&mut self, frame: &Frame<'_>, offset: Offset) {
+    pub(super) fn append(&mut self, frame: &Frame<'_>, offset: Offset) -> (usize, Appended) {
         let class = self.classifier.class(frame);
-        if let Some(lane) = self.lanes.get_mut(class) {
-            let _ = lane.append(frame, offset);
-        }
+        let lane = self.lanes.get_mut(class);
+        // There is a lane for every class that the classifier knows.
+        (class, lane.map_or(Appended::Dropped, |lane| lane.append(frame, offset)))
+    }
+
+    /// The frames that are being folded, with the number of their class.
+    pub(super) fn storms(&self) -> impl Iterator<Item = (usize, Storm<'_>)> {
+        let each = self.lanes.iter().enumerate();
+        each.flat_map(|(class, lane)| lane.storms().map(move |storm| (class, storm)))
+    }
+
+    /// Names of the classes, in the order of their numbers.
+    pub(super) fn names(&self) -> Vec<Arc<str>> {
+        self.names.clone()
     }
 
     /// Bytes that all lanes together may hold when memory is scarce.

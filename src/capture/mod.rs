@@ -21,6 +21,7 @@ pub mod pnet;
 mod recording;
 mod reel;
 mod source;
+mod tapping;
 mod thread;
 
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use lanes::ClassReport;
 pub use packing::Memory;
 pub use reel::Reel;
 pub use source::{Choice, Options};
+pub use tapping::{Tapping, Wanted};
 pub use thread::{Capture, Report, Sliced};
 
 /// Takes what a source reads. Called on the packet path: no allocation, lock, log or system call per

@@ -4,6 +4,7 @@
 //! ```text
 //!                   ┌──────────── frames ◄── source (kernel block)
 //!   lanes ◄─ append ┤
+//!   tap ◄──── look ─┤
 //!                   └─ orders ◄── recorder: bind, unbind, hold, slice, report, stop
 //! ```
 //!
@@ -21,11 +22,13 @@ use super::event_queue::EventQueue;
 use super::lanes::Lanes;
 use super::packing::{Memory, Packing};
 use super::source::Source;
+use super::tapping::Tapped;
 use super::thread::{Hands, Order, Report, SliceOrder, Sliced};
 use super::{FrameSink, FrameSource, Interface, Options, RETIRE, Ready, SETTLED, SourceCounters};
+use crate::detect::tap::Health;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Origin};
-use crate::ring::LaneId;
+use crate::ring::{Appended, LaneId};
 use crate::stats::CaptureStats;
 use crate::sys::poll;
 use crate::sys::wakeup::Wakeup;
@@ -47,6 +50,7 @@ const SHORTAGE_RETOLD: Duration = Duration::from_millis(500);
 /// Everything the thread owns.
 pub(super) struct Recording {
     lanes: Lanes,
+    tapped: Tapped,
     arrivals: ArrivalClock,
     source: Option<Source>,
     source_name: &'static str,
@@ -79,9 +83,10 @@ struct Shortage {
     told: Mono,
 }
 
-/// Appends what a source hands over.
+/// Appends what a source hands over, and shows it to the tap.
 struct Intake<'a> {
     lanes: &'a mut Lanes,
+    tapped: &'a mut Tapped,
     arrivals: &'a mut ArrivalClock,
     clock: &'a Clock,
 }
@@ -94,7 +99,8 @@ impl FrameSink for Intake<'_> {
     #[inline]
     fn frame(&mut self, frame: &Frame<'_>) {
         let offset = self.arrivals.offset(frame.header.wall);
-        self.lanes.append(frame, offset);
+        let (class, appended) = self.lanes.append(frame, offset);
+        self.tapped.frame(frame, class, appended == Appended::Folded, offset);
     }
 }
 
@@ -111,22 +117,16 @@ impl Recording {
         memory: &Memory,
         hands: Hands,
     ) -> Result<Self> {
-        let Hands { bell, clock, inbox, events } = hands;
+        let Hands { bell, clock, inbox, events, tapping } = hands;
         let now = clock.now();
         let origin = Arc::new(source.origin().clone());
         let classes = options.classes.clone();
-        let lanes = usize::from(classes.lanes());
-        let packing = Packing::by_thread(memory.requests.clone(), lanes);
+        let packing = Packing::by_thread(memory.requests.clone(), usize::from(classes.lanes()));
+        let (pool, lane) = (&memory.pool, options.lane);
+        let lanes = Lanes::new(first_lane, pool, packing, classes, lane, &origin, now.mono)?;
         let mut recording = Self {
-            lanes: Lanes::new(
-                first_lane,
-                &memory.pool,
-                packing,
-                classes,
-                options.lane,
-                &origin,
-                now.mono,
-            )?,
+            tapped: tapping.tap(&binding.name, lanes.names())?,
+            lanes,
             arrivals: ArrivalClock::new(now),
             source_name: source.name(),
             unknowns: source.unknowns(),
@@ -147,6 +147,8 @@ impl Recording {
             gaps: 0,
         };
         recording.begin(source)?;
+        // Before the first frame: what the detectors count from.
+        recording.tell_detectors_if_due(now);
         Ok(recording)
     }
 
@@ -155,8 +157,11 @@ impl Recording {
         loop {
             let dropped_before = self.lanes.dropped();
             self.read();
-            let now = self.clock.now().mono;
+            self.tapped.block();
+            let stamp = self.clock.now();
+            let now = stamp.mono;
             self.lanes.tick(now);
+            self.tell_detectors_if_due(stamp);
             self.tell_about_drops(dropped_before, now);
             self.reopen_if_due(now);
             self.answer_slices(now);
@@ -178,8 +183,13 @@ impl Recording {
             let _ = poll::readable(&[self.bell.as_fd()], Some(timeout));
             return;
         };
-        let (lanes, arrivals) = (&mut self.lanes, &mut self.arrivals);
-        let ready = source.read(timeout, &mut Intake { lanes, arrivals, clock: &self.clock });
+        let mut intake = Intake {
+            lanes: &mut self.lanes,
+            tapped: &mut self.tapped,
+            arrivals: &mut self.arrivals,
+            clock: &self.clock,
+        };
+        let ready = source.read(timeout, &mut intake);
         match ready {
             Ok(Ready::Frames) => self.is_up(),
             Ok(Ready::Idle) => self.arrivals.drained(self.clock.now().mono.minus(SETTLED)),
@@ -222,6 +232,20 @@ impl Recording {
         }
     }
 
+    /// What it cannot see in frames, the detectors learn here, ten times a second.
+    fn tell_detectors_if_due(&mut self, now: Stamp) {
+        if !self.tapped.is_due(now) {
+            return;
+        }
+        let health = Health {
+            recording: self.source.is_some(),
+            gaps: self.gaps,
+            kernel_dropped: self.source_counters().kernel_dropped.unwrap_or_default(),
+            lane_dropped: self.lanes.dropped(),
+        };
+        self.tapped.tell(now, health, &self.lanes);
+    }
+
     fn failed(&mut self, error: &Error) {
         self.close_source();
         self.retry_at = Some(self.clock.now().mono.plus(RETRY));
@@ -250,6 +274,7 @@ impl Recording {
     fn begin(&mut self, source: Source) -> Result<()> {
         self.origin = Arc::new(source.origin().clone());
         self.lanes.begin(&self.origin)?;
+        self.tapped.begin(self.origin.link_type)?;
         self.arrivals = ArrivalClock::new(self.clock.now());
         self.source_name = source.name();
         self.unknowns = source.unknowns();
@@ -265,6 +290,14 @@ impl Recording {
     fn close_source(&mut self) {
         if let Some(mut source) = self.source.take() {
             self.closed_sources = Some(self.with_closed(source.counters()));
+        }
+    }
+
+    /// Of all sources so far.
+    fn source_counters(&mut self) -> SourceCounters {
+        match self.source.as_mut().map(FrameSource::counters) {
+            Some(open) => self.with_closed(open),
+            None => self.closed_sources.unwrap_or_default(),
         }
     }
 
@@ -323,8 +356,12 @@ impl Recording {
         // If the kernel refuses, frames go on coming and the loop ends by time.
         let _ = source.stop();
         let until = self.clock.now().mono.plus(PATIENCE);
-        let (lanes, arrivals) = (&mut self.lanes, &mut self.arrivals);
-        let mut intake = Intake { lanes, arrivals, clock: &self.clock };
+        let mut intake = Intake {
+            lanes: &mut self.lanes,
+            tapped: &mut self.tapped,
+            arrivals: &mut self.arrivals,
+            clock: &self.clock,
+        };
         let mut idle_since = None;
         loop {
             let ready = source.read(RETIRE, &mut intake);
@@ -361,10 +398,7 @@ impl Recording {
     }
 
     fn report(&mut self) -> Report {
-        let source = match self.source.as_mut().map(FrameSource::counters) {
-            Some(open) => self.with_closed(open),
-            None => self.closed_sources.unwrap_or_default(),
-        };
+        let source = self.source_counters();
         let mut stats = CaptureStats {
             kernel_received: source.kernel_received,
             kernel_dropped: source.kernel_dropped,

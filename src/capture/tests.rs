@@ -1,5 +1,6 @@
 //! Sources on a real kernel: interfaces and frames of their own, inside a network namespace.
 
+mod detect;
 mod net;
 
 use std::net::UdpSocket;

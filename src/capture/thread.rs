@@ -12,6 +12,7 @@ use super::lanes::ClassReport;
 use super::packing::Memory;
 use super::recording::Recording;
 use super::source::Source;
+use super::tapping::Tapping;
 use super::{Interface, Options};
 use crate::error::{Error, Result};
 use crate::frame::Origin;
@@ -77,6 +78,7 @@ pub(super) struct Hands {
     pub(super) clock: Clock,
     pub(super) inbox: Receiver<Order>,
     pub(super) events: Sender<Observation>,
+    pub(super) tapping: Tapping,
 }
 
 /// The recorder's hand on a capture thread.
@@ -90,7 +92,7 @@ pub struct Capture {
 
 impl Capture {
     /// Opens the interface and starts recording it into lanes of `pool`, numbered from `first_lane` on.
-    /// Events go to `events`.
+    /// Events go to `events`, and what the detectors need through a tap of `tapping`.
     ///
     /// # Errors
     /// When the interface cannot be captured, or the process is out of threads or descriptors.
@@ -101,6 +103,7 @@ impl Capture {
         memory: &Memory,
         clock: Clock,
         events: Sender<Observation>,
+        tapping: Tapping,
     ) -> Result<Self> {
         let failed =
             |e: std::io::Error| Error::operation("start the capture thread of", &*binding.name, e);
@@ -108,7 +111,7 @@ impl Capture {
         let source = Source::open(&binding, &options, &bell, &clock)?;
         let interface = binding.name.clone();
         let (orders, inbox) = bounded(ORDERS);
-        let hands = Hands { bell: bell.clone(), clock, inbox, events };
+        let hands = Hands { bell: bell.clone(), clock, inbox, events, tapping };
         let recording = Recording::new(first_lane, binding, source, options, memory, hands)?;
         let thread = thread::Builder::new()
             .name(format!("cap/{interface}"))

@@ -3,7 +3,13 @@
 //! Detectors are pure: they are shown frames and told the time, and conclude. The same ones judge a
 //! live interface, a replayed file and a bundle.
 
+mod detectors;
 pub mod protocols;
+pub mod tap;
+pub mod traffic;
+pub mod watcher;
+
+pub use detectors::{Detectors, Heard, Roster, Subject};
 
 use crate::finding::Finding;
 use crate::frame::{FrameHeader, LinkType};

@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::keeper::{Held, Keeper};
 use super::selection::{Links, Selection};
-use crate::capture::{self, Capture, Interface, Memory, Report, Sliced};
+use crate::capture::{self, Capture, Interface, Memory, Report, Sliced, Tapping};
 use crate::error::Result;
 use crate::ring::{HoldId, LaneId, PackThread, Pool};
 use crate::time::{Clock, Mono, Window};
@@ -25,6 +25,7 @@ pub struct Captures {
     pack: PackThread,
     clock: Clock,
     events: Sender<Observation>,
+    tapping: Tapping,
     running: BTreeMap<String, Capture>,
     /// Every interface rtnetlink told of.
     links: Links,
@@ -38,11 +39,13 @@ impl Captures {
         pool: Pool,
         clock: Clock,
         events: Sender<Observation>,
+        tapping: Tapping,
     ) -> Result<Self> {
         let (running, links) = (BTreeMap::new(), Links::default());
         let pack = PackThread::start(pool.clone())?;
         let memory = Memory { pool, requests: pack.requests() };
-        Ok(Self { selection, options, memory, pack, clock, events, running, links, lanes: 0 })
+        let lanes = 0;
+        Ok(Self { selection, options, memory, pack, clock, events, tapping, running, links, lanes })
     }
 
     /// Starts with these interfaces.
@@ -80,6 +83,7 @@ impl Captures {
             &self.memory,
             self.clock.clone(),
             self.events.clone(),
+            self.tapping.clone(),
         )?;
         self.lanes = self.lanes.wrapping_add(self.options.classes.lanes());
         self.running.insert(link.name.clone(), capture);

@@ -38,6 +38,7 @@ use self::keeper::{Held, Keeper};
 use self::phase::{Effect, Phase};
 use self::status::{depths, in_words};
 use crate::capture;
+use crate::detect::watcher::{self, DetectWatcher};
 use crate::error::Result;
 use crate::incident::store::Store;
 use crate::incident::system::Collection;
@@ -158,13 +159,21 @@ impl Recorder {
         let table = Table::default();
         let sampler = Sampler::open(options.timeline.clone(), table.clone())?;
         let probes = options.probes.iter().cloned().map(Probe::open).collect::<Result<Vec<_>>>()?;
+        let detectors = DetectWatcher::open(watcher::Options::default(), Box::new(|_| Vec::new()))?;
+        let tapping = capture::Tapping::new(detectors.taps(), Vec::new())?;
         let store = Store::open(&options.output, options.pool.memory)?;
         let pool = Pool::new(&options.pool)?;
         tracing::info!("{} bytes of memory obtained for frames", pool.obtained_bytes());
 
         let words = selection.in_words();
-        let mut captures =
-            Captures::new(selection, options.capture.clone(), pool, clock.clone(), desk.clone())?;
+        let mut captures = Captures::new(
+            selection,
+            options.capture.clone(),
+            pool,
+            clock.clone(),
+            desk.clone(),
+            tapping,
+        )?;
         captures.begin(&links.links())?;
         let names = captures.names();
         if names.is_empty() {
@@ -185,6 +194,7 @@ impl Recorder {
         recorder.watch_names();
         recorder.employ(links)?;
         recorder.employ(sampler)?;
+        recorder.employ(detectors)?;
         for probe in probes {
             recorder.employ(probe)?;
         }

@@ -82,6 +82,22 @@ pub(super) struct Told {
     pub(super) tally: Tally,
 }
 
+/// A frame that comes so fast that its copies are counted instead of kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Storm<'a> {
+    /// Of the copy by which it was noticed.
+    pub header: FrameHeader,
+    /// All its bytes.
+    pub bytes: &'a [u8],
+    /// When it began to come fast: the first copy of the second in which it did, less the few copies
+    /// before it was noticed.
+    pub first: Mono,
+    /// The newest copy.
+    pub last: Mono,
+    /// Copies since `first`, those that were kept included.
+    pub copies: u64,
+}
+
 /// Watches the frames of one lane for runs.
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -114,6 +130,9 @@ struct Run {
     second: u32,
     seen: u32,
     folding: bool,
+    /// When it began to come fast, and its copies since.
+    first: Mono,
+    copies: u64,
     last: Mono,
     tally: Option<Tally>,
 }
@@ -150,6 +169,8 @@ impl Folder {
             second: 0,
             seen: 0,
             folding: false,
+            first: Mono(0),
+            copies: 0,
             last: Mono(0),
             tally: None,
         };
@@ -166,6 +187,17 @@ impl Folder {
     /// When the oldest copy that was counted and not told yet arrived, and its clock's offset.
     pub(super) fn untold(&self) -> Option<(Mono, Offset)> {
         self.untold
+    }
+
+    /// The frames that are being folded, or were when they last came.
+    pub(super) fn storms(&self) -> impl Iterator<Item = Storm<'_>> {
+        self.runs.iter().filter(|run| run.folding && run.candidate.is_some()).map(|run| Storm {
+            header: run.header,
+            bytes: &run.bytes,
+            first: run.first,
+            last: run.last,
+            copies: run.copies,
+        })
     }
 
     /// Keeps or counts a frame that arrived at `arrival` on the clock with `offset`.
@@ -238,9 +270,13 @@ impl Folder {
         if run.second != second {
             run.folding &= run.seen >= Self::CALM && second == run.second + 1;
             (run.second, run.seen) = (second, 0);
+            if !run.folding {
+                (run.first, run.copies) = (arrival, 0);
+            }
         }
         if !run.folding && run.seen < self.options.keep {
             run.seen += 1;
+            run.copies += 1;
             run.last = arrival;
             return Verdict::Keep;
         }
@@ -253,6 +289,7 @@ impl Folder {
         }
         run.folding = true;
         run.seen += 1;
+        run.copies += 1;
         run.last = arrival;
         self.untold.get_or_insert((arrival, offset));
         Verdict::Folded
@@ -275,6 +312,7 @@ impl Folder {
         run.second = coarse_second(arrival);
         run.seen = Self::CANDIDATE;
         run.folding = false;
+        (run.first, run.copies) = (arrival, Self::CANDIDATE.into());
         run.last = arrival;
         // There are fewer runs than a u16 counts.
         self.candidates[candidate].run = place as u16;
@@ -393,6 +431,29 @@ mod tests {
         assert_eq!((tally.first.0, tally.last.0), (START + 64 * 2_700, START + 9_999 * 2_700));
         assert_eq!(u64::from(tally.bins.iter().sum::<u32>()), tally.count);
         assert!(folder.tell().is_empty(), "told once");
+    }
+
+    #[test]
+    fn a_storm_can_be_looked_at_while_it_rages() {
+        let mut folder = folder();
+        for n in 0..40 {
+            judge(&mut folder, &[6; 60], START - 10_000 * MS + n * 200 * MS);
+        }
+        assert_eq!(folder.storms().count(), 0, "a hello is none");
+        for n in 0..10_000 {
+            judge(&mut folder, &[7; 60], START + n * 2_700);
+        }
+        let storms: Vec<_> = folder.storms().collect();
+        assert_eq!(storms.len(), 1);
+        assert_eq!((storms[0].bytes, storms[0].copies), (&[7; 60][..], 10_000));
+        assert_eq!(
+            (storms[0].first.0, storms[0].last.0),
+            (START + 7 * 2_700, START + 9_999 * 2_700)
+        );
+        for n in 0..2 {
+            judge(&mut folder, &[7; 60], START + ((4 + 2 * n) << 30));
+        }
+        assert_eq!(folder.storms().count(), 0, "it is over");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::fold::{FoldOptions, Folder, Verdict};
+use super::fold::{FoldOptions, Folder, Storm, Verdict};
 use super::open::{Chain, OpenSegment};
 use super::pack::PackOptions;
 use super::pool::Pool;
@@ -238,6 +238,11 @@ impl Lane {
             Slice::new(window, covered_from, full_from, segments.map(Segment::pinned).collect());
         self.holds.retain(|(hold, _)| Some(*hold) != release);
         slice
+    }
+
+    /// The frames that are being folded, or were when they last came.
+    pub fn storms(&self) -> impl Iterator<Item = Storm<'_>> {
+        self.folder.storms()
     }
 
     /// What was counted so far.

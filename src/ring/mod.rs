@@ -23,7 +23,7 @@ mod record;
 mod segment;
 mod slice;
 
-pub use fold::FoldOptions;
+pub use fold::{FoldOptions, Storm};
 pub use lane::{Appended, HoldId, Lane, LaneCounters, LaneOptions};
 pub use pack::{Job, Outcome, PackOptions, Packer};
 pub use pack_thread::{PackThread, Request};

@@ -1,0 +1,145 @@
+//! Everything that judges one interface, at the end of its tap: live on the thread `watch/detect`, in a
+//! replay between two frames.
+
+use std::sync::Arc;
+
+use super::tap::{CONTROL, Outlet, Storm, Summary, Tap, Why};
+use super::traffic::{self, Traffic};
+use super::{Detector, Seen};
+use crate::error::Result;
+use crate::finding::Finding;
+use crate::frame::{FrameHeader, LinkType};
+use crate::sys::wakeup::Wakeup;
+use crate::time::Stamp;
+
+/// An interface to judge.
+#[derive(Debug, Clone)]
+pub struct Subject {
+    /// Its name.
+    pub interface: Arc<str>,
+    /// Names of its classes; the first is control.
+    pub classes: Vec<Arc<str>>,
+    /// Names of the operator's filters on it.
+    pub filters: Vec<Arc<str>>,
+}
+
+/// What judges the control frames of one interface: made anew for each.
+pub type Roster = Box<dyn Fn(&Subject) -> Vec<Box<dyn Detector>> + Send + Sync>;
+
+/// All detectors of one interface.
+pub struct Detectors {
+    subject: Subject,
+    outlet: Outlet,
+    traffic: Traffic,
+    protocols: Vec<Box<dyn Detector>>,
+    /// Of [`Summary::unseen`], what was returned.
+    unseen: u64,
+}
+
+/// How it stands after listening.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Heard {
+    /// There is more to hear.
+    pub more: bool,
+    /// Control frames that found no room on the way here since it was last asked.
+    pub unseen: u64,
+    /// The tap is gone, and nothing more will come.
+    pub gone: bool,
+}
+
+impl Detectors {
+    /// Frames heard at a time, so that one busy interface does not keep the others waiting.
+    const AT_ONCE: usize = 256;
+
+    /// A tap, and what judges what it says.
+    ///
+    /// # Errors
+    /// When the options name a class that the interface does not have.
+    pub fn new(
+        subject: Subject,
+        options: &traffic::Options,
+        protocols: Vec<Box<dyn Detector>>,
+        bell: Wakeup,
+    ) -> Result<(Tap, Self)> {
+        options.check(&subject.classes)?;
+        let Subject { interface, classes, filters } = &subject;
+        let (tap, outlet) = Tap::new(classes.len(), filters.len(), bell);
+        let traffic = Traffic::new(Arc::clone(interface), classes, filters.clone(), options);
+        Ok((tap, Self { outlet, traffic, protocols, unseen: 0, subject }))
+    }
+
+    /// The interface's name.
+    pub fn interface(&self) -> &str {
+        &self.subject.interface
+    }
+
+    /// Hears what came from the tap; never waits.
+    pub fn hear(&mut self, findings: &mut Vec<Finding>) -> Heard {
+        // A summary speaks of the frames before it, so these are heard first.
+        let summaries: Vec<Summary> = self.outlet.summaries.try_iter().collect();
+        let mut heard = Heard { gone: summaries.is_empty(), ..Heard::default() };
+        for _ in 0..Self::AT_ONCE {
+            match self.outlet.frames.try_recv() {
+                Ok(shown) => {
+                    match shown.why {
+                        Why::Control => {
+                            self.show(
+                                shown.header,
+                                shown.link_type,
+                                shown.at,
+                                shown.bytes(),
+                                findings,
+                            );
+                        }
+                        Why::Match(filter) => {
+                            self.traffic.matched(filter.into(), &shown, findings);
+                        }
+                    }
+                    heard.gone = false;
+                }
+                Err(error) => {
+                    heard.gone &= error.is_disconnected();
+                    break;
+                }
+            }
+        }
+        heard.more = !self.outlet.frames.is_empty();
+        for summary in summaries {
+            heard.unseen += summary.unseen - self.unseen;
+            self.unseen = summary.unseen;
+            self.judge(&summary, findings);
+        }
+        heard
+    }
+
+    fn judge(&mut self, summary: &Summary, findings: &mut Vec<Finding>) {
+        // Copies that are folded are not shown one by one; who counts hellos and requests must know that
+        // they go on, so one of them is shown each time.
+        let clock = summary.at.offset();
+        for storm in summary.storms.iter().filter(|storm| storm.class == CONTROL) {
+            let Storm { header, bytes, last, .. } = storm;
+            if summary.at.mono.since(*last) < Tap::INTERVAL {
+                let at = Stamp { mono: *last, wall: clock.wall(*last) };
+                self.show(*header, summary.link_type, at, bytes, findings);
+            }
+        }
+        for protocol in &mut self.protocols {
+            protocol.tick(summary.at, findings);
+        }
+        self.traffic.judge(summary, findings);
+    }
+
+    fn show(
+        &mut self,
+        header: FrameHeader,
+        link_type: LinkType,
+        at: Stamp,
+        bytes: &[u8],
+        findings: &mut Vec<Finding>,
+    ) {
+        let seen = Seen { interface: &self.subject.interface, link_type, header, at, bytes };
+        for protocol in &mut self.protocols {
+            protocol.frame(&seen, findings);
+        }
+    }
+}

@@ -1,0 +1,389 @@
+//! What looks at every frame on its way into the ring, on the capture thread, for the detectors, which
+//! run elsewhere.
+//!
+//! ```text
+//!   cap/IF  frame ─► Tap ── counts per class and direction, TCP, circles ── summary, every 100 ms ─┐
+//!                     └──── control frames, first 512 bytes ── channel ──┐                         │
+//!                                                                        ▼      bell, once a block ▼
+//!   watch/detect                                                   Detectors ─► findings
+//! ```
+//!
+//! Per frame it allocates nothing, takes no lock, logs nothing and calls nobody in the kernel; a control
+//! frame is copied once. Capture never waits: where the channel is full, frames are counted as
+//! [`Summary::unseen`] instead, which the detectors tell. Counts are cumulative, so a summary that finds
+//! no room loses nothing but time.
+
+mod circle;
+mod packet;
+mod tcp;
+
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use self::circle::Circles;
+pub use self::circle::{Circle, CircleCounts};
+use self::packet::Packet;
+use self::tcp::Tcp;
+pub use self::tcp::TcpCounts;
+use crate::frame::{Direction, Frame, FrameHeader, LinkType};
+use crate::sys::wakeup::Wakeup;
+use crate::time::{Mono, Offset, Stamp};
+
+/// Number of the class `control` among the classes of an interface: always the first.
+pub const CONTROL: usize = 0;
+
+/// A frame on its way to the detectors.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// Why it is shown.
+    pub why: Why,
+    /// What its bytes begin with.
+    pub link_type: LinkType,
+    /// Original length, direction.
+    pub header: FrameHeader,
+    /// When it arrived.
+    pub at: Stamp,
+    len: u16,
+    bytes: [u8; Shown::LONGEST],
+}
+
+/// Why a frame is shown to the detectors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// It is control traffic.
+    Control,
+    /// It matches the operator's filter of this number.
+    Match(u16),
+}
+
+impl Shown {
+    /// Bytes of a frame that are shown: more than any control protocol needs to be understood, but for
+    /// long lists (OSPF hellos with over 100 neighbours, long BGP updates), whose end is missing then.
+    pub const LONGEST: usize = 512;
+
+    /// The first bytes of the frame.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.len.into()]
+    }
+
+    fn new(why: Why, link_type: LinkType, frame: &Frame<'_>, at: Stamp) -> Self {
+        let mut bytes = [0; Self::LONGEST];
+        let mut len = 0;
+        for part in frame.parts {
+            let taken = part.len().min(Self::LONGEST - len);
+            bytes[len..len + taken].copy_from_slice(&part[..taken]);
+            len += taken;
+        }
+        // At most `LONGEST`.
+        Self { why, link_type, header: frame.header, at, len: len as u16, bytes }
+    }
+}
+
+/// Frames of one class and direction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Count {
+    /// Frames, copies that were folded included.
+    pub frames: u64,
+    /// Their original length in bytes.
+    pub bytes: u64,
+    /// Of the frames, those to one station: no multicast, no broadcast.
+    pub addressed: u64,
+}
+
+/// One class: a count for each [`Direction`], in the order of their numbers.
+pub type ClassCount = [Count; 3];
+
+/// How the capture of the interface stands, which the capture thread knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Health {
+    /// Frames are being recorded: there is an open source.
+    pub recording: bool,
+    /// Times that was not so.
+    pub gaps: u64,
+    /// Frames that the kernel dropped because its ring was full.
+    pub kernel_dropped: u64,
+    /// Frames that were dropped because incidents had all the memory.
+    pub lane_dropped: u64,
+}
+
+/// A frame that is being folded because it comes so fast.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Storm {
+    /// Number of its class.
+    pub class: usize,
+    /// Of the copy by which it was noticed.
+    pub header: FrameHeader,
+    /// Its first [`Shown::LONGEST`] bytes.
+    pub bytes: Vec<u8>,
+    /// When it began to come fast.
+    pub first: Mono,
+    /// The newest copy.
+    pub last: Mono,
+    /// Copies since `first`.
+    pub copies: u64,
+}
+
+/// What the tap counted until `at`, since it was made.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// When it was made: frames that arrived before were counted, but for those that wait in the kernel.
+    pub at: Stamp,
+    /// What the bytes of frames begin with.
+    pub link_type: LinkType,
+    /// Each class.
+    pub classes: Box<[ClassCount]>,
+    /// TCP, all classes together.
+    pub tcp: TcpCounts,
+    /// Packets that go in a circle, all classes together.
+    pub circles: CircleCounts,
+    /// Frames that come so fast that they are folded.
+    pub storms: Vec<Storm>,
+    /// Frames that match the operator's filters, in their order.
+    pub matches: Box<[u64]>,
+    /// Frames that found no room on the way to the detectors.
+    pub unseen: u64,
+    /// How the capture stands.
+    pub health: Health,
+}
+
+/// The end of a tap where the detectors sit.
+#[derive(Debug)]
+pub struct Outlet {
+    pub(super) frames: Receiver<Shown>,
+    pub(super) summaries: Receiver<Summary>,
+}
+
+/// Looks at the frames of one interface; owned by its capture thread.
+#[derive(Debug)]
+pub struct Tap {
+    link_type: LinkType,
+    classes: Box<[ClassCount]>,
+    tcp: Tcp,
+    circles: Circles,
+    matches: Box<[Matched]>,
+    unseen: u64,
+    frames: Sender<Shown>,
+    summaries: Sender<Summary>,
+    bell: Wakeup,
+    /// Something was sent and the bell not rung.
+    news: bool,
+    due: Mono,
+}
+
+/// Frames that match one filter.
+#[derive(Debug, Clone, Copy, Default)]
+struct Matched {
+    count: u64,
+    /// One was shown since the last summary.
+    shown: bool,
+}
+
+impl Tap {
+    /// Time between two summaries.
+    pub const INTERVAL: Duration = Duration::from_millis(100);
+    /// Frames on their way to the detectors, 600 KiB: ten thousand control frames a second for 100 ms in
+    /// which the detectors do not run. What finds no room is counted.
+    const FRAMES: usize = 1_024;
+    /// Summaries on their way; one that finds no room is left out, and the next says all it would have.
+    const SUMMARIES: usize = 8;
+
+    /// A tap for an interface with so many classes, of which [`CONTROL`] is the first, and filters. `bell`
+    /// wakes who has the outlet.
+    pub fn new(classes: usize, filters: usize, bell: Wakeup) -> (Self, Outlet) {
+        let (frames, seen) = bounded(Self::FRAMES);
+        let (summaries, told) = bounded(Self::SUMMARIES);
+        let tap = Self {
+            link_type: LinkType::ETHERNET,
+            classes: vec![ClassCount::default(); classes].into(),
+            tcp: Tcp::new(),
+            circles: Circles::new(),
+            matches: vec![Matched::default(); filters].into(),
+            unseen: 0,
+            frames,
+            summaries,
+            bell,
+            news: false,
+            due: Mono(0),
+        };
+        (tap, Outlet { frames: seen, summaries: told })
+    }
+
+    /// Frames begin with `link_type` from now on.
+    pub fn begin(&mut self, link_type: LinkType) {
+        self.link_type = link_type;
+    }
+
+    /// Looks at a frame of a class. One that was `folded` is only counted: its storm is in the summary.
+    #[inline]
+    pub fn frame(&mut self, frame: &Frame<'_>, class: usize, folded: bool, offset: Offset) {
+        let header = &frame.header;
+        if let Some(counts) = self.classes.get_mut(class) {
+            let count = &mut counts[header.direction as usize];
+            count.frames += 1;
+            count.bytes += u64::from(header.original_len);
+            count.addressed += u64::from(is_addressed(self.link_type, frame));
+        }
+        if folded {
+            return;
+        }
+        if let Some(packet) = Packet::of(self.link_type, frame) {
+            let arrival = offset.mono(header.wall);
+            if let Some(segment) = &packet.segment {
+                self.tcp.segment(segment, packet.flow, arrival);
+            }
+            self.circles.packet(&packet, frame, arrival);
+        }
+        if class == CONTROL {
+            self.show(Why::Control, frame, offset);
+        }
+    }
+
+    /// A frame matches the filter of this number. The first of each [`Tap::INTERVAL`] is shown, all are
+    /// counted.
+    pub fn matched(&mut self, filter: usize, frame: &Frame<'_>, offset: Offset) {
+        let Some(matched) = self.matches.get_mut(filter) else { return };
+        matched.count += 1;
+        if !std::mem::replace(&mut matched.shown, true) {
+            // There are fewer filters than a u16 counts.
+            self.show(Why::Match(filter as u16), frame, offset);
+        }
+    }
+
+    /// A block of frames is done: wakes the detectors if there is something new.
+    #[inline]
+    pub fn block(&mut self) {
+        if std::mem::take(&mut self.news) {
+            self.bell.ring();
+        }
+    }
+
+    /// True if a summary is due.
+    pub fn is_due(&self, now: Mono) -> bool {
+        now >= self.due
+    }
+
+    /// Sends a summary.
+    pub fn summary(&mut self, now: Stamp, health: Health, storms: Vec<Storm>) {
+        self.due = now.mono.plus(Self::INTERVAL);
+        let summary = Summary {
+            at: now,
+            link_type: self.link_type,
+            classes: self.classes.clone(),
+            tcp: self.tcp.counts,
+            circles: self.circles.counts(),
+            storms,
+            matches: self.matches.iter().map(|matched| matched.count).collect(),
+            unseen: self.unseen,
+            health,
+        };
+        self.matches.iter_mut().for_each(|matched| matched.shown = false);
+        // Without room the next one tells all of it; without a receiver nobody wants to know.
+        let _ = self.summaries.try_send(summary);
+        self.news = true;
+        self.block();
+    }
+
+    #[inline(never)]
+    fn show(&mut self, why: Why, frame: &Frame<'_>, offset: Offset) {
+        let wall = frame.header.wall;
+        let at = Stamp { mono: offset.mono(wall), wall };
+        match self.frames.try_send(Shown::new(why, self.link_type, frame, at)) {
+            Ok(()) => self.news = true,
+            Err(_) => self.unseen += 1,
+        }
+    }
+}
+
+impl Summary {
+    /// All classes together, one direction.
+    pub fn total(&self, direction: Direction) -> Count {
+        self.classes.iter().fold(Count::default(), |sum, class| {
+            let count = class[direction as usize];
+            Count {
+                frames: sum.frames + count.frames,
+                bytes: sum.bytes + count.bytes,
+                addressed: sum.addressed + count.addressed,
+            }
+        })
+    }
+}
+
+/// True for a frame to one station (IEEE 802 8.2: the group bit is clear), or without such addresses.
+#[inline]
+fn is_addressed(link_type: LinkType, frame: &Frame<'_>) -> bool {
+    const GROUP: u8 = 1;
+    link_type != LinkType::ETHERNET || frame.parts[0].first().is_some_and(|byte| byte & GROUP == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::packet::tests::tcp;
+    use super::*;
+    use crate::time::Wall;
+
+    fn frame(bytes: &[u8], direction: Direction) -> Frame<'_> {
+        let original_len = u32::try_from(bytes.len()).unwrap();
+        let header =
+            FrameHeader { wall: Wall(5), original_len, direction, ..FrameHeader::default() };
+        Frame::whole(header, bytes)
+    }
+
+    fn tap() -> (Tap, Outlet) {
+        Tap::new(2, 1, Wakeup::new().unwrap())
+    }
+
+    fn summary(tap: &mut Tap, outlet: &Outlet) -> Summary {
+        tap.summary(Stamp::default(), Health::default(), Vec::new());
+        outlet.summaries.try_recv().unwrap()
+    }
+
+    #[test]
+    fn frames_are_counted_by_class_and_direction_and_control_is_shown() {
+        let (mut tap, outlet) = tap();
+        let (data, mut group) = (tcp(64, 1, 4, 0, b"abc"), vec![1_u8; 700]);
+        group[12] = 0x88;
+        tap.frame(&frame(&data, Direction::Inbound), 1, false, Offset(0));
+        tap.frame(&frame(&data, Direction::Inbound), 1, true, Offset(0));
+        tap.frame(&frame(&group, Direction::Outbound), 0, false, Offset(2));
+        let seen = summary(&mut tap, &outlet);
+        let count = |frames, bytes, addressed| Count { frames, bytes, addressed };
+        assert_eq!(seen.classes[1][1], count(2, 2 * data.len() as u64, 2));
+        assert_eq!(seen.classes[0][2], count(1, 700, 0));
+        assert_eq!(seen.total(Direction::Inbound), seen.classes[1][1]);
+        assert_eq!((seen.tcp.segments, seen.tcp.resets), (1, 1), "a copy is only counted");
+        let shown: Vec<_> = outlet.frames.try_iter().collect();
+        assert_eq!(shown.len(), 1);
+        assert_eq!(shown[0].bytes(), &group[..Shown::LONGEST]);
+        assert_eq!(shown[0].at, Stamp { mono: Mono(3), wall: Wall(5) });
+        assert_eq!(shown[0].header.original_len, 700);
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted_and_nothing_waits() {
+        let (mut tap, outlet) = tap();
+        let bytes = [2; 60];
+        for _ in 0..Tap::FRAMES + 7 {
+            tap.frame(&frame(&bytes, Direction::Inbound), CONTROL, false, Offset(0));
+        }
+        let seen = summary(&mut tap, &outlet);
+        assert_eq!(seen.unseen, 7);
+        assert_eq!(seen.classes[0][1].frames, Tap::FRAMES as u64 + 7);
+        drop(outlet);
+        tap.frame(&frame(&bytes, Direction::Inbound), CONTROL, false, Offset(0));
+        tap.summary(Stamp::default(), Health::default(), Vec::new());
+    }
+
+    #[test]
+    fn a_match_is_shown_once_an_interval_and_counted_each_time() {
+        let (mut tap, outlet) = tap();
+        for _ in 0..2 {
+            for _ in 0..10 {
+                tap.matched(0, &frame(&[1; 60], Direction::Inbound), Offset(0));
+            }
+            summary(&mut tap, &outlet);
+        }
+        assert_eq!(outlet.frames.try_iter().filter(|shown| shown.why == Why::Match(0)).count(), 2);
+        assert_eq!(summary(&mut tap, &outlet).matches[..], [20]);
+    }
+}

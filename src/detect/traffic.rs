@@ -1,0 +1,182 @@
+//! Detectors of traffic: what the counts of an interface tell, not single frames.
+//!
+//! Pure: each is shown the tap's summary ten times a second and told the time by it; the first one, from
+//! before the first frame, is what they count from. Thresholds are such
+//! that ordinary traffic gives nothing at warning level: bursts, pauses, one-sided flows are ordinary.
+
+mod burst;
+mod change;
+mod circle;
+mod course;
+mod filter;
+mod limit;
+mod loss;
+mod one_way;
+mod options;
+mod silence;
+mod storm;
+mod words;
+
+use std::sync::Arc;
+
+pub use self::options::{Bound, Burst, ClassSilence, Options, RateLimit, Unit};
+
+use self::burst::Bursts;
+use self::change::Changes;
+use self::circle::Circling;
+use self::course::Span;
+use self::filter::Matches;
+use self::limit::Limits;
+use self::loss::Losses;
+use self::one_way::OneWay;
+use self::silence::Silences;
+use self::storm::Storms;
+use super::tap::Summary;
+use crate::finding::{Finding, FindingKind, Severity};
+use crate::frame::Direction;
+
+/// All traffic detectors of one interface.
+#[derive(Debug)]
+pub struct Traffic {
+    interface: Arc<str>,
+    storms: Storms,
+    circling: Circling,
+    limits: Limits,
+    changes: Changes,
+    silences: Silences,
+    one_way: OneWay,
+    bursts: Bursts,
+    losses: Losses,
+    matches: Matches,
+}
+
+impl Traffic {
+    /// For an interface with these classes and filters, by name in the order of their numbers.
+    pub fn new(
+        interface: Arc<str>,
+        classes: &[Arc<str>],
+        filters: Vec<Arc<str>>,
+        options: &Options,
+    ) -> Self {
+        Self {
+            storms: Storms::new(options.storm_rate),
+            circling: Circling::new(),
+            limits: Limits::new(&interface, classes, &options.limits),
+            changes: Changes::new(options.change_factor),
+            silences: Silences::new(options.silence, classes, &options.silent_classes),
+            one_way: OneWay::new(options.one_way),
+            bursts: Bursts::new(options),
+            losses: Losses::new(),
+            matches: Matches::new(filters),
+            interface,
+        }
+    }
+
+    /// What the counts tell until now.
+    pub fn judge(&mut self, summary: &Summary, findings: &mut Vec<Finding>) {
+        let scene = Scene { interface: &self.interface };
+        self.storms.judge(scene, summary, findings);
+        self.circling.judge(scene, summary, findings);
+        self.limits.judge(scene, summary, findings);
+        self.changes.judge(scene, summary, findings);
+        self.silences.judge(scene, summary, findings);
+        self.one_way.judge(scene, summary, findings);
+        self.bursts.judge(scene, summary, findings);
+        self.losses.judge(scene, summary, findings);
+        self.matches.judge(scene, summary, findings);
+    }
+
+    /// A frame that matches the filter of this number was shown.
+    pub fn matched(
+        &mut self,
+        filter: usize,
+        shown: &super::tap::Shown,
+        findings: &mut Vec<Finding>,
+    ) {
+        self.matches.shown(Scene { interface: &self.interface }, filter, shown, findings);
+    }
+}
+
+/// Where findings are made.
+#[derive(Debug, Clone, Copy)]
+struct Scene<'a> {
+    interface: &'a str,
+}
+
+/// What a detector has to say beside when and how often.
+struct Draft {
+    kind: FindingKind,
+    severity: Severity,
+    direction: Direction,
+    what: String,
+    sentence: String,
+}
+
+impl Scene<'_> {
+    fn finding(self, span: Span, draft: Draft) -> Finding {
+        let Draft { kind, severity, direction, what, sentence } = draft;
+        Finding {
+            kind,
+            severity,
+            first: span.first,
+            last: span.last,
+            interface: Some(self.interface.to_owned()),
+            direction,
+            count: span.count,
+            rate: span.rate(),
+            what,
+            sentence,
+            over: span.over,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::tap::{CircleCounts, ClassCount, Count, Health, TcpCounts};
+    use crate::frame::LinkType;
+    use crate::time::{Mono, Stamp, Wall};
+
+    pub(super) fn at(ms: u64) -> Stamp {
+        Stamp { mono: Mono(ms * 1_000_000), wall: Wall(ms * 1_000_000) }
+    }
+
+    /// Nothing happened until then, on an interface with the classes control and data.
+    pub(super) fn summary(ms: u64) -> Summary {
+        Summary {
+            at: at(ms),
+            link_type: LinkType::ETHERNET,
+            classes: vec![ClassCount::default(); 2].into(),
+            tcp: TcpCounts::default(),
+            circles: CircleCounts::default(),
+            storms: Vec::new(),
+            matches: vec![0].into(),
+            unseen: 0,
+            health: Health { recording: true, ..Health::default() },
+        }
+    }
+
+    /// Frames of 100 bytes to single stations, received and sent.
+    pub(super) fn counts(received: u64, sent: u64) -> ClassCount {
+        let count = |frames| Count { frames, bytes: frames * 100, addressed: frames };
+        [Count::default(), count(received), count(sent)]
+    }
+
+    #[test]
+    fn quiet_and_steady_interfaces_give_nothing() {
+        let classes = ["control".into(), "data".into()];
+        for rate in [0, 1, 1_000] {
+            let options = Options::default();
+            let mut traffic = Traffic::new("eth0".into(), &classes, Vec::new(), &options);
+            let mut findings = Vec::new();
+            for tick in 0..9_000 {
+                let mut seen = summary(tick * 100);
+                seen.classes[1] = counts(tick * rate, tick * rate / 2);
+                seen.tcp.segments = tick * rate;
+                traffic.judge(&seen, &mut findings);
+            }
+            assert_eq!(findings, [], "{rate} frames a tick");
+        }
+    }
+}
