@@ -1,5 +1,6 @@
 //! The command line: one file per command; what was typed becomes each part's own options here.
 
+mod check;
 mod demo;
 mod exec;
 mod log;
@@ -31,6 +32,7 @@ struct CommandLine {
 enum Command {
     Run(run::Run),
     Exec(exec::Exec),
+    Check(check::Check),
     Demo(demo::Demo),
 }
 
@@ -42,6 +44,7 @@ pub fn main() -> ExitCode {
     let outcome: Result<ExitCode> = match command_line.command {
         Command::Run(run) => run.start(&line),
         Command::Exec(exec) => exec.start(),
+        Command::Check(check) => check.start(),
         Command::Demo(demo) => demo.start(),
     };
     line.end();
