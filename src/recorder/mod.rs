@@ -202,7 +202,7 @@ impl Recorder {
         }
         tracing::info!(
             "armed: {}; bundles appear in {}",
-            in_a_row(&options.rules),
+            Rule::in_a_row(&options.rules),
             store.directory().display()
         );
         let writer = Writer::start(store, clock.clone(), options.writer.clone())?;
@@ -498,10 +498,6 @@ fn changed(fact: &Fact) -> Option<(&str, Reading)> {
         Fact::LinkGone { last } => Some((&last.name, Reading::gone())),
         _ => None,
     }
-}
-
-fn in_a_row(rules: &[Rule]) -> String {
-    rules.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// What an operator reads in the log while nothing is wrong, and what more when something is.

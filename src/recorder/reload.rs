@@ -13,7 +13,7 @@ use std::mem;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use serde_json::Value;
 
-use super::{Options, Recorder, in_a_row};
+use super::{Options, Recorder};
 use crate::error::Result;
 use crate::trigger::Rule;
 use crate::watch::probe::{self, Probe};
@@ -125,7 +125,7 @@ impl Recorder {
             at: self.clock.now(),
             fact: Fact::Reloaded { file, changed, needs_restart },
         });
-        tracing::info!("armed: {}", in_a_row(&self.options.rules));
+        tracing::info!("armed: {}", Rule::in_a_row(&self.options.rules));
     }
 
     /// Ends the probes that are no longer wanted; those that stay go on undisturbed.

@@ -127,6 +127,25 @@ impl Rule {
         *self == Self { object: self.object.clone(), ..Self::new(self.kind) }
     }
 
+    /// Many rules in one line for people: findings that need be no more than bad enough stand together.
+    pub fn in_a_row(rules: &[Self]) -> String {
+        let floor = |rule: &&Self| {
+            let all_but = Self { severity: None, ..(*rule).clone() };
+            rule.severity.filter(|_| all_but.is_short())
+        };
+        let own = rules.iter().filter(|rule| floor(rule).is_none()).map(ToString::to_string);
+        let mut parts = vec![own.collect::<Vec<_>>().join(", ")];
+        for severity in [Severity::Info, Severity::Notice, Severity::Warning, Severity::Critical] {
+            let same = rules.iter().filter(|rule| floor(rule) == Some(severity)).map(Self::short);
+            let same: Vec<_> = same.collect();
+            if !same.is_empty() {
+                parts.push(format!("{} or worse: {}", word(severity), same.join(", ")));
+            }
+        }
+        parts.retain(|part| !part.is_empty());
+        parts.join("; ")
+    }
+
     /// Accepts only what can be meant, by itself.
     ///
     /// # Errors
@@ -309,6 +328,9 @@ mod tests {
             let said: Vec<_> = rules.iter().map(ToString::to_string).collect();
             assert!(said.contains(&"lacp-expired (warning or worse)".to_owned()), "{said:?}");
             assert_eq!(said.contains(&"probe-lost".to_owned()), with_probes);
+            let row = Rule::in_a_row(&rules);
+            assert!(row.starts_with("link-down, signal"), "{row}");
+            assert!(row.contains("; warning or worse: lacp-silence, lacp-expired, "), "{row}");
         }
     }
 

@@ -10,7 +10,9 @@
 
 mod capture;
 mod cli;
+mod config;
 mod incident;
 mod lab;
 mod recorder;
+mod rules;
 mod watch;
