@@ -31,10 +31,10 @@ impl About {
     }
 }
 
-/// Defines the kinds that are no findings: variant, spelling, what it is about, and whether it lasts:
-/// only what begins and ends can be waited `for`.
+/// Defines the kinds that are no findings: variant, spelling, what it is about; whether it lasts, as only
+/// what begins and ends can be waited `for`; whether a number comes with it, as only that can be compared.
 macro_rules! kinds {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $about:ident, $lasts:literal;)+) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $about:ident, $lasts:literal, $number:literal;)+) => {
         /// The kinds of triggers, spelled as operators type them after `--on`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum TriggerKind {
@@ -61,6 +61,15 @@ macro_rules! kinds {
                     Self::Finding(_) => true,
                 }
             }
+
+            /// True if a number comes with it, which a rule may compare: of findings their frames per
+            /// second.
+            pub fn has_number(self) -> bool {
+                match self {
+                    $(Self::$variant => $number,)+
+                    Self::Finding(_) => true,
+                }
+            }
         }
 
         impl fmt::Display for TriggerKind {
@@ -76,15 +85,15 @@ macro_rules! kinds {
 
 kinds! {
     /// An interface that was able to carry frames no longer is, or bounced, or was removed.
-    LinkDown = "link-down", Interface, true;
+    LinkDown = "link-down", Interface, true, false;
     /// An interface became able to carry frames.
-    LinkUp = "link-up", Interface, true;
+    LinkUp = "link-up", Interface, true, false;
     /// A probe was lost as many times in a row as the operator allows.
-    ProbeLost = "probe-lost", Probe, true;
+    ProbeLost = "probe-lost", Probe, true, false;
     /// The operator sent SIGUSR1.
-    Signal = "signal", Nothing, false;
+    Signal = "signal", Nothing, false, false;
     /// The command under `dashcap exec` failed.
-    CommandFailed = "command-failed", Nothing, false;
+    CommandFailed = "command-failed", Nothing, false, false;
 }
 
 impl TriggerKind {
@@ -97,11 +106,6 @@ impl TriggerKind {
     /// True for what somebody asked for: it is never made to wait.
     pub fn is_asked(self) -> bool {
         matches!(self, Self::Signal | Self::CommandFailed)
-    }
-
-    /// True if a number comes with it, which a rule may compare: of findings their frames per second.
-    pub fn has_number(self) -> bool {
-        matches!(self, Self::Finding(_))
     }
 }
 

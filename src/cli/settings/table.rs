@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::cli::values::{Kind, Span};
 use crate::error::Result;
 use crate::finding::Severity;
-use crate::trigger::{About, Bound, Hold, Names, Rule, Threshold, Words};
+use crate::trigger::{Bound, Hold, Names, Rule, Threshold, Words};
 
 /// One table. Read, it is a rule that was checked; written, it is what was read.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -136,13 +136,13 @@ impl From<Table> for Keys {
             None => (None, None),
         };
         let names = rule.object.map(|names| names.to_string());
-        let about_probe = rule.kind.about() == About::Probe;
-        let (probe, interface) = if about_probe { (names, None) } else { (None, names) };
+        let about = rule.kind.about().key();
+        let named = |key| names.clone().filter(|_| about == Some(key));
         Self {
             name: rule.name,
             kind: Kind(rule.kind),
-            interface,
-            probe,
+            interface: named("interface"),
+            probe: named("probe"),
             severity: rule.severity,
             what: rule.what.map(|words| words.to_string()),
             above,
