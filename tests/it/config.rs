@@ -56,11 +56,8 @@ fn a_reload_under_load_loses_no_frame() {
             "pre = \"{round}s\"\npost = \"400ms\"\nprobe = [\"{FAR_ADDRESS}\"]\n\
              probe_interval = \"{round}00ms\"\n[[trigger]]\nkind = \"signal\"\nname = \"{round}\"\n"
         );
-        if round % 2 == 0 {
-            config.write(&text)
-        } else {
-            config.replace(&text)
-        }
+        let rewrite = if round % 2 == 0 { Config::write } else { Config::replace };
+        rewrite(&config, &text);
         dashcap.wait_for_nth(round, "read again, changed: ");
         dashcap.wait_for(&format!("armed: signal \"{round}\""));
     }

@@ -57,6 +57,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::trigger::{Rule, TriggerKind};
 
     /// Every key there is, at the top or in the tables of a list, as the parser tells them.
     fn keys(list: &str) -> Vec<String> {
@@ -104,6 +105,21 @@ mod tests {
                 let has = |table: &toml::Value| table.get(&key).is_some();
                 assert!(tables.iter().any(has), "docs/dashcap.toml lacks {key} in [[{list}]]");
             }
+        }
+    }
+
+    #[test]
+    fn the_example_lists_every_kind_and_every_default() {
+        let words = |part: &str| -> Vec<String> {
+            let words = part.split(|c: char| !(c.is_ascii_alphanumeric() || c == '-'));
+            words.map(str::to_owned).collect()
+        };
+        let (defaults, kinds) = EXAMPLE.split_once("── Triggers with all").unwrap();
+        for kind in TriggerKind::armable() {
+            assert!(words(kinds).contains(&kind.to_string()), "{kind} is not listed");
+        }
+        for rule in Rule::defaults(true) {
+            assert!(words(defaults).contains(&rule.short()), "{rule} is not listed");
         }
     }
 
