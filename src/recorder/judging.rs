@@ -83,7 +83,9 @@ impl Recorder {
         let kind = fired.trigger.kind;
         if self.holds.is_full() {
             self.summary.holds_refused += 1;
-            tracing::warn!("{kind}: not held, too many windows wait to be confirmed");
+            if is_told(self.summary.holds_refused) {
+                tracing::warn!("{kind}: not held, too many windows wait to be confirmed");
+            }
             return;
         }
         let (id, at) = (self.next_hold(), fired.trigger.at.mono);

@@ -15,6 +15,7 @@ mod closing;
 mod history;
 mod holds;
 mod judging;
+mod log;
 mod phase;
 mod reload;
 mod selection;
@@ -38,6 +39,7 @@ use self::captures::Captures;
 use self::closing::Closing;
 use self::history::History;
 use self::holds::Holds;
+use self::log::Log;
 use self::phase::{Count, Phase};
 use self::reload::Inbox;
 use self::status::{depths, in_words};
@@ -134,6 +136,7 @@ pub struct Recorder {
     reloads: Inbox,
     depth: Depth,
     glance: Glance,
+    log: Log,
     leaving: bool,
     summary: Summary,
 }
@@ -235,6 +238,7 @@ impl Recorder {
             reloads: Inbox::new(),
             depth: Depth { look_at: now.plus(DEPTH_AFTER), told: Vec::new() },
             glance: Glance { at: now, frames: 0 },
+            log: Log::default(),
             leaving: false,
             summary: Summary::default(),
         };
@@ -317,7 +321,7 @@ impl Recorder {
             Fact::Capture { event: CaptureEvent::Dropping, .. } => self.make_memory(),
             _ => {}
         }
-        log(&seen.fact);
+        self.log.tell(&seen);
         if let Some((interface, reading)) = changed(&seen.fact)
             && self.listed.contains(interface)
         {
@@ -483,6 +487,7 @@ impl Recorder {
             );
             self.summary.interfaces.push((report.origin.interface.clone(), report.stats));
         }
+        self.log.end();
         self.summary.tell_unwritten();
         for outcome in self.writer.stop() {
             self.summary.note(outcome);
@@ -497,23 +502,5 @@ fn changed(fact: &Fact) -> Option<(&str, Reading)> {
         Fact::Link { now, .. } => Some((&now.name, Reading::from(now))),
         Fact::LinkGone { last } => Some((&last.name, Reading::gone())),
         _ => None,
-    }
-}
-
-/// What an operator reads in the log while nothing is wrong, and what more when something is.
-fn log(fact: &Fact) {
-    match fact {
-        Fact::Sample(_) | Fact::ProbeAnswered { .. } => {}
-        // A dead host is lost every second; the log has the 1st, 2nd, 4th, 8th, ...
-        Fact::ProbeLost { in_a_row, .. } if !in_a_row.is_power_of_two() => {}
-        Fact::ProbeLost { .. }
-        | Fact::LinkGone { .. }
-        | Fact::ReloadRefused { .. }
-        | Fact::Missed { .. }
-        | Fact::Capture {
-            event: CaptureEvent::Gap | CaptureEvent::Failed { .. } | CaptureEvent::Dropping,
-            ..
-        } => tracing::warn!("{fact}"),
-        _ => tracing::info!("{fact}"),
     }
 }

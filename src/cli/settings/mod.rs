@@ -303,9 +303,9 @@ impl Settings {
         }
     }
 
-    /// The file, if there is one.
+    /// The file, if there is one that can be read again: a pipe cannot.
     pub(super) fn file(&self) -> Option<&Path> {
-        self.config.as_deref()
+        self.config.as_deref().filter(|file| file.is_file())
     }
 
     /// What is typed here, and for the rest what `file` says.
