@@ -171,9 +171,49 @@ fn merged(before: Value, new: Value) -> (Value, Vec<String>, Vec<String>) {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+    use std::time::Duration;
+
     use serde_json::json;
 
     use super::*;
+    use crate::capture;
+    use crate::incident::writer;
+    use crate::recorder::WindowOptions;
+    use crate::ring::PoolOptions;
+    use crate::watch::sysfs;
+
+    fn options(pre: u64) -> Options {
+        Options {
+            interfaces: Vec::new(),
+            pool: PoolOptions::default(),
+            capture: capture::Options::default(),
+            window: WindowOptions::new(Duration::from_secs(pre), Duration::from_secs(1)),
+            cool_down: Duration::ZERO,
+            rules: Rule::defaults(false),
+            probes: Vec::new(),
+            probe_fall: 3,
+            timeline: sysfs::Options::default(),
+            output: PathBuf::new(),
+            writer: writer::Options::default(),
+            settings: Value::Null,
+        }
+    }
+
+    #[test]
+    fn only_the_newest_configuration_counts_and_a_bad_one_does_not() {
+        let Inbox { sender, receiver } = Inbox::new();
+        let mut reloader = Reloader { known: Vec::new(), sender, receiver: receiver.clone() };
+        for pre in [1, 2, 3] {
+            reloader.reload("it", options(pre)).unwrap();
+        }
+        let confirm = crate::trigger::Hold { confirm: "nobody".into(), within: Duration::MAX };
+        let mut bad = options(4);
+        bad.rules[0].hold = Some(confirm);
+        assert_eq!(reloader.reload("it", bad).unwrap_err().exit_status(), 2);
+        let taken: Vec<_> = receiver.try_iter().map(|f| f.options.window.pre.as_secs()).collect();
+        assert_eq!(taken, [3]);
+    }
 
     #[test]
     fn what_cannot_change_while_recording_is_named_and_stays() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use crate::lab::{BINARY, FAR_ADDRESS, Lab, Pace};
+use crate::lab::{BINARY, Dashcap, FAR_ADDRESS, Lab, Pace};
 
 /// A file in a directory of its own, rewritten as editors do.
 struct Config {
@@ -139,6 +139,23 @@ fn a_hang_up_without_a_configuration_ends_the_recording() {
     let end = dashcap.end();
     assert_eq!(end.code(), 0, "{end:?}");
     assert!(end.log.contains("stop asked for by signal"), "{end:?}");
+}
+
+#[test]
+fn a_file_that_is_a_pipe_is_read_once_and_a_hang_up_ends_the_recording() {
+    let Some(lab) = Lab::new() else { return };
+    let output = lab.output().to_str().expect("text");
+    let script = format!(
+        "exec {BINARY} run -i eth0 -m 16MiB -o {output} -c <(echo 'post = \"100ms\"'; \
+         echo 'on = [\"signal\"]')"
+    );
+    let dashcap = Dashcap::start(lab.on_near(&["bash", "-c", &script]));
+    dashcap.wait_for("armed: signal; bundles");
+    dashcap.snapshot();
+    dashcap.wait_for("bundle /");
+    dashcap.signal(Signal::SIGHUP);
+    assert_eq!(dashcap.end().code(), 0);
+    assert_eq!(lab.bundle().length_after(0), Duration::from_millis(100));
 }
 
 #[test]
