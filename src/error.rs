@@ -77,9 +77,33 @@ impl Error {
     }
 }
 
+/// The word nearest to what was typed, if any is near: what a message suggests.
+pub fn nearest<W: AsRef<str>>(typed: &str, words: impl IntoIterator<Item = W>) -> Option<W> {
+    /// Part of the letters that must agree (1 less Damerau and Levenshtein's distance by length); below
+    /// that a suggestion is a guess.
+    const NEAR: f64 = 0.5;
+    words
+        .into_iter()
+        .map(|word| (strsim::normalized_damerau_levenshtein(typed, word.as_ref()), word))
+        .filter(|(similarity, _)| *similarity >= NEAR)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, word)| word)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_nearest_word_is_near() {
+        let words = ["pre", "post", "probe", "probe_fall"];
+        for (typed, expected) in
+            [("pro", Some("pre")), ("pots", Some("post")), ("probe-fall", Some("probe_fall"))]
+        {
+            assert_eq!(nearest(typed, words), expected, "{typed}");
+        }
+        assert_eq!(nearest("xyzzy", words), None);
+    }
 
     #[test]
     fn messages_name_the_object_and_what_to_try() {

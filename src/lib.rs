@@ -9,7 +9,7 @@
 //!          cap/IF      fold, open ─► sealed ─► evicted                                               ▼
 //!                                                                        recorder ─► incident ─► bundle
 //!  host ─► watch ─► observation ─► trigger (rule, gate) ─────────────────▲  (phase)    writer      on disk
-//!          link, sysfs, probe, signal
+//!          link, sysfs, probe, signal, config
 //! ```
 //!
 //! | thread | does | waits for |

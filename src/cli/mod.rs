@@ -1,5 +1,6 @@
 //! The command line: one file per command; what was typed becomes each part's own options here.
 
+mod check;
 mod demo;
 mod exec;
 mod log;
@@ -33,6 +34,7 @@ enum Command {
     Run(run::Run),
     Replay(replay::Replay),
     Exec(exec::Exec),
+    Check(check::Check),
     Demo(demo::Demo),
 }
 
@@ -45,6 +47,7 @@ pub fn main() -> ExitCode {
         Command::Run(run) => run.start(&line),
         Command::Exec(exec) => exec.start(),
         Command::Replay(replay) => replay.start(&line),
+        Command::Check(check) => check.start(),
         Command::Demo(demo) => demo.start(),
     };
     line.end();

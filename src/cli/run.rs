@@ -8,15 +8,17 @@ use clap::Args;
 use super::log::StatusLine;
 use super::settings::{Defaults, Settings};
 use crate::error::Result;
-use crate::recorder::Recorder;
+use crate::recorder::{Options, Recorder, Reloader};
 use crate::time::Clock;
 use crate::trigger::Rule;
+use crate::watch::config::ConfigWatcher;
 use crate::watch::signal::{SnapshotWatcher, StopWatcher};
 
 /// Record until stopped; write a bundle whenever a trigger fires.
 ///
 /// SIGUSR1 freezes a snapshot; SIGINT or SIGTERM finishes the open incident and ends, a second one ends
-/// at once.
+/// at once. With a configuration file SIGHUP reads it again, as a change of the file does; without one it
+/// ends like SIGTERM, because then it means that the terminal is gone.
 #[derive(Debug, Args)]
 pub(super) struct Run {
     #[command(flatten)]
@@ -33,16 +35,28 @@ const INTERRUPTED: i32 = 130;
 
 impl Run {
     pub(super) fn start(self, line: &StatusLine) -> Result<ExitCode> {
-        let options =
-            self.settings.options(DEFAULTS, |settings| Rule::defaults(settings.has_probes()))?;
         // Listening first: a signal that comes during the start is not lost.
         let snapshot = SnapshotWatcher::open()?;
         let clock = Clock::system();
         let stop = StopWatcher::open(clock.clone(), || std::process::exit(INTERRUPTED))?;
-        let mut recorder = Recorder::start(options, clock)?;
+        let config = self.settings.file().map(ConfigWatcher::open).transpose()?;
+        let mut recorder = Recorder::start(options(self.settings.clone())?, clock)?;
         recorder.employ(snapshot)?;
         recorder.employ(stop)?;
+        if let Some(config) = config {
+            recorder.employ(config.calling(reading(self.settings, recorder.reloader())))?;
+        }
         let summary = recorder.run(|status| line.show(status));
         Ok(ExitCode::from(u8::from(summary.lost > 0)))
     }
+}
+
+fn options(settings: Settings) -> Result<Options> {
+    settings.options(DEFAULTS, |settings| Rule::defaults(settings.has_probes()))
+}
+
+/// Reads the file again, under what was typed.
+fn reading(typed: Settings, mut reloader: Reloader) -> impl FnMut() -> Result<()> {
+    let file = typed.file().map(|file| file.display().to_string()).unwrap_or_default();
+    move || reloader.reload(&file, options(typed.clone())?)
 }

@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::capture::classes::Quota;
+use crate::trigger::{Rule, TriggerKind};
 
 /// A time span: `90s`, `2m`, `1h 30m`, `500ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,7 +83,7 @@ impl fmt::Display for Part {
 
 /// A rule as typed after `--on`.
 #[derive(Debug, Clone)]
-pub(super) struct On(pub(super) crate::trigger::Rule);
+pub(super) struct On(pub(super) Rule);
 
 impl FromStr for On {
     type Err = String;
@@ -98,6 +99,24 @@ impl FromStr for On {
 }
 
 impl fmt::Display for On {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A kind of trigger.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kind(pub(super) TriggerKind);
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
@@ -121,7 +140,7 @@ macro_rules! as_typed {
     )*};
 }
 
-as_typed!(Span, Size, Part, On);
+as_typed!(Span, Size, Part, On, Kind);
 
 #[cfg(test)]
 mod tests {

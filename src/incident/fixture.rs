@@ -172,6 +172,7 @@ impl Story {
             },
             extended_by: Vec::new(),
             further_triggers: 0,
+            trigger_counts: Vec::new(),
             window_asked: Self::window(),
             window: Self::window(),
             ending: Ending::OnTime,

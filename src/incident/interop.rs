@@ -139,9 +139,9 @@ fn packets_come_back_with_stamp_interface_direction_and_tags() {
     assert!(line("Number of stat entries").ends_with('1'));
     assert_eq!(
         written.jq("manifest.json", "[.interfaces[]|.in_bundle]"),
-        "[{\"frames\":2,\"folded\":0,\"bytes\":79,\"first\":\"2026-11-22T14:14:20.811089123Z\",\
+        "[{\"frames\":2,\"folded\":0,\"faded\":0,\"bytes\":79,\"first\":\"2026-11-22T14:14:20.811089123Z\",\
          \"last\":\"2026-11-22T14:14:22.811089123Z\"},\
-         {\"frames\":1,\"folded\":0,\"bytes\":28,\"first\":\"2026-11-22T14:14:20.811089130Z\",\
+         {\"frames\":1,\"folded\":0,\"faded\":0,\"bytes\":28,\"first\":\"2026-11-22T14:14:20.811089130Z\",\
          \"last\":\"2026-11-22T14:14:20.811089130Z\"}]"
     );
 }

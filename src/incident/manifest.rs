@@ -18,7 +18,7 @@ use crate::frame::Origin;
 use crate::ring::LaneCounters;
 use crate::stats::CaptureStats;
 use crate::time::{Mono, Stamp, Wall};
-use crate::trigger::{Trigger, TriggerKind};
+use crate::trigger::{Tally, Trigger, TriggerKind};
 
 /// Value of `format`: what tells this file from any other JSON.
 pub const FORMAT: &str = "dashcap-bundle";
@@ -38,6 +38,8 @@ pub struct Manifest<'a> {
     pub triggers: Vec<TriggerEntry<'a>>,
     /// Triggers beyond those, too many to keep each.
     pub further_triggers: u64,
+    /// How often each kind and object triggered, those beyond included.
+    pub trigger_counts: Vec<TallyEntry<'a>>,
     /// From the observation of the first trigger until its frames were pinned, in nanoseconds.
     pub pinned_after_ns: u64,
     /// Asked for, closed with, covered.
@@ -61,7 +63,8 @@ pub struct Manifest<'a> {
 /// One trigger.
 #[derive(Debug, Serialize)]
 pub struct TriggerEntry<'a> {
-    /// `link-down`, `link-up`, `probe-lost`, `signal`, `command-failed`.
+    /// `link-down`, `link-up`, `probe-lost`, `signal`, `command-failed`, or the kind of a finding with
+    /// `-` for `_`: `lacp-expired`.
     pub kind: TriggerKind,
     /// The interface, host or command; null where there is none.
     pub object: Option<&'a str>,
@@ -70,6 +73,21 @@ pub struct TriggerEntry<'a> {
     /// When it was observed.
     #[serde(flatten)]
     pub at: Moment,
+}
+
+/// How often something triggered.
+#[derive(Debug, Serialize)]
+pub struct TallyEntry<'a> {
+    /// As in [`TriggerEntry`].
+    pub kind: TriggerKind,
+    /// As in [`TriggerEntry`].
+    pub object: Option<&'a str>,
+    /// How often.
+    pub count: u64,
+    /// The first time.
+    pub first: Moment,
+    /// The last time.
+    pub last: Moment,
 }
 
 /// A moment on both clocks.
@@ -239,6 +257,7 @@ impl<'a> Manifest<'a> {
             written_by: APPLICATION,
             triggers: incident.triggers().map(TriggerEntry::of).collect(),
             further_triggers: incident.further_triggers,
+            trigger_counts: incident.trigger_counts.iter().map(TallyEntry::of).collect(),
             pinned_after_ns: u64::try_from(incident.pinned_after.as_nanos()).unwrap_or(u64::MAX),
             window: WindowEntry::of(incident),
             missing: missing(incident),
@@ -271,6 +290,18 @@ impl<'a> TriggerEntry<'a> {
             object: trigger.object.as_deref(),
             sentence: &trigger.sentence,
             at: trigger.at.into(),
+        }
+    }
+}
+
+impl<'a> TallyEntry<'a> {
+    fn of(tally: &'a Tally) -> Self {
+        Self {
+            kind: tally.kind,
+            object: tally.object.as_deref(),
+            count: tally.count,
+            first: tally.first.into(),
+            last: tally.last.into(),
         }
     }
 }

@@ -44,7 +44,7 @@ use crate::frame::Origin;
 use crate::ring::{LaneCounters, Slice};
 use crate::stats::CaptureStats;
 use crate::time::{Mono, Offset, Stamp, Wall, Window};
-use crate::trigger::Trigger;
+use crate::trigger::{Tally, Trigger};
 use crate::watch::Observation;
 
 /// One happening, closed and ready to be written.
@@ -56,6 +56,9 @@ pub struct Incident {
     pub extended_by: Vec<Trigger>,
     /// Triggers that came as well, too many to keep each.
     pub further_triggers: u64,
+    /// All of them, counted by kind and object in order of their first; of a storm of many objects the
+    /// first ones only.
+    pub trigger_counts: Vec<Tally>,
     /// The window that was asked for when it opened: the trigger less pre, the trigger and post.
     pub window_asked: Window,
     /// The window it was closed with: later at the end if extended, earlier if cut.

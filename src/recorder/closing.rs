@@ -35,7 +35,6 @@ pub(super) struct Circumstances {
     pub(super) probes: Vec<String>,
     pub(super) host: Host,
     pub(super) filter: Option<String>,
-    pub(super) post: Duration,
     pub(super) settings: serde_json::Value,
 }
 
@@ -74,17 +73,24 @@ impl Closing {
 
     /// The incident, ready to be written.
     pub(super) fn incident(mut self, when: Circumstances) -> Incident {
-        let phase::Closed { opened_by, extended_by, further_triggers, window, ending } =
-            self.closed;
+        let phase::Closed {
+            opened_by,
+            extended_by,
+            further_triggers,
+            counts,
+            asked,
+            window,
+            ending,
+        } = self.closed;
         self.tracks.sort_by(|a, b| a.origin.interface.cmp(&b.origin.interface));
         for track in &mut self.tracks {
             track.filter.clone_from(&when.filter);
         }
-        let asked = Window { from: window.from, to: opened_by.at.mono.plus(when.post) };
         Incident {
             opened_by,
             extended_by,
             further_triggers,
+            trigger_counts: counts.into_iter().map(|count| count.tally).collect(),
             window_asked: asked,
             window,
             ending,

@@ -24,6 +24,11 @@ impl History {
         Self { span, seen: VecDeque::new(), forgotten: 0 }
     }
 
+    /// Keeps what is not older than `span` from now on.
+    pub(super) fn set_span(&mut self, span: Duration) {
+        self.span = span;
+    }
+
     /// Adds what was just seen and forgets what is too old for any window.
     ///
     /// Of what is forgotten, the last state of each interface and probe is still needed for the first

@@ -13,8 +13,12 @@
 mod captures;
 mod closing;
 mod history;
+mod holds;
+mod judging;
 mod keeper;
+mod log;
 mod phase;
+mod reload;
 pub mod replay;
 mod selection;
 mod status;
@@ -27,6 +31,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 pub use phase::WindowOptions;
+pub use reload::Reloader;
 pub use selection::{Links, Selection};
 pub use status::{ClassDepth, State, Status};
 pub use summary::Summary;
@@ -34,8 +39,11 @@ pub use summary::Summary;
 use self::captures::Captures;
 use self::closing::Closing;
 use self::history::History;
-use self::keeper::{Held, Keeper};
-use self::phase::{Effect, Phase};
+use self::holds::Holds;
+use self::keeper::Keeper;
+use self::log::Log;
+use self::phase::{Count, Phase};
+use self::reload::Inbox;
 use self::status::{depths, in_words};
 use crate::capture;
 use crate::detect::watcher::{self, DetectWatcher};
@@ -47,7 +55,7 @@ use crate::incident::{Host, Incident};
 use crate::ring::{HoldId, Pool, PoolOptions};
 use crate::stats::CaptureStats;
 use crate::time::{Clock, Mono};
-use crate::trigger::{Circumstances, Gate, Rule, Trigger};
+use crate::trigger::{Gate, Rule, Rules, Terms};
 use crate::watch::link::{self, LinkWatcher};
 use crate::watch::probe::{self, Probe};
 use crate::watch::sysfs::{self, Sampler};
@@ -83,6 +91,19 @@ pub struct Options {
     pub settings: serde_json::Value,
 }
 
+impl Options {
+    /// What a rule that says nothing of it asks for.
+    fn usual(&self) -> Terms {
+        let WindowOptions { pre, post, .. } = self.window;
+        Terms { pre, post, cool_down: self.cool_down }
+    }
+
+    /// How long an observation may be wanted by an incident.
+    fn span(&self, rules: &Rules) -> Duration {
+        self.window.pre.max(rules.reach()) + self.window.limit + self.cool_down
+    }
+}
+
 /// A recording under way, or a replay of one: they differ in who keeps the frames, and whose clock it is.
 #[derive(Debug)]
 pub struct Recorder<K = Captures> {
@@ -90,6 +111,10 @@ pub struct Recorder<K = Captures> {
     clock: Clock,
     captures: K,
     watches: Vec<Watch>,
+    /// The probes among them, which come and go with the configuration.
+    probes: Vec<(probe::Options, Watch)>,
+    /// Observations that watchers which are gone found no room for.
+    missed_before: u64,
     /// What they cannot tell here.
     limitations: Vec<String>,
     table: Table,
@@ -100,15 +125,21 @@ pub struct Recorder<K = Captures> {
     seen: Receiver<Observation>,
     desk: Sender<Observation>,
     history: History,
+    rules: Rules,
     gate: Gate,
+    /// Triggers that cool down since the last incident was opened.
+    refused: u64,
+    holds: Holds,
+    holds_made: u64,
     phase: Phase,
     open: Option<Open>,
     closing: Vec<Closing>,
     writer: Writer,
     host: Host,
-    incidents: u64,
+    reloads: Inbox,
     depth: Depth,
     glance: Glance,
+    log: Log,
     leaving: bool,
     summary: Summary,
 }
@@ -153,12 +184,14 @@ impl Recorder {
     /// When anything is refused; nothing is left running then.
     pub fn start(options: Options, clock: Clock) -> Result<Self> {
         options.window.check()?;
+        Rule::check_all(&options.rules)?;
         let (desk, seen) = bounded(watch::CHANNEL);
         let links = LinkWatcher::open(&link::Options::default())?;
         let selection = Selection::new(&options.interfaces, &links.links())?;
         let table = Table::default();
         let sampler = Sampler::open(options.timeline.clone(), table.clone())?;
-        let probes = options.probes.iter().cloned().map(Probe::open).collect::<Result<Vec<_>>>()?;
+        let open = |probe: &probe::Options| Ok((probe.clone(), Probe::open(probe.clone())?));
+        let probes = options.probes.iter().map(open).collect::<Result<Vec<_>>>()?;
         let detectors = DetectWatcher::open(watcher::Options::default(), Box::new(|_| Vec::new()))?;
         let tapping = capture::Tapping::new(detectors.taps(), Vec::new())?;
         let store = Store::open(&options.output, options.pool.memory)?;
@@ -181,10 +214,9 @@ impl Recorder {
         } else {
             tracing::info!("recording {} ({words})", names.join(", "));
         }
-        let armed: Vec<_> = options.rules.iter().map(ToString::to_string).collect();
         tracing::info!(
             "armed: {}; bundles appear in {}",
-            armed.join(", "),
+            Rule::in_a_row(&options.rules),
             store.directory().display()
         );
         let writer = Writer::start(store, clock.clone(), options.writer.clone())?;
@@ -195,8 +227,8 @@ impl Recorder {
         recorder.employ(links)?;
         recorder.employ(sampler)?;
         recorder.employ(detectors)?;
-        for probe in probes {
-            recorder.employ(probe)?;
+        for (options, probe) in probes {
+            recorder.employ_probe(options, probe)?;
         }
         Ok(recorder)
     }
@@ -211,11 +243,18 @@ impl Recorder {
         Ok(())
     }
 
+    fn employ_probe(&mut self, options: probe::Options, probe: Probe) -> Result<()> {
+        let watch = watch::spawn(probe, self.clock.clone(), self.desk.clone())?;
+        self.probes.push((options, watch));
+        Ok(())
+    }
+
     /// Records until it is told to stop or the command ends, then finishes what is open. Every second
     /// `show` is told how it stands.
     pub fn run(mut self, mut show: impl FnMut(&Status)) -> Summary {
         while !(self.leaving && !self.phase.is_collecting() && self.closing.is_empty()) {
             self.wait();
+            self.judge_time();
             self.close_if_due();
             self.collect_slices();
             self.tell_depth();
@@ -230,10 +269,14 @@ impl Recorder {
     fn wait(&mut self) {
         let now = self.clock.now().mono;
         let tick = if self.closing.is_empty() { TICK } else { TICK_CLOSING };
-        let due = self.phase.deadline().map_or(tick, |deadline| deadline.since(now).min(tick));
+        let due = self.phase.deadline().into_iter().chain(self.next_judgement()).min();
+        let due = due.map_or(tick, |due| due.since(now).min(tick));
         select! {
             recv(self.seen) -> seen => if let Ok(seen) = seen {
                 self.observe(seen);
+            },
+            recv(self.reloads.fresh()) -> fresh => if let Ok(fresh) = fresh {
+                self.take_up(*fresh);
             },
             recv(self.writer.outcomes()) -> outcome => if let Ok(outcome) = outcome {
                 self.summary.note(outcome);
@@ -253,15 +296,21 @@ impl<K: Keeper> Recorder<K> {
         (desk, seen): (Sender<Observation>, Receiver<Observation>),
     ) -> Self {
         let now = clock.now().mono;
-        let span = options.window.pre + options.window.limit + options.cool_down;
+        let rules = Rules::new(options.rules.clone(), options.usual());
         Self {
-            history: History::new(span),
-            gate: Gate::new(options.cool_down),
-            phase: Phase::new(options.window),
+            history: History::new(options.span(&rules)),
+            rules,
+            gate: Gate::new(),
+            refused: 0,
+            holds: Holds::default(),
+            holds_made: 0,
+            phase: Phase::new(options.window.limit),
             options,
             clock,
             captures,
             watches: Vec::new(),
+            probes: Vec::new(),
+            missed_before: 0,
             limitations: Vec::new(),
             table: Table::default(),
             watched: BTreeSet::new(),
@@ -272,9 +321,10 @@ impl<K: Keeper> Recorder<K> {
             closing: Vec::new(),
             writer,
             host: Host::read(),
-            incidents: 0,
+            reloads: Inbox::new(),
             depth: Depth { look_at: now.plus(DEPTH_AFTER), told: Vec::new() },
             glance: Glance { at: now, frames: 0 },
+            log: Log::default(),
             leaving: false,
             summary: Summary::default(),
         }
@@ -282,18 +332,7 @@ impl<K: Keeper> Recorder<K> {
 
     fn observe(&mut self, seen: Observation) {
         // First the evidence, then everything else: the trigger's latency is what counts.
-        for rule in &self.options.rules {
-            let when =
-                Circumstances { watched: &self.watched, probe_fall: self.options.probe_fall };
-            if let Some(trigger) = rule.judge(&seen, when) {
-                let ran = match &seen.fact {
-                    Fact::CommandEnded { ran, .. } => *ran,
-                    _ => Duration::ZERO,
-                };
-                self.trigger(trigger, ran);
-                break;
-            }
-        }
+        self.judge(&seen);
         match self.captures.follow(&seen.fact) {
             Ok(false) => {}
             Ok(true) => self.watch_names(),
@@ -303,12 +342,13 @@ impl<K: Keeper> Recorder<K> {
             Fact::StopSignal => {
                 self.leaving = true;
                 self.cut("a stop signal");
+                self.release_holds("the recording ends");
             }
             Fact::CommandEnded { .. } => self.leaving = true,
             Fact::Capture { event: CaptureEvent::Dropping, .. } => self.make_memory(),
             _ => {}
         }
-        log(&seen.fact);
+        self.log.tell(&seen);
         if let Some((interface, reading)) = changed(&seen.fact)
             && self.listed.contains(interface)
         {
@@ -316,48 +356,6 @@ impl<K: Keeper> Recorder<K> {
             self.history.add(Observation { at: seen.at, fact: Fact::Sample(row) });
         }
         self.history.add(seen);
-    }
-
-    fn trigger(&mut self, trigger: Trigger, ran: Duration) {
-        if self.leaving && !self.phase.is_collecting() {
-            return;
-        }
-        if !self.phase.is_collecting() && !self.gate.admits(&trigger) {
-            tracing::info!(
-                "{}: not frozen again, cooling down: {}",
-                trigger.kind,
-                trigger.sentence
-            );
-            return;
-        }
-        let (kind, sentence, at) = (trigger.kind, trigger.sentence.clone(), trigger.at.mono);
-        match self.phase.trigger(trigger, ran) {
-            Effect::Opened { from } => {
-                self.incidents += 1;
-                let hold = HoldId(self.incidents);
-                let Held { complete_from, silent } = self.captures.hold(hold, from);
-                let pinned_after = self.clock.now().mono.since(at);
-                // What this host says now says nothing about what happened elsewhere and long ago.
-                let system = K::LIVE.then(|| Collection::begin(&self.captures.names()));
-                let system = system.transpose();
-                let system = system.inspect_err(|e| tracing::warn!("cannot ask the system: {e}"));
-                self.open = Some(Open { hold, pinned_after, system: system.ok().flatten() });
-                tracing::warn!("{kind}: {sentence}; window frozen after {pinned_after:?}");
-                if silent > 0 {
-                    tracing::error!(
-                        "{silent} captures did not answer; their frames may be missing"
-                    );
-                }
-                if complete_from > from {
-                    let (asked, there) = (at.since(from), at.since(complete_from));
-                    tracing::warn!("of the {asked:.1?} before it {there:.1?} are there");
-                }
-            }
-            Effect::Extended { until } => {
-                let left = until.since(self.clock.now().mono);
-                tracing::warn!("{kind}: {sentence}; the open incident goes on for {left:.1?}");
-            }
-        }
     }
 
     fn close_if_due(&mut self) {
@@ -374,12 +372,13 @@ impl<K: Keeper> Recorder<K> {
 
     fn begin_closing(&mut self, closed: phase::Closed) {
         let Some(open) = self.open.take() else { return };
-        self.gate.closed(
-            std::iter::once(&closed.opened_by).chain(&closed.extended_by),
-            self.clock.now().mono,
-        );
+        let now = self.clock.now().mono;
+        for Count { tally, cool_down } in &closed.counts {
+            let of = (tally.kind, tally.object.clone());
+            self.gate.closed(of, tally.first.mono, *cool_down, now);
+        }
         let slices = self.captures.slice(closed.window, open.hold);
-        self.closing.push(Closing::new(closed, open, slices, self.clock.now().mono));
+        self.closing.push(Closing::new(closed, open, slices, now));
     }
 
     /// Hands incidents over to the writer once all their slices are there.
@@ -387,7 +386,7 @@ impl<K: Keeper> Recorder<K> {
         let now = self.clock.now();
         for mut closing in std::mem::take(&mut self.closing) {
             if closing.is_complete(now.mono) {
-                let missed: u64 = self.watches.iter().map(Watch::missed).sum();
+                let missed = self.missed();
                 let observations = self.history.cut(closing.window());
                 let incident = closing.incident(closing::Circumstances {
                     closed: now,
@@ -397,7 +396,6 @@ impl<K: Keeper> Recorder<K> {
                     probes: self.options.probes.iter().map(|probe| probe.host.clone()).collect(),
                     host: self.host.clone(),
                     filter: self.options.capture.filter(),
-                    post: self.options.window.post,
                     settings: self.options.settings.clone(),
                 });
                 self.submit(Box::new(incident));
@@ -405,6 +403,12 @@ impl<K: Keeper> Recorder<K> {
                 self.closing.push(closing);
             }
         }
+    }
+
+    /// Observations that found no room, of all watchers there are and were.
+    fn missed(&self) -> u64 {
+        let probes = self.probes.iter().map(|(_, watch)| watch);
+        self.missed_before + self.watches.iter().chain(probes).map(Watch::missed).sum::<u64>()
     }
 
     fn submit(&mut self, incident: Box<Incident>) {
@@ -419,8 +423,9 @@ impl<K: Keeper> Recorder<K> {
         }
     }
 
-    /// New frames are worth more than an incident that nobody can write.
+    /// New frames are worth more than an incident that nobody can write, or that nobody may want.
     fn make_memory(&mut self) {
+        self.release_holds("new frames need its memory");
         if let Some(lost) = self.writer.abandon() {
             self.summary.lost(&lost);
         }
@@ -489,7 +494,9 @@ impl<K: Keeper> Recorder<K> {
 
     /// Watchers first, then the captures to the last frame, then the disk.
     fn stop(mut self) -> Summary {
-        for watch in std::mem::take(&mut self.watches) {
+        self.release_holds("the recording ends");
+        let probes = std::mem::take(&mut self.probes).into_iter().map(|(_, watch)| watch);
+        for watch in std::mem::take(&mut self.watches).into_iter().chain(probes) {
             let (name, missed) = (watch.name(), watch.join());
             if missed > 0 {
                 tracing::warn!("{missed} observations of watcher {name} found no room");
@@ -512,6 +519,8 @@ impl<K: Keeper> Recorder<K> {
                 known(report.stats.waiting_in_kernel),
             );
         }
+        self.log.end();
+        self.summary.tell_unwritten();
         for outcome in self.writer.stop() {
             self.summary.note(outcome);
         }
@@ -525,22 +534,5 @@ fn changed(fact: &Fact) -> Option<(&str, Reading)> {
         Fact::Link { now, .. } => Some((&now.name, Reading::from(now))),
         Fact::LinkGone { last } => Some((&last.name, Reading::gone())),
         _ => None,
-    }
-}
-
-/// What an operator reads in the log while nothing is wrong, and what more when something is.
-fn log(fact: &Fact) {
-    match fact {
-        Fact::Sample(_) | Fact::ProbeAnswered { .. } => {}
-        // A dead host is lost every second; the log has the 1st, 2nd, 4th, 8th, ...
-        Fact::ProbeLost { in_a_row, .. } if !in_a_row.is_power_of_two() => {}
-        Fact::ProbeLost { .. }
-        | Fact::LinkGone { .. }
-        | Fact::Missed { .. }
-        | Fact::Capture {
-            event: CaptureEvent::Gap | CaptureEvent::Failed { .. } | CaptureEvent::Dropping,
-            ..
-        } => tracing::warn!("{fact}"),
-        _ => tracing::info!("{fact}"),
     }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::incident::Ending;
 use crate::time::{Mono, Window};
-use crate::trigger::Trigger;
+use crate::trigger::{Tally, Terms, Trigger};
 
 /// How long a window is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +81,7 @@ impl Default for WindowOptions {
 /// Whether an incident is being collected.
 #[derive(Debug)]
 pub(super) struct Phase {
-    options: WindowOptions,
+    limit: Duration,
     open: Option<Collecting>,
 }
 
@@ -92,8 +92,19 @@ struct Collecting {
     extended_by: Vec<Trigger>,
     /// Triggers beyond [`Phase::MAX_TRIGGERS`], which extend but are not kept one by one.
     further: u64,
+    counts: Vec<Count>,
     from: Mono,
+    /// Where the window would have ended without a further trigger.
+    asked_until: Mono,
+    limit: Mono,
     deadline: Mono,
+}
+
+/// How often something triggered, and how long it rests afterwards.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Count {
+    pub(super) tally: Tally,
+    pub(super) cool_down: Duration,
 }
 
 /// What a trigger led to.
@@ -108,6 +119,10 @@ pub(super) enum Effect {
     Extended {
         /// The new deadline.
         until: Mono,
+        /// Beginning of the pre-trigger window, where this trigger reaches further back.
+        from: Option<Mono>,
+        /// Triggers in this incident by now.
+        triggers: u64,
     },
 }
 
@@ -120,6 +135,10 @@ pub(super) struct Closed {
     pub(super) extended_by: Vec<Trigger>,
     /// Triggers beyond [`Phase::MAX_TRIGGERS`] that came, too.
     pub(super) further_triggers: u64,
+    /// All of them, by kind and object.
+    pub(super) counts: Vec<Count>,
+    /// As asked for by the trigger that opened it.
+    pub(super) asked: Window,
     /// From the beginning of the pre-trigger window to where it was closed.
     pub(super) window: Window,
     /// Why it was closed.
@@ -127,12 +146,20 @@ pub(super) struct Closed {
 }
 
 impl Phase {
-    /// Extending triggers kept one by one in an incident; a storm of them is counted beyond that.
-    pub(super) const MAX_TRIGGERS: usize = 1000;
+    /// Extending triggers kept one by one in an incident; a storm of them is counted beyond that. A
+    /// thousand a second would fill timeline and manifest with what a reader skips.
+    pub(super) const MAX_TRIGGERS: usize = 100;
+    /// Kinds and objects counted apart in an incident; triggers of further ones are only counted in all.
+    const MAX_COUNTS: usize = 256;
 
-    /// Armed.
-    pub(super) fn new(options: WindowOptions) -> Self {
-        Self { options, open: None }
+    /// Armed; however many triggers follow, an incident collects no longer than `limit` after the first.
+    pub(super) fn new(limit: Duration) -> Self {
+        Self { limit, open: None }
+    }
+
+    /// From the next incident on another limit holds.
+    pub(super) fn set_limit(&mut self, limit: Duration) {
+        self.limit = limit;
     }
 
     /// True while an incident is open.
@@ -140,25 +167,56 @@ impl Phase {
         self.open.is_some()
     }
 
-    /// Takes a trigger in; it opens an incident or extends the open one. The window of the one it opens
-    /// reaches back by `beyond` more than the operator's choice: the time a command ran.
-    pub(super) fn trigger(&mut self, trigger: Trigger, beyond: Duration) -> Effect {
+    /// Takes a trigger in; it opens an incident or extends the open one. Its window reaches back from
+    /// where it began, `lasted` before it was told.
+    pub(super) fn trigger(&mut self, trigger: Trigger, terms: Terms, lasted: Duration) -> Effect {
         let at = trigger.at.mono;
+        let (from, until) = (at.minus(terms.pre).minus(lasted), at.plus(terms.post));
+        let count = Count::first(&trigger, terms.cool_down);
         let Some(open) = &mut self.open else {
-            let deadline = at.plus(self.options.post);
-            let from = at.minus(self.options.pre).minus(beyond);
-            let (opened_by, extended_by) = (trigger, Vec::new());
-            self.open = Some(Collecting { opened_by, extended_by, further: 0, from, deadline });
+            self.open = Some(Collecting {
+                opened_by: trigger,
+                extended_by: Vec::new(),
+                further: 0,
+                counts: vec![count],
+                from,
+                asked_until: until,
+                limit: at.plus(self.limit.max(terms.post)),
+                deadline: until,
+            });
             return Effect::Opened { from };
         };
-        let limit = open.opened_by.at.mono.plus(self.options.limit);
-        open.deadline = open.deadline.max(at.plus(self.options.post).min(limit));
+        open.deadline = open.deadline.max(until.min(open.limit));
+        let further_back = (from < open.from).then_some(from);
+        open.from = open.from.min(from);
+        open.count(count);
         if open.extended_by.len() < Self::MAX_TRIGGERS {
             open.extended_by.push(trigger);
         } else {
             open.further += 1;
         }
-        Effect::Extended { until: open.deadline }
+        let triggers = 1 + open.extended_by.len() as u64 + open.further;
+        Effect::Extended { until: open.deadline, from: further_back, triggers }
+    }
+
+    /// A trigger that was held, and is confirmed now: it came before, so it stands before the others,
+    /// and the window begins at `from` at the latest. Returns where it begins.
+    pub(super) fn precede(
+        &mut self,
+        held: Trigger,
+        from: Mono,
+        cool_down: Duration,
+    ) -> Option<Mono> {
+        let open = self.open.as_mut()?;
+        open.from = open.from.min(from);
+        open.count(Count::first(&held, cool_down));
+        let second = if held.at.mono < open.opened_by.at.mono {
+            std::mem::replace(&mut open.opened_by, held)
+        } else {
+            held
+        };
+        open.extended_by.insert(0, second);
+        Some(open.from)
     }
 
     /// When the open incident is due to be closed.
@@ -169,8 +227,7 @@ impl Phase {
     /// Closes the open incident if its time has come.
     pub(super) fn close_if_due(&mut self, now: Mono) -> Option<Closed> {
         let open = self.open.take_if(|open| open.deadline <= now)?;
-        let limit = open.opened_by.at.mono.plus(self.options.limit);
-        let at_limit = open.deadline == limit && self.options.limit > self.options.post;
+        let at_limit = open.deadline == open.limit && open.limit > open.asked_until;
         let ending = if at_limit { Ending::Limit } else { Ending::OnTime };
         Some(closed(open, ending, None))
     }
@@ -182,111 +239,41 @@ impl Phase {
     }
 }
 
+impl Collecting {
+    fn count(&mut self, count: Count) {
+        let same = |other: &&mut Count| {
+            (other.tally.kind, &other.tally.object) == (count.tally.kind, &count.tally.object)
+        };
+        if let Some(Count { tally, cool_down }) = self.counts.iter_mut().find(same) {
+            tally.count += 1;
+            tally.first = tally.first.min(count.tally.first);
+            tally.last = tally.last.max(count.tally.last);
+            *cool_down = count.cool_down;
+        } else if self.counts.len() < Phase::MAX_COUNTS {
+            self.counts.push(count);
+        }
+    }
+}
+
+impl Count {
+    fn first(trigger: &Trigger, cool_down: Duration) -> Self {
+        let (kind, object, at) = (trigger.kind, trigger.object.clone(), trigger.at);
+        Self { tally: Tally { kind, object, count: 1, first: at, last: at }, cool_down }
+    }
+}
+
 fn closed(open: Collecting, ending: Ending, at: Option<Mono>) -> Closed {
     let to = at.map_or(open.deadline, |at| at.min(open.deadline));
     Closed {
         opened_by: open.opened_by,
         extended_by: open.extended_by,
         further_triggers: open.further,
+        counts: open.counts,
+        asked: Window { from: open.from, to: open.asked_until },
         window: Window { from: open.from, to },
         ending,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::time::{Stamp, Wall};
-    use crate::trigger::TriggerKind;
-
-    const S: u64 = 1_000_000_000;
-
-    fn phase() -> Phase {
-        Phase::new(WindowOptions {
-            pre: Duration::from_secs(30),
-            post: Duration::from_secs(10),
-            limit: Duration::from_secs(25),
-        })
-    }
-
-    fn at(second: u64) -> Trigger {
-        Trigger {
-            kind: TriggerKind::LinkDown,
-            object: None,
-            at: Stamp { mono: Mono(second * S), wall: Wall(second) },
-            sentence: String::new(),
-        }
-    }
-
-    #[test]
-    fn a_lone_trigger_gives_its_window() {
-        let mut phase = phase();
-        assert_eq!(phase.trigger(at(100), Duration::ZERO), Effect::Opened { from: Mono(70 * S) });
-        assert_eq!(phase.close_if_due(Mono(110 * S - 1)), None);
-        let closed = phase.close_if_due(Mono(117 * S)).unwrap();
-        assert_eq!(closed.window, Window { from: Mono(70 * S), to: Mono(110 * S) });
-        assert_eq!(closed.ending, Ending::OnTime);
-        assert!(!phase.is_collecting());
-    }
-
-    #[test]
-    fn further_triggers_extend_up_to_the_limit() {
-        let mut phase = phase();
-        phase.trigger(at(100), Duration::ZERO);
-        assert_eq!(
-            phase.trigger(at(105), Duration::ZERO),
-            Effect::Extended { until: Mono(115 * S) }
-        );
-        assert_eq!(
-            phase.trigger(at(114), Duration::ZERO),
-            Effect::Extended { until: Mono(124 * S) }
-        );
-        assert_eq!(
-            phase.trigger(at(120), Duration::ZERO),
-            Effect::Extended { until: Mono(125 * S) }
-        );
-        let closed = phase.close_if_due(Mono(125 * S)).unwrap();
-        assert_eq!(closed.window, Window { from: Mono(70 * S), to: Mono(125 * S) });
-        assert_eq!((closed.extended_by.len(), closed.ending), (3, Ending::Limit));
-    }
-
-    #[test]
-    fn a_storm_of_triggers_is_counted() {
-        let mut phase = phase();
-        for _ in 0..=Phase::MAX_TRIGGERS + 5 {
-            phase.trigger(at(100), Duration::ZERO);
-        }
-        let closed = phase.close_if_due(Mono(110 * S)).unwrap();
-        assert_eq!((closed.extended_by.len(), closed.further_triggers), (Phase::MAX_TRIGGERS, 5));
-    }
-
-    #[test]
-    fn a_cut_ends_now_and_says_by_whom() {
-        let mut phase = phase();
-        assert_eq!(phase.cut(Mono(1), "SIGTERM"), None);
-        phase.trigger(at(100), Duration::ZERO);
-        let closed = phase.cut(Mono(103 * S), "SIGTERM").unwrap();
-        assert_eq!(closed.window.to, Mono(103 * S));
-        assert_eq!(closed.ending, Ending::Cut { by: "SIGTERM".into() });
-    }
-
-    #[test]
-    fn the_window_of_a_command_reaches_back_to_its_beginning() {
-        let ran = Duration::from_secs(50);
-        assert_eq!(phase().trigger(at(100), ran), Effect::Opened { from: Mono(20 * S) });
-    }
-
-    #[test]
-    fn a_window_at_boot_begins_at_boot() {
-        assert_eq!(phase().trigger(at(5), Duration::ZERO), Effect::Opened { from: Mono(0) });
-    }
-
-    #[test]
-    fn only_windows_that_can_be_meant() {
-        assert!(WindowOptions::default().check().is_ok());
-        let day = Duration::from_secs(24 * 3600 + 1);
-        assert!(WindowOptions { pre: day, ..WindowOptions::default() }.check().is_err());
-        let short = WindowOptions { limit: Duration::from_secs(1), ..WindowOptions::default() };
-        assert!(short.check().is_err());
-    }
-}
+mod tests;

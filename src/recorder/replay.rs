@@ -41,6 +41,7 @@ use crate::incident::writer::{Outcome, Writer};
 use crate::ring::Pool;
 use crate::stats::CaptureStats;
 use crate::time::{Clock, ClockHand, Mono, Stamp, Wall};
+use crate::trigger::Rule;
 use crate::watch::{self, Fact, Observation};
 
 /// The lanes are looked after this often, as a capture thread does.
@@ -155,6 +156,7 @@ impl Replay {
     pub fn open(options: &Options, recording: super::Options) -> Result<Self> {
         options.check()?;
         recording.window.check()?;
+        Rule::check_all(&recording.rules)?;
         let events = match &options.events {
             Events::Beside => HostEvents::beside(&options.files),
             Events::Named(paths) => paths.clone(),
@@ -254,10 +256,12 @@ impl Replay {
 
     /// Lets time pass until `mono`, and does what is due on the way.
     fn pass(&mut self, mono: Mono) {
-        while let Some(deadline) = self.recorder.phase.deadline()
-            && deadline < mono
-        {
-            self.stand_at(deadline);
+        let next = |recorder: &Recorder<Reels>| {
+            recorder.phase.deadline().into_iter().chain(recorder.next_judgement()).min()
+        };
+        while let Some(due) = next(&self.recorder).filter(|due| *due < mono) {
+            self.stand_at(due);
+            self.recorder.judge_time();
             self.close();
         }
         self.stand_at(mono);

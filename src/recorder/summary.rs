@@ -12,6 +12,12 @@ pub struct Summary {
     pub bundles: Vec<PathBuf>,
     /// Incidents that could not be written.
     pub lost: u64,
+    /// Triggers that opened nothing because the same had just opened an incident.
+    pub cooling: u64,
+    /// Windows that were held, and released because nothing confirmed them.
+    pub holds_released: u64,
+    /// Windows that were not held because too many were.
+    pub holds_refused: u64,
     /// Per interface, exact: the kernel was drained.
     pub interfaces: Vec<(String, CaptureStats)>,
 }
@@ -36,6 +42,19 @@ impl Summary {
             }
             Outcome::Retrying { .. } => {}
             Outcome::Lost(lost) => self.lost(&lost),
+        }
+    }
+
+    /// Logs what was left out on purpose, where there is any.
+    pub(super) fn tell_unwritten(&self) {
+        for (count, what) in [
+            (self.cooling, "triggers opened nothing, cooling down"),
+            (self.holds_released, "held windows were released unconfirmed"),
+            (self.holds_refused, "windows were not held, too many were"),
+        ] {
+            if count > 0 {
+                tracing::info!("{count} {what}");
+            }
         }
     }
 

@@ -1,5 +1,14 @@
 //! The gate: after an incident, the same trigger must wait for its cool-down, so that a flapping link
 //! gives a few bundles that can be read, not a thousand.
+//!
+//! A trigger that comes back as soon as it may has a permanent cause: each time its wait is doubled, up
+//! to [`Gate::LONGEST`]. One that stays away for twice its wait begins anew.
+//!
+//! ```text
+//!   incident │30s│ incident │ 1 min  │ incident │    2 min      │ ...        1 h
+//!   ─────────┴───┴──────────┴────────┴──────────┴───────────────┴──────────────────►
+//!            refused        refused             refused
+//! ```
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,36 +17,72 @@ use super::{Trigger, TriggerKind};
 use crate::time::Mono;
 
 /// Remembers when incidents were closed, by kind and object of the triggers in them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Gate {
-    cool_down: Duration,
-    closed: HashMap<(TriggerKind, Option<String>), Mono>,
+    resting: HashMap<(TriggerKind, Option<String>), Rest>,
+}
+
+/// How long a trigger must wait, and since when.
+#[derive(Debug, Clone, Copy)]
+struct Rest {
+    closed: Mono,
+    wait: Duration,
+}
+
+impl Rest {
+    /// True if a trigger at `at` came back as soon as it could.
+    fn is_recent(self, at: Mono) -> bool {
+        at.since(self.closed) < self.wait * 2
+    }
 }
 
 impl Gate {
+    /// The longest wait, unless the operator's cool-down is longer: a permanent cause gives a bundle an
+    /// hour, which shows that it is still there.
+    pub const LONGEST: Duration = Duration::from_secs(3600);
+    /// Triggers remembered; beyond that the one that has rested longest is forgotten, and may open an
+    /// incident early.
+    const MOST: usize = 4_096;
+
     /// A gate that has seen nothing.
-    pub fn new(cool_down: Duration) -> Self {
-        Self { cool_down, closed: HashMap::new() }
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// True if the trigger may open an incident. An operator who asks is never made to wait.
     pub fn admits(&self, trigger: &Trigger) -> bool {
-        matches!(trigger.kind, TriggerKind::Signal | TriggerKind::CommandFailed)
-            || self
-                .closed
-                .get(&key(trigger))
-                .is_none_or(|closed| trigger.at.mono.since(*closed) >= self.cool_down)
+        let ready = |rest: &Rest| trigger.at.mono.since(rest.closed) >= rest.wait;
+        let key = (trigger.kind, trigger.object.clone());
+        trigger.kind.is_asked() || self.resting.get(&key).is_none_or(ready)
     }
 
-    /// An incident with these triggers was closed.
-    pub fn closed<'a>(&mut self, triggers: impl IntoIterator<Item = &'a Trigger>, now: Mono) {
-        self.closed.retain(|_, closed| now.since(*closed) < self.cool_down);
-        self.closed.extend(triggers.into_iter().map(|trigger| (key(trigger), now)));
+    /// An incident was closed at `now` in which this trigger came first at `first`.
+    pub fn closed(
+        &mut self,
+        (kind, object): (TriggerKind, Option<String>),
+        first: Mono,
+        cool_down: Duration,
+        now: Mono,
+    ) {
+        self.make_room(now);
+        let longest = Self::LONGEST.max(cool_down);
+        let rest = self
+            .resting
+            .entry((kind, object))
+            .or_insert(Rest { closed: now, wait: Duration::ZERO });
+        let wait = if rest.is_recent(first) { rest.wait * 2 } else { cool_down };
+        *rest = Rest { closed: now, wait: wait.clamp(cool_down, longest) };
     }
-}
 
-fn key(trigger: &Trigger) -> (TriggerKind, Option<String>) {
-    (trigger.kind, trigger.object.clone())
+    fn make_room(&mut self, now: Mono) {
+        self.resting.retain(|_, rest| rest.is_recent(now));
+        if self.resting.len() >= Self::MOST
+            && let Some(oldest) = self.resting.iter().min_by_key(|(_, rest)| rest.closed)
+        {
+            let oldest = oldest.0.clone();
+            self.resting.remove(&oldest);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -45,17 +90,25 @@ mod tests {
     use super::*;
     use crate::time::{Stamp, Wall};
 
+    const S: u64 = 1_000_000_000;
+    const COOL_DOWN: Duration = Duration::from_secs(30);
+
     fn trigger(kind: TriggerKind, object: &str, second: u64) -> Trigger {
-        let at = Stamp { mono: Mono(second * 1_000_000_000), wall: Wall(0) };
+        let at = Stamp { mono: Mono(second * S), wall: Wall(0) };
         Trigger { kind, object: Some(object.into()), at, sentence: String::new() }
+    }
+
+    fn closed(gate: &mut Gate, of: &Trigger, second: u64) {
+        let key = (of.kind, of.object.clone());
+        gate.closed(key, of.at.mono, COOL_DOWN, Mono(second * S));
     }
 
     #[test]
     fn the_same_trigger_waits_and_others_do_not() {
-        let mut gate = Gate::new(Duration::from_secs(30));
+        let mut gate = Gate::new();
         let down = |object, second| trigger(TriggerKind::LinkDown, object, second);
         assert!(gate.admits(&down("eth0", 100)));
-        gate.closed([&down("eth0", 100)], Mono(110_000_000_000));
+        closed(&mut gate, &down("eth0", 100), 110);
         assert!(!gate.admits(&down("eth0", 111)));
         assert!(!gate.admits(&down("eth0", 139)));
         assert!(gate.admits(&down("eth0", 140)));
@@ -65,9 +118,36 @@ mod tests {
 
     #[test]
     fn the_operator_never_waits() {
-        let mut gate = Gate::new(Duration::from_secs(30));
+        let mut gate = Gate::new();
         let asked = trigger(TriggerKind::Signal, "", 1);
-        gate.closed([&asked], Mono(1_000_000_000));
+        closed(&mut gate, &asked, 1);
         assert!(gate.admits(&asked));
+    }
+
+    #[test]
+    fn what_keeps_coming_back_waits_longer_and_what_stays_away_begins_anew() {
+        let mut gate = Gate::new();
+        let down = |second| trigger(TriggerKind::LinkDown, "eth0", second);
+        let mut now = 1_000;
+        for wait in [30, 60, 120, 240, 480, 960, 1_920, 3_600, 3_600] {
+            assert!(gate.admits(&down(now)), "at {now}");
+            closed(&mut gate, &down(now), now + 10);
+            now += 10 + wait;
+            assert!(!gate.admits(&down(now - 1)), "{wait} s are not over");
+        }
+        let later = now + 3_600;
+        closed(&mut gate, &down(later), later);
+        assert!(!gate.admits(&down(later + 29)) && gate.admits(&down(later + 30)));
+    }
+
+    #[test]
+    fn the_gate_remembers_no_more_than_it_may() {
+        let mut gate = Gate::new();
+        for n in 0..Gate::MOST + 10 {
+            closed(&mut gate, &trigger(TriggerKind::LinkDown, &format!("eth{n}"), 1), 1);
+        }
+        assert_eq!(gate.resting.len(), Gate::MOST);
+        closed(&mut gate, &trigger(TriggerKind::LinkDown, "eth0", 90), 90);
+        assert_eq!(gate.resting.len(), 1, "the rest is over");
     }
 }

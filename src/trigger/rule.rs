@@ -1,21 +1,42 @@
-//! A rule says which observations count: `--on KIND[:OBJECT]`.
+//! A rule says which happenings count, and what follows: `--on KIND[:OBJECT]`, or a `[[trigger]]` table
+//! in the configuration file with everything a rule can have.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
-use globset::{Glob, GlobMatcher};
-
-use super::{Trigger, TriggerKind};
-use crate::error::Error;
-use crate::watch::{Fact, LinkState, Observation};
+use super::happening::{Happening, Turn};
+use super::terms::{Hold, Names, Threshold, Words};
+use super::{About, TriggerKind};
+use crate::error::{Error, Result};
+use crate::finding::{FindingKind, Severity};
 
 /// One armed trigger.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
-    kind: TriggerKind,
+    /// What other rules call it in their `hold`.
+    pub name: Option<String>,
+    /// Which happenings it is about.
+    pub kind: TriggerKind,
     /// Which interfaces or probes; none = the watched interfaces, every probe.
-    object: Option<GlobMatcher>,
+    pub object: Option<Names>,
+    /// How bad a finding must be; none = however harmless.
+    pub severity: Option<Severity>,
+    /// Words that must occur in a finding's `what`.
+    pub what: Option<Words>,
+    /// What its number must be beyond.
+    pub threshold: Option<Threshold>,
+    /// How long it must last before it counts; zero = at once.
+    pub lasting: Duration,
+    /// Kept from before it; none = as everywhere.
+    pub pre: Option<Duration>,
+    /// Kept from after it; none = as everywhere.
+    pub post: Option<Duration>,
+    /// After an incident, time during which it opens no other; none = as everywhere.
+    pub cool_down: Option<Duration>,
+    /// Freeze at once, keep only what another rule confirms.
+    pub hold: Option<Hold>,
 }
 
 /// What the operator's other choices mean for the rules.
@@ -28,18 +49,60 @@ pub struct Circumstances<'a> {
 }
 
 impl Rule {
-    /// What is armed when the operator names nothing.
-    pub fn defaults(with_probes: bool) -> Vec<Self> {
-        let mut kinds = vec![TriggerKind::LinkDown, TriggerKind::Signal];
-        if with_probes {
-            kinds.push(TriggerKind::ProbeLost);
+    /// Longest time that a rule may wait, reach back or collect: what is longer is a capture.
+    const LONGEST: Duration = Duration::from_secs(24 * 3600);
+    /// Longest hold: what it pins is memory that new frames may want.
+    const LONGEST_HOLD: Duration = Duration::from_secs(3600);
+    /// Most rules: each looks at every observation.
+    const MOST: usize = 256;
+
+    /// Findings that are armed when the operator names nothing: LACP trouble, which comes seconds before
+    /// a bond falls; storms and loops; neighbours and routers that were heard and no longer are; drops.
+    const FINDINGS: [FindingKind; 11] = [
+        FindingKind::LacpSilence,
+        FindingKind::LacpExpired,
+        FindingKind::LacpDefaulted,
+        FindingKind::LacpOutOfSync,
+        FindingKind::DuplicateStorm,
+        FindingKind::NearDuplicateLoop,
+        FindingKind::VrrpSilence,
+        FindingKind::HsrpSilence,
+        FindingKind::BfdDown,
+        FindingKind::OspfNeighborLost,
+        FindingKind::Drops,
+    ];
+
+    /// Every happening of this kind, at once.
+    pub fn new(kind: TriggerKind) -> Self {
+        Self {
+            name: None,
+            kind,
+            object: None,
+            severity: None,
+            what: None,
+            threshold: None,
+            lasting: Duration::ZERO,
+            pre: None,
+            post: None,
+            cool_down: None,
+            hold: None,
         }
-        kinds.into_iter().map(|kind| Self { kind, object: None }).collect()
+    }
+
+    /// What is armed when the operator names nothing; of findings only those that are warnings at least.
+    pub fn defaults(with_probes: bool) -> Vec<Self> {
+        let probes = with_probes.then_some(TriggerKind::ProbeLost);
+        let plain = [TriggerKind::LinkDown, TriggerKind::Signal].into_iter().chain(probes);
+        let warning = |kind| Self {
+            severity: Some(Severity::Warning),
+            ..Self::new(TriggerKind::Finding(kind))
+        };
+        plain.map(Self::new).chain(Self::FINDINGS.map(warning)).collect()
     }
 
     /// What `dashcap exec` arms instead.
     pub fn command_failed() -> Self {
-        Self { kind: TriggerKind::CommandFailed, object: None }
+        Self::new(TriggerKind::CommandFailed)
     }
 
     /// The kind this rule arms.
@@ -47,72 +110,145 @@ impl Rule {
         self.kind
     }
 
-    /// The trigger that an observation amounts to under this rule, if any.
-    pub fn judge(&self, seen: &Observation, when: Circumstances<'_>) -> Option<Trigger> {
-        let (kind, object) = happening(&seen.fact, when.probe_fall)?;
-        if kind != self.kind || !self.is_about(kind, object, when.watched) {
-            return None;
-        }
-        Some(Trigger {
-            kind,
-            object: object.map(str::to_owned),
-            at: seen.at,
-            sentence: seen.fact.to_string(),
-        })
+    /// What it is called: by its name, else as it would be typed after `--on`.
+    pub fn called(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.short())
     }
 
-    fn is_about(
-        &self,
-        kind: TriggerKind,
-        object: Option<&str>,
-        watched: &BTreeSet<String>,
-    ) -> bool {
-        match (&self.object, object) {
-            (Some(glob), Some(object)) => glob.is_match(object),
+    /// As typed after `--on`, which for a rule with more to it is only a part.
+    pub fn short(&self) -> String {
+        self.object
+            .as_ref()
+            .map_or(self.kind.to_string(), |object| format!("{}:{object}", self.kind))
+    }
+
+    /// True if `--on` can say all of it.
+    pub fn is_short(&self) -> bool {
+        *self == Self { object: self.object.clone(), ..Self::new(self.kind) }
+    }
+
+    /// Many rules in one line for people: findings that need be no more than bad enough stand together.
+    pub fn in_a_row(rules: &[Self]) -> String {
+        let floor = |rule: &&Self| {
+            let all_but = Self { severity: None, ..(*rule).clone() };
+            rule.severity.filter(|_| all_but.is_short())
+        };
+        let own = rules.iter().filter(|rule| floor(rule).is_none()).map(ToString::to_string);
+        let mut parts = vec![own.collect::<Vec<_>>().join(", ")];
+        for severity in [Severity::Info, Severity::Notice, Severity::Warning, Severity::Critical] {
+            let same = rules.iter().filter(|rule| floor(rule) == Some(severity)).map(Self::short);
+            let same: Vec<_> = same.collect();
+            if !same.is_empty() {
+                parts.push(format!("{} or worse: {}", word(severity), same.join(", ")));
+            }
+        }
+        parts.retain(|part| !part.is_empty());
+        parts.join("; ")
+    }
+
+    /// Accepts only what can be meant, by itself.
+    ///
+    /// # Errors
+    /// When a condition does not suit the kind, or a time is too long.
+    pub fn check(&self) -> Result<()> {
+        let kind = self.kind;
+        let finding = matches!(kind, TriggerKind::Finding(_));
+        if self.object.is_some() && kind.about() == About::Nothing {
+            return self.refuse("interface", "it is about nothing in particular", "no name");
+        }
+        if !finding && (self.severity.is_some() || self.what.is_some()) {
+            let accepted = "severity and what for findings, such as lacp-expired";
+            return self.refuse("severity", "it is no finding", accepted);
+        }
+        match self.threshold {
+            Some(_) if !kind.has_number() => {
+                let accepted = "above or below for findings, which have frames per second";
+                return self.refuse("above", "no number comes with it", accepted);
+            }
+            Some(threshold) if !threshold.makes_sense() => {
+                let accepted = "finite numbers, hysteresis from 0 on";
+                return self.refuse("above", "not a number that can be crossed", accepted);
+            }
+            _ => {}
+        }
+        if !self.lasting.is_zero() && !kind.lasts() {
+            return self.refuse("for", "it happens and is over", "for with what lasts, link-down");
+        }
+        let times = [("for", Some(self.lasting)), ("pre", self.pre), ("post", self.post)];
+        for (key, time) in times.into_iter().chain([("cool_down", self.cool_down)]) {
+            if time.is_some_and(|time| time > Self::LONGEST) {
+                return self.refuse(key, "longer than a day", "up to 24h, such as 90s");
+            }
+        }
+        match &self.hold {
+            Some(hold) if hold.within.is_zero() || hold.within > Self::LONGEST_HOLD => {
+                self.refuse("hold.within", "out of range", "more than 0s, up to 1h, such as 90s")
+            }
+            Some(_) if kind.is_asked() => {
+                self.refuse("hold", "what somebody asked for is kept", "no hold")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Accepts only rules that can stand together.
+    ///
+    /// # Errors
+    /// When one of them has no meaning, two share a name, or a hold waits for nobody.
+    pub fn check_all(rules: &[Self]) -> Result<()> {
+        if rules.len() > Self::MOST {
+            let given = rules.len().to_string();
+            let accepted = format!("up to {} rules; names take wildcards", Self::MOST);
+            return Err(Error::usage("trigger", given, "too many", accepted));
+        }
+        for (at, rule) in rules.iter().enumerate() {
+            rule.check()?;
+            let same = |other: &Self| rule.name.is_some() && other.called() == rule.called();
+            if rules[..at].iter().any(same) {
+                return rule.refuse("name", "there are two of this name", "a name for each");
+            }
+            let Some(hold) = &rule.hold else { continue };
+            let sure = |other: &&Self| other.hold.is_none();
+            if !rules.iter().filter(sure).any(|other| other.called() == hold.confirm) {
+                let names: Vec<_> = rules.iter().filter(sure).map(Self::called).collect();
+                let reason = format!("no rule without a hold is called {:?}", hold.confirm);
+                let accepted = match &names[..] {
+                    [] => "a further [[trigger]] with that name".to_owned(),
+                    names => format!("one of {}", names.join(", ")),
+                };
+                return rule.refuse("hold.confirm", &reason, &accepted);
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&self, key: &str, reason: &str, accepted: &str) -> Result<()> {
+        Err(Error::usage(format!("trigger, {key} of"), self.called(), reason, accepted))
+    }
+
+    /// True if the happening is of the kind, the object and the severity this rule is about.
+    pub(super) fn is_about(&self, happening: &Happening<'_>, watched: &BTreeSet<String>) -> bool {
+        let object = match (&self.object, happening.object) {
+            (Some(names), Some(object)) => names.include(object),
             (Some(_), None) => false,
-            (None, Some(object)) if kind.is_link() => watched.contains(object),
+            (None, Some(object)) if self.is_link() => watched.contains(object),
             (None, _) => true,
-        }
+        };
+        // The end of something bad is no longer bad.
+        let bad = happening.turn == Turn::Ends || happening.severity >= self.severity;
+        let what = self.what.as_ref().is_none_or(|words| words.are_in(happening.what));
+        happening.kind == self.kind && object && bad && what
     }
-}
 
-impl TriggerKind {
-    fn is_link(self) -> bool {
-        matches!(self, Self::LinkDown | Self::LinkUp)
+    /// Links are told of whether or not they are recorded; findings come from what is recorded.
+    fn is_link(&self) -> bool {
+        matches!(self.kind, TriggerKind::LinkDown | TriggerKind::LinkUp)
     }
-}
 
-/// What an observation amounts to, whoever may be interested.
-fn happening(fact: &Fact, probe_fall: u32) -> Option<(TriggerKind, Option<&str>)> {
-    match fact {
-        Fact::Link { before: Some(before), now } => {
-            let kind = match (before.is_up(), now.is_up()) {
-                (true, false) => TriggerKind::LinkDown,
-                (true, true) if went_down_between(before, now) => TriggerKind::LinkDown,
-                (false, true) => TriggerKind::LinkUp,
-                _ => return None,
-            };
-            Some((kind, Some(&now.name)))
-        }
-        Fact::Link { before: None, now } if now.is_up() => {
-            Some((TriggerKind::LinkUp, Some(&now.name)))
-        }
-        Fact::LinkGone { last } if last.is_up() => Some((TriggerKind::LinkDown, Some(&last.name))),
-        // Exactly at the threshold: a probe that stays lost is one happening, not one a second.
-        Fact::ProbeLost { probe, in_a_row, .. } if *in_a_row == probe_fall => {
-            Some((TriggerKind::ProbeLost, Some(probe)))
-        }
-        Fact::SnapshotSignal => Some((TriggerKind::Signal, None)),
-        Fact::CommandEnded { command, success: false, .. } => {
-            Some((TriggerKind::CommandFailed, Some(command)))
-        }
-        _ => None,
+    fn accepted() -> String {
+        let kinds: Vec<_> = TriggerKind::armable().map(|kind| kind.to_string()).collect();
+        format!("KIND or KIND:NAME, such as link-down:dp0*, with KIND one of {}", kinds.join(", "))
     }
-}
-
-/// A bounce too short for two messages shows only in the carrier counter.
-fn went_down_between(before: &LinkState, now: &LinkState) -> bool {
-    matches!((before.carrier_down_count, now.carrier_down_count), (Some(b), Some(n)) if b != n)
 }
 
 impl FromStr for Rule {
@@ -124,117 +260,42 @@ impl FromStr for Rule {
             Some((kind, object)) => (kind, Some(object)),
             None => (text, None),
         };
-        let kind = TriggerKind::ARMABLE
-            .into_iter()
-            .find(|k| k.name() == kind)
-            .ok_or_else(|| refuse(format!("there is no trigger {kind:?}")))?;
-        if kind == TriggerKind::Signal && object.is_some() {
-            return Err(refuse("a signal is about nothing in particular".into()));
+        let kind: TriggerKind = kind.parse().map_err(refuse)?;
+        if object.is_some() && kind.about() == About::Nothing {
+            return Err(refuse("it is about nothing in particular".into()));
         }
-        let object = object.map(|pattern| {
-            if pattern.is_empty() {
-                return Err(refuse("nothing stands after the colon".into()));
-            }
-            Glob::new(pattern).map(|g| g.compile_matcher()).map_err(|e| refuse(e.to_string()))
-        });
-        Ok(Self { kind, object: object.transpose()? })
+        let object = object.map(|names| Names::parse(names).map_err(refuse)).transpose()?;
+        Ok(Self { object, ..Self::new(kind) })
     }
 }
 
-impl Rule {
-    fn accepted() -> String {
-        let kinds: Vec<_> = TriggerKind::ARMABLE.iter().map(|k| k.name()).collect();
-        format!("KIND or KIND:NAME with KIND one of {}, such as link-down:dp0*", kinds.join(", "))
-    }
-}
-
-/// As the operator would type it.
+/// For people: as typed, and in brackets what more there is.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.kind)?;
-        self.object.as_ref().map_or(Ok(()), |glob| write!(f, ":{}", glob.glob()))
+        let mut more: Vec<String> = Vec::new();
+        more.extend(self.severity.map(|severity| format!("{} or worse", word(severity))));
+        more.extend(self.what.as_ref().map(|words| format!("what matches {words}")));
+        more.extend(self.threshold.map(|threshold| threshold.to_string()));
+        if !self.lasting.is_zero() {
+            more.push(format!("for {:?}", self.lasting));
+        }
+        let times = [("pre", self.pre), ("post", self.post), ("cool-down", self.cool_down)];
+        more.extend(times.iter().filter_map(|(key, time)| Some(format!("{key} {:?}", (*time)?))));
+        more.extend(self.hold.as_ref().map(ToString::to_string));
+        f.write_str(&self.short())?;
+        self.name.as_ref().map_or(Ok(()), |name| write!(f, " {name:?}"))?;
+        if more.is_empty() { Ok(()) } else { write!(f, " ({})", more.join(", ")) }
+    }
+}
+
+fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "info",
+        Severity::Notice => "notice",
+        Severity::Warning => "warning",
+        Severity::Critical => "critical",
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::time::Stamp;
-    use crate::watch::OperState;
-
-    fn link(name: &str, up: bool, falls: u32) -> LinkState {
-        LinkState {
-            name: name.into(),
-            flags: LinkState::IFF_UP,
-            carrier: Some(up),
-            operstate: if up { OperState::Up } else { OperState::Down },
-            carrier_up_count: Some(1),
-            carrier_down_count: Some(falls),
-            ..LinkState::default()
-        }
-    }
-
-    fn change(name: &str, before: bool, now: bool) -> Fact {
-        let falls = u32::from(before && !now);
-        Fact::Link { before: Some(link(name, before, 0)), now: link(name, now, falls) }
-    }
-
-    fn lost(probe: &str, in_a_row: u32) -> Fact {
-        Fact::ProbeLost {
-            probe: probe.into(),
-            address: [192, 0, 2, 1].into(),
-            in_a_row,
-            reason: "no answer in 1 s".into(),
-        }
-    }
-
-    #[test]
-    fn rules_pick_what_they_are_about() {
-        let bounce = Fact::Link { before: Some(link("eth0", true, 0)), now: link("eth0", true, 1) };
-        for (rule, fact, fires) in [
-            ("link-down", change("eth0", true, false), Some("link-down eth0")),
-            ("link-down", change("eth9", true, false), None),
-            ("link-down:eth9", change("eth9", true, false), Some("link-down eth9")),
-            ("link-down:dp0*", change("dp0bond0.956", true, false), Some("link-down dp0bond0.956")),
-            ("link-down", change("eth0", false, false), None),
-            ("link-down", change("eth0", false, true), None),
-            ("link-down", bounce, Some("link-down eth0")),
-            ("link-down", Fact::LinkGone { last: link("eth0", true, 0) }, Some("link-down eth0")),
-            ("link-down", Fact::LinkGone { last: link("eth0", false, 1) }, None),
-            ("link-up", change("eth0", false, true), Some("link-up eth0")),
-            (
-                "link-up",
-                Fact::Link { before: None, now: link("eth0", true, 0) },
-                Some("link-up eth0"),
-            ),
-            ("link-up", Fact::Link { before: None, now: link("eth0", false, 0) }, None),
-            ("probe-lost", lost("gw", 2), None),
-            ("probe-lost", lost("gw", 3), Some("probe-lost gw")),
-            ("probe-lost", lost("gw", 4), None),
-            ("probe-lost:dns*", lost("gw", 3), None),
-            ("signal", Fact::SnapshotSignal, Some("signal ")),
-            ("signal", Fact::StopSignal, None),
-        ] {
-            let watched = BTreeSet::from(["eth0".to_owned()]);
-            let when = Circumstances { watched: &watched, probe_fall: 3 };
-            let rule: Rule = rule.parse().unwrap();
-            let seen = Observation { at: Stamp::default(), fact };
-            let found = rule.judge(&seen, when);
-            let found =
-                found.map(|t| format!("{} {}", t.kind, t.object.as_deref().unwrap_or_default()));
-            assert_eq!(found.as_deref(), fires, "{rule} on {}", seen.fact);
-        }
-    }
-
-    #[test]
-    fn a_rule_reads_back_as_typed_and_nonsense_names_the_accepted_form() {
-        for good in ["link-down", "link-up:eth[01]", "probe-lost:192.0.2.*", "signal"] {
-            assert_eq!(good.parse::<Rule>().unwrap().to_string(), good);
-        }
-        for bad in ["", "linkdown", "link-down:", "link-down:[", "signal:USR1", "command-failed"] {
-            let error = bad.parse::<Rule>().unwrap_err();
-            assert_eq!(error.exit_status(), 2);
-            assert!(error.to_string().contains("such as link-down:dp0*"), "{error}");
-        }
-    }
-}
+mod tests;

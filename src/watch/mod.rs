@@ -30,6 +30,7 @@ use crate::sys::wakeup::Wakeup;
 use crate::time::{Clock, Mono, Stamp};
 
 pub mod attribute;
+pub mod config;
 pub mod counters;
 pub mod ip;
 #[cfg(test)]

@@ -119,6 +119,22 @@ pub enum Fact {
         /// What happened.
         event: CaptureEvent,
     },
+    /// The configuration was read again, and holds from now on.
+    Reloaded {
+        /// The file.
+        file: String,
+        /// Keys that changed, as in the file.
+        changed: Vec<String>,
+        /// Keys that changed and hold only after a restart.
+        needs_restart: Vec<String>,
+    },
+    /// The configuration was read again and means nothing; the one before goes on.
+    ReloadRefused {
+        /// The file.
+        file: String,
+        /// Why.
+        reason: String,
+    },
     /// A watcher knows that it missed something.
     Missed {
         /// The watcher's name.
@@ -302,6 +318,7 @@ impl Fact {
             Self::Finding(_) => "detect",
             Self::Log(_) => "log",
             Self::Capture { .. } => "capture",
+            Self::Reloaded { .. } | Self::ReloadRefused { .. } => "config",
             Self::Missed { watcher, .. } => watcher,
         }
     }
@@ -367,6 +384,16 @@ impl fmt::Display for Fact {
             Self::Finding(finding) => write!(f, "{finding}"),
             Self::Log(line) => write!(f, "{line}"),
             Self::Capture { interface, event } => write!(f, "capture on {interface}: {event}"),
+            Self::Reloaded { file, changed, needs_restart } => {
+                write!(f, "{file} read again, changed: {}", listed(changed))?;
+                if needs_restart.is_empty() {
+                    return Ok(());
+                }
+                write!(f, "; needs a restart to hold: {}", listed(needs_restart))
+            }
+            Self::ReloadRefused { file, reason } => {
+                write!(f, "{file} read again and refused, nothing changes: {reason}")
+            }
             Self::Missed { watcher, what } => write!(f, "{watcher} missed something: {what}"),
         }
     }
@@ -384,6 +411,10 @@ impl fmt::Display for CaptureEvent {
             Self::Storing { dropped } => write!(f, "storing again after {dropped} dropped frames"),
         }
     }
+}
+
+fn listed(keys: &[String]) -> String {
+    if keys.is_empty() { "nothing".to_owned() } else { keys.join(", ") }
 }
 
 fn in_words(state: &LinkState) -> String {

@@ -1,5 +1,5 @@
 //! Signals as witnesses: SIGUSR1 asks for a snapshot, SIGINT and SIGTERM (and SIGHUP, when the
-//! terminal goes away) ask to stop.
+//! terminal goes away) ask to stop. Where there is a configuration file, SIGHUP is [`super::config`]'s.
 //!
 //! What was asked for arrives: neither observation is dropped for want of room. Signals of one kind
 //! that come faster than they are read are one, as everywhere in Unix (signal(7)).

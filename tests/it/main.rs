@@ -10,8 +10,10 @@
 
 mod capture;
 mod cli;
+mod config;
 mod incident;
 mod lab;
 mod recorder;
 mod replay;
+mod rules;
 mod watch;

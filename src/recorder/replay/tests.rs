@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::capture;
 use crate::incident::writer;
-use crate::ring::PoolOptions;
+use crate::ring::{PackOptions, PoolOptions};
 use crate::trigger::Rule;
 use crate::watch::sysfs;
 
@@ -187,6 +187,7 @@ fn files_are_merged_by_time_and_one_name_is_one_interface() {
 fn what_memory_does_not_hold_is_counted() {
     let mut story = Story::new();
     story.options.pool.memory = PoolOptions::MIN_MEMORY;
+    story.options.capture.lane.pack = PackOptions::OFF;
     story.falls_at(&[20]);
     let frames = (0..20_000).map(|n| (n * 2, numbered(n, 1_000)));
     let account = story.replay(&[&story.file("eth0.pcap", &pcap(frames))]);

@@ -2,15 +2,19 @@
 //! own [`recorder::Options`].
 //!
 //! One definition serves both: in the file every option is a key of the same name, with `-` as `_`.
-//! What is typed wins over the file, the file over the defaults; lists typed replace lists in the file.
+//! What is typed wins over the file, the file over the defaults; lists typed replace lists in the file,
+//! and triggers typed replace all of the file's.
 
-use std::fs;
+mod file;
+mod table;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use self::table::Table;
 use super::values::{On, Part, Size, Span};
 use crate::capture::filter::Filter;
 use crate::capture::{self, Choice, afpacket, classes};
@@ -57,7 +61,8 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<Span>,
 
-    /// After an incident, time during which the same trigger opens no other [default: 30s].
+    /// After an incident, time during which the same trigger opens no other; doubled, up to 1h, while
+    /// it keeps coming back as soon as it may [default: 30s].
     #[arg(long, value_name = "DUR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     cool_down: Option<Span>,
@@ -152,12 +157,19 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     probe_fall: Option<u32>,
 
-    /// What opens an incident: link-down, link-up, probe-lost or signal (SIGUSR1), for one interface or
-    /// probe as KIND:NAME with wildcards. Repeat for several [default: link-down of recorded interfaces
-    /// and their masters, probe-lost, signal; with exec: the command's failure].
+    /// What opens an incident: link-down, link-up, probe-lost, signal (SIGUSR1), or a finding such as
+    /// lacp-expired or duplicate-storm, for one interface or probe as KIND:NAME with wildcards. Repeat
+    /// for several [default: link-down of recorded interfaces and their masters, LACP trouble, storms
+    /// and loops, silence of routers that were heard, drops, probe-lost, signal; with exec: the
+    /// command's failure].
     #[arg(long, value_name = "TRIGGER")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     on: Vec<On>,
+
+    /// Triggers with all they can have, in the file only: `[[trigger]]` with kind and further keys.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    trigger: Vec<Table>,
 
     /// Time between two rows of timeline.csv for an interface; a change gives a row at once [default: 1s].
     #[arg(long, value_name = "DUR")]
@@ -174,7 +186,8 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     compression: Option<i32>,
 
-    /// TOML file with any of these options as keys, `-` written as `_`: pre = "90s".
+    /// TOML file with any of these options as keys, `-` written as `_`: pre = "90s". Read again on SIGHUP
+    /// and when it changes; docs/dashcap.toml has every key.
     #[arg(short, long, value_name = "FILE")]
     #[serde(skip)]
     config: Option<PathBuf>,
@@ -236,7 +249,7 @@ impl Settings {
         rules: impl FnOnce(&Self) -> Vec<Rule>,
     ) -> Result<recorder::Options> {
         let settings = match self.config.clone() {
-            Some(file) => self.or(Self::read(&file)?),
+            Some(file) => self.or(file::read(&file)?),
             None => self,
         };
         let span = |given: Option<Span>, default| given.map_or(default, |span| span.0);
@@ -246,10 +259,14 @@ impl Settings {
         );
         window.limit = span(settings.limit, window.limit);
         window.check()?;
-        let rules = match &settings.on[..] {
-            [] => rules(&settings),
-            on => on.iter().map(|on| on.0.clone()).collect(),
-        };
+        let named = settings.on.iter().map(|on| &on.0);
+        let mut named: Vec<Rule> =
+            named.chain(settings.trigger.iter().map(Table::rule)).cloned().collect();
+        if named.is_empty() {
+            named = rules(&settings);
+        }
+        let rules = named;
+        Rule::check_all(&rules)?;
         let needs_probe = |rule: &Rule| rule.kind() == TriggerKind::ProbeLost;
         if settings.probe.is_empty() && rules.iter().any(needs_probe) {
             return Err(Error::usage(
@@ -316,7 +333,8 @@ impl Settings {
             probe_interval: probe.map(|probe| Span(probe.interval)),
             probe_timeout: probe.map(|probe| Span(probe.timeout)),
             probe_fall: Some(options.probe_fall),
-            on: options.rules.iter().cloned().map(On).collect(),
+            on: options.rules.iter().filter(|rule| rule.is_short()).cloned().map(On).collect(),
+            trigger: options.rules.iter().filter(|rule| !rule.is_short()).map(Table::of).collect(),
             interval: Some(Span(options.timeline.interval)),
             output: Some(options.output.clone()),
             compression: Some(options.writer.level.0),
@@ -324,17 +342,9 @@ impl Settings {
         }
     }
 
-    fn read(file: &Path) -> Result<Self> {
-        let failed = |reason: String| Error::operation("read", file.display().to_string(), reason);
-        let text = fs::read_to_string(file).map_err(|e| failed(e.to_string()))?;
-        toml::from_str(&text).map_err(|e| {
-            Error::usage(
-                "--config",
-                file.display().to_string(),
-                e.to_string().trim_end().to_owned(),
-                "TOML with options as keys, such as pre = \"90s\" or interface = [\"eth0\"]",
-            )
-        })
+    /// The file, if there is one that can be read again: a pipe cannot.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.config.as_deref().filter(|file| file.is_file())
     }
 
     /// What is typed here, and for the rest what `file` says.
@@ -367,6 +377,7 @@ impl Settings {
             probe_interval: self.probe_interval.or(file.probe_interval),
             probe_timeout: self.probe_timeout.or(file.probe_timeout),
             probe_fall: self.probe_fall.or(file.probe_fall),
+            trigger: if self.on.is_empty() { file.trigger } else { Vec::new() },
             on: list(self.on, file.on),
             interval: self.interval.or(file.interval),
             output: self.output.or(file.output),
@@ -448,126 +459,4 @@ impl Settings {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::Parser;
-
-    use super::*;
-
-    const DEFAULTS: Defaults =
-        Defaults { pre: Duration::from_secs(120), post: Duration::from_secs(10) };
-
-    #[derive(Debug, Parser)]
-    struct Typed {
-        #[command(flatten)]
-        settings: Settings,
-    }
-
-    fn options(typed: &[&str]) -> Result<recorder::Options> {
-        let typed = Typed::try_parse_from(["dashcap"].iter().chain(typed)).unwrap();
-        typed.settings.options(DEFAULTS, |settings| Rule::defaults(settings.has_probes()))
-    }
-
-    fn file(text: &str) -> tempfile::NamedTempFile {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        fs::write(&file, text).unwrap();
-        file
-    }
-
-    #[test]
-    fn without_anything_typed_the_defaults_hold() {
-        let options = options(&[]).unwrap();
-        assert_eq!(options.pool.memory, 256 << 20);
-        assert_eq!(options.window, WindowOptions::default());
-        assert_eq!(
-            options.rules.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            ["link-down", "signal"]
-        );
-        assert_eq!(options.settings["pre"], "2m");
-        assert_eq!(options.settings["kernel_memory"], "64.0 MiB");
-    }
-
-    #[test]
-    fn what_is_typed_wins_over_the_file() {
-        let file =
-            file("pre = \"30s\"\npost = \"5s\"\nprobe = [\"192.0.2.1\"]\npromiscuous = true\n");
-        let path = file.path().to_str().unwrap();
-        let options = options(&["-c", path, "--post", "3s", "--on", "link-up:eth*"]).unwrap();
-        assert_eq!(options.window.pre, Duration::from_secs(30));
-        assert_eq!(options.window.post, Duration::from_secs(3));
-        assert_eq!(options.probes[0].host, "192.0.2.1");
-        assert!(options.capture.ring.promiscuous);
-        assert_eq!(options.settings["on"], serde_json::json!(["link-up:eth*"]));
-    }
-
-    #[test]
-    fn the_settings_of_a_manifest_are_a_configuration_again() {
-        let typed = ["-i", "eth0", "--filter", "vlan 956", "--probe", "192.0.2.1", "--limit", "7m"];
-        let before = options(&typed).unwrap();
-        let text = toml_of(&before.settings);
-        let file = file(&text);
-        let after = options(&["-c", file.path().to_str().unwrap()]).unwrap();
-        assert_eq!(before.settings, after.settings, "{text}");
-    }
-
-    /// A flat table: strings, numbers, booleans and lists of strings are written alike in both.
-    fn toml_of(settings: &serde_json::Value) -> String {
-        let keys = settings.as_object().unwrap();
-        keys.iter().map(|(key, value)| format!("{key} = {value}\n")).collect()
-    }
-
-    #[test]
-    fn classes_come_from_the_file() {
-        let file = file(
-            "[[class]]\nname = \"dns\"\nfilter = \"port 53\"\nmemory = \"10%\"\n\
-             [[class]]\nname = \"web\"\nfilter = \"port 80\"\nmemory = \"8MiB\"\n",
-        );
-        let options = options(&["-c", file.path().to_str().unwrap()]).unwrap();
-        let names: Vec<_> = options.capture.classes.names();
-        assert_eq!(
-            names.iter().map(|n| &**n).collect::<Vec<_>>(),
-            ["control", "dns", "web", "data"]
-        );
-        assert_eq!(options.settings["class"][0]["filter"], "port 53");
-    }
-
-    #[test]
-    fn a_bad_file_names_the_key_and_the_line() {
-        for (text, named) in [
-            ("pro = 1\n", "unknown field `pro`"),
-            ("pre = \"2 parsecs\"\n", "not a duration"),
-            ("on = [\"linkdown\"]\n", "there is no trigger \"linkdown\""),
-            ("memory = 5\n", "expected a string"),
-            ("[[class]]\nname = \"a\"\nfilter = \"tcp\"\n", "missing field `memory`"),
-        ] {
-            let file = file(text);
-            let error = options(&["-c", file.path().to_str().unwrap()]).unwrap_err();
-            assert_eq!(error.exit_status(), 2);
-            let shown = error.to_string();
-            assert!(shown.contains(named) && shown.contains("line 1"), "{shown}");
-        }
-        let missing = options(&["-c", "/does/not/exist"]).unwrap_err();
-        assert_eq!(missing.exit_status(), 1);
-    }
-
-    #[test]
-    fn values_that_cannot_be_meant_are_refused() {
-        for typed in [
-            &["--memory", "1KiB"][..],
-            &["--pre", "48h"],
-            &["--snaplen", "1"],
-            &["--filter", "host host host"],
-            &["--interval", "0s"],
-            &["--compression", "99"],
-            &["--kernel-memory", "1MiB"],
-            &["--post", "10s", "--limit", "1s"],
-            &["--on", "probe-lost"],
-            &["--fold-keep", "1"],
-            &["--full", "48h"],
-            &["--fade", "headers", "--pack", "off"],
-            &["--control-memory", "100%"],
-        ] {
-            let error = options(typed).unwrap_err();
-            assert_eq!(error.exit_status(), 2, "{typed:?}: {error}");
-        }
-    }
-}
+mod tests;

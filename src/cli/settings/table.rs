@@ -1,0 +1,217 @@
+//! `[[trigger]]`: a rule with everything it can have, as the file has it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::cli::values::{Kind, Span};
+use crate::error::Result;
+use crate::finding::Severity;
+use crate::trigger::{Bound, Hold, Names, Rule, Threshold, Words};
+
+/// One table. Read, it is a rule that was checked; written, it is what was read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(try_from = "Keys", into = "Keys")]
+pub(super) struct Table(Rule);
+
+/// The keys of a table.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    kind: Kind,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interface: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    probe: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    severity: Option<Severity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    what: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    above: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    below: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hysteresis: Option<f64>,
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+    lasting: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pre: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    post: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cool_down: Option<Span>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hold: Option<HoldKeys>,
+}
+
+/// The keys of `hold`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HoldKeys {
+    confirm: String,
+    within: Span,
+}
+
+impl Table {
+    /// The rule it is.
+    pub(super) fn rule(&self) -> &Rule {
+        &self.0
+    }
+
+    /// The table that is `rule`.
+    pub(super) fn of(rule: &Rule) -> Self {
+        Self(rule.clone())
+    }
+}
+
+impl TryFrom<Keys> for Table {
+    type Error = String;
+
+    fn try_from(keys: Keys) -> Result<Self, String> {
+        let rule = Rule {
+            object: keys.object()?,
+            threshold: keys.threshold()?,
+            what: keys.what.as_deref().map(Words::parse).transpose()?,
+            name: keys.name,
+            severity: keys.severity,
+            lasting: keys.lasting.map_or_else(Default::default, |span| span.0),
+            pre: keys.pre.map(|span| span.0),
+            post: keys.post.map(|span| span.0),
+            cool_down: keys.cool_down.map(|span| span.0),
+            hold: keys.hold.map(|hold| Hold { confirm: hold.confirm, within: hold.within.0 }),
+            ..Rule::new(keys.kind.0)
+        };
+        rule.check().map_err(|error| error.to_string())?;
+        Ok(Self(rule))
+    }
+}
+
+impl Keys {
+    /// Which objects, under the key that suits the kind.
+    fn object(&self) -> Result<Option<Names>, String> {
+        let mut names = None;
+        for (key, given) in [("interface", &self.interface), ("probe", &self.probe)] {
+            let Some(given) = given else { continue };
+            match self.kind.0.about().key() {
+                Some(right) if right == key => {
+                    names = Some(Names::parse(given).map_err(|e| format!("{key}: {e}"))?);
+                }
+                Some(right) => {
+                    let kind = self.kind.0;
+                    return Err(format!(
+                        "{kind} is not about a {key}; accepted: {right} = \"NAME\""
+                    ));
+                }
+                None => {
+                    let kind = self.kind.0;
+                    return Err(format!(
+                        "{kind} is about nothing in particular; accepted: no {key}"
+                    ));
+                }
+            }
+        }
+        Ok(names)
+    }
+
+    fn threshold(&self) -> Result<Option<Threshold>, String> {
+        let bound = match (self.above, self.below) {
+            (Some(_), Some(_)) => return Err("accepted: above or below, not both".to_owned()),
+            (Some(above), None) => Bound::Above(above),
+            (None, Some(below)) => Bound::Below(below),
+            (None, None) if self.hysteresis.is_some() => {
+                return Err("hysteresis of nothing; accepted: with above or below".to_owned());
+            }
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(Threshold { bound, hysteresis: self.hysteresis.unwrap_or(0.0) }))
+    }
+}
+
+impl From<Table> for Keys {
+    fn from(Table(rule): Table) -> Self {
+        let (above, below) = match rule.threshold.map(|threshold| threshold.bound) {
+            Some(Bound::Above(bound)) => (Some(bound), None),
+            Some(Bound::Below(bound)) => (None, Some(bound)),
+            None => (None, None),
+        };
+        let names = rule.object.map(|names| names.to_string());
+        let about = rule.kind.about().key();
+        let named = |key| names.clone().filter(|_| about == Some(key));
+        Self {
+            name: rule.name,
+            kind: Kind(rule.kind),
+            interface: named("interface"),
+            probe: named("probe"),
+            severity: rule.severity,
+            what: rule.what.map(|words| words.to_string()),
+            above,
+            below,
+            hysteresis: rule.threshold.map(|threshold| threshold.hysteresis),
+            lasting: (!rule.lasting.is_zero()).then_some(Span(rule.lasting)),
+            pre: rule.pre.map(Span),
+            post: rule.post.map(Span),
+            cool_down: rule.cool_down.map(Span),
+            hold: rule
+                .hold
+                .map(|hold| HoldKeys { confirm: hold.confirm, within: Span(hold.within) }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::cli::settings::file::parse;
+
+    /// The rule of one table, or what is wrong with it.
+    fn rule(keys: &str) -> Result<String, String> {
+        let settings = parse(&format!("[[trigger]]\n{keys}\n"))?;
+        Ok(settings.trigger[0].rule().to_string())
+    }
+
+    #[test]
+    fn every_key_becomes_a_part_of_the_rule() {
+        for (keys, expected) in [
+            ("kind = 'link-down'", "link-down"),
+            ("kind = 'link-down'\ninterface = 'dp0*'", "link-down:dp0*"),
+            ("kind = 'probe-lost'\nprobe = '192.0.2.*'", "probe-lost:192.0.2.*"),
+            ("kind = 'drops'\nname = 'losing'", "drops \"losing\""),
+            ("kind = 'drops'\nseverity = 'critical'", "drops (critical or worse)"),
+            ("kind = 'drops'\nwhat = 'ring.*full'", "drops (what matches ring.*full)"),
+            ("kind = 'drops'\nabove = 5", "drops (above 5)"),
+            ("kind = 'drops'\nbelow = 0.5\nhysteresis = 0.1", "drops (below 0.5 by 0.1)"),
+            ("kind = 'link-down'\nfor = '5s'", "link-down (for 5s)"),
+            (
+                "kind = 'link-up'\npre = '1s'\npost = '2s'\ncool_down = '1h'",
+                "link-up (pre 1s, post 2s, cool-down 3600s)",
+            ),
+            (
+                "kind = 'drops'\nhold = {confirm = 'link-down', within = '90s'}",
+                "drops (kept if link-down follows within 90s)",
+            ),
+        ] {
+            assert_eq!(rule(keys).as_deref(), Ok(expected), "{keys}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_suit_the_kind_is_refused_where_it_stands() {
+        for (keys, told) in [
+            ("kind = 'probe-lost'\ninterface = 'eth0'", "accepted: probe = "),
+            ("kind = 'link-down'\nprobe = 'gw'", "accepted: interface = "),
+            ("kind = 'signal'\ninterface = 'eth0'", "about nothing in particular"),
+            ("kind = 'link-down'\ninterface = '['", "interface: "),
+            ("kind = 'link-down'\nabove = 5", "no number"),
+            ("kind = 'drops'\nabove = 5\nbelow = 1", "not both"),
+            ("kind = 'drops'\nhysteresis = 1", "hysteresis of nothing"),
+            ("kind = 'drops'\nwhat = '('", "regex parse error"),
+            ("kind = 'drops'\nseverity = 'bad'", "expected one of `info`"),
+            ("kind = 'drops'\nfor = '5 parsecs'", "not a duration"),
+            ("kind = 'signal'\nfor = '5s'", "is over"),
+            ("name = 'x'", "missing field `kind`"),
+        ] {
+            let refused = rule(keys).unwrap_err();
+            assert!(refused.contains(told) && refused.contains("line "), "{keys}: {refused}");
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What is typed, what the file says, and what becomes of both.
+
+use std::fs;
+
+use clap::Parser;
+
+use super::*;
+
+const DEFAULTS: Defaults =
+    Defaults { pre: Duration::from_secs(120), post: Duration::from_secs(10) };
+
+#[derive(Debug, Parser)]
+struct Typed {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+fn options(typed: &[&str]) -> Result<recorder::Options> {
+    let typed = Typed::try_parse_from(["dashcap"].iter().chain(typed)).unwrap();
+    typed.settings.options(DEFAULTS, |settings| Rule::defaults(settings.has_probes()))
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&file, text).unwrap();
+    file
+}
+
+#[test]
+fn without_anything_typed_the_defaults_hold() {
+    let options = options(&[]).unwrap();
+    assert_eq!(options.pool.memory, 256 << 20);
+    assert_eq!(options.window, WindowOptions::default());
+    assert_eq!(options.rules, Rule::defaults(false));
+    assert_eq!(options.settings["on"], serde_json::json!(["link-down", "signal"]));
+    let lacp = serde_json::json!({"kind": "lacp-silence", "severity": "warning"});
+    assert_eq!(options.settings["trigger"][0], lacp);
+    assert_eq!(options.settings["pre"], "2m");
+    assert_eq!(options.settings["kernel_memory"], "64.0 MiB");
+}
+
+#[test]
+fn what_is_typed_wins_over_the_file() {
+    let file = file("pre = \"30s\"\npost = \"5s\"\nprobe = [\"192.0.2.1\"]\npromiscuous = true\n");
+    let path = file.path().to_str().unwrap();
+    let options = options(&["-c", path, "--post", "3s", "--on", "link-up:eth*"]).unwrap();
+    assert_eq!(options.window.pre, Duration::from_secs(30));
+    assert_eq!(options.window.post, Duration::from_secs(3));
+    assert_eq!(options.probes[0].host, "192.0.2.1");
+    assert!(options.capture.ring.promiscuous);
+    assert_eq!(options.settings["on"], serde_json::json!(["link-up:eth*"]));
+}
+
+#[test]
+fn the_settings_of_a_manifest_are_a_configuration_again() {
+    let typed = ["-i", "eth0", "--filter", "vlan 956", "--probe", "192.0.2.1", "--limit", "7m"];
+    let before = options(&typed).unwrap();
+    let text = toml_of(&before.settings);
+    let file = file(&text);
+    let after = options(&["-c", file.path().to_str().unwrap()]).unwrap();
+    assert_eq!(before.settings, after.settings, "{text}");
+}
+
+/// The same as TOML: only tables are written otherwise.
+fn toml_of(settings: &serde_json::Value) -> String {
+    fn value(of: &serde_json::Value) -> String {
+        let list = |parts: Vec<String>| parts.join(", ");
+        match of {
+            serde_json::Value::Object(keys) => {
+                let keys = keys.iter().map(|(key, of)| format!("{key} = {}", value(of)));
+                format!("{{{}}}", list(keys.collect()))
+            }
+            serde_json::Value::Array(parts) => {
+                format!("[{}]", list(parts.iter().map(value).collect()))
+            }
+            plain => plain.to_string(),
+        }
+    }
+    let keys = settings.as_object().unwrap();
+    keys.iter().map(|(key, of)| format!("{key} = {}\n", value(of))).collect()
+}
+
+#[test]
+fn triggers_come_from_both_lists_of_the_file_and_typed_ones_replace_them_all() {
+    let file = file(
+        "on = [\"signal\"]\n[[trigger]]\nname = \"early\"\nkind = \"drops\"\n\
+         hold = {confirm = \"link-down\", within = \"90s\"}\n[[trigger]]\nkind = \"link-down\"\n",
+    );
+    let path = file.path().to_str().unwrap();
+    let rules = |typed: &[&str]| {
+        let rules = options(typed).unwrap().rules;
+        rules.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let held = "drops \"early\" (kept if link-down follows within 90s)";
+    assert_eq!(rules(&["-c", path]), ["signal", held, "link-down"]);
+    assert_eq!(rules(&["-c", path, "--on", "link-up"]), ["link-up"]);
+    let before = options(&["-c", path]).unwrap();
+    let again = self::file(&toml_of(&before.settings));
+    let after = options(&["-c", again.path().to_str().unwrap()]).unwrap();
+    let mut rules = after.rules.clone();
+    rules.sort_by_key(|rule| before.rules.iter().position(|other| other == rule));
+    assert_eq!(rules, before.rules, "a manifest's settings mean the same");
+}
+
+#[test]
+fn a_hold_must_name_a_rule_there_is() {
+    let text = "[[trigger]]\nkind = \"drops\"\nhold = {confirm = \"lnk\", within = \"9s\"}\n\
+                [[trigger]]\nkind = \"link-down\"\n";
+    let file = file(text);
+    let error = options(&["-c", file.path().to_str().unwrap()]).unwrap_err().to_string();
+    assert!(error.contains("one of link-down"), "{error}");
+}
+
+#[test]
+fn classes_come_from_the_file() {
+    let file = file(
+        "[[class]]\nname = \"dns\"\nfilter = \"port 53\"\nmemory = \"10%\"\n\
+         [[class]]\nname = \"web\"\nfilter = \"port 80\"\nmemory = \"8MiB\"\n",
+    );
+    let options = options(&["-c", file.path().to_str().unwrap()]).unwrap();
+    let names: Vec<_> = options.capture.classes.names();
+    assert_eq!(names.iter().map(|n| &**n).collect::<Vec<_>>(), ["control", "dns", "web", "data"]);
+    assert_eq!(options.settings["class"][0]["filter"], "port 53");
+}
+
+#[test]
+fn a_bad_file_names_the_key_and_the_line() {
+    for (text, named) in [
+        ("pro = 1\n", "unknown field `pro`"),
+        ("pre = \"2 parsecs\"\n", "not a duration"),
+        ("on = [\"linkdown\"]\n", "there is no trigger \"linkdown\""),
+        ("memory = 5\n", "expected a string"),
+        ("[[class]]\nname = \"a\"\nfilter = \"tcp\"\n", "missing field `memory`"),
+    ] {
+        let file = file(text);
+        let error = options(&["-c", file.path().to_str().unwrap()]).unwrap_err();
+        assert_eq!(error.exit_status(), 2);
+        let shown = error.to_string();
+        assert!(shown.contains(named) && shown.contains("line 1"), "{shown}");
+    }
+    let missing = options(&["-c", "/does/not/exist"]).unwrap_err();
+    assert_eq!(missing.exit_status(), 1);
+}
+
+#[test]
+fn values_that_cannot_be_meant_are_refused() {
+    for typed in [
+        &["--memory", "1KiB"][..],
+        &["--pre", "48h"],
+        &["--snaplen", "1"],
+        &["--filter", "host host host"],
+        &["--interval", "0s"],
+        &["--compression", "99"],
+        &["--kernel-memory", "1MiB"],
+        &["--post", "10s", "--limit", "1s"],
+        &["--on", "probe-lost"],
+        &["--fold-keep", "1"],
+        &["--full", "48h"],
+        &["--fade", "headers", "--pack", "off"],
+        &["--control-memory", "100%"],
+    ] {
+        let error = options(typed).unwrap_err();
+        assert_eq!(error.exit_status(), 2, "{typed:?}: {error}");
+    }
+}

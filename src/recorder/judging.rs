@@ -1,0 +1,176 @@
+//! From an observation to a frozen window: the recorder's decisions, one after the other.
+//!
+//! First the evidence, then everything else: nothing here waits for the disk, and a storm of triggers
+//! costs a count each.
+
+use std::time::Duration;
+
+use super::holds::Held;
+use super::keeper::{Held as Pinned, Keeper};
+use super::phase::Effect;
+use super::{Open, Recorder};
+use crate::incident::system::Collection;
+use crate::ring::HoldId;
+use crate::time::{Mono, Window};
+use crate::trigger::{Circumstances, Fired, Hold, Trigger};
+use crate::watch::Observation;
+
+/// Of what repeats itself in a storm, so many are logged one by one, then the 2^n-th.
+const LOGGED: u64 = 16;
+
+impl<K: Keeper> Recorder<K> {
+    pub(super) fn judge(&mut self, seen: &Observation) {
+        let probe_fall = self.options.probe_fall;
+        let when = Circumstances { watched: &self.watched, probe_fall };
+        for fired in self.rules.judge(seen, when) {
+            self.fire(fired);
+        }
+    }
+
+    /// What happens by itself when its time has come.
+    pub(super) fn judge_time(&mut self) {
+        let now = self.clock.now().mono;
+        for fired in self.rules.due(now) {
+            self.fire(fired);
+        }
+        for held in self.holds.expired(now) {
+            self.release(&held, "nothing confirmed it");
+        }
+    }
+
+    /// When the next of these is due.
+    pub(super) fn next_judgement(&self) -> Option<Mono> {
+        self.rules.next_due().into_iter().chain(self.holds.next_expiry()).min()
+    }
+
+    /// Releases every window that is still waiting to be confirmed.
+    pub(super) fn release_holds(&mut self, why: &str) {
+        for held in self.holds.all() {
+            self.release(&held, why);
+        }
+    }
+
+    fn fire(&mut self, fired: Fired) {
+        let collecting = self.phase.is_collecting();
+        if self.leaving && !collecting {
+            return;
+        }
+        let opens = !collecting || fired.hold.is_some();
+        if opens && !self.gate.admits(&fired.trigger) {
+            self.refuse(&fired.trigger);
+            return;
+        }
+        match fired.hold.clone() {
+            Some(hold) => self.hold(fired, &hold),
+            None => self.keep(fired),
+        }
+    }
+
+    fn refuse(&mut self, trigger: &Trigger) {
+        self.summary.cooling += 1;
+        self.refused += 1;
+        if is_told(self.refused) {
+            let Trigger { kind, sentence, .. } = trigger;
+            tracing::info!("{kind}: not frozen again, cooling down: {sentence}");
+        }
+    }
+
+    /// Freezes, and waits for somebody to confirm.
+    fn hold(&mut self, fired: Fired, hold: &Hold) {
+        if self.leaving || self.holds.has(&fired) {
+            return;
+        }
+        let kind = fired.trigger.kind;
+        if self.holds.is_full() {
+            self.summary.holds_refused += 1;
+            if is_told(self.summary.holds_refused) {
+                tracing::warn!("{kind}: not held, too many windows wait to be confirmed");
+            }
+            return;
+        }
+        let (id, at) = (self.next_hold(), fired.trigger.at.mono);
+        let sentence = fired.trigger.sentence.clone();
+        let mut held = Held::new(id, fired, hold, Duration::ZERO);
+        self.pin(id, held.from, at);
+        held.pinned_after = self.clock.now().mono.since(at);
+        tracing::info!("{kind}: {sentence}; held, {hold}");
+        self.holds.add(held);
+    }
+
+    /// Takes a sure trigger in, and what it confirms.
+    fn keep(&mut self, fired: Fired) {
+        let Fired { trigger, rules, terms, lasted, .. } = fired;
+        let (kind, sentence, at) = (trigger.kind, trigger.sentence.clone(), trigger.at.mono);
+        let confirmed = self.holds.confirmed(&rules, at);
+        let effect = self.phase.trigger(trigger, terms, lasted);
+        let mut preceded = None;
+        for Held { fired, from, .. } in &confirmed {
+            let (held, cool_down) = (fired.trigger.clone(), fired.terms.cool_down);
+            preceded = self.phase.precede(held, *from, cool_down);
+        }
+        match effect {
+            Effect::Opened { from } => {
+                let hold = self.next_hold();
+                self.pin(hold, preceded.unwrap_or(from), at);
+                let pinned_after = self.clock.now().mono.since(at);
+                let first_pinned = confirmed.last().map_or(pinned_after, |held| held.pinned_after);
+                // What this host says now says nothing about what happened elsewhere and long ago.
+                let system = K::LIVE.then(|| Collection::begin(&self.captures.names()));
+                let system = system.transpose();
+                let system = system.inspect_err(|e| tracing::warn!("cannot ask the system: {e}"));
+                let system = system.ok().flatten();
+                self.open = Some(Open { hold, pinned_after: first_pinned, system });
+                self.refused = 0;
+                tracing::warn!("{kind}: {sentence}; window frozen after {pinned_after:?}");
+            }
+            Effect::Extended { until, from, triggers } => {
+                let held = self.open.as_ref().map(|open| open.hold);
+                if let (Some(from), Some(hold)) = (preceded.or(from), held) {
+                    self.pin(hold, from, at);
+                }
+                if is_told(triggers) {
+                    let left = until.since(self.clock.now().mono);
+                    tracing::warn!("{kind}: {sentence}; the open incident goes on for {left:.1?}");
+                }
+            }
+        }
+        for held in confirmed {
+            tracing::warn!("{}: confirmed by {kind}", held.fired.trigger.kind);
+            self.unpin(held.id);
+        }
+    }
+
+    fn release(&mut self, held: &Held, why: &str) {
+        self.unpin(held.id);
+        self.summary.holds_released += 1;
+        let Trigger { kind, sentence, .. } = &held.fired.trigger;
+        tracing::info!("{kind}: released, {why}: {sentence}");
+    }
+
+    fn next_hold(&mut self) -> HoldId {
+        self.holds_made += 1;
+        HoldId(self.holds_made)
+    }
+
+    /// Pins everything since `from`, for a trigger at `at`.
+    fn pin(&mut self, hold: HoldId, from: Mono, at: Mono) {
+        let Pinned { complete_from, silent } = self.captures.hold(hold, from);
+        if silent > 0 {
+            tracing::error!("{silent} captures did not answer; their frames may be missing");
+        }
+        if complete_from > from {
+            let (asked, there) = (at.since(from), at.since(complete_from));
+            tracing::warn!("of the {asked:.1?} before it {there:.1?} are there");
+        }
+    }
+
+    /// Gives a hold up: a slice of a moment, which nobody waits for.
+    fn unpin(&mut self, hold: HoldId) {
+        let now = self.clock.now().mono;
+        drop(self.captures.slice(Window { from: now, to: now }, hold));
+    }
+}
+
+fn is_told(count: u64) -> bool {
+    count <= LOGGED || count.is_power_of_two()
+}

@@ -1,0 +1,229 @@
+//! The configuration read again: what can change while frames are recorded does, between two
+//! observations; what cannot is named and waits for a restart.
+//!
+//! ```text
+//!   watch/config ── reads, checks, resolves ──► Reloader ──► recorder ── other rules, windows, probes
+//!                   (may take seconds)           newest wins  (microseconds)
+//! ```
+//!
+//! The recorder never waits for a file or a resolver, and captures do not notice at all.
+
+use std::mem;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use serde_json::Value;
+
+use super::{Options, Recorder};
+use crate::error::Result;
+use crate::trigger::Rule;
+use crate::watch::probe::{self, Probe};
+use crate::watch::{Fact, Observation};
+
+/// Keys that change while recording. Everything else belongs to memory, sockets or files that are open.
+const LIVE: [&str; 10] = [
+    "on",
+    "trigger",
+    "probe",
+    "probe_interval",
+    "probe_timeout",
+    "probe_fall",
+    "pre",
+    "post",
+    "limit",
+    "cool_down",
+];
+
+/// A configuration that was checked, with what it newly needs.
+#[derive(Debug)]
+pub(super) struct Fresh {
+    file: String,
+    options: Options,
+    probes: Vec<(probe::Options, Probe)>,
+}
+
+/// Where the recorder finds the newest configuration: one, because only the newest counts.
+#[derive(Debug)]
+pub(super) struct Inbox {
+    sender: Sender<Box<Fresh>>,
+    receiver: Receiver<Box<Fresh>>,
+}
+
+impl Inbox {
+    pub(super) fn new() -> Self {
+        let (sender, receiver) = bounded(1);
+        Self { sender, receiver }
+    }
+
+    pub(super) fn fresh(&self) -> &Receiver<Box<Fresh>> {
+        &self.receiver
+    }
+}
+
+/// Prepares new configurations for a recorder, on another thread.
+#[derive(Debug)]
+pub struct Reloader {
+    /// The probes that the recorder has, or will have.
+    known: Vec<probe::Options>,
+    sender: Sender<Box<Fresh>>,
+    receiver: Receiver<Box<Fresh>>,
+}
+
+impl Reloader {
+    /// Checks `options`, which `file` says, and opens what they newly need; the recorder takes them up
+    /// at once. May take as long as the system's resolver does.
+    ///
+    /// # Errors
+    /// When anything is refused; nothing changes then.
+    pub fn reload(&mut self, file: &str, options: Options) -> Result<()> {
+        options.window.check()?;
+        Rule::check_all(&options.rules)?;
+        let new = options.probes.iter().filter(|probe| !self.known.contains(probe));
+        let open = |probe: &probe::Options| Ok((probe.clone(), Probe::open(probe.clone())?));
+        let probes = new.map(open).collect::<Result<Vec<_>>>()?;
+        self.known.clone_from(&options.probes);
+        self.hand_over(Box::new(Fresh { file: file.to_owned(), options, probes }));
+        Ok(())
+    }
+
+    /// The one that was not taken yet is replaced; what was opened for it is still needed.
+    fn hand_over(&self, mut fresh: Box<Fresh>) {
+        while let Err(TrySendError::Full(refused)) = self.sender.try_send(fresh) {
+            fresh = refused;
+            if let Ok(older) = self.receiver.try_recv() {
+                fresh.probes.extend(older.probes);
+            }
+        }
+    }
+}
+
+impl Recorder {
+    /// Prepares new configurations for this recorder.
+    pub fn reloader(&self) -> Reloader {
+        Reloader {
+            known: self.options.probes.clone(),
+            sender: self.reloads.sender.clone(),
+            receiver: self.reloads.receiver.clone(),
+        }
+    }
+
+    /// Other rules, windows and probes hold from now on; the open incident keeps its own.
+    pub(super) fn take_up(&mut self, fresh: Fresh) {
+        let Fresh { file, options, probes } = fresh;
+        let settings = mem::take(&mut self.options.settings);
+        let (settings, changed, needs_restart) = merged(settings, options.settings);
+        self.options.settings = settings;
+        self.options.window = options.window;
+        self.options.cool_down = options.cool_down;
+        self.options.rules = options.rules;
+        self.options.probes = options.probes;
+        self.options.probe_fall = options.probe_fall;
+        self.rules.replace(self.options.rules.clone(), self.options.usual());
+        self.history.set_span(self.options.span(&self.rules));
+        self.phase.set_limit(self.options.window.limit);
+        self.replace_probes(probes);
+        self.observe(Observation {
+            at: self.clock.now(),
+            fact: Fact::Reloaded { file, changed, needs_restart },
+        });
+        tracing::info!("armed: {}", Rule::in_a_row(&self.options.rules));
+    }
+
+    /// Ends the probes that are no longer wanted; those that stay go on undisturbed.
+    fn replace_probes(&mut self, opened: Vec<(probe::Options, Probe)>) {
+        for (options, watch) in mem::take(&mut self.probes) {
+            if self.options.probes.contains(&options) {
+                self.probes.push((options, watch));
+            } else {
+                self.missed_before += watch.join();
+            }
+        }
+        for (options, probe) in opened {
+            let wanted = self.options.probes.contains(&options);
+            if wanted
+                && !self.probes.iter().any(|(running, _)| *running == options)
+                && let Err(error) = self.employ_probe(options, probe)
+            {
+                tracing::error!("{error}");
+            }
+        }
+    }
+}
+
+/// The settings in force from now on, the keys that changed, and those that need a restart.
+fn merged(before: Value, new: Value) -> (Value, Vec<String>, Vec<String>) {
+    let (Value::Object(mut settings), Value::Object(mut new)) = (before, new) else {
+        return (Value::Null, Vec::new(), Vec::new());
+    };
+    let mut keys: Vec<String> = settings.keys().chain(new.keys()).cloned().collect();
+    keys.sort();
+    keys.dedup();
+    keys.retain(|key| settings.get(key) != new.get(key));
+    let (changed, needs_restart): (Vec<_>, Vec<_>) =
+        keys.into_iter().partition(|key| LIVE.contains(&key.as_str()));
+    for key in &changed {
+        match new.remove(key) {
+            Some(value) => settings.insert(key.clone(), value),
+            None => settings.remove(key),
+        };
+    }
+    (Value::Object(settings), changed, needs_restart)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::capture;
+    use crate::incident::writer;
+    use crate::recorder::WindowOptions;
+    use crate::ring::PoolOptions;
+    use crate::watch::sysfs;
+
+    fn options(pre: u64) -> Options {
+        Options {
+            interfaces: Vec::new(),
+            pool: PoolOptions::default(),
+            capture: capture::Options::default(),
+            window: WindowOptions::new(Duration::from_secs(pre), Duration::from_secs(1)),
+            cool_down: Duration::ZERO,
+            rules: Rule::defaults(false),
+            probes: Vec::new(),
+            probe_fall: 3,
+            timeline: sysfs::Options::default(),
+            output: PathBuf::new(),
+            writer: writer::Options::default(),
+            settings: Value::Null,
+        }
+    }
+
+    #[test]
+    fn only_the_newest_configuration_counts_and_a_bad_one_does_not() {
+        let Inbox { sender, receiver } = Inbox::new();
+        let mut reloader = Reloader { known: Vec::new(), sender, receiver: receiver.clone() };
+        for pre in [1, 2, 3] {
+            reloader.reload("it", options(pre)).unwrap();
+        }
+        let confirm = crate::trigger::Hold { confirm: "nobody".into(), within: Duration::MAX };
+        let mut bad = options(4);
+        bad.rules[0].hold = Some(confirm);
+        assert_eq!(reloader.reload("it", bad).unwrap_err().exit_status(), 2);
+        let taken: Vec<_> = receiver.try_iter().map(|f| f.options.window.pre.as_secs()).collect();
+        assert_eq!(taken, [3]);
+    }
+
+    #[test]
+    fn what_cannot_change_while_recording_is_named_and_stays() {
+        let before = json!({"pre": "2m", "memory": "1GiB", "probe": ["a"], "filter": "tcp"});
+        let new = json!({"pre": "1m", "memory": "2GiB", "on": ["signal"], "snaplen": 64});
+        let (settings, changed, needs_restart) = merged(before.clone(), new);
+        assert_eq!(changed, ["on", "pre", "probe"]);
+        assert_eq!(needs_restart, ["filter", "memory", "snaplen"]);
+        let expected = json!({"pre": "1m", "memory": "1GiB", "on": ["signal"], "filter": "tcp"});
+        assert_eq!(settings, expected);
+        assert_eq!(merged(before.clone(), before.clone()), (before, vec![], vec![]));
+    }
+}

@@ -1,0 +1,162 @@
+//! The kinds of triggers: one table that the command line, the configuration file, bundle names and
+//! reports spell alike. Every kind of finding is a kind of trigger, too.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+use crate::error::nearest;
+use crate::finding::FindingKind;
+
+/// What a trigger is about: which key of `[[trigger]]` names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum About {
+    /// An interface.
+    Interface,
+    /// A probe.
+    Probe,
+    /// Nothing in particular.
+    Nothing,
+}
+
+impl About {
+    /// The key in the configuration file; none if there is nothing to name.
+    pub fn key(self) -> Option<&'static str> {
+        match self {
+            Self::Interface => Some("interface"),
+            Self::Probe => Some("probe"),
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// Defines the kinds that are no findings: variant, spelling, what it is about; whether it lasts, as only
+/// what begins and ends can be waited `for`; whether a number comes with it, as only that can be compared.
+macro_rules! kinds {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal, $about:ident, $lasts:literal, $number:literal;)+) => {
+        /// The kinds of triggers, spelled as operators type them after `--on`.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum TriggerKind {
+            $($(#[doc = $doc])+ $variant,)+
+            /// A detector concluded something; spelled as the finding, with `-` for `_`.
+            Finding(FindingKind),
+        }
+
+        impl TriggerKind {
+            const PLAIN: &[Self] = &[$(Self::$variant,)+];
+
+            /// What it is about.
+            pub fn about(self) -> About {
+                match self {
+                    $(Self::$variant => About::$about,)+
+                    Self::Finding(_) => About::Interface,
+                }
+            }
+
+            /// True if it begins and ends; false if it only happens.
+            pub fn lasts(self) -> bool {
+                match self {
+                    $(Self::$variant => $lasts,)+
+                    Self::Finding(_) => true,
+                }
+            }
+
+            /// True if a number comes with it, which a rule may compare: of findings their frames per
+            /// second.
+            pub fn has_number(self) -> bool {
+                match self {
+                    $(Self::$variant => $number,)+
+                    Self::Finding(_) => true,
+                }
+            }
+        }
+
+        impl fmt::Display for TriggerKind {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match self {
+                    $(Self::$variant => f.pad($name),)+
+                    Self::Finding(kind) => f.pad(&kind.name().replace('_', "-")),
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// An interface that was able to carry frames no longer is, or bounced, or was removed.
+    LinkDown = "link-down", Interface, true, false;
+    /// An interface became able to carry frames.
+    LinkUp = "link-up", Interface, true, false;
+    /// A probe was lost as many times in a row as the operator allows.
+    ProbeLost = "probe-lost", Probe, true, false;
+    /// The operator sent SIGUSR1.
+    Signal = "signal", Nothing, false, false;
+    /// The command under `dashcap exec` failed.
+    CommandFailed = "command-failed", Nothing, false, false;
+}
+
+impl TriggerKind {
+    /// Every kind that a rule can be made for: `exec` alone makes the one for its command.
+    pub fn armable() -> impl Iterator<Item = Self> {
+        let plain = Self::PLAIN.iter().copied().filter(|kind| *kind != Self::CommandFailed);
+        plain.chain(FindingKind::ALL.iter().copied().map(Self::Finding))
+    }
+
+    /// True for what somebody asked for: it is never made to wait.
+    pub fn is_asked(self) -> bool {
+        matches!(self, Self::Signal | Self::CommandFailed)
+    }
+}
+
+impl FromStr for TriggerKind {
+    type Err = String;
+
+    fn from_str(typed: &str) -> Result<Self, String> {
+        if let Some(kind) = Self::armable().find(|kind| kind.to_string() == typed) {
+            return Ok(kind);
+        }
+        let nearest = nearest(typed, Self::armable().map(|kind| kind.to_string()));
+        let nearest = nearest.map(|name| format!("; the nearest is {name}"));
+        Err(format!("there is no trigger {typed:?}{}", nearest.unwrap_or_default()))
+    }
+}
+
+impl Serialize for TriggerKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_reads_back_and_no_two_share_a_name() {
+        let kinds: Vec<_> = TriggerKind::armable().collect();
+        for kind in &kinds {
+            let name = kind.to_string();
+            assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{name}");
+            assert_eq!(name.parse(), Ok(*kind));
+            assert_eq!(kinds.iter().filter(|k| k.to_string() == name).count(), 1, "{name}");
+        }
+        assert_eq!("lacp-expired".parse(), Ok(TriggerKind::Finding(FindingKind::LacpExpired)));
+        assert!("command-failed".parse::<TriggerKind>().is_err(), "only exec arms it");
+    }
+
+    #[test]
+    fn a_misspelt_kind_is_told_the_nearest() {
+        for (typed, nearest) in [
+            ("linkdown", "link-down"),
+            ("link_down", "link-down"),
+            ("lacp_expired", "lacp-expired"),
+            ("vrrp-silense", "vrrp-silence"),
+            ("duplicate", "duplicate-storm"),
+        ] {
+            let refused = typed.parse::<TriggerKind>().unwrap_err();
+            assert!(refused.ends_with(&format!("the nearest is {nearest}")), "{refused}");
+        }
+        assert_eq!("xyzzy".parse::<TriggerKind>().unwrap_err(), "there is no trigger \"xyzzy\"");
+    }
+}
