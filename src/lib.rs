@@ -17,6 +17,7 @@
 //! | `cap/IF` | reads kernel blocks, appends to its lanes, answers hold and slice | frames, never anybody |
 //! | `watch/NAME` | sees one kind of thing, sends observations | its descriptor or its interval |
 //! | main (recorder) | judges, opens and closes incidents | observations, deadlines |
+//! | `api` | serves the control socket and HTTP, asks the recorder | clients, the recorder's answers |
 //! | `system` | asks the host at a trigger | programs, seconds at most |
 //! | `writer` | turns incidents into bundles | incidents, the disk |
 //!
@@ -31,6 +32,7 @@
 //! 4. Decisions are pure and are told the time; only [`time`] reads clocks, and only `sys` is unsafe.
 //! 5. Bundles appear by rename, whole or not at all.
 
+pub mod api;
 pub mod capture;
 pub mod cli;
 pub mod detect;

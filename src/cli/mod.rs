@@ -1,10 +1,15 @@
 //! The command line: one file per command; what was typed becomes each part's own options here.
 
+mod arm;
+mod control;
 mod demo;
+mod events;
 mod exec;
 mod log;
 mod run;
 mod settings;
+mod snapshot;
+mod status;
 mod values;
 
 use std::process::ExitCode;
@@ -31,17 +36,28 @@ struct CommandLine {
 enum Command {
     Run(run::Run),
     Exec(exec::Exec),
+    Snapshot(snapshot::Snapshot),
+    Status(status::Status),
+    Events(events::Events),
+    Arm(arm::Arm),
+    Disarm(arm::Disarm),
     Demo(demo::Demo),
 }
 
 /// Runs the command line of this process. Exit status: 0 done, 1 the machine refused, 2 what was typed
-/// has no meaning; `exec` returns its command's own.
+/// has no meaning; `exec` returns its command's own,
+/// and 3 from `snapshot` means that nothing was frozen.
 pub fn main() -> ExitCode {
     let command_line = CommandLine::parse();
     let line = StatusLine::begin(command_line.log_format);
     let outcome: Result<ExitCode> = match command_line.command {
         Command::Run(run) => run.start(&line),
         Command::Exec(exec) => exec.start(),
+        Command::Snapshot(snapshot) => snapshot.start(),
+        Command::Status(status) => status.start(),
+        Command::Events(events) => events.start(),
+        Command::Arm(arm) => arm.start(),
+        Command::Disarm(disarm) => disarm.start(),
         Command::Demo(demo) => demo.start(),
     };
     line.end();

@@ -61,7 +61,7 @@ pub struct Manifest<'a> {
 /// One trigger.
 #[derive(Debug, Serialize)]
 pub struct TriggerEntry<'a> {
-    /// `link-down`, `link-up`, `probe-lost`, `signal`, `command-failed`.
+    /// `link-down`, `link-up`, `probe-lost`, `signal`, `command-failed`, `snapshot`, `file`, `http`.
     pub kind: TriggerKind,
     /// The interface, host or command; null where there is none.
     pub object: Option<&'a str>,

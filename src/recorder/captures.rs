@@ -156,6 +156,16 @@ impl Captures {
         }
     }
 
+    /// Whether the interface with this name can carry frames; none if there is none.
+    pub(super) fn is_up(&self, name: &str) -> Option<bool> {
+        self.links.iter().find(|link| link.name == name).map(LinkState::is_up)
+    }
+
+    /// Memory for frames, in bytes.
+    pub(super) fn memory(&self) -> u64 {
+        self.pool.obtained_bytes()
+    }
+
     /// What is watched, and the VLANs on top of it: the interfaces of the operator's table.
     pub(super) fn listed(&self) -> BTreeSet<String> {
         let mut listed = self.watched();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::{Open, phase};
+use crate::api::question::{Fate, Reply};
 use crate::capture::{ClassReport, Sliced};
 use crate::incident::{ClassTrack, Host, Incident, Track};
 use crate::time::{Mono, Stamp, Window};
@@ -35,7 +36,6 @@ pub(super) struct Circumstances {
     pub(super) probes: Vec<String>,
     pub(super) host: Host,
     pub(super) filter: Option<String>,
-    pub(super) post: Duration,
     pub(super) settings: serde_json::Value,
 }
 
@@ -51,6 +51,11 @@ impl Closing {
 
     pub(super) fn window(&self) -> Window {
         self.closed.window
+    }
+
+    /// Those who wait for its bundle.
+    pub(super) fn waiting(&mut self) -> Vec<Reply<Fate>> {
+        std::mem::take(&mut self.open.waiting)
     }
 
     /// True once everything is there that will come.
@@ -74,13 +79,13 @@ impl Closing {
 
     /// The incident, ready to be written.
     pub(super) fn incident(mut self, when: Circumstances) -> Incident {
-        let phase::Closed { opened_by, extended_by, further_triggers, window, ending } =
+        let phase::Closed { opened_by, extended_by, further_triggers, window, asked, ending } =
             self.closed;
         self.tracks.sort_by(|a, b| a.origin.interface.cmp(&b.origin.interface));
         for track in &mut self.tracks {
             track.filter.clone_from(&when.filter);
         }
-        let asked = Window { from: window.from, to: opened_by.at.mono.plus(when.post) };
+        let asked = Window { from: window.from, to: asked };
         Incident {
             opened_by,
             extended_by,

@@ -5,6 +5,7 @@
 //!   cap/*   ── events ────────►│ recorder │◄── slices ────────┘
 //!                              │ (main)   │── incident ──► writer ──► bundle
 //!                              └──────────┘◄── outcomes ──────┘
+//!   api     ── questions ──────► answered between two observations (see `doors`)
 //! ```
 //!
 //! All decisions are made here, one after the other, by pure parts (rules, gate, phase) that are told
@@ -12,6 +13,7 @@
 
 mod captures;
 mod closing;
+mod doors;
 mod history;
 mod phase;
 mod selection;
@@ -32,9 +34,13 @@ pub use summary::Summary;
 
 use self::captures::{Captures, Held};
 use self::closing::Closing;
+use self::doors::Doors;
 use self::history::History;
-use self::phase::{Effect, Phase};
+use self::phase::{Effect, Phase, Wish};
 use self::status::{depths, in_words};
+use crate::api;
+use crate::api::directory::DirectoryWatcher;
+use crate::api::question::{Fate, Reply, Verdict};
 use crate::capture;
 use crate::error::Result;
 use crate::incident::store::Store;
@@ -76,6 +82,8 @@ pub struct Options {
     pub output: PathBuf,
     /// How bundles are written.
     pub writer: writer::Options,
+    /// Where people and scripts may ask.
+    pub api: api::Options,
     /// All of this as the operator would write it, for the manifest.
     pub settings: serde_json::Value,
 }
@@ -106,6 +114,7 @@ pub struct Recorder {
     incidents: u64,
     depth: Depth,
     glance: Glance,
+    doors: Doors,
     leaving: bool,
     summary: Summary,
 }
@@ -116,6 +125,8 @@ struct Open {
     hold: HoldId,
     pinned_after: Duration,
     system: Option<Collection>,
+    /// Those who wait for its bundle.
+    waiting: Vec<Reply<Fate>>,
 }
 
 /// What was last shown of the traffic.
@@ -123,6 +134,7 @@ struct Open {
 struct Glance {
     at: Mono,
     frames: u64,
+    per_second: f64,
 }
 
 /// When the depth of the history was last told.
@@ -157,6 +169,9 @@ impl Recorder {
         let sampler = Sampler::open(options.timeline.clone(), table.clone())?;
         let probes = options.probes.iter().cloned().map(Probe::open).collect::<Result<Vec<_>>>()?;
         let store = Store::open(&options.output, options.pool.memory)?;
+        let doors = api::Doors::open(&options.api)?;
+        let directory = options.api.directory.as_ref();
+        let directory = directory.map(|o| DirectoryWatcher::open(o, &clock)).transpose()?;
         let pool = Pool::new(&options.pool)?;
         tracing::info!("{} bytes of memory obtained for frames", pool.obtained_bytes());
 
@@ -177,7 +192,8 @@ impl Recorder {
             store.directory().display()
         );
         let writer = Writer::start(store, clock.clone(), options.writer.clone())?;
-        let now = clock.now().mono;
+        let begun = clock.now();
+        let now = begun.mono;
         let span = options.window.pre + options.window.limit + options.cool_down;
         let mut recorder = Self {
             history: History::new(span),
@@ -199,7 +215,8 @@ impl Recorder {
             host: Host::read(),
             incidents: 0,
             depth: Depth { look_at: now.plus(DEPTH_AFTER), told: Vec::new() },
-            glance: Glance { at: now, frames: 0 },
+            glance: Glance { at: now, ..Glance::default() },
+            doors: Doors::new(begun),
             leaving: false,
             summary: Summary::default(),
         };
@@ -208,6 +225,12 @@ impl Recorder {
         recorder.employ(sampler)?;
         for probe in probes {
             recorder.employ(probe)?;
+        }
+        if let Some(directory) = directory {
+            recorder.employ(directory)?;
+        }
+        if let Some(doors) = doors {
+            recorder.doors.serve(doors, recorder.clock.clone())?;
         }
         Ok(recorder)
     }
@@ -246,15 +269,24 @@ impl Recorder {
             recv(self.seen) -> seen => if let Ok(seen) = seen {
                 self.observe(seen);
             },
+            recv(self.doors.questions()) -> question => if let Ok(question) = question {
+                self.answer(question);
+            },
             recv(self.writer.outcomes()) -> outcome => if let Ok(outcome) = outcome {
+                self.doors.settle(&outcome);
                 self.summary.note(outcome);
             },
             default(due) => {}
         }
     }
 
-    fn observe(&mut self, seen: Observation) {
+    /// Takes in what was seen; the verdict is for whoever asked with it.
+    fn observe(&mut self, seen: Observation) -> Verdict {
         // First the evidence, then everything else: the trigger's latency is what counts.
+        let mut verdict = Verdict::Noted;
+        if let Some(trigger) = Trigger::asked(&seen) {
+            verdict = self.trigger(trigger, doors::wish(&seen.fact));
+        }
         for rule in &self.options.rules {
             let when =
                 Circumstances { watched: &self.watched, probe_fall: self.options.probe_fall };
@@ -263,7 +295,7 @@ impl Recorder {
                     Fact::CommandEnded { ran, .. } => *ran,
                     _ => Duration::ZERO,
                 };
-                self.trigger(trigger, ran);
+                self.trigger(trigger, ran.into());
                 break;
             }
         }
@@ -279,9 +311,11 @@ impl Recorder {
             }
             Fact::CommandEnded { .. } => self.leaving = true,
             Fact::Capture { event: CaptureEvent::Dropping, .. } => self.make_memory(),
+            Fact::Arming { armed, who } => self.doors.arm(*armed, who),
             _ => {}
         }
         log(&seen.fact);
+        self.doors.publish_seen(&seen);
         if let Some((interface, reading)) = changed(&seen.fact)
             && self.listed.contains(interface)
         {
@@ -289,11 +323,16 @@ impl Recorder {
             self.history.add(Observation { at: seen.at, fact: Fact::Sample(row) });
         }
         self.history.add(seen);
+        verdict
     }
 
-    fn trigger(&mut self, trigger: Trigger, ran: Duration) {
+    fn trigger(&mut self, trigger: Trigger, wish: Wish) -> Verdict {
         if self.leaving && !self.phase.is_collecting() {
-            return;
+            return Verdict::Ignored { why: "dashcap is ending".to_owned() };
+        }
+        if let Some(why) = self.doors.refuses(&trigger) {
+            tracing::info!("{}: not frozen, {why}: {}", trigger.kind, trigger.sentence);
+            return Verdict::Ignored { why };
         }
         if !self.phase.is_collecting() && !self.gate.admits(&trigger) {
             tracing::info!(
@@ -301,10 +340,11 @@ impl Recorder {
                 trigger.kind,
                 trigger.sentence
             );
-            return;
+            return Verdict::Ignored { why: "cooling down after the last incident".to_owned() };
         }
         let (kind, sentence, at) = (trigger.kind, trigger.sentence.clone(), trigger.at.mono);
-        match self.phase.trigger(trigger, ran) {
+        let pulled = trigger.clone();
+        let verdict = match self.phase.trigger(trigger, wish) {
             Effect::Opened { from } => {
                 self.incidents += 1;
                 let hold = HoldId(self.incidents);
@@ -312,7 +352,8 @@ impl Recorder {
                 let pinned_after = self.clock.now().mono.since(at);
                 let system = Collection::begin(&self.captures.names());
                 let system = system.inspect_err(|e| tracing::warn!("cannot ask the system: {e}"));
-                self.open = Some(Open { hold, pinned_after, system: system.ok() });
+                let waiting = Vec::new();
+                self.open = Some(Open { hold, pinned_after, system: system.ok(), waiting });
                 tracing::warn!("{kind}: {sentence}; window frozen after {pinned_after:?}");
                 if silent > 0 {
                     tracing::error!(
@@ -323,12 +364,22 @@ impl Recorder {
                     let (asked, there) = (at.since(from), at.since(complete_from));
                     tracing::warn!("of the {asked:.1?} before it {there:.1?} are there");
                 }
+                let left = self.phase.deadline().map(|deadline| deadline.since(at));
+                Verdict::Frozen {
+                    pinned_after_ns: nanos(pinned_after),
+                    before_wanted_ns: nanos(at.since(from)),
+                    before_held_ns: nanos(at.since(complete_from.max(from))),
+                    left_ns: nanos(left.unwrap_or_default()),
+                }
             }
             Effect::Extended { until } => {
                 let left = until.since(self.clock.now().mono);
                 tracing::warn!("{kind}: {sentence}; the open incident goes on for {left:.1?}");
+                Verdict::Extended { left_ns: nanos(left) }
             }
-        }
+        };
+        self.doors.publish_pulled(&pulled);
+        verdict
     }
 
     fn close_if_due(&mut self) {
@@ -360,6 +411,7 @@ impl Recorder {
             if closing.is_complete(now.mono) {
                 let missed: u64 = self.watches.iter().map(Watch::missed).sum();
                 let observations = self.history.cut(closing.window());
+                let waiting = closing.waiting();
                 let incident = closing.incident(closing::Circumstances {
                     closed: now,
                     observations,
@@ -368,9 +420,9 @@ impl Recorder {
                     probes: self.options.probes.iter().map(|probe| probe.host.clone()).collect(),
                     host: self.host.clone(),
                     filter: self.options.capture.filter(),
-                    post: self.options.window.post,
                     settings: self.options.settings.clone(),
                 });
+                self.doors.wait_for(&incident.name(), waiting);
                 self.submit(Box::new(incident));
             } else {
                 self.closing.push(closing);
@@ -380,12 +432,12 @@ impl Recorder {
 
     fn submit(&mut self, incident: Box<Incident>) {
         if let Err(incident) = self.writer.submit(incident) {
-            if let Some(lost) = self.writer.abandon() {
-                self.summary.lost(&lost);
-            }
+            self.make_memory();
             if let Err(incident) = self.writer.submit(incident) {
+                let (name, reason) = (incident.name(), "too many incidents wait for the disk");
                 self.summary.lost += 1;
-                tracing::error!("lost {}: too many incidents wait for the disk", incident.name());
+                tracing::error!("lost {name}: {reason}");
+                self.doors.lost(&name, reason);
             }
         }
     }
@@ -393,6 +445,7 @@ impl Recorder {
     /// New frames are worth more than an incident that nobody can write.
     fn make_memory(&mut self) {
         if let Some(lost) = self.writer.abandon() {
+            self.doors.lost(&lost.name, &lost.reason.to_string());
             self.summary.lost(&lost);
         }
     }
@@ -443,14 +496,15 @@ impl Recorder {
         }
         let reports = self.captures.reports();
         let (frames, before) = (status::frames(&reports), self.glance.frames);
-        self.glance = Glance { at: now, frames };
+        let per_second = frames.saturating_sub(before) as f64 / passed.as_secs_f64();
+        self.glance = Glance { at: now, frames, per_second };
         let state = match (self.phase.deadline(), self.closing.len() + self.writer.pending()) {
             (Some(deadline), _) => State::Collecting(deadline.since(now)),
             (None, 0) => State::Armed,
             (None, incidents) => State::Writing(incidents),
         };
         Some(Status {
-            frames_per_second: frames.saturating_sub(before) as f64 / passed.as_secs_f64(),
+            frames_per_second: per_second,
             depths: depths(&reports, now),
             dropped: reports.iter().map(|report| report.stats.dropped()).sum(),
             state,
@@ -479,10 +533,16 @@ impl Recorder {
             self.summary.interfaces.push((report.origin.interface.clone(), report.stats));
         }
         for outcome in self.writer.stop() {
+            self.doors.settle(&outcome);
             self.summary.note(outcome);
         }
+        self.doors.close();
         self.summary
     }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The row of the timeline that a change gives.

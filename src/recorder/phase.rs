@@ -93,7 +93,26 @@ struct Collecting {
     /// Triggers beyond [`Phase::MAX_TRIGGERS`], which extend but are not kept one by one.
     further: u64,
     from: Mono,
+    /// The deadline it was opened with.
+    asked: Mono,
     deadline: Mono,
+}
+
+/// What the window of an incident should be, beyond the operator's choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Wish {
+    /// Reach back by so much more: the time a command ran.
+    pub(super) beyond: Duration,
+    /// Instead of the pre-trigger window; for the trigger that opens the incident.
+    pub(super) pre: Option<Duration>,
+    /// Instead of the post-trigger window. An open incident goes on no longer than its limit for it.
+    pub(super) post: Option<Duration>,
+}
+
+impl From<Duration> for Wish {
+    fn from(beyond: Duration) -> Self {
+        Self { beyond, ..Self::default() }
+    }
 }
 
 /// What a trigger led to.
@@ -122,6 +141,8 @@ pub(super) struct Closed {
     pub(super) further_triggers: u64,
     /// From the beginning of the pre-trigger window to where it was closed.
     pub(super) window: Window,
+    /// Where it was to be closed when it was opened.
+    pub(super) asked: Mono,
     /// Why it was closed.
     pub(super) ending: Ending,
 }
@@ -140,25 +161,33 @@ impl Phase {
         self.open.is_some()
     }
 
-    /// Takes a trigger in; it opens an incident or extends the open one. The window of the one it opens
-    /// reaches back by `beyond` more than the operator's choice: the time a command ran.
-    pub(super) fn trigger(&mut self, trigger: Trigger, beyond: Duration) -> Effect {
-        let at = trigger.at.mono;
+    /// Takes a trigger in; it opens an incident or extends the open one.
+    pub(super) fn trigger(&mut self, trigger: Trigger, wish: impl Into<Wish>) -> Effect {
+        let (at, wish) = (trigger.at.mono, wish.into());
+        let post = wish.post.unwrap_or(self.options.post);
         let Some(open) = &mut self.open else {
-            let deadline = at.plus(self.options.post);
-            let from = at.minus(self.options.pre).minus(beyond);
-            let (opened_by, extended_by) = (trigger, Vec::new());
-            self.open = Some(Collecting { opened_by, extended_by, further: 0, from, deadline });
+            let deadline = at.plus(post);
+            let from = at.minus(wish.pre.unwrap_or(self.options.pre)).minus(wish.beyond);
+            let (opened_by, extended_by, asked) = (trigger, Vec::new(), deadline);
+            self.open =
+                Some(Collecting { opened_by, extended_by, further: 0, from, asked, deadline });
             return Effect::Opened { from };
         };
         let limit = open.opened_by.at.mono.plus(self.options.limit);
-        open.deadline = open.deadline.max(at.plus(self.options.post).min(limit));
+        open.deadline = open.deadline.max(at.plus(post).min(limit));
         if open.extended_by.len() < Self::MAX_TRIGGERS {
             open.extended_by.push(trigger);
         } else {
             open.further += 1;
         }
         Effect::Extended { until: open.deadline }
+    }
+
+    /// The trigger that opened the open incident, and how many came since.
+    pub(super) fn opened_by(&self) -> Option<(&Trigger, u64)> {
+        self.open
+            .as_ref()
+            .map(|open| (&open.opened_by, open.extended_by.len() as u64 + open.further))
     }
 
     /// When the open incident is due to be closed.
@@ -170,7 +199,7 @@ impl Phase {
     pub(super) fn close_if_due(&mut self, now: Mono) -> Option<Closed> {
         let open = self.open.take_if(|open| open.deadline <= now)?;
         let limit = open.opened_by.at.mono.plus(self.options.limit);
-        let at_limit = open.deadline == limit && self.options.limit > self.options.post;
+        let at_limit = open.deadline == limit && limit > open.asked;
         let ending = if at_limit { Ending::Limit } else { Ending::OnTime };
         Some(closed(open, ending, None))
     }
@@ -189,6 +218,7 @@ fn closed(open: Collecting, ending: Ending, at: Option<Mono>) -> Closed {
         extended_by: open.extended_by,
         further_triggers: open.further,
         window: Window { from: open.from, to },
+        asked: open.asked,
         ending,
     }
 }
@@ -248,6 +278,27 @@ mod tests {
         let closed = phase.close_if_due(Mono(125 * S)).unwrap();
         assert_eq!(closed.window, Window { from: Mono(70 * S), to: Mono(125 * S) });
         assert_eq!((closed.extended_by.len(), closed.ending), (3, Ending::Limit));
+    }
+
+    #[test]
+    fn whoever_asks_may_want_another_window() {
+        let wish = |pre, post| Wish {
+            pre: Some(Duration::from_secs(pre)),
+            post: Some(Duration::from_secs(post)),
+            ..Wish::default()
+        };
+        let mut phase = phase();
+        assert_eq!(phase.trigger(at(100), wish(5, 3)), Effect::Opened { from: Mono(95 * S) });
+        assert_eq!(phase.trigger(at(101), wish(50, 7)), Effect::Extended { until: Mono(108 * S) });
+        assert_eq!(phase.trigger(at(102), wish(0, 99)), Effect::Extended { until: Mono(125 * S) });
+        let closed = phase.close_if_due(Mono(125 * S)).unwrap();
+        assert_eq!(closed.window, Window { from: Mono(95 * S), to: Mono(125 * S) });
+        assert_eq!((closed.asked, closed.ending), (Mono(103 * S), Ending::Limit));
+
+        // Longer than the limit, because it was asked for.
+        phase.trigger(at(200), wish(0, 60));
+        assert_eq!(phase.trigger(at(210), wish(0, 60)), Effect::Extended { until: Mono(260 * S) });
+        assert_eq!(phase.close_if_due(Mono(260 * S)).unwrap().ending, Ending::OnTime);
     }
 
     #[test]

@@ -22,7 +22,7 @@ impl Gate {
 
     /// True if the trigger may open an incident. An operator who asks is never made to wait.
     pub fn admits(&self, trigger: &Trigger) -> bool {
-        matches!(trigger.kind, TriggerKind::Signal | TriggerKind::CommandFailed)
+        trigger.kind.is_explicit()
             || self
                 .closed
                 .get(&key(trigger))

@@ -13,6 +13,8 @@ pub use gate::Gate;
 pub use rule::{Circumstances, Rule};
 
 use crate::time::Stamp;
+use crate::watch::ask::Door;
+use crate::watch::{Fact, Observation};
 
 /// An accepted observation: the reason why a window is frozen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -41,6 +43,25 @@ pub enum TriggerKind {
     Signal,
     /// The command under `dashcap exec` failed.
     CommandFailed,
+    /// Somebody asked through the control socket.
+    Snapshot,
+    /// A file appeared in the trigger directory.
+    File,
+    /// Somebody asked by HTTP.
+    Http,
+}
+
+impl Trigger {
+    /// What an observation amounts to if somebody asks with it: that needs no rule.
+    pub fn asked(seen: &Observation) -> Option<Self> {
+        let Fact::Asked(ask) = &seen.fact else { return None };
+        let kind = match ask.door {
+            Door::Control => TriggerKind::Snapshot,
+            Door::File => TriggerKind::File,
+            Door::Http => TriggerKind::Http,
+        };
+        Some(Self { kind, object: ask.object.clone(), at: seen.at, sentence: ask.to_string() })
+    }
 }
 
 impl TriggerKind {
@@ -55,7 +76,16 @@ impl TriggerKind {
             Self::ProbeLost => "probe-lost",
             Self::Signal => "signal",
             Self::CommandFailed => "command-failed",
+            Self::Snapshot => "snapshot",
+            Self::File => "file",
+            Self::Http => "http",
         }
+    }
+
+    /// True if an operator asks for it at that moment: then it never waits for a cool-down, and counts
+    /// also while triggers are disarmed.
+    pub fn is_explicit(self) -> bool {
+        matches!(self, Self::Signal | Self::CommandFailed | Self::Snapshot)
     }
 }
 

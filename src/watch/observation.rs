@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::ask::{Ask, Door};
 use crate::finding::Finding;
 use crate::time::Stamp;
 
@@ -82,6 +83,24 @@ pub enum Fact {
         /// How long it ran.
         #[serde(rename = "ran_ns", serialize_with = "as_nanos")]
         ran: Duration,
+    },
+    /// Somebody asked for a snapshot through one of the doors.
+    Asked(Box<Ask>),
+    /// Somebody told through one of the doors what opens no incident: that an alert is over.
+    Told {
+        /// Through which door.
+        door: Door,
+        /// Who.
+        who: String,
+        /// What.
+        what: String,
+    },
+    /// The operator made triggers count again, or no longer.
+    Arming {
+        /// True if they count from now on.
+        armed: bool,
+        /// Who.
+        who: String,
     },
     /// A detector concluded something from the frames.
     Finding(Box<Finding>),
@@ -246,6 +265,9 @@ impl Fact {
             Self::ProbeAnswered { .. } | Self::ProbeLost { .. } | Self::ProbeLate { .. } => "probe",
             Self::SnapshotSignal | Self::StopSignal => "signal",
             Self::CommandEnded { .. } => "command",
+            Self::Asked(ask) => ask.door.name(),
+            Self::Told { door, .. } => door.name(),
+            Self::Arming { .. } => Door::Control.name(),
             Self::Finding(_) => "detect",
             Self::Capture { .. } => "capture",
             Self::Missed { watcher, .. } => watcher,
@@ -300,6 +322,12 @@ impl fmt::Display for Fact {
             Self::CommandEnded { command, ending, success, ran } => {
                 let how = if *success { "succeeded" } else { "failed" };
                 write!(f, "{command:?} {how} after {:.1} s: {ending}", ran.as_secs_f64())
+            }
+            Self::Asked(ask) => write!(f, "{ask}"),
+            Self::Told { door, who, what } => write!(f, "{who} ({door}) says: {what}"),
+            Self::Arming { armed: true, who } => write!(f, "armed again by {who}"),
+            Self::Arming { armed: false, who } => {
+                write!(f, "disarmed by {who}: only snapshots asked for open incidents")
             }
             Self::Finding(finding) => write!(f, "{finding}"),
             Self::Capture { interface, event } => write!(f, "capture on {interface}: {event}"),
