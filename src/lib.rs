@@ -17,6 +17,7 @@
 //! | `cap/IF` | reads kernel blocks, appends to its lanes, answers hold and slice | frames, never anybody |
 //! | `watch/NAME` | sees one kind of thing, sends observations | its descriptor or its interval |
 //! | main (recorder) | judges, opens and closes incidents | observations, deadlines |
+//! | `notify-rs…` | inotify for the trigger directory (crate `notify`) | files |
 //! | `api` | serves the control socket and HTTP, asks the recorder | clients, the recorder's answers |
 //! | `system` | asks the host at a trigger | programs, seconds at most |
 //! | `writer` | turns incidents into bundles | incidents, the disk |

@@ -15,6 +15,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -118,13 +119,20 @@ impl Endpoint {
     pub(super) fn listen(self) -> io::Result<Listener> {
         self.listener.set_nonblocking(true)?;
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        Ok(Listener { listener, token: Arc::new(self.token) })
+        let guard = Guard { token: self.token, refused: AtomicU64::new(0) };
+        Ok(Listener { listener, guard: Arc::new(guard) })
     }
 }
 
 /// What a client must know, as a digest: comparing digests tells nothing of its length either.
-#[derive(Clone)]
 struct Token([u8; 32]);
+
+/// Who lets clients through, and how many it did not.
+#[derive(Debug)]
+struct Guard {
+    token: Token,
+    refused: AtomicU64,
+}
 
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -173,7 +181,7 @@ impl Token {
 /// The endpoint, on the runtime.
 pub(super) struct Listener {
     listener: tokio::net::TcpListener,
-    token: Arc<Token>,
+    guard: Arc<Guard>,
 }
 
 /// Who asks: an address.
@@ -183,7 +191,7 @@ struct Client(SocketAddr);
 impl Listener {
     /// Takes clients until the runtime ends.
     pub(super) async fn serve(self, line: Line) {
-        let routes = routes(line, self.token);
+        let routes = routes(line, self.guard);
         let room = Arc::new(Semaphore::new(CLIENTS));
         loop {
             // Never closed, so never refused.
@@ -214,26 +222,30 @@ impl Listener {
     }
 }
 
-fn routes(line: Line, token: Arc<Token>) -> Router {
+fn routes(line: Line, guard: Arc<Guard>) -> Router {
     Router::new()
         .route("/trigger", post(trigger))
         .layer(DefaultBodyLimit::max(BODY))
-        .layer(middleware::from_fn_with_state(token, admit))
+        .layer(middleware::from_fn_with_state(guard, admit))
         .route("/health", get(health))
         .with_state(line)
 }
 
 /// Lets through who knows the token.
 async fn admit(
-    State(token): State<Arc<Token>>,
+    State(guard): State<Arc<Guard>>,
     Extension(Client(client)): Extension<Client>,
     request: Request,
     next: Next,
 ) -> Response {
-    if token.is_in(request.headers()) {
+    if guard.token.is_in(request.headers()) {
         return next.run(request).await;
     }
-    tracing::warn!("HTTP: refused {}, without the token", client.ip());
+    // Said less and less often: whoever guesses must not fill the log.
+    let refused = guard.refused.fetch_add(1, Ordering::Relaxed) + 1;
+    if refused.is_power_of_two() {
+        tracing::warn!("HTTP: refused {}, without the token; {refused} so far", client.ip());
+    }
     let wanted = [(header::WWW_AUTHENTICATE, "Bearer")];
     let reason = "the header Authorization: Bearer TOKEN is missing or wrong";
     (StatusCode::UNAUTHORIZED, wanted, complaint(reason)).into_response()

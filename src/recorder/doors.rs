@@ -4,6 +4,7 @@
 //! Nothing here waits for a client: answers go into a place made for one, events into a ring that
 //! overtakes slow readers.
 
+use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,6 +27,9 @@ use crate::watch::{Fact, Observation, Watch};
 
 /// Captures are asked how they stand at most this often, however many clients ask us.
 const FRESH: Duration = Duration::from_millis(100);
+
+/// Observations looked at for the latest that are no samples.
+const LATEST: usize = 100 * RECENT;
 
 /// What the recorder knows of those who ask.
 #[derive(Debug)]
@@ -78,6 +82,11 @@ impl Doors {
         self.disarmed = (!armed).then(|| who.to_owned());
     }
 
+    /// True if triggers count.
+    pub(super) fn is_armed(&self) -> bool {
+        self.disarmed.is_none()
+    }
+
     /// Why a trigger does not count, if so; that is counted.
     pub(super) fn refuses(&mut self, trigger: &Trigger) -> Option<String> {
         let by = self.disarmed.as_ref().filter(|_| !trigger.kind.is_explicit())?;
@@ -116,8 +125,7 @@ impl Doors {
     pub(super) fn settle(&mut self, outcome: &Outcome) {
         match outcome {
             Outcome::Written { bundle, .. } => {
-                let path =
-                    std::path::absolute(&bundle.path).unwrap_or_else(|_| bundle.path.clone());
+                let path = absolute(&bundle.path);
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                 let (frames, bytes) = (bundle.frames, bundle.bytes);
                 // A name that was taken has a number behind it.
@@ -171,8 +179,8 @@ impl Recorder {
                 let _ = reply.send(Box::new(self.standing()));
             }
             Question::Listen(reply) => {
-                let latest = self.history.latest().filter_map(events::of_seen).take(RECENT);
-                let mut recent: Vec<Arc<str>> = latest.map(Arc::from).collect();
+                let latest = self.history.latest().take(LATEST).filter_map(events::of_seen);
+                let mut recent: Vec<Arc<str>> = latest.take(RECENT).map(Arc::from).collect();
                 recent.reverse();
                 let live = self.doors.audience.subscribe();
                 let _ = reply.send(Audience { recent, live });
@@ -204,7 +212,7 @@ impl Recorder {
             process: std::process::id(),
             since: self.doors.begun.wall.to_string(),
             uptime_seconds: now.mono.since(self.doors.begun.mono).as_secs_f64(),
-            armed: self.doors.disarmed.is_none(),
+            armed: self.doors.is_armed(),
             disarmed_by: self.doors.disarmed.clone(),
             ignored_triggers: self.doors.ignored,
             rules: self.options.rules.iter().map(Rule::to_string).collect(),
@@ -245,15 +253,19 @@ impl Recorder {
 
     fn bundles(&self) -> Bundles {
         let Summary { bundles, lost, .. } = &self.summary;
-        let output = &self.options.output;
         Bundles {
-            directory: std::path::absolute(output).unwrap_or_else(|_| output.clone()),
+            directory: absolute(&self.options.output),
             written: bundles.len() as u64,
             pending: (self.closing.len() + self.writer.pending()) as u64,
             lost: *lost,
-            last: bundles.last().cloned(),
+            last: bundles.last().map(|last| absolute(last)),
         }
     }
+}
+
+/// For clients, who are elsewhere; as it is where that cannot be told.
+fn absolute(path: &Path) -> PathBuf {
+    path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// The window somebody asked for.

@@ -500,7 +500,8 @@ impl Recorder {
         self.glance = Glance { at: now, frames, per_second };
         let state = match (self.phase.deadline(), self.closing.len() + self.writer.pending()) {
             (Some(deadline), _) => State::Collecting(deadline.since(now)),
-            (None, 0) => State::Armed,
+            (None, 0) if self.doors.is_armed() => State::Armed,
+            (None, 0) => State::Disarmed,
             (None, incidents) => State::Writing(incidents),
         };
         Some(Status {

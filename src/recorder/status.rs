@@ -26,6 +26,8 @@ pub struct Status {
 pub enum State {
     /// Waiting for a trigger.
     Armed,
+    /// Waiting, and triggers do not count.
+    Disarmed,
     /// An incident is open for so long at least.
     Collecting(Duration),
     /// Incidents are on their way to the disk.
@@ -41,6 +43,7 @@ impl fmt::Display for Status {
         write!(f, " · {} dropped · ", self.dropped)?;
         match self.state {
             State::Armed => f.write_str("armed"),
+            State::Disarmed => f.write_str("DISARMED"),
             State::Collecting(left) => write!(f, "collecting, {:.0} s left", left.as_secs_f64()),
             State::Writing(incidents) => write!(f, "writing {incidents}"),
         }
