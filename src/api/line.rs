@@ -120,3 +120,40 @@ impl fmt::Display for Unanswered {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crossbeam_channel::bounded;
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    fn wait<T>(talk: impl Future<Output = T>) -> T {
+        Builder::new_current_thread().enable_all().build().unwrap().block_on(talk)
+    }
+
+    #[test]
+    fn a_question_is_answered_or_the_end_is_told() {
+        let (questions, asked) = bounded(1);
+        let line = Line::new(Clock::system(), questions);
+        let recorder = std::thread::spawn(move || match asked.recv() {
+            Ok(Question::Tell { seen, verdict, fate }) => {
+                assert!(fate.is_none(), "nobody wants to know");
+                verdict.send(Verdict::Noted).unwrap();
+                seen.fact
+            }
+            other => panic!("{other:?}"),
+        });
+        let told = wait(line.tell(Fact::SnapshotSignal, false));
+        assert_eq!(told.map(|told| told.verdict).ok(), Some(Verdict::Noted));
+        assert_eq!(recorder.join().unwrap(), Fact::SnapshotSignal);
+        assert_eq!(wait(line.standing()).err(), Some(Unanswered::Ending));
+    }
+
+    #[test]
+    fn a_recorder_without_room_is_busy() {
+        let (questions, _asked) = bounded(0);
+        let line = Line::new(Clock::system(), questions);
+        assert_eq!(wait(line.listen()).err(), Some(Unanswered::Busy));
+    }
+}

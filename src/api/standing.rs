@@ -183,10 +183,9 @@ impl Standing {
     fn table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{:<15} {:<5} {:>12} {:>11} {:>10} {:>8} {:>8} {:>4}",
-            "interface", "state", "received", "stored", "folded", "kernel-", "lane-", "gaps"
+            "{:<15} {:<4} {:>10} {:>11} {:>9} {:>11} {:>9} {:>4}",
+            "interface", "is", "received", "stored", "folded", "kernel drop", "lane drop", "gaps"
         )?;
-        writeln!(f, "{:>66} {:>8}", "dropped", "dropped")?;
         for interface in self.interfaces.iter().take(LISTED) {
             let CaptureStats { stored, folded, lane_dropped, gaps, .. } = interface.counts;
             let known = |count: Option<u64>| count.map_or("unknown".to_owned(), |n| n.to_string());
@@ -196,8 +195,8 @@ impl Standing {
             let kernel = known(interface.counts.kernel_dropped);
             writeln!(
                 f,
-                "{name:<15} {state:<5} {received:>12} {stored:>11} {folded:>10} {kernel:>8} \
-                 {lane_dropped:>8} {gaps:>4}"
+                "{name:<15} {state:<4} {received:>10} {stored:>11} {folded:>9} {kernel:>11} \
+                 {lane_dropped:>9} {gaps:>4}"
             )?;
         }
         match self.interfaces.len().saturating_sub(LISTED) {
@@ -285,10 +284,9 @@ mod tests {
              memory    256 MiB hold data 41 s; 2 min before a trigger are wanted\n\
              watchers  link, probe (missed 3); 3 observations missed, 0 forgotten\n\
              \n\
-             interface       state     received      stored     folded  kernel-    lane- gaps\n\
-             \u{20}                                                          dropped  dropped\n\
-             eth0            up         1234567     1000000     234567        0        0    0\n\
-             dp0bond0.956    up         1234567     1000000     234567        0        0    0\n"
+             interface       is     received      stored    folded kernel drop lane drop gaps\n\
+             eth0            up      1234567     1000000    234567           0         0    0\n\
+             dp0bond0.956    up      1234567     1000000    234567           0         0    0\n"
         );
         let one = standing.interfaces[0].clone();
         standing.interfaces = vec![one; 30];

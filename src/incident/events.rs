@@ -71,12 +71,9 @@ pub fn write(incident: &Incident, runs: &[Run], out: &mut impl Write) -> io::Res
     lines.iter().try_for_each(|each| line(out, each))
 }
 
-/// The line of one observation, without line end: what readers of live events are told, too. None for
-/// a sample.
+/// The line of one observation, without line end: what readers of live events are told, too.
 pub fn of_seen(observation: &Observation) -> Option<String> {
-    let seen =
-        (!matches!(observation.fact, Fact::Sample(_))).then(|| of_observation(observation))?;
-    serde_json::to_string(&seen).ok()
+    serde_json::to_string(&of_observation(observation)).ok()
 }
 
 /// The line of one trigger, without line end.

@@ -4,6 +4,7 @@
 //! Nothing here waits for a client: answers go into a place made for one, events into a ring that
 //! overtakes slow readers.
 
+use std::collections::VecDeque;
 use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,9 +29,6 @@ use crate::watch::{Fact, Observation, Watch};
 /// Captures are asked how they stand at most this often, however many clients ask us.
 const FRESH: Duration = Duration::from_millis(100);
 
-/// Observations looked at for the latest that are no samples.
-const LATEST: usize = 100 * RECENT;
-
 /// What the recorder knows of those who ask.
 #[derive(Debug)]
 pub(super) struct Doors {
@@ -40,12 +38,33 @@ pub(super) struct Doors {
     desk: Sender<Question>,
     server: Option<Server>,
     audience: broadcast::Sender<Arc<str>>,
+    /// The latest events, oldest first.
+    recent: VecDeque<Event>,
+    /// By the observation being judged.
+    pulled: Vec<Trigger>,
     /// Who made triggers not count.
     disarmed: Option<String>,
     ignored: u64,
     /// By the name of the incident whose bundle they wait for.
     waiting: Vec<(String, Reply<Fate>)>,
     asked: Option<(Mono, Vec<Report>)>,
+}
+
+/// What listeners hear of.
+#[derive(Debug)]
+enum Event {
+    Seen(Observation),
+    Pulled(Trigger),
+}
+
+impl Event {
+    fn line(&self) -> Option<Arc<str>> {
+        let line = match self {
+            Self::Seen(seen) => events::of_seen(seen),
+            Self::Pulled(trigger) => events::of_pulled(trigger),
+        };
+        line.map(Arc::from)
+    }
 }
 
 impl Doors {
@@ -59,6 +78,8 @@ impl Doors {
             desk,
             server: None,
             audience,
+            recent: VecDeque::with_capacity(RECENT),
+            pulled: Vec::new(),
             disarmed: None,
             ignored: 0,
             waiting: Vec::new(),
@@ -94,25 +115,39 @@ impl Doors {
         Some(format!("disarmed by {by}"))
     }
 
-    /// Tells listeners of an observation.
-    pub(super) fn publish_seen(&self, seen: &Observation) {
-        if self.audience.receiver_count() > 0 {
-            self.publish(events::of_seen(seen));
+    /// Listeners are told of a trigger, after the observation that pulled it.
+    pub(super) fn pulled(&mut self, trigger: Trigger) {
+        self.pulled.push(trigger);
+    }
+
+    /// Tells listeners of an observation and the triggers it pulled.
+    pub(super) fn publish(&mut self, seen: &Observation) {
+        if !matches!(seen.fact, Fact::Sample(_)) {
+            self.event(Event::Seen(seen.clone()));
+        }
+        for trigger in std::mem::take(&mut self.pulled) {
+            self.event(Event::Pulled(trigger));
         }
     }
 
-    /// Tells listeners of a trigger.
-    pub(super) fn publish_pulled(&self, trigger: &Trigger) {
-        if self.audience.receiver_count() > 0 {
-            self.publish(events::of_pulled(trigger));
-        }
-    }
-
-    fn publish(&self, event: Option<String>) {
-        if let Some(event) = event {
+    fn event(&mut self, event: Event) {
+        // Nobody listens most of the time: then nothing is worded.
+        if self.audience.receiver_count() > 0
+            && let Some(line) = event.line()
+        {
             // Refused only when the last listener has just left.
-            let _ = self.audience.send(event.into());
+            let _ = self.audience.send(line);
         }
+        if self.recent.len() >= RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(event);
+    }
+
+    /// A place for one more listener.
+    fn seat(&self) -> Audience {
+        let recent = self.recent.iter().filter_map(Event::line).collect();
+        Audience { recent, live: self.audience.subscribe() }
     }
 
     /// Those wait for the bundle called `name`.
@@ -179,11 +214,7 @@ impl Recorder {
                 let _ = reply.send(Box::new(self.standing()));
             }
             Question::Listen(reply) => {
-                let latest = self.history.latest().take(LATEST).filter_map(events::of_seen);
-                let mut recent: Vec<Arc<str>> = latest.take(RECENT).map(Arc::from).collect();
-                recent.reverse();
-                let live = self.doors.audience.subscribe();
-                let _ = reply.send(Audience { recent, live });
+                let _ = reply.send(self.doors.seat());
             }
         }
     }

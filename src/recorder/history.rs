@@ -40,11 +40,6 @@ impl History {
         self.seen.push_back(seen);
     }
 
-    /// The newest first.
-    pub(super) fn latest(&self) -> impl Iterator<Item = &Observation> {
-        self.seen.iter().rev()
-    }
-
     /// Observations that had to be forgotten before their time.
     pub(super) fn forgotten(&self) -> u64 {
         self.forgotten

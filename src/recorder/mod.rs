@@ -315,7 +315,7 @@ impl Recorder {
             _ => {}
         }
         log(&seen.fact);
-        self.doors.publish_seen(&seen);
+        self.doors.publish(&seen);
         if let Some((interface, reading)) = changed(&seen.fact)
             && self.listed.contains(interface)
         {
@@ -378,7 +378,7 @@ impl Recorder {
                 Verdict::Extended { left_ns: nanos(left) }
             }
         };
-        self.doors.publish_pulled(&pulled);
+        self.doors.pulled(pulled);
         verdict
     }
 

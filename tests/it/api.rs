@@ -168,10 +168,15 @@ fn listeners_hear_what_was_and_what_is_until_the_end() {
         heard.push(next(&mut lines));
     }
     assert_eq!(heard.last().unwrap()["trigger"], "link-down");
+    let before = &heard[heard.len() - 2];
+    assert_eq!(before["what"]["fact"], "link", "what pulled it stands before it");
+    let recent = asked.ask(&["events"]);
+    assert!(
+        recent.lines().any(|line| line.contains(" TRIGGER    link-down: eth0: DOWN")),
+        "{recent}"
+    );
     asked.dashcap.finish_well();
-    let rest: Vec<String> = lines.lines().map(|line| line.unwrap()).collect();
-    let down = |line: &String| line.contains("eth0: DOWN");
-    assert!(heard.iter().map(Value::to_string).chain(rest).any(|line| down(&line)));
+    assert!(lines.lines().any(|line| line.unwrap().contains("stop asked for")));
     assert!(listener.wait().unwrap().success(), "it ends when dashcap does");
 }
 
