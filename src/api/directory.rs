@@ -212,7 +212,8 @@ fn is_hidden(path: &Path) -> bool {
     path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
-/// The beginning of a regular file; none if it is anything else, or hidden.
+/// The beginning of a regular file; none if it is anything else, or hidden. One with another name
+/// elsewhere (a hard link) is not taken either: we may be allowed to read what its giver is not.
 fn read(path: &Path) -> io::Result<Option<String>> {
     if is_hidden(path) || !fs::symlink_metadata(path)?.is_file() {
         return Ok(None);
@@ -220,7 +221,8 @@ fn read(path: &Path) -> io::Result<Option<String>> {
     // It may be exchanged meanwhile: follow no link, and do not wait for a pipe's writer.
     let mut options = OpenOptions::new();
     let file = options.read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
-    if !file.metadata()?.is_file() {
+    let there = file.metadata()?;
+    if !there.is_file() || there.nlink() > 1 {
         return Ok(None);
     }
     let mut content = Vec::new();
@@ -299,6 +301,10 @@ mod tests {
         let aside = tempfile::tempdir_in(place.path().parent().unwrap()).unwrap();
         symlink("/etc/hostname", aside.path().join("link")).unwrap();
         fs::rename(aside.path().join("link"), place.path().join("moved-link")).unwrap();
+        let secret = aside.path().join("secret");
+        fs::write(&secret, "hush").unwrap();
+        fs::hard_link(&secret, aside.path().join("linked")).unwrap();
+        fs::rename(aside.path().join("linked"), place.path().join("linked")).unwrap();
         fs::write(place.path().join("new"), "today").unwrap();
         assert_eq!(asked(&inbox), ("file new".into(), "today".into()));
         watch.join();

@@ -1,7 +1,6 @@
 //! What the thread `api` asks the recorder, and what comes back.
 
 use std::fmt;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,7 +73,7 @@ pub enum Fate {
     /// Its bundle is whole and on the disk.
     Written {
         /// The bundle's directory.
-        path: PathBuf,
+        path: String,
         /// Frames in it.
         frames: u64,
         /// Size of its files in bytes.

@@ -1,7 +1,7 @@
 //! How a recording stands, in full: what `dashcap status` shows.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -95,7 +95,7 @@ pub struct Interface {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Bundles {
     /// Where they appear.
-    pub directory: PathBuf,
+    pub directory: String,
     /// Whole and on the disk.
     pub written: u64,
     /// On their way to the disk.
@@ -103,7 +103,7 @@ pub struct Bundles {
     /// Could not be written.
     pub lost: u64,
     /// The latest.
-    pub last: Option<PathBuf>,
+    pub last: Option<String>,
 }
 
 /// One watcher.
@@ -216,8 +216,8 @@ impl fmt::Display for OpenIncident {
 impl fmt::Display for Bundles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { directory, written, pending, lost, last } = self;
-        write!(f, "{written} written, {pending} pending, {lost} lost; in {}", directory.display())?;
-        match last.as_deref().and_then(std::path::Path::file_name) {
+        write!(f, "{written} written, {pending} pending, {lost} lost; in {directory}")?;
+        match last.as_ref().and_then(|last| Path::new(last).file_name()) {
             Some(name) => write!(f, "; last {}", name.display()),
             None => Ok(()),
         }

@@ -61,7 +61,7 @@ impl Snapshot {
         let Answer::Fate(fate) = &answer else { return Err(unexpected(&answer)) };
         match fate {
             Fate::Written { path, .. } => {
-                self.control.show(fate, &path.display().to_string())?;
+                self.control.show(fate, path)?;
                 Ok(ExitCode::SUCCESS)
             }
             Fate::Lost { name, reason } => {

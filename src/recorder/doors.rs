@@ -5,7 +5,7 @@
 //! overtakes slow readers.
 
 use std::collections::VecDeque;
-use std::path::{self, Path, PathBuf};
+use std::path::{self, Path};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -161,7 +161,7 @@ impl Doors {
         match outcome {
             Outcome::Written { bundle, .. } => {
                 let path = absolute(&bundle.path);
-                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let name = bundle.path.file_name().unwrap_or_default().to_string_lossy();
                 let (frames, bytes) = (bundle.frames, bundle.bytes);
                 // A name that was taken has a number behind it.
                 self.tell(|of| name.starts_with(of), &Fate::Written { path, frames, bytes });
@@ -294,9 +294,9 @@ impl Recorder {
     }
 }
 
-/// For clients, who are elsewhere; as it is where that cannot be told.
-fn absolute(path: &Path) -> PathBuf {
-    path::absolute(path).unwrap_or_else(|_| path.to_owned())
+/// For clients, who are elsewhere; as it is where that cannot be told. JSON has no other bytes than text.
+fn absolute(path: &Path) -> String {
+    path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
 }
 
 /// The window somebody asked for.
