@@ -2,8 +2,9 @@
 //!
 //! Input: `dashcap run` in a network namespace of its own, recording two veth pairs; the far end of one
 //! is set down (rtnetlink, RTM_SETLINK) and up again, event after event, each awaited whole with its
-//! bundle; then SIGUSR1 likewise. First while all is idle, then while the other pair receives half a
-//! million 64-byte frames a second (see `inject`). 300 events each, or `--events N`.
+//! bundle; then SIGUSR1 and a snapshot over the control socket likewise. First while all is idle, then
+//! while the other pair receives half a million 64-byte frames a second (see `inject`). 300 events each,
+//! or `--events N`.
 //!
 //! Unit: microseconds, median and 99th percentile. *Pinned* is from the moment the witness heard of it
 //! until every lane holds its frames (`pinned_after_ns` of the manifest). *In all* is from just before
@@ -11,7 +12,8 @@
 //!
 //! `cargo bench --bench latency`
 
-use std::io;
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
 
 use dashcap::time::{Clock, Mono};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
@@ -41,11 +43,12 @@ fn main() -> Outcome<()> {
     );
     for (load, name) in [(0, "idle"), (LOAD, "0.5 Mpps")] {
         let bundles = tempfile::tempdir()?;
-        let mut dashcap = Process::dashcap(
-            "--interface busy0 --interface link0 --memory 256MiB --pre 20ms --post 5ms \
-             --cool-down 0s",
-            bundles.path(),
-        )?;
+        let place = tempfile::tempdir()?;
+        let socket = place.path().join("control.sock");
+        let options = "--interface busy0 --interface link0 --memory 256MiB --pre 20ms --post 5ms \
+             --cool-down 0s --control ";
+        let mut dashcap =
+            Process::dashcap(&format!("{options}{}", socket.display()), bundles.path())?;
         let flood = match load {
             0 => None,
             rate => {
@@ -71,6 +74,13 @@ fn main() -> Outcome<()> {
             Ok(asked)
         });
         tell(&format!("SIGUSR1, {name}"), &signal?);
+        let mut client = UnixStream::connect(&socket)?;
+        let snapshot = measure(events, &mut dashcap, |_| {
+            let asked = now();
+            client.write_all(b"{\"v\":1,\"command\":\"snapshot\"}\n")?;
+            Ok(asked)
+        });
+        tell(&format!("control socket, {name}"), &snapshot?);
         flood.map(Flood::stop).transpose()?;
         dashcap.finish(Signal::SIGTERM)?;
     }

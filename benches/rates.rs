@@ -149,7 +149,8 @@ fn flood(case: &Case, cores: &Cores) -> Outcome<Flood> {
 
 fn round(case: &Case, cores: &Cores) -> Outcome<Round> {
     let bundles = tempfile::tempdir()?;
-    let options = format!("--interface {INTERFACE} --memory 1GiB --pre 50ms --post 50ms");
+    let options =
+        format!("--interface {INTERFACE} --memory 1GiB --pre 50ms --post 50ms --control off");
     let mut dashcap = Process::dashcap(&options, bundles.path())?;
     let waited = waiting(&dashcap)?;
     let flood = flood(case, cores)?;

@@ -14,6 +14,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("trigger", &["watch"]),
     ("incident", &["ring", "trigger", "watch"]),
     ("recorder", &["api", "capture", "detect", "incident", "ring", "trigger", "watch"]),
+    ("api", &["watch"]),
     ("cli", &["api", "capture", "detect", "incident", "recorder", "ring", "trigger", "watch"]),
     ("detect", &["watch"]),
     ("wire", &[]),

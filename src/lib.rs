@@ -18,6 +18,8 @@
 //! | `watch/NAME` | sees one kind of thing, sends observations | its descriptor or its interval |
 //! | `watch/detect` | judges what the taps say, sends findings | its bell, rung once a block |
 //! | main (recorder) | judges, opens and closes incidents | observations, deadlines |
+//! | `notify-rs…` | inotify for the trigger directory (crate `notify`) | files |
+//! | `api` | serves the control socket and HTTP, asks the recorder | clients, the recorder's answers |
 //! | `system` | asks the host at a trigger | programs, seconds at most |
 //! | `writer` | turns incidents into bundles | incidents, the disk |
 //!
@@ -32,6 +34,7 @@
 //! 4. Decisions are pure and are told the time; only [`time`] reads clocks, and only `sys` is unsafe.
 //! 5. Bundles appear by rename, whole or not at all.
 
+pub mod api;
 pub mod capture;
 pub mod cli;
 pub mod detect;

@@ -6,10 +6,10 @@
 //! `kernel_received = stored + folded + filtered + damaged + lane_dropped + kernel_dropped +
 //! waiting_in_kernel`
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Counts since the recording of this interface began; they survive the interface's re-creation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CaptureStats {
     /// Frames the kernel had for us, its drops included (`tp_packets`, packet(7)); none where the
     /// source cannot tell.

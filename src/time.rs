@@ -171,7 +171,17 @@ impl ArrivalClock {
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
+/// A duration as people say it: in the largest unit of which there are at least two.
+pub fn rough(duration: Duration) -> String {
+    const UNITS: [(f64, &str); 3] = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "min")];
+    let seconds = duration.as_secs_f64();
+    let unit = UNITS.into_iter().find(|(unit, _)| seconds >= 2.0 * unit);
+    let (unit, name) = unit.unwrap_or((1.0, "s"));
+    format!("{:.0} {name}", seconds / unit)
+}
+
+/// A duration in nanoseconds, as far as 64 bits reach: 584 years.
+pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -351,6 +361,15 @@ mod tests {
         let offset = clock.offset(Wall(37));
         assert_eq!(offset.mono(Wall(37)), now.mono);
         assert_eq!(clock.offset(Wall(38)), offset, "and stays");
+    }
+
+    #[test]
+    fn durations_are_said_as_people_do() {
+        for (seconds, said) in
+            [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7_200, "2 h"), (172_800, "2 d")]
+        {
+            assert_eq!(rough(Duration::from_secs(seconds)), said);
+        }
     }
 
     #[test]

@@ -131,8 +131,17 @@ impl Demo {
             settings: Settings,
         }
         let typed = ["dashcap", "--interface", NEAR, "--memory", "32MiB", "--probe", FAR_HOST];
-        let windows =
-            ["--post", "4s", "--interval", "500ms", "--probe-interval", "500ms", "--output"];
+        let windows = [
+            "--control",
+            "off",
+            "--post",
+            "4s",
+            "--interval",
+            "500ms",
+            "--probe-interval",
+            "500ms",
+            "--output",
+        ];
         Typed::parse_from(
             typed
                 .into_iter()

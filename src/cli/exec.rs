@@ -37,7 +37,8 @@ pub(super) struct Exec {
     command: Vec<OsString>,
 }
 
-const DEFAULTS: Defaults = Defaults { pre: Duration::ZERO, post: Duration::from_secs(1) };
+const DEFAULTS: Defaults =
+    Defaults { pre: Duration::ZERO, post: Duration::from_secs(1), control: false };
 /// How often we look whether the command has ended.
 const LOOK: Duration = Duration::from_millis(10);
 

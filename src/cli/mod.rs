@@ -1,12 +1,17 @@
 //! The command line: one file per command; what was typed becomes each part's own options here.
 
+mod arm;
 mod check;
+mod control;
 mod demo;
+mod events;
 mod exec;
 mod log;
 mod replay;
 mod run;
 mod settings;
+mod snapshot;
+mod status;
 mod values;
 
 use std::process::ExitCode;
@@ -35,11 +40,17 @@ enum Command {
     Replay(replay::Replay),
     Exec(exec::Exec),
     Check(check::Check),
+    Snapshot(snapshot::Snapshot),
+    Status(status::Status),
+    Events(events::Events),
+    Arm(arm::Arm),
+    Disarm(arm::Disarm),
     Demo(demo::Demo),
 }
 
 /// Runs the command line of this process. Exit status: 0 done, 1 the machine refused, 2 what was typed
-/// has no meaning; `exec` returns its command's own.
+/// has no meaning; `exec` returns its command's own,
+/// and 3 from `snapshot` means that nothing was frozen.
 pub fn main() -> ExitCode {
     let command_line = CommandLine::parse();
     let line = StatusLine::begin(command_line.log_format);
@@ -48,6 +59,11 @@ pub fn main() -> ExitCode {
         Command::Exec(exec) => exec.start(),
         Command::Replay(replay) => replay.start(&line),
         Command::Check(check) => check.start(),
+        Command::Snapshot(snapshot) => snapshot.start(),
+        Command::Status(status) => status.start(),
+        Command::Events(events) => events.start(),
+        Command::Arm(arm) => arm.start(),
+        Command::Disarm(disarm) => disarm.start(),
         Command::Demo(demo) => demo.start(),
     };
     line.end();

@@ -28,7 +28,7 @@ pub(super) struct Run {
 /// A slow LACP failure shows its cause 93 s before its symptom: 3 × 30 s until a partner's last LACPDU
 /// expires, 3 s until its port is defaulted (IEEE 802.1AX-2020, 6.4.4).
 pub(super) const DEFAULTS: Defaults =
-    Defaults { pre: Duration::from_secs(120), post: Duration::from_secs(10) };
+    Defaults { pre: Duration::from_secs(120), post: Duration::from_secs(10), control: true };
 
 /// Exit status of a program that SIGINT ended, as shells count: 128 and 2.
 const INTERRUPTED: i32 = 130;

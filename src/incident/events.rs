@@ -71,6 +71,16 @@ pub fn write(incident: &Incident, runs: &[Run], out: &mut impl Write) -> io::Res
     lines.iter().try_for_each(|each| line(out, each))
 }
 
+/// The line of one observation, without line end: what readers of live events are told, too.
+pub fn of_seen(observation: &Observation) -> Option<String> {
+    serde_json::to_string(&of_observation(observation)).ok()
+}
+
+/// The line of one trigger, without line end.
+pub fn of_pulled(trigger: &Trigger) -> Option<String> {
+    serde_json::to_string(&of_trigger(trigger)).ok()
+}
+
 fn line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
     serde_json::to_writer(&mut *out, line)?;
     out.write_all(b"\n")

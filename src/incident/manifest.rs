@@ -63,8 +63,8 @@ pub struct Manifest<'a> {
 /// One trigger.
 #[derive(Debug, Serialize)]
 pub struct TriggerEntry<'a> {
-    /// `link-down`, `link-up`, `probe-lost`, `signal`, `command-failed`, or the kind of a finding with
-    /// `-` for `_`: `lacp-expired`.
+    /// `link-down`, `link-up`, `probe-lost`, `signal`, `command-failed`, `snapshot`, `file`, `http`, or
+    /// the kind of a finding with `-` for `_`: `lacp-expired`.
     pub kind: TriggerKind,
     /// The interface, host or command; null where there is none.
     pub object: Option<&'a str>,

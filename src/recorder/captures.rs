@@ -90,6 +90,16 @@ impl Captures {
         Ok(())
     }
 
+    /// Whether the interface with this name can carry frames; none if there is none.
+    pub(super) fn is_up(&self, name: &str) -> Option<bool> {
+        self.links.iter().find(|link| link.name == name).map(LinkState::is_up)
+    }
+
+    /// Memory for frames, in bytes.
+    pub(super) fn memory(&self) -> u64 {
+        self.memory.pool.obtained_bytes()
+    }
+
     /// Equal quotas; what one does not use the others may borrow.
     fn share_memory(&self) {
         let share = self.memory.pool.quota_bytes() / self.running.len().max(1) as u64;

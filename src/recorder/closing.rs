@@ -5,6 +5,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::{Open, phase};
+use crate::api::question::{Fate, Reply};
 use crate::capture::{ClassReport, Sliced};
 use crate::incident::{ClassTrack, Host, Incident, Track};
 use crate::time::{Mono, Stamp, Window};
@@ -50,6 +51,11 @@ impl Closing {
 
     pub(super) fn window(&self) -> Window {
         self.closed.window
+    }
+
+    /// Those who wait for its bundle.
+    pub(super) fn waiting(&mut self) -> Vec<Reply<Fate>> {
+        std::mem::take(&mut self.open.waiting)
     }
 
     /// True once everything is there that will come.

@@ -8,10 +8,11 @@ use std::time::Duration;
 use super::holds::Held;
 use super::keeper::{Held as Pinned, Keeper};
 use super::phase::Effect;
-use super::{Open, Recorder};
+use super::{Open, Recorder, doors};
+use crate::api::question::Verdict;
 use crate::incident::system::Collection;
 use crate::ring::HoldId;
-use crate::time::{Mono, Window};
+use crate::time::{Mono, Window, nanos};
 use crate::trigger::{Circumstances, Fired, Hold, Trigger};
 use crate::watch::Observation;
 
@@ -19,11 +20,16 @@ use crate::watch::Observation;
 const LOGGED: u64 = 16;
 
 impl<K: Keeper> Recorder<K> {
-    pub(super) fn judge(&mut self, seen: &Observation) {
+    /// The verdict is for whoever asked with the observation.
+    pub(super) fn judge(&mut self, seen: &Observation) -> Verdict {
         let probe_fall = self.options.probe_fall;
         let when = Circumstances { watched: &self.watched, probe_fall };
         for fired in self.rules.judge(seen, when) {
             self.fire(fired);
+        }
+        match Trigger::asked(seen) {
+            Some(trigger) => self.fire(doors::fired(trigger, &seen.fact, self.options.usual())),
+            None => Verdict::Noted,
         }
     }
 
@@ -50,29 +56,36 @@ impl<K: Keeper> Recorder<K> {
         }
     }
 
-    fn fire(&mut self, fired: Fired) {
+    fn fire(&mut self, fired: Fired) -> Verdict {
         let collecting = self.phase.is_collecting();
         if self.leaving && !collecting {
-            return;
+            return Verdict::Ignored { why: "dashcap is ending".to_owned() };
+        }
+        if let Some(why) = self.doors.refuses(&fired.trigger) {
+            return self.refuse(&fired.trigger, why);
         }
         let opens = !collecting || fired.hold.is_some();
         if opens && !self.gate.admits(&fired.trigger) {
-            self.refuse(&fired.trigger);
-            return;
+            self.summary.cooling += 1;
+            let why = "cooling down after the last incident".to_owned();
+            return self.refuse(&fired.trigger, why);
         }
         match fired.hold.clone() {
-            Some(hold) => self.hold(fired, &hold),
+            Some(hold) => {
+                self.hold(fired, &hold);
+                Verdict::Noted
+            }
             None => self.keep(fired),
         }
     }
 
-    fn refuse(&mut self, trigger: &Trigger) {
-        self.summary.cooling += 1;
+    fn refuse(&mut self, trigger: &Trigger, why: String) -> Verdict {
         self.refused += 1;
         if is_told(self.refused) {
             let Trigger { kind, sentence, .. } = trigger;
-            tracing::info!("{kind}: not frozen again, cooling down: {sentence}");
+            tracing::info!("{kind}: not frozen, {why}: {sentence}");
         }
+        Verdict::Ignored { why }
     }
 
     /// Freezes, and waits for somebody to confirm.
@@ -98,8 +111,9 @@ impl<K: Keeper> Recorder<K> {
     }
 
     /// Takes a sure trigger in, and what it confirms.
-    fn keep(&mut self, fired: Fired) {
+    fn keep(&mut self, fired: Fired) -> Verdict {
         let Fired { trigger, rules, terms, lasted, .. } = fired;
+        self.doors.pulled(trigger.clone());
         let (kind, sentence, at) = (trigger.kind, trigger.sentence.clone(), trigger.at.mono);
         let confirmed = self.holds.confirmed(&rules, at);
         let effect = self.phase.trigger(trigger, terms, lasted);
@@ -108,10 +122,11 @@ impl<K: Keeper> Recorder<K> {
             let (held, cool_down) = (fired.trigger.clone(), fired.terms.cool_down);
             preceded = self.phase.precede(held, *from, cool_down);
         }
-        match effect {
+        let verdict = match effect {
             Effect::Opened { from } => {
                 let hold = self.next_hold();
-                self.pin(hold, preceded.unwrap_or(from), at);
+                let from = preceded.unwrap_or(from);
+                let complete_from = self.pin(hold, from, at);
                 let pinned_after = self.clock.now().mono.since(at);
                 let first_pinned = confirmed.last().map_or(pinned_after, |held| held.pinned_after);
                 // What this host says now says nothing about what happened elsewhere and long ago.
@@ -119,25 +134,35 @@ impl<K: Keeper> Recorder<K> {
                 let system = system.transpose();
                 let system = system.inspect_err(|e| tracing::warn!("cannot ask the system: {e}"));
                 let system = system.ok().flatten();
-                self.open = Some(Open { hold, pinned_after: first_pinned, system });
+                let waiting = Vec::new();
+                self.open = Some(Open { hold, pinned_after: first_pinned, system, waiting });
                 self.refused = 0;
                 tracing::warn!("{kind}: {sentence}; window frozen after {pinned_after:?}");
+                let left = self.phase.deadline().map(|deadline| deadline.since(at));
+                Verdict::Frozen {
+                    pinned_after_ns: nanos(pinned_after),
+                    before_wanted_ns: nanos(at.since(from)),
+                    before_held_ns: nanos(at.since(complete_from.max(from))),
+                    left_ns: nanos(left.unwrap_or_default()),
+                }
             }
             Effect::Extended { until, from, triggers } => {
                 let held = self.open.as_ref().map(|open| open.hold);
                 if let (Some(from), Some(hold)) = (preceded.or(from), held) {
                     self.pin(hold, from, at);
                 }
+                let left = until.since(self.clock.now().mono);
                 if is_told(triggers) {
-                    let left = until.since(self.clock.now().mono);
                     tracing::warn!("{kind}: {sentence}; the open incident goes on for {left:.1?}");
                 }
+                Verdict::Extended { left_ns: nanos(left) }
             }
-        }
+        };
         for held in confirmed {
             tracing::warn!("{}: confirmed by {kind}", held.fired.trigger.kind);
             self.unpin(held.id);
         }
+        verdict
     }
 
     fn release(&mut self, held: &Held, why: &str) {
@@ -152,8 +177,8 @@ impl<K: Keeper> Recorder<K> {
         HoldId(self.holds_made)
     }
 
-    /// Pins everything since `from`, for a trigger at `at`.
-    fn pin(&mut self, hold: HoldId, from: Mono, at: Mono) {
+    /// Pins everything since `from`, for a trigger at `at`; returns from when on everything is there.
+    fn pin(&mut self, hold: HoldId, from: Mono, at: Mono) -> Mono {
         let Pinned { complete_from, silent } = self.captures.hold(hold, from);
         if silent > 0 {
             tracing::error!("{silent} captures did not answer; their frames may be missing");
@@ -162,6 +187,7 @@ impl<K: Keeper> Recorder<K> {
             let (asked, there) = (at.since(from), at.since(complete_from));
             tracing::warn!("of the {asked:.1?} before it {there:.1?} are there");
         }
+        complete_from
     }
 
     /// Gives a hold up: a slice of a moment, which nobody waits for.

@@ -5,6 +5,7 @@
 //!   cap/*   ── events ────────►│ recorder │◄── slices ────────┘
 //!                              │ (main)   │── incident ──► writer ──► bundle
 //!                              └──────────┘◄── outcomes ──────┘
+//!   api     ── questions ──────► answered between two observations (see `doors`)
 //! ```
 //!
 //! All decisions are made here, one after the other, by pure parts (rules, gate, phase) that are told
@@ -12,6 +13,7 @@
 
 mod captures;
 mod closing;
+mod doors;
 mod history;
 mod holds;
 mod judging;
@@ -38,6 +40,7 @@ pub use summary::Summary;
 
 use self::captures::Captures;
 use self::closing::Closing;
+use self::doors::Doors;
 use self::history::History;
 use self::holds::Holds;
 use self::keeper::Keeper;
@@ -45,6 +48,9 @@ use self::log::Log;
 use self::phase::{Count, Phase};
 use self::reload::Inbox;
 use self::status::{depths, in_words};
+use crate::api;
+use crate::api::directory::DirectoryWatcher;
+use crate::api::question::{Fate, Reply, Verdict};
 use crate::capture;
 use crate::detect::watcher::{self, DetectWatcher};
 use crate::error::Result;
@@ -87,6 +93,8 @@ pub struct Options {
     pub output: PathBuf,
     /// How bundles are written.
     pub writer: writer::Options,
+    /// Where people and scripts may ask.
+    pub api: api::Options,
     /// All of this as the operator would write it, for the manifest.
     pub settings: serde_json::Value,
 }
@@ -140,6 +148,7 @@ pub struct Recorder<K = Captures> {
     depth: Depth,
     glance: Glance,
     log: Log,
+    doors: Doors,
     leaving: bool,
     summary: Summary,
 }
@@ -150,6 +159,8 @@ struct Open {
     hold: HoldId,
     pinned_after: Duration,
     system: Option<Collection>,
+    /// Those who wait for its bundle.
+    waiting: Vec<Reply<Fate>>,
 }
 
 /// What was last shown of the traffic.
@@ -157,6 +168,7 @@ struct Open {
 struct Glance {
     at: Mono,
     frames: u64,
+    per_second: f64,
 }
 
 /// When the depth of the history was last told.
@@ -195,6 +207,9 @@ impl Recorder {
         let detectors = DetectWatcher::open(watcher::Options::default(), Box::new(|_| Vec::new()))?;
         let tapping = capture::Tapping::new(detectors.taps(), Vec::new())?;
         let store = Store::open(&options.output, options.pool.memory)?;
+        let doors = api::Doors::open(&options.api)?;
+        let directory = options.api.directory.as_ref();
+        let directory = directory.map(|o| DirectoryWatcher::open(o, &clock)).transpose()?;
         let pool = Pool::new(&options.pool)?;
         tracing::info!("{} bytes of memory obtained for frames", pool.obtained_bytes());
 
@@ -229,6 +244,12 @@ impl Recorder {
         recorder.employ(detectors)?;
         for (options, probe) in probes {
             recorder.employ_probe(options, probe)?;
+        }
+        if let Some(directory) = directory {
+            recorder.employ(directory)?;
+        }
+        if let Some(doors) = doors {
+            recorder.doors.serve(doors, recorder.clock.clone())?;
         }
         Ok(recorder)
     }
@@ -278,7 +299,11 @@ impl Recorder {
             recv(self.reloads.fresh()) -> fresh => if let Ok(fresh) = fresh {
                 self.take_up(*fresh);
             },
+            recv(self.doors.questions()) -> question => if let Ok(question) = question {
+                self.answer(question);
+            },
             recv(self.writer.outcomes()) -> outcome => if let Ok(outcome) = outcome {
+                self.doors.settle(&outcome);
                 self.summary.note(outcome);
             },
             default(due) => {}
@@ -295,7 +320,8 @@ impl<K: Keeper> Recorder<K> {
         writer: Writer,
         (desk, seen): (Sender<Observation>, Receiver<Observation>),
     ) -> Self {
-        let now = clock.now().mono;
+        let begun = clock.now();
+        let now = begun.mono;
         let rules = Rules::new(options.rules.clone(), options.usual());
         Self {
             history: History::new(options.span(&rules)),
@@ -323,16 +349,18 @@ impl<K: Keeper> Recorder<K> {
             host: Host::read(),
             reloads: Inbox::new(),
             depth: Depth { look_at: now.plus(DEPTH_AFTER), told: Vec::new() },
-            glance: Glance { at: now, frames: 0 },
+            glance: Glance { at: now, ..Glance::default() },
             log: Log::default(),
+            doors: Doors::new(begun),
             leaving: false,
             summary: Summary::default(),
         }
     }
 
-    fn observe(&mut self, seen: Observation) {
+    /// Takes in what was seen; the verdict is for whoever asked with it.
+    fn observe(&mut self, seen: Observation) -> Verdict {
         // First the evidence, then everything else: the trigger's latency is what counts.
-        self.judge(&seen);
+        let verdict = self.judge(&seen);
         match self.captures.follow(&seen.fact) {
             Ok(false) => {}
             Ok(true) => self.watch_names(),
@@ -346,9 +374,11 @@ impl<K: Keeper> Recorder<K> {
             }
             Fact::CommandEnded { .. } => self.leaving = true,
             Fact::Capture { event: CaptureEvent::Dropping, .. } => self.make_memory(),
+            Fact::Arming { armed, who } => self.doors.arm(*armed, who),
             _ => {}
         }
         self.log.tell(&seen);
+        self.doors.publish(&seen);
         if let Some((interface, reading)) = changed(&seen.fact)
             && self.listed.contains(interface)
         {
@@ -356,6 +386,7 @@ impl<K: Keeper> Recorder<K> {
             self.history.add(Observation { at: seen.at, fact: Fact::Sample(row) });
         }
         self.history.add(seen);
+        verdict
     }
 
     fn close_if_due(&mut self) {
@@ -388,6 +419,7 @@ impl<K: Keeper> Recorder<K> {
             if closing.is_complete(now.mono) {
                 let missed = self.missed();
                 let observations = self.history.cut(closing.window());
+                let waiting = closing.waiting();
                 let incident = closing.incident(closing::Circumstances {
                     closed: now,
                     observations,
@@ -398,6 +430,7 @@ impl<K: Keeper> Recorder<K> {
                     filter: self.options.capture.filter(),
                     settings: self.options.settings.clone(),
                 });
+                self.doors.wait_for(&incident.name(), waiting);
                 self.submit(Box::new(incident));
             } else {
                 self.closing.push(closing);
@@ -413,12 +446,12 @@ impl<K: Keeper> Recorder<K> {
 
     fn submit(&mut self, incident: Box<Incident>) {
         if let Err(incident) = self.writer.submit(incident) {
-            if let Some(lost) = self.writer.abandon() {
-                self.summary.lost(&lost);
-            }
+            self.make_memory();
             if let Err(incident) = self.writer.submit(incident) {
+                let (name, reason) = (incident.name(), "too many incidents wait for the disk");
                 self.summary.lost += 1;
-                tracing::error!("lost {}: too many incidents wait for the disk", incident.name());
+                tracing::error!("lost {name}: {reason}");
+                self.doors.lost(&name, reason);
             }
         }
     }
@@ -427,6 +460,7 @@ impl<K: Keeper> Recorder<K> {
     fn make_memory(&mut self) {
         self.release_holds("new frames need its memory");
         if let Some(lost) = self.writer.abandon() {
+            self.doors.lost(&lost.name, &lost.reason.to_string());
             self.summary.lost(&lost);
         }
     }
@@ -478,14 +512,16 @@ impl<K: Keeper> Recorder<K> {
         }
         let reports = self.captures.reports();
         let (frames, before) = (status::frames(&reports), self.glance.frames);
-        self.glance = Glance { at: now, frames };
+        let per_second = frames.saturating_sub(before) as f64 / passed.as_secs_f64();
+        self.glance = Glance { at: now, frames, per_second };
         let state = match (self.phase.deadline(), self.closing.len() + self.writer.pending()) {
             (Some(deadline), _) => State::Collecting(deadline.since(now)),
-            (None, 0) => State::Armed,
+            (None, 0) if self.doors.is_armed() => State::Armed,
+            (None, 0) => State::Disarmed,
             (None, incidents) => State::Writing(incidents),
         };
         Some(Status {
-            frames_per_second: frames.saturating_sub(before) as f64 / passed.as_secs_f64(),
+            frames_per_second: per_second,
             depths: depths(&reports, now),
             dropped: reports.iter().map(|report| report.stats.dropped()).sum(),
             state,
@@ -522,8 +558,10 @@ impl<K: Keeper> Recorder<K> {
         self.log.end();
         self.summary.tell_unwritten();
         for outcome in self.writer.stop() {
+            self.doors.settle(&outcome);
             self.summary.note(outcome);
         }
+        self.doors.close();
         self.summary
     }
 }

@@ -219,6 +219,12 @@ impl Phase {
         Some(open.from)
     }
 
+    /// The trigger that opened the open incident, and how many came since.
+    pub(super) fn opened_by(&self) -> Option<(&Trigger, u64)> {
+        let open = self.open.as_ref()?;
+        Some((&open.opened_by, open.extended_by.len() as u64 + open.further))
+    }
+
     /// When the open incident is due to be closed.
     pub(super) fn deadline(&self) -> Option<Mono> {
         self.open.as_ref().map(|open| open.deadline)

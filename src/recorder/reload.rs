@@ -186,6 +186,7 @@ mod tests {
     fn options(pre: u64) -> Options {
         Options {
             interfaces: Vec::new(),
+            api: crate::api::Options::default(),
             pool: PoolOptions::default(),
             capture: capture::Options::default(),
             window: WindowOptions::new(Duration::from_secs(pre), Duration::from_secs(1)),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::capture::Report;
 use crate::ring::LaneCounters;
-use crate::time::Mono;
+use crate::time::{self, Mono};
 
 /// What an operator wants to know at a glance.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +37,8 @@ pub struct ClassDepth {
 pub enum State {
     /// Waiting for a trigger.
     Armed,
+    /// Waiting, and triggers do not count.
+    Disarmed,
     /// An incident is open for so long at least.
     Collecting(Duration),
     /// Incidents are on their way to the disk.
@@ -52,6 +54,7 @@ impl fmt::Display for Status {
         write!(f, " · {} dropped · ", self.dropped)?;
         match self.state {
             State::Armed => f.write_str("armed"),
+            State::Disarmed => f.write_str("DISARMED"),
             State::Collecting(left) => write!(f, "collecting, {:.0} s left", left.as_secs_f64()),
             State::Writing(incidents) => write!(f, "writing {incidents}"),
         }
@@ -71,18 +74,11 @@ impl fmt::Display for ClassDepth {
     }
 }
 
-/// A duration as people say it: in the largest unit of which there are at least two.
-fn rough(duration: Duration) -> String {
-    const UNITS: [(f64, &str); 3] = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "min")];
+/// A depth as people say it.
+fn rough(depth: Duration) -> String {
     // Beyond that the traffic so far says little.
     const LONG: Duration = Duration::from_secs(30 * 86_400);
-    if duration > LONG {
-        return "over 30 d".to_owned();
-    }
-    let seconds = duration.as_secs_f64();
-    let unit = UNITS.into_iter().find(|(unit, _)| seconds >= 2.0 * unit);
-    let (unit, name) = unit.unwrap_or((1.0, "s"));
-    format!("{:.0} {name}", seconds / unit)
+    if depth > LONG { "over 30 d".to_owned() } else { time::rough(depth) }
 }
 
 /// Frames that all captures together received and stored or lost.
@@ -152,12 +148,8 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_said_as_people_do() {
-        for (seconds, said) in
-            [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7_200, "2 h"), (172_800, "2 d")]
-        {
-            assert_eq!(rough(Duration::from_secs(seconds)), said);
-        }
+    fn a_depth_of_months_is_not_promised() {
+        assert_eq!(rough(Duration::from_secs(172_800)), "2 d");
         assert_eq!(rough(Duration::MAX), "over 30 d");
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod packet_block;
 pub(crate) mod packet_ring;
 pub(crate) mod packet_socket;
 pub mod pages;
+pub mod peer;
 pub mod poll;
 pub mod priority;
 pub mod signal;

@@ -53,7 +53,7 @@ impl Gate {
     pub fn admits(&self, trigger: &Trigger) -> bool {
         let ready = |rest: &Rest| trigger.at.mono.since(rest.closed) >= rest.wait;
         let key = (trigger.kind, trigger.object.clone());
-        trigger.kind.is_asked() || self.resting.get(&key).is_none_or(ready)
+        trigger.kind.is_explicit() || self.resting.get(&key).is_none_or(ready)
     }
 
     /// An incident was closed at `now` in which this trigger came first at `first`.

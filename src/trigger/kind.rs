@@ -94,18 +94,32 @@ kinds! {
     Signal = "signal", Nothing, false, false;
     /// The command under `dashcap exec` failed.
     CommandFailed = "command-failed", Nothing, false, false;
+    /// Somebody asked through the control socket.
+    Snapshot = "snapshot", Nothing, false, false;
+    /// A file appeared in the trigger directory.
+    File = "file", Nothing, false, false;
+    /// Somebody asked by HTTP.
+    Http = "http", Nothing, false, false;
 }
 
 impl TriggerKind {
-    /// Every kind that a rule can be made for: `exec` alone makes the one for its command.
+    /// Every kind that a rule can be made for: `exec` alone makes the one for its command, and who asks
+    /// needs none.
     pub fn armable() -> impl Iterator<Item = Self> {
-        let plain = Self::PLAIN.iter().copied().filter(|kind| *kind != Self::CommandFailed);
+        const OTHERS: [TriggerKind; 4] = [
+            TriggerKind::CommandFailed,
+            TriggerKind::Snapshot,
+            TriggerKind::File,
+            TriggerKind::Http,
+        ];
+        let plain = Self::PLAIN.iter().copied().filter(|kind| !OTHERS.contains(kind));
         plain.chain(FindingKind::ALL.iter().copied().map(Self::Finding))
     }
 
-    /// True for what somebody asked for: it is never made to wait.
-    pub fn is_asked(self) -> bool {
-        matches!(self, Self::Signal | Self::CommandFailed)
+    /// True if an operator asks for it at that moment: then it never waits for a cool-down, and counts
+    /// also while triggers are disarmed.
+    pub fn is_explicit(self) -> bool {
+        matches!(self, Self::Signal | Self::CommandFailed | Self::Snapshot)
     }
 }
 

@@ -24,6 +24,8 @@ pub use rules::{Fired, Rules, Terms};
 pub use terms::{Bound, Hold, Names, Threshold, Words};
 
 use crate::time::Stamp;
+use crate::watch::ask::Door;
+use crate::watch::{Fact, Observation};
 
 /// An accepted observation: the reason why a window is frozen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,6 +39,19 @@ pub struct Trigger {
     pub at: Stamp,
     /// What happened, for a person.
     pub sentence: String,
+}
+
+impl Trigger {
+    /// What an observation amounts to if somebody asks with it: that needs no rule.
+    pub fn asked(seen: &Observation) -> Option<Self> {
+        let Fact::Asked(ask) = &seen.fact else { return None };
+        let kind = match ask.door {
+            Door::Control => TriggerKind::Snapshot,
+            Door::File => TriggerKind::File,
+            Door::Http => TriggerKind::Http,
+        };
+        Some(Self { kind, object: ask.object.clone(), at: seen.at, sentence: ask.to_string() })
+    }
 }
 
 /// How often something triggered in one incident, when each time was too much to keep.

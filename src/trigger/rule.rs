@@ -184,7 +184,7 @@ impl Rule {
             Some(hold) if hold.within.is_zero() || hold.within > Self::LONGEST_HOLD => {
                 self.refuse("hold.within", "out of range", "more than 0s, up to 1h, such as 90s")
             }
-            Some(_) if kind.is_asked() => {
+            Some(_) if kind.is_explicit() => {
                 self.refuse("hold", "what somebody asked for is kept", "no hold")
             }
             _ => Ok(()),

@@ -29,6 +29,7 @@ use crate::sys::poll;
 use crate::sys::wakeup::Wakeup;
 use crate::time::{Clock, Mono, Stamp};
 
+pub mod ask;
 pub mod attribute;
 pub mod config;
 pub mod counters;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use pnet::util::MacAddr;
 use serde::Serialize;
 
+use super::ask::{Ask, Door};
 use crate::finding::Finding;
 use crate::time::Stamp;
 use crate::watch::attribute::AttributeChange;
@@ -107,6 +108,24 @@ pub enum Fact {
         /// How long it ran.
         #[serde(rename = "ran_ns", serialize_with = "as_nanos")]
         ran: Duration,
+    },
+    /// Somebody asked for a snapshot through one of the doors.
+    Asked(Box<Ask>),
+    /// Somebody told through one of the doors what opens no incident: that an alert is over.
+    Told {
+        /// Through which door.
+        door: Door,
+        /// Who.
+        who: String,
+        /// What.
+        what: String,
+    },
+    /// The operator made triggers count again, or no longer.
+    Arming {
+        /// True if they count from now on.
+        armed: bool,
+        /// Who.
+        who: String,
     },
     /// A detector concluded something from the frames.
     Finding(Box<Finding>),
@@ -315,6 +334,9 @@ impl Fact {
             }
             Self::SnapshotSignal | Self::StopSignal => "signal",
             Self::CommandEnded { .. } => "command",
+            Self::Asked(ask) => ask.door.name(),
+            Self::Told { door, .. } => door.name(),
+            Self::Arming { .. } => Door::Control.name(),
             Self::Finding(_) => "detect",
             Self::Log(_) => "log",
             Self::Capture { .. } => "capture",
@@ -380,6 +402,12 @@ impl fmt::Display for Fact {
             Self::CommandEnded { command, ending, success, ran } => {
                 let how = if *success { "succeeded" } else { "failed" };
                 write!(f, "{command:?} {how} after {:.1} s: {ending}", ran.as_secs_f64())
+            }
+            Self::Asked(ask) => write!(f, "{ask}"),
+            Self::Told { door, who, what } => write!(f, "{who} ({door}) says: {what}"),
+            Self::Arming { armed: true, who } => write!(f, "armed again by {who}"),
+            Self::Arming { armed: false, who } => {
+                write!(f, "disarmed by {who}: only snapshots asked for open incidents")
             }
             Self::Finding(finding) => write!(f, "{finding}"),
             Self::Log(line) => write!(f, "{line}"),

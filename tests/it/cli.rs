@@ -49,7 +49,8 @@ fn without_privilege_the_error_names_the_capability() {
     let output = lab.output().to_str().unwrap();
     let dropped = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", BINARY];
     for command in [&["run"][..], &["exec"]] {
-        let options = ["-i", "eth0", "--memory", "16MiB", "-o", output, "--", "true"];
+        let options =
+            ["-i", "eth0", "--memory", "16MiB", "--control", "off", "-o", output, "--", "true"];
         let options = &options[..options.len() - if command == ["run"] { 2 } else { 0 }];
         let end = Dashcap::start(lab.on_near(&[&dropped[..], command, options].concat())).end();
         assert_eq!(end.code(), 1, "{end:?}");

@@ -8,6 +8,7 @@
 //! Stories wait for what they need to see, with a bound; none depends on how fast the machine is.
 //! Without root they say so and pass; where `DASHCAP_TESTS_MUST_RUN` is set, that is a failure.
 
+mod api;
 mod capture;
 mod cli;
 mod config;

@@ -9,7 +9,7 @@ use dashcap::recorder::{Options, Recorder, WindowOptions};
 use dashcap::ring::PoolOptions;
 use dashcap::time::Clock;
 use dashcap::watch::{Desk, Fact, Watcher, sysfs};
-use dashcap::{capture, trigger::Rule};
+use dashcap::{api, capture, trigger::Rule};
 
 use crate::lab::{self, Lab, Pace, frame, until};
 
@@ -284,6 +284,7 @@ fn record_inside(lab: &Lab, clock: Clock, facts: Receiver<Fact>, ready: &Sender<
         timeline: sysfs::Options::default(),
         output: lab.output().to_owned(),
         writer: writer::Options::default(),
+        api: api::Options::default(),
         settings: serde_json::Value::Null,
     };
     let mut recorder = Recorder::start(options, clock).unwrap();

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use self::table::Table;
 use super::values::{On, Part, Size, Span};
+use crate::api::{self, control, directory, http};
 use crate::capture::filter::Filter;
 use crate::capture::{self, Choice, afpacket, classes};
 use crate::error::{Error, Result};
@@ -186,6 +187,31 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     compression: Option<i32>,
 
+    /// UNIX socket where `dashcap snapshot`, `status`, `events`, `arm` and `disarm` ask, or off [default:
+    /// $RUNTIME_DIRECTORY/control.sock or /run/dashcap/control.sock, if no other dashcap has it; with
+    /// exec: off].
+    #[arg(long, value_name = "PATH")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    control: Option<PathBuf>,
+
+    /// Directory in which a file that appears asks for a snapshot: its content is the reason, and it is
+    /// removed. Made if it is missing [default: none].
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trigger_directory: Option<PathBuf>,
+
+    /// Port on loopback, or address and port, for POST /trigger and GET /health, such as 9180; needs
+    /// --http-token-file [default: none].
+    #[arg(long, value_name = "ADDR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http: Option<String>,
+
+    /// File with the token that POST /trigger wants as `Authorization: Bearer TOKEN`, 16 characters or
+    /// more.
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http_token_file: Option<PathBuf>,
+
     /// TOML file with any of these options as keys, `-` written as `_`: pre = "90s". Read again on SIGHUP
     /// and when it changes; docs/dashcap.toml has every key.
     #[arg(short, long, value_name = "FILE")]
@@ -231,12 +257,16 @@ enum Fade {
 pub(super) struct Defaults {
     pub(super) pre: Duration,
     pub(super) post: Duration,
+    /// Whether there is a control socket if nobody says so.
+    pub(super) control: bool,
 }
 
 /// The same trigger waits this long after its incident, unless the operator says otherwise.
 const COOL_DOWN: Duration = Duration::from_secs(30);
 /// Pings lost in a row: two may be lost to a busy router, three hardly ever.
 const PROBE_FALL: u32 = 3;
+/// Instead of a path: no control socket.
+const OFF: &str = "off";
 
 impl Settings {
     /// The options of a recording. `rules` are armed unless the operator names triggers.
@@ -286,6 +316,7 @@ impl Settings {
             probe_fall: settings.probe_fall.unwrap_or(PROBE_FALL),
             timeline: settings.timeline()?,
             writer: settings.writer()?,
+            api: settings.api(defaults)?,
             output: settings.output.unwrap_or_else(|| PathBuf::from(".")),
             interfaces: settings.interface,
             settings: serde_json::Value::Null,
@@ -338,6 +369,12 @@ impl Settings {
             interval: Some(Span(options.timeline.interval)),
             output: Some(options.output.clone()),
             compression: Some(options.writer.level.0),
+            control: Some(
+                options.api.control.as_ref().map_or(OFF.into(), |control| control.path.clone()),
+            ),
+            trigger_directory: options.api.directory.as_ref().map(|o| o.path.clone()),
+            http: options.api.http.as_ref().map(|http| http.listen.to_string()),
+            http_token_file: options.api.http.as_ref().map(|http| http.token_file.clone()),
             config: None,
         }
     }
@@ -382,6 +419,10 @@ impl Settings {
             interval: self.interval.or(file.interval),
             output: self.output.or(file.output),
             compression: self.compression.or(file.compression),
+            control: self.control.or(file.control),
+            trigger_directory: self.trigger_directory.or(file.trigger_directory),
+            http: self.http.or(file.http),
+            http_token_file: self.http_token_file.or(file.http_token_file),
             config: self.config,
         }
     }
@@ -449,6 +490,28 @@ impl Settings {
     fn writer(&self) -> Result<writer::Options> {
         let mut options = writer::Options::default();
         options.level = self.compression.map_or(options.level, Level);
+        options.check().map(|()| options)
+    }
+
+    fn api(&self, defaults: Defaults) -> Result<api::Options> {
+        let control = match &self.control {
+            Some(path) if path.as_os_str() == OFF => None,
+            Some(path) => Some(control::Options::at(path.clone())),
+            None => defaults.control.then(control::Options::default),
+        };
+        let directory = self.trigger_directory.clone().map(|path| directory::Options { path });
+        let http = match (&self.http, &self.http_token_file) {
+            (Some(listen), Some(file)) => {
+                let listen = http::Options::address(listen)?;
+                Some(http::Options { listen, token_file: file.clone() })
+            }
+            (Some(listen), None) => {
+                let accepted = "--http together with --http-token-file FILE";
+                return Err(Error::usage("--http", listen, "everybody could trigger", accepted));
+            }
+            (None, _) => None,
+        };
+        let options = api::Options { control, directory, http };
         options.check().map(|()| options)
     }
 

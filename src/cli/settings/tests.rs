@@ -7,7 +7,7 @@ use clap::Parser;
 use super::*;
 
 const DEFAULTS: Defaults =
-    Defaults { pre: Duration::from_secs(120), post: Duration::from_secs(10) };
+    Defaults { pre: Duration::from_secs(120), post: Duration::from_secs(10), control: true };
 
 #[derive(Debug, Parser)]
 struct Typed {
@@ -124,6 +124,18 @@ fn classes_come_from_the_file() {
 }
 
 #[test]
+fn doors_are_open_as_told() {
+    let none = options(&["--control", "off"]).unwrap();
+    assert!(none.api.control.is_none() && none.api.http.is_none());
+    assert_eq!(none.settings["control"], "off");
+    let some = options(&["--http", "9180", "--http-token-file", "t", "--control", "/x/y"]);
+    let some = some.unwrap();
+    assert!(some.api.control.unwrap().required);
+    assert!(some.api.http.unwrap().listen.ip().is_loopback());
+    assert!(!options(&[]).unwrap().api.control.unwrap().required);
+}
+
+#[test]
 fn a_bad_file_names_the_key_and_the_line() {
     for (text, named) in [
         ("pro = 1\n", "unknown field `pro`"),
@@ -155,6 +167,9 @@ fn values_that_cannot_be_meant_are_refused() {
         &["--post", "10s", "--limit", "1s"],
         &["--on", "probe-lost"],
         &["--fold-keep", "1"],
+        &["--control", "/"],
+        &["--http", "9180"],
+        &["--http", "somewhere", "--http-token-file", "x"],
         &["--full", "48h"],
         &["--fade", "headers", "--pack", "off"],
         &["--control-memory", "100%"],

@@ -26,6 +26,7 @@ impl Story {
         let folder = TempDir::new().unwrap();
         let options = crate::recorder::Options {
             interfaces: Vec::new(),
+            api: crate::api::Options::default(),
             pool: PoolOptions { memory: 16 << 20, lock: false },
             capture: capture::Options::default(),
             window: crate::recorder::WindowOptions::new(

@@ -16,8 +16,10 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_dashcap");
 
 /// What stories run with unless they say otherwise: little memory each, since many run at once. The
 /// kernel hands a block over every 10 ms, however few frames it has, so 64 blocks of 1 MiB are what
-/// outlasts a machine too busy to run the capture thread for half a second.
-const MODEST: [(&str, &str); 2] = [("--memory", "16MiB"), ("--kernel-memory", "64MiB")];
+/// outlasts a machine too busy to run the capture thread for half a second. The control socket of the
+/// machine is not theirs.
+const MODEST: [(&str, &str); 3] =
+    [("--memory", "16MiB"), ("--kernel-memory", "64MiB"), ("--control", "off")];
 
 /// A running dashcap; killed when dropped.
 pub(crate) struct Dashcap {
@@ -120,6 +122,11 @@ impl Dashcap {
         let before = self.log.lines().iter().filter(|line| line.contains(frozen)).count();
         self.signal(Signal::SIGUSR1);
         self.wait_for_nth(before + 1, frozen);
+    }
+
+    /// Waits until it has ended, however; its files are as it left them.
+    pub(crate) fn wait_until_killed(&self) {
+        until("its end", || self.reader.as_ref().is_none_or(JoinHandle::is_finished).then_some(()));
     }
 
     /// Asks it to stop, and waits until it has.

@@ -1,0 +1,352 @@
+//! The HTTP endpoint: off unless configured, on loopback unless told otherwise, and for those who know
+//! the token.
+//!
+//! | request | token | answer |
+//! |---|---|---|
+//! | `POST /trigger` | yes | 202 frozen or extended, 200 nothing frozen, 400 not understood, 503 busy |
+//! | `GET /health` | no | 200 recording, 503 the recorder does not answer |
+//!
+//! Plain HTTP/1.1: whoever opens it to a network puts a proxy with TLS before it, or the token is read
+//! on the way. The token is compared in constant time, and is asked for before the body is read.
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Extension, Json, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+
+use super::line::{Line, Unanswered};
+use super::question::Verdict;
+use super::webhook;
+use crate::error::{Error, Result};
+
+/// Longest body in bytes: a webhook with a few hundred alerts.
+const BODY: usize = 256 * 1024;
+/// Connections at a time: with their bodies 8 MiB. Those beyond wait in the backlog.
+const CLIENTS: usize = 32;
+/// From the first to the last byte of a request's head.
+const HEAD: Duration = Duration::from_secs(5);
+/// A whole connection; one request each, so whoever is slower than this is stuck.
+const CONNECTION: Duration = Duration::from_secs(30);
+/// Pause after a connection could not be taken, as when descriptors ran out.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Shortest token in bytes: as many random letters are out of reach of guessing over a network.
+const SHORTEST: usize = 16;
+/// Longest file with a token.
+const LONGEST: u64 = 4_096;
+
+/// Where and for whom.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// File whose content, without blanks around it, is the token.
+    pub token_file: PathBuf,
+}
+
+impl Options {
+    /// Understands an address as typed: a port alone means loopback.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when it is neither a port nor an address with one.
+    pub fn address(text: &str) -> Result<SocketAddr> {
+        let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
+        let port = text.strip_prefix(':').unwrap_or(text).parse().map(loopback);
+        port.or_else(|_| text.parse()).map_err(|_| {
+            let accepted = "a port on loopback such as 9180, or an address such as 192.0.2.1:9180";
+            Error::usage("--http", text, "not an address with a port", accepted)
+        })
+    }
+
+    /// Refuses what has no meaning.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when no file is named.
+    pub fn check(&self) -> Result<()> {
+        if self.token_file.as_os_str().is_empty() {
+            let accepted = "a file with a token, such as one made by: openssl rand -hex 32";
+            return Err(Error::usage("--http-token-file", "", "no file is named", accepted));
+        }
+        Ok(())
+    }
+}
+
+/// A listening endpoint.
+#[derive(Debug)]
+pub struct Endpoint {
+    listener: TcpListener,
+    token: Token,
+}
+
+impl Endpoint {
+    /// Reads the token and listens.
+    ///
+    /// # Errors
+    /// When one of them is refused.
+    pub fn open(options: &Options) -> Result<Self> {
+        options.check()?;
+        let token = Token::read(&options.token_file)?;
+        let failed = |e| Error::operation("listen for HTTP on", options.listen.to_string(), e);
+        let listener = TcpListener::bind(options.listen).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        tracing::info!("HTTP on http://{address}/trigger");
+        if !address.ip().is_loopback() {
+            tracing::warn!("HTTP is open to the network and not encrypted: put a proxy before it");
+        }
+        Ok(Self { listener, token })
+    }
+
+    /// Registers it with the runtime that is entered.
+    pub(super) fn listen(self) -> io::Result<Listener> {
+        self.listener.set_nonblocking(true)?;
+        let listener = tokio::net::TcpListener::from_std(self.listener)?;
+        let guard = Guard { token: self.token, refused: AtomicU64::new(0) };
+        Ok(Listener { listener, guard: Arc::new(guard) })
+    }
+}
+
+/// What a client must know, as a digest: comparing digests tells nothing of its length either.
+struct Token([u8; 32]);
+
+/// Who lets clients through, and how many it did not.
+#[derive(Debug)]
+struct Guard {
+    token: Token,
+    refused: AtomicU64,
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(secret)")
+    }
+}
+
+impl Token {
+    fn read(file: &Path) -> Result<Self> {
+        let name = file.display().to_string();
+        let failed = |e: &dyn std::fmt::Display| {
+            Error::operation("read the token in", &*name, e)
+                .hint("make one with: (umask 077; openssl rand -hex 32 > FILE)")
+        };
+        let there = fs::metadata(file).map_err(|e| failed(&e))?;
+        if !there.is_file() || there.len() > LONGEST {
+            return Err(failed(&format!("not a file of at most {LONGEST} bytes")));
+        }
+        let text = fs::read(file).map_err(|e| failed(&e))?;
+        let token = text.trim_ascii();
+        if token.len() < SHORTEST || !token.iter().all(u8::is_ascii_graphic) {
+            let form = format!("a token has {SHORTEST} or more visible ASCII characters");
+            return Err(failed(&form));
+        }
+        if there.mode() & 0o007 != 0 {
+            tracing::warn!("{name} can be read by everyone on this host; chmod o= it");
+        }
+        Ok(Self::of(token))
+    }
+
+    fn of(token: &[u8]) -> Self {
+        Self(Sha256::digest(token).into())
+    }
+
+    /// True if the request has it (RFC 6750, 2.1; the scheme's name in any case, RFC 9110, 11.1).
+    fn is_in(&self, headers: &HeaderMap) -> bool {
+        let given = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+        let Some((scheme, token)) = given.and_then(|given| given.split_at_checked(7)) else {
+            return false;
+        };
+        scheme.eq_ignore_ascii_case(b"bearer ")
+            && bool::from(Self::of(token.trim_ascii()).0.ct_eq(&self.0))
+    }
+}
+
+/// The endpoint, on the runtime.
+pub(super) struct Listener {
+    listener: tokio::net::TcpListener,
+    guard: Arc<Guard>,
+}
+
+/// Who asks: an address.
+#[derive(Debug, Clone, Copy)]
+struct Client(SocketAddr);
+
+impl Listener {
+    /// Takes clients until the runtime ends.
+    pub(super) async fn serve(self, line: Line) {
+        let routes = routes(line, self.guard);
+        let room = Arc::new(Semaphore::new(CLIENTS));
+        loop {
+            // Never closed, so never refused.
+            let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+            match self.listener.accept().await {
+                Ok((stream, client)) => {
+                    let routes = routes.clone().layer(Extension(Client(client)));
+                    tokio::spawn(async move {
+                        let connection = http1::Builder::new()
+                            .timer(TokioTimer::new())
+                            .header_read_timeout(HEAD)
+                            .keep_alive(false)
+                            .serve_connection(
+                                TokioIo::new(stream),
+                                TowerToHyperService::new(routes),
+                            );
+                        // What a client does wrong on its connection is its own affair.
+                        let _ = timeout(CONNECTION, connection).await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!("cannot take a client of HTTP: {error}");
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+fn routes(line: Line, guard: Arc<Guard>) -> Router {
+    Router::new()
+        .route("/trigger", post(trigger))
+        .layer(DefaultBodyLimit::max(BODY))
+        .layer(middleware::from_fn_with_state(guard, admit))
+        .route("/health", get(health))
+        .with_state(line)
+}
+
+/// Lets through who knows the token.
+async fn admit(
+    State(guard): State<Arc<Guard>>,
+    Extension(Client(client)): Extension<Client>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if guard.token.is_in(request.headers()) {
+        return next.run(request).await;
+    }
+    // Said less and less often: whoever guesses must not fill the log.
+    let refused = guard.refused.fetch_add(1, Ordering::Relaxed) + 1;
+    if refused.is_power_of_two() {
+        tracing::warn!("HTTP: refused {}, without the token; {refused} so far", client.ip());
+    }
+    let wanted = [(header::WWW_AUTHENTICATE, "Bearer")];
+    let reason = "the header Authorization: Bearer TOKEN is missing or wrong";
+    (StatusCode::UNAUTHORIZED, wanted, complaint(reason)).into_response()
+}
+
+async fn trigger(
+    State(line): State<Line>,
+    Extension(Client(client)): Extension<Client>,
+    body: Bytes,
+) -> Response {
+    let who = client.ip().to_string();
+    let meaning = match webhook::meaning(&body, &who) {
+        Ok(meaning) => meaning,
+        Err(wrong) => return (StatusCode::BAD_REQUEST, complaint(&wrong)).into_response(),
+    };
+    match line.in_earnest(line.tell(meaning.fact(&who), false)).await {
+        Ok(told) => (status(&told.verdict), Json(told.verdict)).into_response(),
+        Err(why) => unavailable(why),
+    }
+}
+
+async fn health(State(line): State<Line>) -> Response {
+    match line.standing().await {
+        Ok(standing) => {
+            Json(json!({ "status": "recording", "armed": standing.armed })).into_response()
+        }
+        Err(why) => unavailable(why),
+    }
+}
+
+fn status(verdict: &Verdict) -> StatusCode {
+    match verdict {
+        Verdict::Frozen { .. } | Verdict::Extended { .. } => StatusCode::ACCEPTED,
+        Verdict::Ignored { .. } | Verdict::Noted => StatusCode::OK,
+    }
+}
+
+fn unavailable(why: Unanswered) -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, complaint(&why.to_string())).into_response()
+}
+
+fn complaint(message: &str) -> Json<serde_json::Value> {
+    Json(json!({ "error": message }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_alone_means_loopback() {
+        for (text, address) in [
+            ("9180", "127.0.0.1:9180"),
+            (":9180", "127.0.0.1:9180"),
+            ("0.0.0.0:80", "0.0.0.0:80"),
+            ("[::1]:0", "[::1]:0"),
+        ] {
+            assert_eq!(Options::address(text).unwrap().to_string(), address);
+        }
+        for bad in ["", "localhost", "99999", "192.0.2.1", "http://x"] {
+            assert_eq!(Options::address(bad).unwrap_err().exit_status(), 2, "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_the_token_opens() {
+        let token = Token::of(b"0123456789abcdef");
+        for (header, opens) in [
+            (Some("Bearer 0123456789abcdef"), true),
+            (Some("bearer  0123456789abcdef "), true),
+            (Some("Bearer 0123456789abcdeg"), false),
+            (Some("Bearer 0123456789abcde"), false),
+            (Some("Bearer "), false),
+            (Some("Bearer"), false),
+            (Some("Basic 0123456789abcdef"), false),
+            (Some("0123456789abcdef"), false),
+            (None, false),
+        ] {
+            let mut headers = HeaderMap::new();
+            if let Some(header) = header {
+                headers.insert(header::AUTHORIZATION, header.parse().unwrap());
+            }
+            assert_eq!(token.is_in(&headers), opens, "{header:?}");
+        }
+        assert_eq!(format!("{token:?}"), "Token(secret)");
+    }
+
+    #[test]
+    fn a_token_that_could_be_guessed_is_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (text, good) in [
+            ("0123456789abcdef\n", true),
+            ("0123456789abcde\n", false),
+            ("", false),
+            ("0123456789 abcdef", false),
+            (&"x".repeat(5_000), false),
+        ] {
+            fs::write(&file, text).unwrap();
+            assert_eq!(Token::read(file.path()).is_ok(), good, "{text:?}");
+        }
+        let error = Token::read(Path::new("/does/not/exist")).unwrap_err();
+        assert!(error.to_string().contains("openssl rand"), "{error}");
+    }
+}

@@ -1,0 +1,285 @@
+//! What is said over the control socket: one JSON object a line, each way. `docs/control.md` tells it
+//! to those who write clients; this is the same in types.
+//!
+//! Parsing never panics, whatever the bytes.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::line::Unanswered;
+use super::question::{Fate, Verdict};
+use super::span;
+use super::standing::Standing;
+
+/// The version of requests and answers: `v`. Within a version fields and answers are added, never
+/// renamed or removed.
+pub const VERSION: u64 = 1;
+
+/// Longest request in bytes, its line end included: a reason in any script, and room for the rest.
+pub const LONGEST: usize = 8_192;
+
+/// What a client can ask for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Command {
+    /// Freeze the window around now.
+    Snapshot {
+        /// Why.
+        #[serde(default)]
+        reason: String,
+        /// Time wanted from before.
+        #[serde(default, with = "span", skip_serializing_if = "Option::is_none")]
+        pre: Option<Duration>,
+        /// Time wanted from after.
+        #[serde(default, with = "span", skip_serializing_if = "Option::is_none")]
+        post: Option<Duration>,
+        /// Also tell when the bundle is whole.
+        #[serde(default)]
+        wait: bool,
+    },
+    /// Tell how it stands.
+    Status {},
+    /// Tell what was seen lately.
+    Events {
+        /// And go on telling what is seen.
+        #[serde(default)]
+        follow: bool,
+    },
+    /// Make triggers count again.
+    Arm {},
+    /// Make triggers not count.
+    Disarm {},
+}
+
+/// What a client is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case")]
+pub enum Answer {
+    /// What came of a snapshot.
+    Verdict(Verdict),
+    /// What became of its incident.
+    Fate(Fate),
+    /// How it stands.
+    Status(Box<Standing>),
+    /// Triggers count, or not, from now on.
+    Arming {
+        /// True if they count.
+        armed: bool,
+    },
+    /// Something was seen: a line of `events.jsonl`.
+    Event {
+        /// The line.
+        event: Value,
+    },
+    /// The client was too slow: so many events are lost to it.
+    Missed {
+        /// How many.
+        count: u64,
+    },
+    /// Nothing to tell for a while, and still there.
+    Alive,
+    /// There are no more events.
+    End,
+    /// It cannot be done.
+    Error {
+        /// Of which kind.
+        error: Trouble,
+        /// What is wrong, for a person.
+        message: String,
+    },
+}
+
+/// Kinds of trouble, for scripts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trouble {
+    /// The request has no meaning.
+    BadRequest,
+    /// This client may not ask.
+    Refused,
+    /// Too much at once: try again.
+    Busy,
+    /// dashcap is ending, or does not answer.
+    Unavailable,
+}
+
+/// A line: the version, and what is said.
+#[derive(Debug, Serialize, Deserialize)]
+struct Said<T> {
+    v: u64,
+    #[serde(flatten)]
+    said: T,
+}
+
+/// Understands a line of a client.
+///
+/// # Errors
+/// What is wrong with it, for a person.
+pub fn request(line: &[u8]) -> Result<Command, String> {
+    let accepted = r#"accepted: {"v":1,"command":"snapshot"}, or status, events, arm, disarm"#;
+    let wrong = |reason: &str| format!("{reason}; {accepted}");
+    let mut fields: Map<String, Value> =
+        serde_json::from_slice(line).map_err(|e| wrong(&format!("not a JSON object: {e}")))?;
+    match fields.remove("v").as_ref().map(Value::as_u64) {
+        Some(Some(VERSION)) => {}
+        None => return Err(wrong("the version is missing")),
+        Some(_) => return Err(wrong("a version not spoken here")),
+    }
+    Command::deserialize(Value::Object(fields)).map_err(|e| wrong(&e.to_string()))
+}
+
+/// A command as a line.
+pub fn command(command: &Command) -> String {
+    line(command)
+}
+
+/// An answer as a line.
+pub fn answer(answer: &Answer) -> String {
+    line(answer)
+}
+
+/// An event as a line; `event` is a JSON object already.
+pub fn event(event: &str) -> String {
+    format!("{{\"v\":{VERSION},\"answer\":\"event\",\"event\":{event}}}\n")
+}
+
+/// Understands a line of dashcap.
+///
+/// # Errors
+/// What is wrong with it, for a person.
+pub fn answered(line: &[u8]) -> Result<Answer, String> {
+    let said: Said<Answer> =
+        serde_json::from_slice(line).map_err(|e| format!("an answer not understood: {e}"))?;
+    if said.v == VERSION { Ok(said.said) } else { Err(format!("version {} is spoken", said.v)) }
+}
+
+fn line(said: &impl Serialize) -> String {
+    // Only maps with keys other than strings cannot be written, and there are none.
+    let mut line = serde_json::to_string(&Said { v: VERSION, said }).unwrap_or_default();
+    line.push('\n');
+    line
+}
+
+impl Answer {
+    /// An error of this kind.
+    pub fn error(error: Trouble, message: impl Into<String>) -> Self {
+        Self::Error { error, message: message.into() }
+    }
+}
+
+impl From<Unanswered> for Answer {
+    fn from(why: Unanswered) -> Self {
+        let error = match why {
+            Unanswered::Busy => Trouble::Busy,
+            Unanswered::Silent | Unanswered::Ending => Trouble::Unavailable,
+        };
+        Self::error(error, why.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn snapshot(reason: &str, pre: Option<u64>, post: Option<u64>, wait: bool) -> Command {
+        let [pre, post] = [pre, post].map(|ms| ms.map(Duration::from_millis));
+        Command::Snapshot { reason: reason.to_owned(), pre, post, wait }
+    }
+
+    #[test]
+    fn requests_are_understood_or_refused_with_the_reason() {
+        let refused = |reason: &str| Err(reason.to_owned());
+        for (line, expected) in [
+            (r#"{"v":1,"command":"snapshot"}"#, Ok(snapshot("", None, None, false))),
+            (
+                r#"{"command":"snapshot","reason":"x","pre":"90s","post":1.5,"wait":true,"v":1}"#,
+                Ok(snapshot("x", Some(90_000), Some(1_500), true)),
+            ),
+            (r#" {"v":1,"command":"status"} "#, Ok(Command::Status {})),
+            (r#"{"v":1,"command":"events","follow":true}"#, Ok(Command::Events { follow: true })),
+            (r#"{"v":1,"command":"arm"}"#, Ok(Command::Arm {})),
+            (r#"{"v":1,"command":"disarm"}"#, Ok(Command::Disarm {})),
+            ("", refused("not a JSON object")),
+            ("[]", refused("not a JSON object")),
+            ("\u{0}", refused("not a JSON object")),
+            (r#"{"command":"status"}"#, refused("the version is missing")),
+            (r#"{"v":2,"command":"status"}"#, refused("a version not spoken here")),
+            (r#"{"v":"1","command":"status"}"#, refused("a version not spoken here")),
+            (r#"{"v":1,"command":"stop"}"#, refused("unknown variant `stop`")),
+            (r#"{"v":1,"command":"status","x":1}"#, refused("unknown field `x`")),
+            (r#"{"v":1,"command":"snapshot","pre":"2 parsecs"}"#, refused("not a time span")),
+            (r#"{"v":1,"command":"snapshot","pre":-1}"#, refused("not a time span")),
+            (r#"{"v":1,"command":"snapshot","pre":true}"#, refused("not a time span")),
+        ] {
+            match (request(line.as_bytes()), expected) {
+                (Ok(command), Ok(expected)) => assert_eq!(command, expected, "{line}"),
+                (Err(reason), Err(expected)) => {
+                    assert!(reason.starts_with(&expected), "{line}: {reason}");
+                    assert!(reason.contains(r#"accepted: {"v":1,"#), "{reason}");
+                }
+                (got, _) => panic!("{line}: {got:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_said_is_understood() {
+        for said in [
+            snapshot("why", Some(1_500), None, true),
+            Command::Status {},
+            Command::Events { follow: true },
+            Command::Disarm {},
+        ] {
+            let line = command(&said);
+            assert!(line.starts_with("{\"v\":1,\"command\":") && line.ends_with("}\n"), "{line}");
+            assert_eq!(request(line.as_bytes()), Ok(said));
+        }
+        let frozen = Verdict::Frozen {
+            pinned_after_ns: 1,
+            before_wanted_ns: u64::MAX,
+            before_held_ns: 3,
+            left_ns: 4,
+        };
+        let written = Fate::Written { path: "/x".into(), frames: 1, bytes: 2 };
+        for said in [
+            Answer::Verdict(frozen),
+            Answer::Verdict(Verdict::Ignored { why: "disarmed".into() }),
+            Answer::Fate(written),
+            Answer::Fate(Fate::Lost { name: "x".into(), reason: "y".into() }),
+            Answer::Status(Box::default()),
+            Answer::Arming { armed: false },
+            Answer::Missed { count: 7 },
+            Answer::Alive,
+            Answer::End,
+            Answer::error(Trouble::Busy, "x"),
+        ] {
+            let line = answer(&said);
+            assert_eq!(answered(line.as_bytes()), Ok(said), "{line}");
+        }
+        let line = event(r#"{"kind":"trigger"}"#);
+        let event = serde_json::json!({ "kind": "trigger" });
+        assert_eq!(answered(line.as_bytes()), Ok(Answer::Event { event }));
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes: Vec<u8>) {
+            let _ = request(&bytes);
+            let _ = answered(&bytes);
+        }
+
+        #[test]
+        fn nearly_right_requests_never_panic(
+            command in "snapshot|status|events|arm|x",
+            field in "reason|pre|post|wait|follow|v",
+            value in r#"null|true|-?[0-9]{1,30}(\.[0-9]{1,5})?(e[0-9]{1,4})?|"[ -!#-\[\]-~]{0,20}"|\[\]|\{\}"#,
+        ) {
+            let line = format!("{{\"v\":1,\"command\":\"{command}\",\"{field}\":{value}}}");
+            let _ = request(line.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What the thread `api` asks the recorder, and what comes back.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{broadcast, oneshot};
+
+use super::standing::Standing;
+use crate::watch::Observation;
+
+/// Where an answer goes. Sending never waits; a client that is gone is nobody's concern.
+pub type Reply<T> = oneshot::Sender<T>;
+
+/// Events that a reader can be behind. Beyond it the oldest are lost to it, and it is told how many.
+pub const BEHIND: usize = 1_024;
+
+/// Events from before that a new reader is told first.
+pub const RECENT: usize = 100;
+
+/// One question.
+#[derive(Debug)]
+pub enum Question {
+    /// Take this in like any witness's observation, and say what came of it.
+    Tell {
+        /// What somebody wants or says.
+        seen: Box<Observation>,
+        /// What came of it.
+        verdict: Reply<Verdict>,
+        /// What became of the incident it belongs to, once that is known; dropped where there is none.
+        fate: Option<Reply<Fate>>,
+    },
+    /// How does it stand?
+    Standing(Reply<Box<Standing>>),
+    /// What was seen lately, and what is seen from now on?
+    Listen(Reply<Audience>),
+}
+
+/// What came of a wish.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verdict", rename_all = "snake_case")]
+pub enum Verdict {
+    /// An incident was opened: its frames are pinned.
+    Frozen {
+        /// From when it was asked for until every lane held its frames.
+        pinned_after_ns: u64,
+        /// Time from before it that was wanted, in nanoseconds.
+        before_wanted_ns: u64,
+        /// Of that, what memory has in full.
+        before_held_ns: u64,
+        /// Time until the window ends.
+        left_ns: u64,
+    },
+    /// One was open, and goes on: its beginning stays.
+    Extended {
+        /// Time until the window ends.
+        left_ns: u64,
+    },
+    /// Nothing was frozen.
+    Ignored {
+        /// Why.
+        why: String,
+    },
+    /// It was no wish for a snapshot, and was taken note of.
+    Noted,
+}
+
+/// What became of an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fate", rename_all = "snake_case")]
+pub enum Fate {
+    /// Its bundle is whole and on the disk.
+    Written {
+        /// The bundle's directory.
+        path: String,
+        /// Frames in it.
+        frames: u64,
+        /// Size of its files in bytes.
+        bytes: u64,
+    },
+    /// It could not be written and is gone.
+    Lost {
+        /// The name its bundle would have had.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A reader's place among those who hear events: none between what was and what comes is left out.
+#[derive(Debug)]
+pub struct Audience {
+    /// The latest events, oldest first, each a JSON object.
+    pub recent: Vec<Arc<str>>,
+    /// Events from now on.
+    pub live: broadcast::Receiver<Arc<str>>,
+}
+
+impl Fate {
+    /// Of an incident that nobody told anything of: dashcap ended before.
+    pub(super) fn forgotten() -> Self {
+        let reason = "dashcap ended before it was written; see its log".to_owned();
+        Self::Lost { name: String::new(), reason }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = |ns: u64| Duration::from_nanos(ns).as_secs_f64();
+        match self {
+            Self::Frozen { pinned_after_ns, before_wanted_ns, before_held_ns, left_ns } => {
+                let after = Duration::from_nanos(*pinned_after_ns);
+                write!(f, "window frozen after {after:?}")?;
+                if before_held_ns < before_wanted_ns {
+                    let (wanted, held) = (seconds(*before_wanted_ns), seconds(*before_held_ns));
+                    write!(f, "; of the {wanted:.1} s before it {held:.1} s are there")?;
+                }
+                write!(f, "; collecting for another {:.1} s", seconds(*left_ns))
+            }
+            Self::Extended { left_ns } => {
+                write!(f, "the open incident goes on for {:.1} s", seconds(*left_ns))
+            }
+            Self::Ignored { why } => write!(f, "nothing frozen: {why}"),
+            Self::Noted => f.write_str("taken note of"),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! One client at the control socket: requests one after the other, until it leaves or is silent.
+//!
+//! A client may close its writing side and still hear the answer, as `echo … | socat - UNIX:…` does. So
+//! while there is nothing to tell it is told that, every [`ALIVE`]: a client that is gone is noticed by
+//! the failing write.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::timeout;
+
+use super::control::Peer;
+use super::line::{Line, Told};
+use super::protocol::{self, Answer, Command, LONGEST, Trouble};
+use super::question::{Audience, Fate, Verdict};
+use crate::watch::Fact;
+use crate::watch::ask::{Ask, Door};
+
+/// A client that asks nothing for this long is sent away.
+const SILENCE: Duration = Duration::from_secs(30);
+/// A client that takes nothing for this long is sent away. Meanwhile it loses events, and nobody waits.
+const STUCK: Duration = Duration::from_secs(60);
+/// While there is nothing to tell, a client hears of us this often.
+pub(super) const ALIVE: Duration = Duration::from_secs(15);
+
+/// The client is gone, or has to go.
+struct Gone;
+
+/// Tells the client that it may not ask.
+pub(super) async fn refuse(stream: UnixStream, reason: &str) {
+    let (_, out) = stream.into_split();
+    let _ = Client { out }.tell(&Answer::error(Trouble::Refused, reason)).await;
+}
+
+/// Serves one client until it leaves.
+pub(super) async fn serve(stream: UnixStream, peer: &Peer, line: &Line) {
+    let (inward, out) = stream.into_split();
+    let (mut requests, mut client) = (BufReader::new(inward), Client { out });
+    loop {
+        let done = match next(&mut requests).await {
+            Next::Request(bytes) => match protocol::request(&bytes) {
+                Ok(command) => client.obey(command, peer, line).await,
+                Err(wrong) => client.tell(&Answer::error(Trouble::BadRequest, wrong)).await,
+            },
+            Next::TooLong => {
+                let wrong = format!("a request has at most {LONGEST} bytes");
+                let _ = client.tell(&Answer::error(Trouble::BadRequest, wrong)).await;
+                return;
+            }
+            Next::End => return,
+        };
+        if done.is_err() {
+            return;
+        }
+    }
+}
+
+enum Next {
+    Request(Vec<u8>),
+    TooLong,
+    End,
+}
+
+async fn next(requests: &mut BufReader<OwnedReadHalf>) -> Next {
+    let mut bytes = Vec::new();
+    let mut bounded = requests.take(LONGEST as u64);
+    match timeout(SILENCE, bounded.read_until(b'\n', &mut bytes)).await {
+        Ok(Ok(1..)) if bytes.ends_with(b"\n") || bytes.len() < LONGEST => Next::Request(bytes),
+        Ok(Ok(1..)) => Next::TooLong,
+        _ => Next::End,
+    }
+}
+
+struct Client {
+    out: OwnedWriteHalf,
+}
+
+impl Client {
+    async fn obey(&mut self, command: Command, peer: &Peer, line: &Line) -> Result<(), Gone> {
+        match command {
+            Command::Snapshot { reason, pre, post, wait } => {
+                let ask = Ask::new(Door::Control, &peer.to_string(), &reason);
+                self.snapshot(Ask { pre, post, ..ask }, wait, line).await
+            }
+            Command::Status {} => match line.standing().await {
+                Ok(standing) => self.tell(&Answer::Status(standing)).await,
+                Err(why) => self.tell(&why.into()).await,
+            },
+            Command::Events { follow } => match line.listen().await {
+                Ok(audience) => self.events(audience, follow).await,
+                Err(why) => self.tell(&why.into()).await,
+            },
+            Command::Arm {} => self.arm(true, peer, line).await,
+            Command::Disarm {} => self.arm(false, peer, line).await,
+        }
+    }
+
+    async fn snapshot(&mut self, ask: Ask, wait: bool, line: &Line) -> Result<(), Gone> {
+        if let Err(wrong) = ask.check() {
+            return self.tell(&Answer::error(Trouble::BadRequest, wrong.to_string())).await;
+        }
+        let talk = async {
+            let Told { verdict, mut fate } = match line.tell(Fact::Asked(ask.into()), wait).await {
+                Ok(told) => told,
+                Err(why) => return self.tell(&why.into()).await,
+            };
+            let nothing = matches!(verdict, Verdict::Ignored { .. });
+            self.tell(&Answer::Verdict(verdict)).await?;
+            if nothing || !wait {
+                return Ok(());
+            }
+            loop {
+                match timeout(ALIVE, &mut fate).await {
+                    Err(_) => self.tell(&Answer::Alive).await?,
+                    Ok(Ok(fate)) => return self.tell(&Answer::Fate(fate)).await,
+                    Ok(Err(_)) => return self.tell(&Answer::Fate(Fate::forgotten())).await,
+                }
+            }
+        };
+        line.in_earnest(talk).await
+    }
+
+    async fn arm(&mut self, armed: bool, peer: &Peer, line: &Line) -> Result<(), Gone> {
+        let fact = Fact::Arming { armed, who: peer.to_string() };
+        match line.tell(fact, false).await {
+            Ok(_) => self.tell(&Answer::Arming { armed }).await,
+            Err(why) => self.tell(&why.into()).await,
+        }
+    }
+
+    async fn events(&mut self, audience: Audience, follow: bool) -> Result<(), Gone> {
+        let Audience { recent, mut live } = audience;
+        for event in recent {
+            self.write(&protocol::event(&event)).await?;
+        }
+        if follow {
+            self.follow(&mut live).await?;
+        }
+        self.tell(&Answer::End).await
+    }
+
+    /// Until there is nothing more to hear.
+    async fn follow(&mut self, live: &mut Receiver<Arc<str>>) -> Result<(), Gone> {
+        loop {
+            match timeout(ALIVE, live.recv()).await {
+                Err(_) => self.tell(&Answer::Alive).await?,
+                Ok(Ok(event)) => self.write(&protocol::event(&event)).await?,
+                Ok(Err(RecvError::Lagged(count))) => self.tell(&Answer::Missed { count }).await?,
+                Ok(Err(RecvError::Closed)) => return Ok(()),
+            }
+        }
+    }
+
+    async fn tell(&mut self, answer: &Answer) -> Result<(), Gone> {
+        self.write(&protocol::answer(answer)).await
+    }
+
+    async fn write(&mut self, line: &str) -> Result<(), Gone> {
+        match timeout(STUCK, self.out.write_all(line.as_bytes())).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(Gone),
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! How a recording stands, in full: what `dashcap status` shows.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::stats::CaptureStats;
+use crate::time;
+
+/// Everything an operator asks about a running dashcap. Spans are in seconds, sizes in bytes, counts
+/// since the start.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Standing {
+    /// Program and version.
+    pub program: String,
+    /// Host name.
+    pub host: String,
+    /// Its process id.
+    pub process: u32,
+    /// When it started, RFC 3339.
+    pub since: String,
+    /// For how long it has run.
+    pub uptime_seconds: f64,
+    /// True unless triggers are disarmed.
+    pub armed: bool,
+    /// Who disarmed them.
+    pub disarmed_by: Option<String>,
+    /// Triggers that did not count for that.
+    pub ignored_triggers: u64,
+    /// What is armed, as after `--on`.
+    pub rules: Vec<String>,
+    /// The open incident.
+    pub incident: Option<OpenIncident>,
+    /// Frames received a second, over the last second, on all interfaces.
+    pub frames_per_second: f64,
+    /// Memory for frames.
+    pub memory_bytes: u64,
+    /// Time before a trigger that is asked for.
+    pub pre_seconds: f64,
+    /// How far back memory reaches, by class, on the interface where that is shortest.
+    pub depths: Vec<Depth>,
+    /// What is recorded.
+    pub interfaces: Vec<Interface>,
+    /// What became of incidents.
+    pub bundles: Bundles,
+    /// Who watches.
+    pub watchers: Vec<Watcher>,
+    /// Observations that had to be forgotten before their time.
+    pub forgotten_observations: u64,
+    /// What watchers cannot tell here.
+    pub limitations: Vec<String>,
+}
+
+/// An incident that is still collecting.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct OpenIncident {
+    /// Kind of the trigger that opened it.
+    pub kind: String,
+    /// What happened.
+    pub sentence: String,
+    /// When, RFC 3339.
+    pub since: String,
+    /// Triggers in it.
+    pub triggers: u64,
+    /// Time until it closes, unless another trigger comes.
+    pub left_seconds: f64,
+}
+
+/// How far back one class reaches.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Depth {
+    /// The class.
+    pub class: String,
+    /// How far with frames at full length.
+    pub full_seconds: f64,
+    /// How far in all: before, frames have their headers only.
+    pub seconds: f64,
+}
+
+/// One recorded interface.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Able to carry frames; none where that is not known.
+    pub up: Option<bool>,
+    /// "packet ring" or "pnet".
+    pub source: String,
+    /// Counts since the recording of it began.
+    pub counts: CaptureStats,
+}
+
+/// What became of incidents.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Bundles {
+    /// Where they appear.
+    pub directory: String,
+    /// Whole and on the disk.
+    pub written: u64,
+    /// On their way to the disk.
+    pub pending: u64,
+    /// Could not be written.
+    pub lost: u64,
+    /// The latest.
+    pub last: Option<String>,
+}
+
+/// One watcher.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Watcher {
+    /// Its name.
+    pub name: String,
+    /// Its observations that found no room.
+    pub missed: u64,
+}
+
+/// A table of one screen; names are cut to its columns, and only the first interfaces are listed.
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let uptime = words(self.uptime_seconds);
+        writeln!(f, "{} on {}, process {}, for {uptime}", self.program, self.host, self.process)?;
+        row(f, "triggers", &self.arming())?;
+        if let Some(open) = &self.incident {
+            row(f, "incident", &open.to_string())?;
+        }
+        row(f, "bundles", &self.bundles.to_string())?;
+        row(f, "traffic", &format!("{:.0} frames/s", self.frames_per_second))?;
+        row(f, "memory", &self.reach())?;
+        row(f, "watchers", &self.witnesses())?;
+        for limitation in &self.limitations {
+            row(f, "", limitation)?;
+        }
+        writeln!(f)?;
+        self.table(f)
+    }
+}
+
+/// Interfaces listed at most: with the lines above and below, one screen of 24 lines.
+const LISTED: usize = 12;
+
+impl Standing {
+    fn arming(&self) -> String {
+        let rules = self.rules.join(", ");
+        match &self.disarmed_by {
+            _ if self.armed => format!("armed: {rules}"),
+            by => format!(
+                "DISARMED by {}, {} ignored; armed again they are: {rules}",
+                by.as_deref().unwrap_or("somebody"),
+                self.ignored_triggers
+            ),
+        }
+    }
+
+    fn reach(&self) -> String {
+        let of = |depth: &Depth| {
+            let full = (depth.full_seconds < depth.seconds)
+                .then(|| format!(" ({} in full)", words(depth.full_seconds)));
+            format!("{} {}{}", depth.class, words(depth.seconds), full.unwrap_or_default())
+        };
+        let depths: Vec<_> = self.depths.iter().map(of).collect();
+        let mib = self.memory_bytes as f64 / f64::from(1 << 20);
+        let reach = if depths.is_empty() { "nothing yet".to_owned() } else { depths.join(", ") };
+        format!(
+            "{mib:.0} MiB hold {reach}; {} before a trigger are wanted",
+            words(self.pre_seconds)
+        )
+    }
+
+    fn witnesses(&self) -> String {
+        let names: Vec<_> = self
+            .watchers
+            .iter()
+            .map(|watcher| match watcher.missed {
+                0 => watcher.name.clone(),
+                missed => format!("{} (missed {missed})", watcher.name),
+            })
+            .collect();
+        let missed: u64 = self.watchers.iter().map(|watcher| watcher.missed).sum();
+        format!(
+            "{}; {missed} observations missed, {} forgotten",
+            names.join(", "),
+            self.forgotten_observations
+        )
+    }
+
+    fn table(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:<15} {:<4} {:>10} {:>11} {:>9} {:>11} {:>9} {:>4}",
+            "interface", "is", "received", "stored", "folded", "kernel drop", "lane drop", "gaps"
+        )?;
+        for interface in self.interfaces.iter().take(LISTED) {
+            let CaptureStats { stored, folded, lane_dropped, gaps, .. } = interface.counts;
+            let known = |count: Option<u64>| count.map_or("unknown".to_owned(), |n| n.to_string());
+            let name: String = interface.name.chars().take(15).collect();
+            let state = interface.up.map_or("?", |up| if up { "up" } else { "down" });
+            let received = known(interface.counts.kernel_received);
+            let kernel = known(interface.counts.kernel_dropped);
+            writeln!(
+                f,
+                "{name:<15} {state:<4} {received:>10} {stored:>11} {folded:>9} {kernel:>11} \
+                 {lane_dropped:>9} {gaps:>4}"
+            )?;
+        }
+        match self.interfaces.len().saturating_sub(LISTED) {
+            0 => Ok(()),
+            more => writeln!(f, "and {more} more, see --json"),
+        }
+    }
+}
+
+impl fmt::Display for OpenIncident {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {} triggers, ", self.kind, self.sentence, self.triggers)?;
+        write!(f, "collecting for another {:.0} s", self.left_seconds)
+    }
+}
+
+impl fmt::Display for Bundles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { directory, written, pending, lost, last } = self;
+        write!(f, "{written} written, {pending} pending, {lost} lost; in {directory}")?;
+        match last.as_ref().and_then(|last| Path::new(last).file_name()) {
+            Some(name) => write!(f, "; last {}", name.display()),
+            None => Ok(()),
+        }
+    }
+}
+
+fn row(f: &mut fmt::Formatter<'_>, head: &str, text: &str) -> fmt::Result {
+    writeln!(f, "{head:<9} {text}")
+}
+
+/// `41 s`, `2 h`: in the largest unit of which there are at least two.
+fn words(seconds: f64) -> String {
+    time::rough(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn standing() -> Standing {
+        let counts = CaptureStats {
+            kernel_received: Some(1_234_567),
+            kernel_dropped: Some(0),
+            stored: 1_000_000,
+            folded: 234_567,
+            ..CaptureStats::default()
+        };
+        let interface = |name: &str| Interface {
+            name: name.into(),
+            up: Some(true),
+            source: "packet ring".into(),
+            counts,
+        };
+        Standing {
+            program: "dashcap 0.1.0".into(),
+            host: "router".into(),
+            process: 4_711,
+            uptime_seconds: 7_300.0,
+            armed: true,
+            rules: vec!["link-down".into(), "signal".into()],
+            frames_per_second: 1_234.5,
+            memory_bytes: 256 << 20,
+            pre_seconds: 120.0,
+            depths: vec![Depth { class: "data".into(), full_seconds: 41.0, seconds: 41.0 }],
+            interfaces: vec![interface("eth0"), interface("dp0bond0.956")],
+            bundles: Bundles { directory: "/var/lib/dashcap".into(), ..Bundles::default() },
+            watchers: vec![
+                Watcher { name: "link".into(), missed: 0 },
+                Watcher { name: "probe".into(), missed: 3 },
+            ],
+            ..Standing::default()
+        }
+    }
+
+    #[test]
+    fn a_table_fits_one_screen() {
+        let mut standing = standing();
+        assert_eq!(
+            standing.to_string(),
+            "dashcap 0.1.0 on router, process 4711, for 2 h\n\
+             triggers  armed: link-down, signal\n\
+             bundles   0 written, 0 pending, 0 lost; in /var/lib/dashcap\n\
+             traffic   1234 frames/s\n\
+             memory    256 MiB hold data 41 s; 2 min before a trigger are wanted\n\
+             watchers  link, probe (missed 3); 3 observations missed, 0 forgotten\n\
+             \n\
+             interface       is     received      stored    folded kernel drop lane drop gaps\n\
+             eth0            up      1234567     1000000    234567           0         0    0\n\
+             dp0bond0.956    up      1234567     1000000    234567           0         0    0\n"
+        );
+        let one = standing.interfaces[0].clone();
+        standing.interfaces = vec![one; 30];
+        standing.incident = Some(OpenIncident::default());
+        let shown = standing.to_string();
+        assert!(shown.contains("and 18 more") && shown.lines().count() <= 24, "{shown}");
+    }
+
+    #[test]
+    fn disarmed_cannot_be_overlooked() {
+        let standing = Standing {
+            armed: false,
+            disarmed_by: Some("uid 0, process 7".into()),
+            ignored_triggers: 2,
+            ..standing()
+        };
+        let shown = standing.to_string();
+        assert!(shown.contains("DISARMED by uid 0, process 7, 2 ignored"), "{shown}");
+    }
+
+    #[test]
+    fn fields_added_later_do_not_confuse_older_clients() {
+        let mut json = serde_json::to_value(standing()).unwrap();
+        json["weather"] = "fine".into();
+        json.as_object_mut().unwrap().remove("limitations");
+        assert_eq!(serde_json::from_value::<Standing>(json).unwrap(), standing());
+    }
+}

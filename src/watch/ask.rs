@@ -1,0 +1,171 @@
+//! A wish for a snapshot, from people or scripts, whichever door it came through.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Serialize, Serializer};
+
+use crate::error::{Error, Result};
+
+/// The ways in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Door {
+    /// The control socket: `dashcap snapshot`.
+    Control,
+    /// A file in the trigger directory.
+    File,
+    /// The HTTP endpoint.
+    Http,
+}
+
+/// Who wants what, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Ask {
+    /// Through which door.
+    pub door: Door,
+    /// Who: "uid 0, process 4711", a file's name, an address. One line.
+    pub who: String,
+    /// Why, in the asker's words; may be empty. One line.
+    pub reason: String,
+    /// What it is about, if the asker names something: an alert's name.
+    pub object: Option<String>,
+    /// Time wanted from before; none: what is configured.
+    #[serde(rename = "pre_ns", serialize_with = "as_nanos")]
+    pub pre: Option<Duration>,
+    /// Time wanted from after; none: what is configured.
+    #[serde(rename = "post_ns", serialize_with = "as_nanos")]
+    pub post: Option<Duration>,
+}
+
+/// Longest reason, in characters: a sentence or two. What is longer is cut, and ends in "…".
+pub const REASON: usize = 500;
+/// Longest name of who asks or what it is about, in characters: as long as a file name may be.
+pub const NAME: usize = 255;
+/// Longest time that can be asked for: what is longer is a capture, not an incident.
+pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+impl Ask {
+    /// A wish for what is configured. Words from outside become one line each, without control
+    /// characters, since they are shown in terminals and logs.
+    pub fn new(door: Door, who: &str, reason: &str) -> Self {
+        let (who, reason) = (one_line(who, NAME), one_line(reason, REASON));
+        Self { door, who, reason, object: None, pre: None, post: None }
+    }
+
+    /// Refuses times that cannot be meant.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when one is longer than [`LONGEST`].
+    pub fn check(&self) -> Result<()> {
+        for (what, span) in [("pre", self.pre), ("post", self.post)] {
+            if let Some(span) = span.filter(|span| *span > LONGEST) {
+                let given = format!("{span:?}");
+                return Err(Error::usage(what, given, "longer than a day", "up to 24h, as in 90s"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Door {
+    /// In a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Control => "control",
+            Self::File => "file",
+            Self::Http => "http",
+        }
+    }
+}
+
+impl fmt::Display for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Control => "control socket",
+            Self::File => "trigger directory",
+            Self::Http => "HTTP",
+        })
+    }
+}
+
+impl fmt::Display for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "snapshot asked for by {} ({})", self.who, self.door)?;
+        if self.reason.is_empty() { Ok(()) } else { write!(f, ": {}", self.reason) }
+    }
+}
+
+/// `text` as one line of at most `longest` characters: runs of blanks and control characters become one
+/// blank.
+pub fn one_line(text: &str, longest: usize) -> String {
+    let blank = |c: char| c.is_whitespace() || c.is_control();
+    let words = text.split(blank).filter(|word| !word.is_empty());
+    // Two characters too many are enough to know that it is too long.
+    let mut line = String::new();
+    for word in words {
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.extend(word.chars().take(longest + 1));
+        if line.chars().count() > longest {
+            let cut = line.char_indices().nth(longest.saturating_sub(1)).map_or(0, |(at, _)| at);
+            line.truncate(cut);
+            line.push('…');
+            break;
+        }
+    }
+    line
+}
+
+fn as_nanos<S: Serializer>(span: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+    span.map(|span| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)).serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn words_from_outside_become_one_line() {
+        for (text, longest, line) in [
+            ("disk is full\n", 20, "disk is full"),
+            ("\u{1b}[31mred\u{7}\r\n\tand  so on", 30, "[31mred and so on"),
+            ("abcdef", 6, "abcdef"),
+            ("abcdefg", 6, "abcde…"),
+            ("abc defg", 6, "abc d…"),
+            ("äöüäöüä", 6, "äöüäö…"),
+            ("  ", 6, ""),
+        ] {
+            assert_eq!(one_line(text, longest), line, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_wish_is_one_sentence() {
+        let mut ask = Ask::new(Door::Control, "uid 0", "before\nthe reboot");
+        assert_eq!(
+            ask.to_string(),
+            "snapshot asked for by uid 0 (control socket): before the reboot"
+        );
+        assert!(ask.check().is_ok());
+        ask.post = Some(LONGEST + Duration::from_secs(1));
+        assert!(ask.check().unwrap_err().to_string().contains("longer than a day"));
+        let json = serde_json::to_value(&ask).unwrap();
+        assert_eq!(
+            (&json["door"], &json["post_ns"]),
+            (&"control".into(), &86_401_000_000_000_u64.into())
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_gives_a_bounded_line(text: String, longest in 1_usize..40) {
+            let line = one_line(&text, longest);
+            prop_assert!(line.chars().count() <= longest);
+            prop_assert!(!line.chars().any(char::is_control));
+        }
+    }
+}
