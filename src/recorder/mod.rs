@@ -204,7 +204,8 @@ impl Recorder {
         let sampler = Sampler::open(options.timeline.clone(), table.clone())?;
         let open = |probe: &probe::Options| Ok((probe.clone(), Probe::open(probe.clone())?));
         let probes = options.probes.iter().map(open).collect::<Result<Vec<_>>>()?;
-        let detectors = DetectWatcher::open(watcher::Options::default(), Box::new(|_| Vec::new()))?;
+        let detect = watcher::Options::default();
+        let detectors = DetectWatcher::open(detect.clone(), detect.roster())?;
         let tapping = capture::Tapping::new(detectors.taps(), Vec::new())?;
         let store = Store::open(&options.output, options.pool.memory)?;
         let doors = api::Doors::open(&options.api)?;
