@@ -297,7 +297,8 @@ impl Replay {
     fn due(&self, mono: Mono) -> Option<Mono> {
         // Nobody waits through the hours between two captures.
         let silent = self.ticked.since(self.happened) > LONGEST_SILENCE;
-        let tick = if silent { mono.minus(TICK) } else { self.ticked.plus(TICK) };
+        let next = self.ticked.plus(TICK);
+        let tick = if silent { next.max(mono.minus(TICK)) } else { next };
         let judged = self.recorder.phase.deadline().into_iter();
         judged.chain(self.recorder.next_judgement()).chain([tick]).min()
     }
