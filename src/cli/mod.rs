@@ -4,6 +4,7 @@ mod demo;
 mod exec;
 mod log;
 mod replay;
+mod report;
 mod run;
 mod settings;
 mod values;
@@ -32,6 +33,7 @@ struct CommandLine {
 enum Command {
     Run(run::Run),
     Replay(replay::Replay),
+    Report(report::Report),
     Exec(exec::Exec),
     Demo(demo::Demo),
 }
@@ -45,6 +47,7 @@ pub fn main() -> ExitCode {
         Command::Run(run) => run.start(&line),
         Command::Exec(exec) => exec.start(),
         Command::Replay(replay) => replay.start(&line),
+        Command::Report(report) => report.start(&line),
         Command::Demo(demo) => demo.start(),
     };
     line.end();
