@@ -96,11 +96,8 @@ impl Page {
         let title = self.painted(BOLD, "dashcap report");
         self.line(&format!("{title} of {files}"));
         if let Some(span) = &report.span {
-            let local = self.look.offset_minutes.map_or_else(String::new, |minutes| {
-                let sign = if minutes < 0 { '-' } else { '+' };
-                let minutes = minutes.unsigned_abs();
-                format!(", local time {sign}{:02}:{:02}", minutes / 60, minutes % 60)
-            });
+            let local = self.look.offset_minutes.map(words::offset);
+            let local = local.map_or_else(String::new, |offset| format!(", local time {offset}"));
             self.line(&format!(
                 "{} to {} (UTC{local}), {:.3} s",
                 span.from.milliseconds(),
@@ -149,7 +146,8 @@ impl Page {
 
     fn step(&mut self, step: &Step, dated: bool) {
         let time = time_of(step.time, dated);
-        let before = format!("{:+.3}", -step.before_trigger_s);
+        // No minus before a zero.
+        let before = format!("{:+.3}", 0.0 - step.before_trigger_s);
         let place = step.interface.as_deref().unwrap_or("");
         let way = words::short(step.direction);
         let plain = format!("{time}  {before:>11}  ");

@@ -63,6 +63,13 @@ pub(super) fn distance(before: f64) -> String {
     }
 }
 
+/// `+02:00`.
+pub(super) fn offset(minutes: i32) -> String {
+    let sign = if minutes < 0 { '-' } else { '+' };
+    let minutes = minutes.unsigned_abs();
+    format!("{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
