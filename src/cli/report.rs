@@ -57,7 +57,7 @@ impl Report {
         let mut text = None;
         match &self.html {
             Some(path) if path.as_os_str() == "-" => {
-                text = Some(report::html(&report, offset_minutes)?)
+                text = Some(report::html(&report, offset_minutes)?);
             }
             Some(path) => write(path, &report::html(&report, offset_minutes)?)?,
             None if self.json => {

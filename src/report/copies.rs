@@ -59,6 +59,8 @@ pub(super) struct Run {
     pub(super) offset: Offset,
     /// Whose it is, once somebody asked.
     pub(super) flow: Option<Flow>,
+    /// Copies that the talkers were not told of.
+    pub(super) untold: u64,
 }
 
 const EMPTY: Place = Place { digest: 0, first: Mono(0), last: Mono(0), count: 0 };
@@ -152,6 +154,7 @@ impl Copies {
             copies,
             offset,
             flow: None,
+            untold: 0,
         })
     }
 
@@ -176,6 +179,16 @@ impl Copies {
             copies: run.copies,
         };
         self.runs.iter().map(storm).collect()
+    }
+
+    /// What the talkers were not told of since the last time: flow, length and copies of each run.
+    pub(super) fn tell(&mut self, mut tell: impl FnMut(&Flow, u32, u64)) {
+        for run in &mut self.runs {
+            let untold = std::mem::take(&mut run.untold);
+            if let Some(flow) = run.flow.as_ref().filter(|_| untold > 0) {
+                tell(flow, run.header.original_len, untold);
+            }
+        }
     }
 
     /// Forgets the runs that are over at `now`, and gives them back.

@@ -123,7 +123,11 @@ impl Judged {
         let (count, last) = copies.unwrap_or((1, at.mono));
         let flow = || Flow::of(self.link_type, frame.parts[0]);
         let (flow, fast) = match self.copies.frame(frame, class, (at.mono, last), count) {
-            Some(run) => (*run.flow.get_or_insert_with(flow), true),
+            Some(run) => {
+                // Of storms, talkers hear ten times a second.
+                run.untold += u64::from(copies.is_none());
+                (*run.flow.get_or_insert_with(flow), true)
+            }
             None => (flow(), false),
         };
         if copies.is_some() && self.spread.len() < Self::SPREADS {
@@ -138,20 +142,20 @@ impl Judged {
             });
             return;
         }
-        self.count(frame, class, fast, (&flow, count), column, shared);
+        self.count(frame, class, fast, ((!fast).then_some(&flow), count), column, shared);
         if class == CONTROL && !fast {
             self.control(frame, at, shared);
         }
     }
 
-    /// Counts `count` copies of a frame.
+    /// Counts `count` copies of a frame; talkers are told of them if `flow` is.
     #[inline]
     fn count(
         &mut self,
         frame: &Frame<'_>,
         class: usize,
         folded: bool,
-        (flow, count): (&Flow, u64),
+        (flow, count): (Option<&Flow>, u64),
         column: usize,
         shared: &mut Shared,
     ) {
@@ -161,7 +165,9 @@ impl Judged {
         self.counts[direction].bytes += bytes;
         series::add(&mut self.frames[direction], column, count);
         series::add(&mut self.bytes[direction], column, bytes);
-        shared.talkers.add(flow, length, count, column);
+        if let Some(flow) = flow {
+            shared.talkers.add(flow, length, count, column);
+        }
         // Time is that of the frame: the tap asks for nothing but its distance to the wall's.
         let offset = shared.offset;
         for _ in 0..count {
@@ -205,6 +211,8 @@ impl Judged {
 
     /// It is `now`: what has passed since the last time is judged.
     pub(super) fn tick(&mut self, now: Stamp, column: usize, shared: &mut Shared) {
+        let talkers = &mut shared.talkers;
+        self.copies.tell(|flow, length, count| talkers.add(flow, length, count, column));
         self.spread_until(now.mono, column, shared);
         self.listen(shared);
         let health = Health { recording: true, ..Health::default() };
@@ -225,7 +233,7 @@ impl Judged {
             let count = (run.left as f64 * share).round() as u64;
             let frame = Frame::whole(run.header, &run.bytes);
             if count > 0 {
-                self.count(&frame, run.class, true, (&run.flow, count), column, shared);
+                self.count(&frame, run.class, true, (Some(&run.flow), count), column, shared);
             }
             run.left -= count.min(run.left);
             run.from = run.from.max(now);

@@ -5,8 +5,8 @@
 //! talk to each other only, or a whole network is seen (a mirror port), nobody can tell, and the
 //! direction stays unknown. LACPDUs name the system they are of, which finds the ports of a bond.
 //!
-//! Told from the first [`SCANNED`] frames of each file, before the report reads it; standard input
-//! cannot be read twice, so there directions stay unknown.
+//! Told from the first [`SCANNED`] frames of each file, before the report reads it; a pipe cannot
+//! be read twice, so there directions stay unknown.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -54,7 +54,8 @@ impl Stations {
     /// When one cannot be read.
     pub(super) fn scan(paths: &[PathBuf]) -> Result<Self> {
         let mut own = BTreeSet::new();
-        for path in paths.iter().filter(|path| path.as_os_str() != "-") {
+        // What is read from a pipe is gone.
+        for path in paths.iter().filter(|path| path.is_file()) {
             let mut censuses: HashMap<usize, Census> = HashMap::new();
             let mut file = FileSource::open(path)?;
             while file.frames() < SCANNED && file.advance().unwrap_or(false) {

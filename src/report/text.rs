@@ -1,7 +1,5 @@
 //! The report for a terminal: one screen first, then the rest.
 
-use std::fmt::Write;
-
 use super::model::{Entry, Report, Step};
 use super::words;
 use crate::finding::Severity;
@@ -43,6 +41,8 @@ pub fn text(report: &Report, look: Look) -> String {
 const FINDINGS: usize = 30;
 /// Flows that it shows.
 const FLOWS: usize = 8;
+/// The column of names: longest name of an interface (IFNAMSIZ, linux/if.h) and two spaces.
+const NAMED: usize = 18;
 /// ECMA-48 8.3.117, select graphic rendition.
 const RESET: &str = "\x1b[0m";
 const BOLD: &str = "\x1b[1m";
@@ -93,17 +93,14 @@ impl Page {
     fn head(&mut self, report: &Report) {
         let Report { frames, bytes, interfaces, .. } = report;
         let files = report.files.join(", ");
-        let title = self.painted(BOLD, "dashcap report");
-        self.line(&format!("{title} of {files}"));
+        let title = format!("{} of ", self.painted(BOLD, "dashcap report"));
+        self.wrapped(&title, "dashcap report of ".len(), &files);
         if let Some(span) = &report.span {
             let local = self.look.offset_minutes.map(words::offset);
             let local = local.map_or_else(String::new, |offset| format!(", local time {offset}"));
-            self.line(&format!(
-                "{} to {} (UTC{local}), {:.3} s",
-                span.from.milliseconds(),
-                span.to.milliseconds(),
-                span.seconds
-            ));
+            let (from, to) = (span.from.milliseconds(), span.to.milliseconds());
+            let told = format!("{from} to {to} (UTC{local}), {:.3} s", span.seconds);
+            self.wrapped("", 0, &told);
         }
         let count = words::count(*frames);
         let bytes = words::bytes(*bytes);
@@ -189,19 +186,17 @@ impl Page {
     fn interfaces(&mut self, report: &Report) {
         self.title("Interfaces");
         for interface in &report.interfaces {
-            let mut line = format!("{:16}", interface.name);
-            for (what, count) in [
+            let ways = [
                 ("in", interface.received),
                 ("out", interface.sent),
                 ("unknown way", interface.unknown),
-            ] {
-                if count.frames > 0 {
-                    let (frames, bytes) = (words::count(count.frames), words::bytes(count.bytes));
-                    // Writing to a string cannot fail.
-                    let _ = write!(line, "  {what} {frames} frames, {bytes}");
-                }
-            }
-            self.line(&line);
+            ];
+            let told = ways.iter().filter(|(_, count)| count.frames > 0).map(|(what, count)| {
+                let (frames, bytes) = (words::count(count.frames), words::bytes(count.bytes));
+                format!("{what} {frames} frames, {bytes}")
+            });
+            let told: Vec<_> = told.collect();
+            self.wrapped(&named(&interface.name), NAMED, &told.join("; "));
         }
     }
 
@@ -233,7 +228,7 @@ impl Page {
                     format!("{} {count}", loss.name)
                 })
                 .collect();
-            self.wrapped(&format!("{:16}  ", interface.name), 18, &all.join(", "));
+            self.wrapped(&named(&interface.name), NAMED, &all.join(", "));
         }
     }
 
@@ -267,6 +262,11 @@ pub(super) fn severity(severity: Severity) -> &'static str {
         Severity::Notice => "notice",
         Severity::Info => "info",
     }
+}
+
+/// The name in its column.
+fn named(name: &str) -> String {
+    format!("{name:16}  ")
 }
 
 fn date(wall: Wall) -> String {
