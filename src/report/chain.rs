@@ -20,7 +20,7 @@ use crate::time::Wall;
 /// Longest pause within one incident: LACP with slow timers gives a partner up after 90 s
 /// (IEEE 802.1AX 6.4.4), the longest wait of any protocol watched, and tells within 3 s more.
 const APART: Duration = Duration::from_secs(93);
-/// Most steps of a chain: what fits a screen. Those beyond are counted.
+/// Most steps of a chain: what fits a screen. Those beyond are counted, the milder ones first.
 const STEPS: usize = 20;
 
 /// What the report opens with.
@@ -61,9 +61,22 @@ pub(super) fn of(findings: &mut [Entry], told: Option<Trigger>, at: Option<Wall>
         });
     }
     steps.sort_by_key(|step| step.time);
-    let more = steps.len().saturating_sub(STEPS) as u64;
-    steps.truncate(STEPS);
+    let more = shorten(&mut steps, trigger.time);
     Chain { trigger: Some(trigger), onset, steps, more }
+}
+
+/// Keeps the onset, the symptom, and of the others the worst and earliest; tells how many are left out.
+fn shorten(steps: &mut Vec<Step>, symptom: Wall) -> u64 {
+    let more = steps.len().saturating_sub(STEPS) as u64;
+    let onset = steps.first().map(|step| step.time);
+    // Sorting is stable: of the same rank, the earlier stays before the later.
+    steps.sort_by_key(|step| {
+        let stays = Some(step.time) == onset || step.time == symptom;
+        (!stays, std::cmp::Reverse(step.severity))
+    });
+    steps.truncate(STEPS);
+    steps.sort_by_key(|step| step.time);
+    more
 }
 
 /// A finding, and the frame that proves it.
@@ -185,5 +198,15 @@ mod tests {
             assert_eq!(first, onset, "{name}");
             assert_eq!(findings.iter().filter(|e| e.in_incident).count(), count, "{name}");
         }
+    }
+
+    #[test]
+    fn a_long_chain_keeps_onset_symptom_and_the_worst() {
+        let mut findings: Vec<_> = (0..100).map(|s| entry(s, s, Severity::Warning)).collect();
+        findings.push(entry(100, 100, Severity::Critical));
+        let chain = of(&mut findings, None, None);
+        let seconds: Vec<_> = chain.steps.iter().map(|step| step.time.0 / 1_000_000_000).collect();
+        let expected: Vec<_> = (0..19).chain([100]).collect();
+        assert_eq!((seconds, chain.more), (expected, 81));
     }
 }
