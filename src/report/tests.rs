@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::finding::Severity;
 
@@ -188,5 +190,32 @@ fn the_page_holds_everything_and_trusts_nothing() {
 fn nothing_to_read_is_wrong_usage() {
     for files in [Vec::new(), vec!["-".into(), "-".into()]] {
         assert_eq!(Options { files, ..Options::default() }.check().unwrap_err().exit_status(), 2);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn any_frames_at_any_time_are_reported(
+        frames in proptest::collection::vec(
+            (0..100_000_u32, proptest::collection::vec(any::<u8>(), 0..90), 1..100_usize),
+            0..40,
+        ),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut tape = Tape::new();
+        for (at, bytes, times) in &frames {
+            (0..*times).for_each(|_| tape.frame(u64::from(*at) * 1_000_000, bytes));
+        }
+        let report = reported(vec![tape.save(folder.path())]);
+        let sum: usize = frames.iter().map(|(_, _, times)| times).sum();
+        prop_assert_eq!(report.frames, sum as u64);
+        let series = report.series.iter().filter(|series| series.kind == "frames");
+        prop_assert_eq!(series.flat_map(|series| &series.values).sum::<u64>(), sum as u64);
+        let flows: u64 = report.talkers.iter().map(|talker| talker.count.frames).sum();
+        prop_assert_eq!(flows, sum as u64);
+        text(&report, Look { width: 80, color: true, offset_minutes: None });
+        html(&report, None).unwrap();
     }
 }
