@@ -49,6 +49,7 @@ pub mod frame;
 mod house;
 pub mod incident;
 pub mod recorder;
+pub mod report;
 pub mod ring;
 pub mod stats;
 pub mod sys;
