@@ -165,7 +165,7 @@ impl Replay {
         for path in &events {
             tracing::info!("host events of {}", path.display());
         }
-        let events = HostEvents::read(&events)?;
+        let events = HostEvents::read(&events, &recording.probes)?;
         let (files, ended) = Files::open(&options.files)?;
         let store = Store::open(&recording.output, recording.pool.memory)?;
         let pool = Pool::new(&recording.pool)?;
