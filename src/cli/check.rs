@@ -7,9 +7,10 @@ use clap::Args;
 use super::run;
 use super::settings::Settings;
 use super::values::{Size, Span};
+use crate::detect::traffic::Bound;
 use crate::error::Result;
-use crate::recorder::{Links, Options, Selection};
-use crate::trigger::Rule;
+use crate::recorder::{Links, Options, Selection, Witnesses};
+use crate::watch::attribute::Condition;
 use crate::watch::link::{self, LinkWatcher};
 
 /// Say what a configuration means, or what is wrong with it; records nothing.
@@ -25,9 +26,7 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn start(self) -> Result<ExitCode> {
-        let options = self
-            .settings
-            .options(run::DEFAULTS, |settings| Rule::defaults(settings.has_probes()))?;
+        let options = self.settings.options(run::DEFAULTS, Settings::usual_rules)?;
         for line in meaning(&options) {
             println!("{line}");
         }
@@ -64,12 +63,51 @@ fn meaning(options: &Options) -> Vec<String> {
             "probe     {} every {}, lost after {} in a row without an answer within {}",
             probe.host,
             span(probe.interval),
-            options.probe_fall,
+            probe.fall,
             span(probe.timeout)
         ));
     }
+    lines.extend(witnesses(options));
     lines.extend(options.rules.iter().map(|rule| format!("armed     {rule}")));
     lines.push(format!("bundles   in {}", options.output.display()));
+    lines
+}
+
+/// What else is watched, a line each.
+fn witnesses(options: &Options) -> Vec<String> {
+    let Witnesses { logs, attributes, ip, counters } = &options.witnesses;
+    let traffic = &options.detect.traffic;
+    let mut lines: Vec<String> =
+        logs.each().iter().map(|log| format!("log       {}", log.place)).collect();
+    lines.extend(attributes.watched.iter().map(|watched| {
+        let condition = match watched.condition {
+            Condition::Changes => String::new(),
+            Condition::Above(limit) => format!(" above {limit}"),
+            Condition::Below(limit) => format!(" below {limit}"),
+        };
+        format!("attribute {}{condition}", watched.pattern)
+    }));
+    lines.extend(ip.neighbours.iter().map(|neighbour| format!("neighbour {neighbour}")));
+    let whose = match &counters.interfaces[..] {
+        [] => "every interface but loopback".to_owned(),
+        names => names.join(", "),
+    };
+    lines.push(format!("counters  of {whose}"));
+    let wanted = options.wanted.iter();
+    lines.extend(wanted.map(|wanted| format!("filter    {}: {}", wanted.name, wanted.filter)));
+    lines.extend(traffic.limits.iter().map(|limit| {
+        let (beyond, bound) = match limit.bound {
+            Bound::Above(bound) => ("above", bound),
+            Bound::Below(bound) => ("below", bound),
+        };
+        format!("rate      {} {beyond} {bound} {}", limit.name, limit.unit)
+    }));
+    lines.extend(
+        traffic
+            .silent_classes
+            .iter()
+            .map(|silence| format!("silence   of {} for {}", silence.class, Span(silence.after))),
+    );
     lines
 }
 
@@ -110,7 +148,7 @@ mod tests {
         let typed = ["dashcap", "-i", "no-such-if", "--filter", "tcp", "--probe", "192.0.2.1"];
         let typed = Typed::parse_from(typed.into_iter().chain(["--pre", "90s", "-o", "/tmp/x"]));
         let options = typed.check.settings;
-        let options = options.options(run::DEFAULTS, |s| Rule::defaults(s.has_probes())).unwrap();
+        let options = options.options(run::DEFAULTS, Settings::usual_rules).unwrap();
         let told = meaning(&options);
         for expected in [
             "records   no-such-if (not here)",

@@ -25,7 +25,6 @@ use super::settings::Settings;
 use crate::error::{Error, Result};
 use crate::recorder::Recorder;
 use crate::time::Clock;
-use crate::trigger::Rule;
 use crate::watch::{Desk, Fact, Wake, Watcher};
 
 /// Show it working: two network namespaces, traffic between them, a pulled link, the bundle.
@@ -109,9 +108,7 @@ impl Demo {
         far.tell("connect")?;
         far.wait_for("connected")?;
 
-        let mut options = self
-            .settings()
-            .options(run::DEFAULTS, |settings| Rule::defaults(settings.has_probes()))?;
+        let mut options = self.settings().options(run::DEFAULTS, Settings::usual_rules)?;
         options.window.pre = BEFORE;
         let mut recorder = Recorder::start(options, Clock::system())?;
         recorder.employ(Story { far })?;

@@ -12,7 +12,6 @@ use super::settings::Settings;
 use crate::error::{Error, Result};
 use crate::incident::bundle;
 use crate::recorder::replay::{self, Account, Events};
-use crate::trigger::Rule;
 
 /// Send capture files down the same road as live traffic, in their own time: what would have been
 /// frozen, with these rules and this memory?
@@ -42,9 +41,7 @@ pub(super) struct Replay {
 
 impl Replay {
     pub(super) fn start(self, line: &StatusLine) -> Result<ExitCode> {
-        let recording = self
-            .settings
-            .options(run::DEFAULTS, |settings| Rule::defaults(settings.has_probes()))?;
+        let recording = self.settings.options(run::DEFAULTS, Settings::usual_rules)?;
         let options = replay::Options {
             files: self.files.into_iter().map(capture_of).collect(),
             events: match self.events {

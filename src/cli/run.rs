@@ -10,7 +10,6 @@ use super::settings::{Defaults, Settings};
 use crate::error::Result;
 use crate::recorder::{Options, Recorder, Reloader};
 use crate::time::Clock;
-use crate::trigger::Rule;
 use crate::watch::config::ConfigWatcher;
 use crate::watch::signal::{SnapshotWatcher, StopWatcher};
 
@@ -52,7 +51,7 @@ impl Run {
 }
 
 fn options(settings: Settings) -> Result<Options> {
-    settings.options(DEFAULTS, |settings| Rule::defaults(settings.has_probes()))
+    settings.options(DEFAULTS, Settings::usual_rules)
 }
 
 /// Reads the file again, under what was typed.

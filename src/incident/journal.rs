@@ -14,6 +14,8 @@ use std::fmt::Write;
 
 use crate::time::Stamp;
 use crate::trigger::Trigger;
+use crate::watch::ip::address::Validity;
+use crate::watch::ip::neighbour::{Answers, Neighbour};
 use crate::watch::{CaptureEvent, Fact, Observation};
 
 /// `SYSLOG_IDENTIFIER` of every entry: the name Wireshark prints before the message.
@@ -80,8 +82,16 @@ fn priority(fact: &Fact) -> Priority {
         Fact::Link { before: Some(before), now } if before.is_up() && !now.is_up() => {
             Priority::Notice
         }
+        Fact::Route(change) if change.is_gone() => Priority::Notice,
+        Fact::Neighbour(change) if is_silent(change.now) => Priority::Notice,
+        Fact::Address(change) if change.now == Some(Validity::Duplicate) => Priority::Notice,
+        Fact::ProbeSlow(slow) if !slow.over => Priority::Notice,
+        Fact::ProbeLossy(lossy) if !lossy.over => Priority::Notice,
         Fact::LinkGone { .. }
         | Fact::ProbeLost { .. }
+        | Fact::ProbeDown(_)
+        | Fact::Counter(_)
+        | Fact::Log(_)
         | Fact::CommandEnded { success: false, .. }
         | Fact::Missed { .. }
         | Fact::Capture {
@@ -90,6 +100,10 @@ fn priority(fact: &Fact) -> Priority {
         } => Priority::Notice,
         _ => Priority::Info,
     }
+}
+
+fn is_silent(neighbour: Option<Neighbour>) -> bool {
+    neighbour.is_some_and(|neighbour| neighbour.answers == Answers::No)
 }
 
 /// The observations that get a line: all but samples, and of answered probes only the first after a

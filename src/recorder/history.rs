@@ -1,9 +1,12 @@
 //! The observations of the pre-trigger window: bounded in time and in number, like the ring.
 
-use std::collections::VecDeque;
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use crate::time::Window;
+use crate::watch::ip::neighbour::NeighbourChange;
+use crate::watch::ip::route::RouteChange;
 use crate::watch::{Fact, Observation};
 
 /// The newest observations, in order of arrival.
@@ -11,6 +14,8 @@ use crate::watch::{Fact, Observation};
 pub(super) struct History {
     span: Duration,
     seen: VecDeque<Observation>,
+    /// Of what is too old, the last state of what is told only when it changes.
+    lasting: BTreeMap<(&'static str, String), Observation>,
     forgotten: u64,
 }
 
@@ -18,10 +23,12 @@ impl History {
     /// A table of ten interfaces every second and a flood of link changes for an hour: 100 MB at most,
     /// usually a few hundred kB.
     const MAX: usize = 200_000;
+    /// States kept aside: as many interfaces as counters are watched of. What is beyond that is not kept.
+    const MOST_ASIDE: usize = 4_096;
 
     /// Keeps what is not older than `span`.
     pub(super) fn new(span: Duration) -> Self {
-        Self { span, seen: VecDeque::new(), forgotten: 0 }
+        Self { span, seen: VecDeque::new(), lasting: BTreeMap::new(), forgotten: 0 }
     }
 
     /// Keeps what is not older than `span` from now on.
@@ -33,16 +40,36 @@ impl History {
     ///
     /// Of what is forgotten, the last state of each interface and probe is still needed for the first
     /// row of the timeline; a sample every interval and probes every second renew it well within a span.
+    /// What nothing renews (links with their bonds, routes, neighbours) is kept aside.
     pub(super) fn add(&mut self, seen: Observation) {
         let oldest = seen.at.mono.minus(self.span);
         while self.seen.front().is_some_and(|old| old.at.mono < oldest) {
-            self.seen.pop_front();
+            if let Some(old) = self.seen.pop_front() {
+                self.keep_aside(old);
+            }
         }
         if self.seen.len() >= Self::MAX {
-            self.seen.pop_front();
+            if let Some(old) = self.seen.pop_front() {
+                self.keep_aside(old);
+            }
             self.forgotten += 1;
         }
         self.seen.push_back(seen);
+    }
+
+    fn keep_aside(&mut self, old: Observation) {
+        let lasts = matches!(
+            old.fact,
+            Fact::Link { .. } | Fact::LinkGone { .. } | Fact::Route(_) | Fact::Neighbour(_)
+        );
+        let Some((kind, name)) = state_of(&old.fact).filter(|_| lasts) else { return };
+        let key = (kind, name.into_owned());
+        let is_gone = matches!(old.fact, Fact::LinkGone { .. });
+        if is_gone || (self.lasting.len() >= Self::MOST_ASIDE && !self.lasting.contains_key(&key)) {
+            self.lasting.remove(&key);
+        } else {
+            self.lasting.insert(key, old);
+        }
     }
 
     /// Observations that had to be forgotten before their time.
@@ -53,14 +80,14 @@ impl History {
     /// What was seen in the window, sorted by time, and before it the last known state of each
     /// interface and probe.
     pub(super) fn cut(&self, window: Window) -> Vec<Observation> {
-        let mut before: Vec<&Observation> = Vec::new();
-        for old in self.seen.iter().rev().filter(|old| old.at.mono < window.from) {
-            if let Some(of) = state_of(&old.fact)
-                && !before.iter().any(|newer| state_of(&newer.fact) == Some(of))
-            {
+        let (mut before, mut known) = (Vec::new(), HashSet::new());
+        let aside = self.lasting.values().rev();
+        for old in self.seen.iter().rev().chain(aside).filter(|old| old.at.mono < window.from) {
+            if state_of(&old.fact).is_some_and(|state| known.insert(state)) {
                 before.push(old);
             }
         }
+        // Those aside are sorted by name; all together are sorted by time below.
         let inside = self.seen.iter().filter(|seen| window.contains(seen.at.mono));
         let mut cut: Vec<_> = before.into_iter().rev().chain(inside).cloned().collect();
         cut.sort_by_key(|seen| seen.at.mono);
@@ -69,21 +96,30 @@ impl History {
 }
 
 /// What a fact is the state of: kind of fact and name.
-fn state_of(fact: &Fact) -> Option<(&str, &str)> {
-    match fact {
-        Fact::Sample(sample) => Some(("sample", &sample.interface)),
-        Fact::Link { now, .. } => Some(("link", &now.name)),
-        Fact::LinkGone { last } => Some(("link", &last.name)),
-        Fact::ProbeAnswered { probe, .. } | Fact::ProbeLost { probe, .. } => Some(("probe", probe)),
-        _ => None,
-    }
+fn state_of(fact: &Fact) -> Option<(&'static str, Cow<'_, str>)> {
+    let (kind, name): (_, &str) = match fact {
+        Fact::Sample(sample) => ("sample", &sample.interface),
+        Fact::Link { now, .. } => ("link", &now.name),
+        Fact::LinkGone { last } => ("link", &last.name),
+        Fact::ProbeAnswered { probe, .. } | Fact::ProbeLost { probe, .. } => ("probe", probe),
+        Fact::Route(change) => {
+            let RouteChange { ipv6, table, metric, .. } = &**change;
+            return Some(("route", format!("{ipv6} {table} {metric}").into()));
+        }
+        Fact::Neighbour(change) => {
+            let NeighbourChange { interface, address, .. } = &**change;
+            return Some(("neighbour", format!("{address} {interface}").into()));
+        }
+        _ => return None,
+    };
+    Some((kind, name.into()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::time::{Mono, Stamp, Wall};
-    use crate::watch::LinkSample;
+    use crate::watch::{LinkSample, LinkState};
 
     const S: u64 = 1_000_000_000;
 
@@ -111,6 +147,23 @@ mod tests {
             cut.iter().map(|o| (o.fact.interface().unwrap(), o.at.mono.0 / S)).collect();
         let expected = [("eth1", 5), ("eth0", 9), ("eth0", 10), ("eth0", 11), ("eth0", 12)];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_nothing_renews_is_known_however_old_it_is() {
+        let state = |name: &str| LinkState { name: name.into(), ..LinkState::default() };
+        let at = |second: u64| Stamp { mono: Mono(second * S), wall: Wall(second) };
+        let mut history = History::new(Duration::from_secs(10));
+        for (second, name) in [(1, "eth0"), (2, "eth0"), (3, "eth1"), (4, "eth2")] {
+            let fact = Fact::Link { before: None, now: state(name) };
+            history.add(Observation { at: at(second), fact });
+        }
+        history.add(Observation { at: at(5), fact: Fact::LinkGone { last: state("eth2") } });
+        history.add(sample("eth0", 50));
+        let cut = history.cut(Window { from: Mono(45 * S), to: Mono(60 * S) });
+        let found: Vec<_> =
+            cut.iter().map(|o| (o.fact.interface().unwrap(), o.at.mono.0 / S)).collect();
+        assert_eq!(found, [("eth0", 2), ("eth1", 3), ("eth0", 50)]);
     }
 
     #[test]

@@ -22,8 +22,7 @@ const LOGGED: u64 = 16;
 impl<K: Keeper> Recorder<K> {
     /// The verdict is for whoever asked with the observation.
     pub(super) fn judge(&mut self, seen: &Observation) -> Verdict {
-        let probe_fall = self.options.probe_fall;
-        let when = Circumstances { watched: &self.watched, probe_fall };
+        let when = Circumstances { watched: &self.watched };
         for fired in self.rules.judge(seen, when) {
             self.fire(fired);
         }

@@ -1,9 +1,14 @@
 //! What an operator reads in the log while nothing is wrong, and what more when something is; in a storm
 //! only as much as a person can read.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::finding::Severity;
 use crate::time::Mono;
+use crate::watch::counters::Counter;
+use crate::watch::ip::address::Validity;
+use crate::watch::ip::neighbour::Answers;
 use crate::watch::{CaptureEvent, Fact, Observation};
 
 /// How much was told in the present second.
@@ -12,6 +17,32 @@ pub(super) struct Log {
     since: Mono,
     told: u32,
     untold: u64,
+    counters: Counters,
+}
+
+/// Which counters were told, and when: one that grows all day is told once a minute.
+#[derive(Debug, Default)]
+struct Counters(HashMap<(String, Counter), Mono>);
+
+impl Counters {
+    const PAUSE: Duration = Duration::from_secs(60);
+    /// Counters remembered; beyond that, all are forgotten and told anew.
+    const MOST: usize = 4_096;
+
+    /// True if this one was told within the last minute; if not, it is told now.
+    fn were_told(&mut self, seen: &Observation) -> bool {
+        let Fact::Counter(growth) = &seen.fact else { return false };
+        let key = (growth.interface.clone(), growth.counter);
+        let now = seen.at.mono;
+        if self.0.get(&key).is_some_and(|told| now.since(*told) < Self::PAUSE) {
+            return true;
+        }
+        if self.0.len() >= Self::MOST {
+            self.0.clear();
+        }
+        self.0.insert(key, now);
+        false
+    }
 }
 
 impl Log {
@@ -28,9 +59,12 @@ impl Log {
     /// Tells an observation, if it is worth a line and there were not too many.
     pub(super) fn tell(&mut self, seen: &Observation) {
         let Some(is_bad) = worth(&seen.fact) else { return };
+        if self.counters.were_told(seen) {
+            return;
+        }
         if seen.at.mono.since(self.since) >= Duration::from_secs(1) {
             self.end();
-            *self = Self { since: seen.at.mono, ..Self::default() };
+            (self.since, self.told, self.untold) = (seen.at.mono, 0, 0);
         }
         if self.told >= Self::A_SECOND {
             self.untold += 1;
@@ -47,7 +81,18 @@ fn worth(fact: &Fact) -> Option<bool> {
         Fact::Sample(_) | Fact::ProbeAnswered { .. } => None,
         // A dead host is lost every second; the log has the 1st, 2nd, 4th, 8th, ...
         Fact::ProbeLost { in_a_row, .. } if !in_a_row.is_power_of_two() => None,
+        Fact::Route(change) => Some(change.is_gone()),
+        Fact::Neighbour(change) => {
+            Some(change.now.is_some_and(|neighbour| neighbour.answers == Answers::No))
+        }
+        Fact::Address(change) => Some(change.now == Some(Validity::Duplicate)),
+        Fact::ProbeSlow(slow) => Some(!slow.over),
+        Fact::ProbeLossy(lossy) => Some(!lossy.over),
+        Fact::Finding(finding) => Some(finding.severity >= Severity::Warning && !finding.over),
         Fact::ProbeLost { .. }
+        | Fact::ProbeDown(_)
+        | Fact::Counter(_)
+        | Fact::Log(_)
         | Fact::LinkGone { .. }
         | Fact::ReloadRefused { .. }
         | Fact::Missed { .. }
@@ -63,6 +108,7 @@ fn worth(fact: &Fact) -> Option<bool> {
 mod tests {
     use super::*;
     use crate::time::{Stamp, Wall};
+    use crate::watch::counters::CounterGrowth;
 
     #[test]
     fn a_storm_is_told_for_a_while_and_then_counted() {
@@ -79,5 +125,27 @@ mod tests {
         assert_eq!(told(5 * S), (Log::A_SECOND, 1));
         assert_eq!(told(6 * S - 1), (Log::A_SECOND, 2));
         assert_eq!(told(6 * S), (1, 0));
+    }
+
+    #[test]
+    fn a_counter_that_grows_all_day_is_told_once_a_minute() {
+        let mut log = Log::default();
+        let mut lines = 0;
+        for second in 0..150 {
+            for interface in ["eth0", "eth1"] {
+                let growth = CounterGrowth {
+                    interface: interface.to_owned(),
+                    counter: Counter::RxDropped,
+                    before: second,
+                    now: second + 1,
+                    per_second: 1.0,
+                };
+                let at = Stamp { mono: Mono(second * 1_000_000_000), wall: Wall(0) };
+                let before = log.told;
+                log.tell(&Observation { at, fact: Fact::Counter(Box::new(growth)) });
+                lines += u32::from(log.told != before);
+            }
+        }
+        assert_eq!(lines, 6, "at 0 s, 60 s and 120 s");
     }
 }

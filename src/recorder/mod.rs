@@ -25,6 +25,7 @@ pub mod replay;
 mod selection;
 mod status;
 mod summary;
+mod witnesses;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -37,6 +38,7 @@ pub use reload::Reloader;
 pub use selection::{Links, Selection};
 pub use status::{ClassDepth, State, Status};
 pub use summary::Summary;
+pub use witnesses::{Logs, Witnesses};
 
 use self::captures::Captures;
 use self::closing::Closing;
@@ -52,6 +54,7 @@ use crate::api;
 use crate::api::directory::DirectoryWatcher;
 use crate::api::question::{Fate, Reply, Verdict};
 use crate::capture;
+use crate::capture::Wanted;
 use crate::detect::watcher::{self, DetectWatcher};
 use crate::error::Result;
 use crate::incident::store::Store;
@@ -63,6 +66,7 @@ use crate::stats::CaptureStats;
 use crate::time::{Clock, Mono};
 use crate::trigger::{Gate, Rule, Rules, Terms};
 use crate::watch::link::{self, LinkWatcher};
+use crate::watch::logs;
 use crate::watch::probe::{self, Probe};
 use crate::watch::sysfs::{self, Sampler};
 use crate::watch::table::{Reading, Table};
@@ -85,8 +89,12 @@ pub struct Options {
     pub rules: Vec<Rule>,
     /// Hosts to ping.
     pub probes: Vec<probe::Options>,
-    /// Losses in a row that make a probe lost.
-    pub probe_fall: u32,
+    /// What else of the host is watched.
+    pub witnesses: Witnesses,
+    /// What is looked for by counting frames.
+    pub detect: watcher::Options,
+    /// Frames that are waited for.
+    pub wanted: Vec<Wanted>,
     /// The operator's table.
     pub timeline: sysfs::Options,
     /// Where bundles appear.
@@ -121,6 +129,8 @@ pub struct Recorder<K = Captures> {
     watches: Vec<Watch>,
     /// The probes among them, which come and go with the configuration.
     probes: Vec<(probe::Options, Watch)>,
+    /// The logs among them, likewise.
+    logs: Vec<(logs::Options, Watch)>,
     /// Observations that watchers which are gone found no room for.
     missed_before: u64,
     /// What they cannot tell here.
@@ -204,9 +214,10 @@ impl Recorder {
         let sampler = Sampler::open(options.timeline.clone(), table.clone())?;
         let open = |probe: &probe::Options| Ok((probe.clone(), Probe::open(probe.clone())?));
         let probes = options.probes.iter().map(open).collect::<Result<Vec<_>>>()?;
-        let detect = watcher::Options::default();
-        let detectors = DetectWatcher::open(detect.clone(), detect.roster())?;
-        let tapping = capture::Tapping::new(detectors.taps(), Vec::new())?;
+        let detectors = DetectWatcher::open(options.detect.clone(), options.detect.roster())?;
+        let tapping = capture::Tapping::new(detectors.taps(), options.wanted.clone())?;
+        options.witnesses.check()?;
+        let witnesses = options.witnesses.open()?;
         let store = Store::open(&options.output, options.pool.memory)?;
         let doors = api::Doors::open(&options.api)?;
         let directory = options.api.directory.as_ref();
@@ -246,6 +257,7 @@ impl Recorder {
         for (options, probe) in probes {
             recorder.employ_probe(options, probe)?;
         }
+        recorder.employ_all(witnesses)?;
         if let Some(directory) = directory {
             recorder.employ(directory)?;
         }
@@ -260,13 +272,17 @@ impl Recorder {
     /// # Errors
     /// When the process is out of threads or descriptors.
     pub fn employ(&mut self, watcher: impl Watcher) -> Result<()> {
-        let watch = watch::spawn(watcher, self.clock.clone(), self.desk.clone())?;
+        let watch = self.spawn(watcher)?;
         self.watches.push(watch);
         Ok(())
     }
 
+    fn spawn(&self, watcher: impl Watcher) -> Result<Watch> {
+        watch::spawn(watcher, self.clock.clone(), self.desk.clone())
+    }
+
     fn employ_probe(&mut self, options: probe::Options, probe: Probe) -> Result<()> {
-        let watch = watch::spawn(probe, self.clock.clone(), self.desk.clone())?;
+        let watch = self.spawn(probe)?;
         self.probes.push((options, watch));
         Ok(())
     }
@@ -337,6 +353,7 @@ impl<K: Keeper> Recorder<K> {
             captures,
             watches: Vec::new(),
             probes: Vec::new(),
+            logs: Vec::new(),
             missed_before: 0,
             limitations: Vec::new(),
             table: Table::default(),
@@ -442,7 +459,9 @@ impl<K: Keeper> Recorder<K> {
     /// Observations that found no room, of all watchers there are and were.
     fn missed(&self) -> u64 {
         let probes = self.probes.iter().map(|(_, watch)| watch);
-        self.missed_before + self.watches.iter().chain(probes).map(Watch::missed).sum::<u64>()
+        let logs = self.logs.iter().map(|(_, watch)| watch);
+        self.missed_before
+            + self.watches.iter().chain(probes).chain(logs).map(Watch::missed).sum::<u64>()
     }
 
     fn submit(&mut self, incident: Box<Incident>) {
@@ -533,7 +552,8 @@ impl<K: Keeper> Recorder<K> {
     fn stop(mut self) -> Summary {
         self.release_holds("the recording ends");
         let probes = std::mem::take(&mut self.probes).into_iter().map(|(_, watch)| watch);
-        for watch in std::mem::take(&mut self.watches).into_iter().chain(probes) {
+        let logs = std::mem::take(&mut self.logs).into_iter().map(|(_, watch)| watch);
+        for watch in std::mem::take(&mut self.watches).into_iter().chain(probes).chain(logs) {
             let (name, missed) = (watch.name(), watch.join());
             if missed > 0 {
                 tracing::warn!("{missed} observations of watcher {name} found no room");

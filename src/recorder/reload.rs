@@ -2,7 +2,7 @@
 //! observations; what cannot is named and waits for a restart.
 //!
 //! ```text
-//!   watch/config ── reads, checks, resolves ──► Reloader ──► recorder ── other rules, windows, probes
+//!   watch/config ── reads, checks, resolves ──► Reloader ──► recorder ── other rules, windows, probes, logs
 //!                   (may take seconds)           newest wins  (microseconds)
 //! ```
 //!
@@ -13,20 +13,22 @@ use std::mem;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use serde_json::Value;
 
-use super::{Options, Recorder};
+use super::{Logs, Options, Recorder};
 use crate::error::Result;
 use crate::trigger::Rule;
+use crate::watch::logs::{self, LogWatcher, Place};
 use crate::watch::probe::{self, Probe};
 use crate::watch::{Fact, Observation};
 
 /// Keys that change while recording. Everything else belongs to memory, sockets or files that are open.
-const LIVE: [&str; 10] = [
+const LIVE: [&str; 11] = [
     "on",
     "trigger",
     "probe",
     "probe_interval",
     "probe_timeout",
     "probe_fall",
+    "log",
     "pre",
     "post",
     "limit",
@@ -39,6 +41,7 @@ pub(super) struct Fresh {
     file: String,
     options: Options,
     probes: Vec<(probe::Options, Probe)>,
+    logs: Vec<(logs::Options, LogWatcher)>,
 }
 
 /// Where the recorder finds the newest configuration: one, because only the newest counts.
@@ -64,6 +67,8 @@ impl Inbox {
 pub struct Reloader {
     /// The probes that the recorder has, or will have.
     known: Vec<probe::Options>,
+    /// The logs, likewise.
+    known_logs: Vec<logs::Options>,
     sender: Sender<Box<Fresh>>,
     receiver: Receiver<Box<Fresh>>,
 }
@@ -77,12 +82,32 @@ impl Reloader {
     pub fn reload(&mut self, file: &str, options: Options) -> Result<()> {
         options.window.check()?;
         Rule::check_all(&options.rules)?;
+        options.witnesses.check()?;
         let new = options.probes.iter().filter(|probe| !self.known.contains(probe));
         let open = |probe: &probe::Options| Ok((probe.clone(), Probe::open(probe.clone())?));
         let probes = new.map(open).collect::<Result<Vec<_>>>()?;
+        let logs = self.open_logs(&options.witnesses.logs)?;
         self.known.clone_from(&options.probes);
-        self.hand_over(Box::new(Fresh { file: file.to_owned(), options, probes }));
+        self.known_logs = options.witnesses.logs.each();
+        self.hand_over(Box::new(Fresh { file: file.to_owned(), options, probes, logs }));
         Ok(())
+    }
+
+    /// Opens the logs that are new. An address where syslog is listened already has one listener only,
+    /// so there the recorder opens the new one when it has closed the old one.
+    fn open_logs(&self, logs: &Logs) -> Result<Vec<(logs::Options, LogWatcher)>> {
+        let mut opened = Vec::new();
+        for options in logs.each() {
+            if self.known_logs.contains(&options) || is_taken(&options, &self.known_logs) {
+                continue;
+            }
+            match LogWatcher::open(&options) {
+                Ok(watcher) => opened.push((options, watcher)),
+                Err(error) if *logs == Logs::Usual => tracing::info!("{error}"),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(opened)
     }
 
     /// The one that was not taken yet is replaced; what was opened for it is still needed.
@@ -91,6 +116,7 @@ impl Reloader {
             fresh = refused;
             if let Ok(older) = self.receiver.try_recv() {
                 fresh.probes.extend(older.probes);
+                fresh.logs.extend(older.logs);
             }
         }
     }
@@ -101,6 +127,7 @@ impl Recorder {
     pub fn reloader(&self) -> Reloader {
         Reloader {
             known: self.options.probes.clone(),
+            known_logs: self.options.witnesses.logs.each(),
             sender: self.reloads.sender.clone(),
             receiver: self.reloads.receiver.clone(),
         }
@@ -108,7 +135,7 @@ impl Recorder {
 
     /// Other rules, windows and probes hold from now on; the open incident keeps its own.
     pub(super) fn take_up(&mut self, fresh: Fresh) {
-        let Fresh { file, options, probes } = fresh;
+        let Fresh { file, options, probes, logs } = fresh;
         let settings = mem::take(&mut self.options.settings);
         let (settings, changed, needs_restart) = merged(settings, options.settings);
         self.options.settings = settings;
@@ -116,11 +143,12 @@ impl Recorder {
         self.options.cool_down = options.cool_down;
         self.options.rules = options.rules;
         self.options.probes = options.probes;
-        self.options.probe_fall = options.probe_fall;
+        self.options.witnesses.logs = options.witnesses.logs;
         self.rules.replace(self.options.rules.clone(), self.options.usual());
         self.history.set_span(self.options.span(&self.rules));
         self.phase.set_limit(self.options.window.limit);
         self.replace_probes(probes);
+        self.replace_logs(logs);
         self.observe(Observation {
             at: self.clock.now(),
             fact: Fact::Reloaded { file, changed, needs_restart },
@@ -147,6 +175,48 @@ impl Recorder {
             }
         }
     }
+}
+
+impl Recorder {
+    /// Ends the logs that are no longer wanted, then begins the new ones. What is sent to a listener
+    /// between the two, some milliseconds, is lost.
+    fn replace_logs(&mut self, opened: Vec<(logs::Options, LogWatcher)>) {
+        let wanted = self.options.witnesses.logs.each();
+        for (options, watch) in mem::take(&mut self.logs) {
+            if wanted.contains(&options) {
+                self.logs.push((options, watch));
+            } else {
+                self.missed_before += watch.join();
+            }
+        }
+        for (options, log) in opened {
+            if wanted.contains(&options) && !self.watches_log(&options) {
+                self.employ_or_tell(options, Ok(log));
+            }
+        }
+        for options in wanted {
+            if matches!(options.place, Place::Syslog { .. }) && !self.watches_log(&options) {
+                let log = LogWatcher::open(&options);
+                self.employ_or_tell(options, log);
+            }
+        }
+    }
+
+    fn watches_log(&self, options: &logs::Options) -> bool {
+        self.logs.iter().any(|(running, _)| running == options)
+    }
+
+    fn employ_or_tell(&mut self, options: logs::Options, log: Result<LogWatcher>) {
+        if let Err(error) = log.and_then(|log| self.employ_log(options, log)) {
+            tracing::error!("{error}");
+        }
+    }
+}
+
+/// True if syslog is listened to where `options` say, for others.
+fn is_taken(options: &logs::Options, known: &[logs::Options]) -> bool {
+    let here = |other: &logs::Options| other.place == options.place;
+    matches!(options.place, Place::Syslog { .. }) && known.iter().any(here)
 }
 
 /// The settings in force from now on, the keys that changed, and those that need a restart.
@@ -177,11 +247,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::capture;
     use crate::incident::writer;
-    use crate::recorder::WindowOptions;
+    use crate::recorder::{WindowOptions, Witnesses};
     use crate::ring::PoolOptions;
     use crate::watch::sysfs;
+    use crate::{capture, detect};
 
     fn options(pre: u64) -> Options {
         Options {
@@ -193,7 +263,9 @@ mod tests {
             cool_down: Duration::ZERO,
             rules: Rule::defaults(false),
             probes: Vec::new(),
-            probe_fall: 3,
+            witnesses: Witnesses::default(),
+            detect: detect::watcher::Options::default(),
+            wanted: Vec::new(),
             timeline: sysfs::Options::default(),
             output: PathBuf::new(),
             writer: writer::Options::default(),
@@ -204,7 +276,9 @@ mod tests {
     #[test]
     fn only_the_newest_configuration_counts_and_a_bad_one_does_not() {
         let Inbox { sender, receiver } = Inbox::new();
-        let mut reloader = Reloader { known: Vec::new(), sender, receiver: receiver.clone() };
+        let known_logs = Logs::default().each();
+        let receiving = receiver.clone();
+        let mut reloader = Reloader { known: Vec::new(), known_logs, sender, receiver: receiving };
         for pre in [1, 2, 3] {
             reloader.reload("it", options(pre)).unwrap();
         }

@@ -35,7 +35,7 @@ use super::keeper::Keeper;
 use super::{Recorder, Summary};
 use crate::capture::Tapping;
 use crate::capture::file::Damage;
-use crate::detect::watcher::{self, DetectWatcher};
+use crate::detect::watcher::DetectWatcher;
 use crate::error::{Error, Result};
 use crate::finding::Finding;
 use crate::incident::Host;
@@ -175,7 +175,7 @@ impl Replay {
         for path in &events {
             tracing::info!("host events of {}", path.display());
         }
-        let events = HostEvents::read(&events)?;
+        let events = HostEvents::read(&events, &recording.probes)?;
         let (files, ended) = Files::open(&options.files)?;
         let store = Store::open(&recording.output, recording.pool.memory)?;
         let pool = Pool::new(&recording.pool)?;
@@ -185,9 +185,9 @@ impl Replay {
         let passage = Passage::begin(first);
         let (clock, hand) = Clock::by_hand(passage.now());
         let selected = recording.interfaces.clone();
-        let detect = watcher::Options::default();
+        let detect = &recording.detect;
         let detectors = DetectWatcher::open(detect.clone(), detect.roster())?;
-        let tapping = Tapping::new(detectors.taps(), Vec::new())?;
+        let tapping = Tapping::new(detectors.taps(), recording.wanted.clone())?;
         let capture = recording.capture.clone();
         let mut reels = Reels::new(capture, pool, clock.clone(), tapping, selected);
         reels.watch(events.watched.clone(), !events.has_rows);

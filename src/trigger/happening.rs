@@ -4,23 +4,29 @@
 //! A new witness needs three things: a row in the table of `kind.rs`, an arm in [`happenings`], and
 //! where it should be armed without being named, a line in `Rule::defaults`.
 
+mod network;
+
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::TriggerKind;
 use crate::finding::{Finding, Severity};
+use crate::watch::attribute::{AttributeChange, Condition};
+use crate::watch::counters::CounterGrowth;
+use crate::watch::logs::LogLine;
 use crate::watch::{Fact, LinkState};
 
 /// A fact as rules see it.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Happening<'a> {
     /// Of which kind.
     pub(super) kind: TriggerKind,
-    /// The interface, probe or command it is about.
-    pub(super) object: Option<&'a str>,
+    /// The interface, probe, matcher, file or command it is about.
+    pub(super) object: Option<Cow<'a, str>>,
     /// Whether it begins, ends, or only happens.
     pub(super) turn: Turn,
-    /// What exactly, where one object can have several: the frame of a storm, a neighbour.
-    pub(super) what: Option<&'a str>,
+    /// What exactly, where one object can have several: the frame of a storm, an address.
+    pub(super) what: Option<Cow<'a, str>>,
     /// How bad, where the witness says so.
     pub(super) severity: Option<Severity>,
     /// The number that comes with it, for rules that compare.
@@ -40,8 +46,25 @@ pub(super) enum Turn {
     Passes,
 }
 
+impl Turn {
+    /// Ends if it is over, else begins.
+    fn over(over: bool) -> Self {
+        if over { Self::Ends } else { Self::Begins }
+    }
+
+    /// The edge between two states, of which one is trouble; none if there is no edge.
+    fn edge(before: bool, now: bool) -> Option<Self> {
+        match (before, now) {
+            (false, true) => Some(Self::Begins),
+            (true, false) => Some(Self::Ends),
+            _ => None,
+        }
+    }
+}
+
 impl<'a> Happening<'a> {
     fn new(kind: TriggerKind, object: Option<&'a str>, turn: Turn) -> Self {
+        let object = object.map(Cow::Borrowed);
         let (what, severity, value, lasted) = (None, None, None, Duration::ZERO);
         Self { kind, object, turn, what, severity, value, lasted }
     }
@@ -53,32 +76,56 @@ impl<'a> Happening<'a> {
     fn ends(kind: TriggerKind, object: &'a str) -> Self {
         Self::new(kind, Some(object), Turn::Ends)
     }
+
+    fn with(self, what: impl Into<Cow<'a, str>>) -> Self {
+        Self { what: Some(what.into()), ..self }
+    }
 }
 
 /// What `fact` amounts to: nothing, one thing, or the end of one and the beginning of another.
-pub(super) fn happenings(fact: &Fact, probe_fall: u32) -> Vec<Happening<'_>> {
-    use TriggerKind::{CommandFailed, LinkDown, LinkUp, ProbeLost, Signal};
+pub(super) fn happenings(fact: &Fact) -> Vec<Happening<'_>> {
+    use TriggerKind::{CommandFailed, ProbeLossy, ProbeLost, ProbeSlow, Signal};
     match fact {
         Fact::Link { before, now } => link(before.as_ref(), now),
-        Fact::LinkGone { last } if last.is_up() => {
-            vec![Happening::ends(LinkUp, &last.name), Happening::begins(LinkDown, &last.name)]
+        Fact::LinkGone { last } => gone(last),
+        Fact::Address(change) => network::address(change),
+        Fact::Route(change) => network::route(change),
+        Fact::Neighbour(change) => network::neighbour(change),
+        Fact::Attribute(change) => vec![attribute(change)],
+        Fact::Counter(growth) => vec![counter(growth)],
+        Fact::ProbeDown(down) => {
+            let begins = Happening::begins(ProbeLost, &down.probe);
+            vec![Happening { lasted: down.lasting, ..begins }]
         }
-        // Exactly at the threshold: a probe that stays lost is one happening, not one a second.
-        Fact::ProbeLost { probe, in_a_row, .. } if *in_a_row == probe_fall => {
-            vec![Happening::begins(ProbeLost, probe)]
+        Fact::ProbeUp(up) => vec![Happening::ends(ProbeLost, &up.probe)],
+        Fact::ProbeSlow(slow) => {
+            vec![Happening::new(ProbeSlow, Some(&slow.probe), Turn::over(slow.over))]
         }
-        Fact::ProbeAnswered { probe, .. } => vec![Happening::ends(ProbeLost, probe)],
+        Fact::ProbeLossy(lossy) => {
+            vec![Happening::new(ProbeLossy, Some(&lossy.probe), Turn::over(lossy.over))]
+        }
         Fact::SnapshotSignal => vec![Happening::new(Signal, None, Turn::Passes)],
         Fact::CommandEnded { command, success: false, ran, .. } => {
             let failed = Happening::new(CommandFailed, Some(command), Turn::Passes);
             vec![Happening { lasted: *ran, ..failed }]
         }
         Fact::Finding(finding) => vec![of_finding(finding)],
+        Fact::Log(line) => vec![log(line)],
         _ => Vec::new(),
     }
 }
 
-fn link<'a>(before: Option<&LinkState>, now: &'a LinkState) -> Vec<Happening<'a>> {
+fn link<'a>(before: Option<&'a LinkState>, now: &'a LinkState) -> Vec<Happening<'a>> {
+    let mut all = carrier(before, now);
+    if let Some(before) = before {
+        all.extend(network::bond_port(before, now));
+        all.extend(network::bond_change(before, now));
+        all.extend(network::bridge_port(before, now));
+    }
+    all
+}
+
+fn carrier<'a>(before: Option<&LinkState>, now: &'a LinkState) -> Vec<Happening<'a>> {
     use TriggerKind::{LinkDown, LinkUp};
     match (before.map(LinkState::is_up), now.is_up()) {
         (Some(true), false) => {
@@ -94,17 +141,55 @@ fn link<'a>(before: Option<&LinkState>, now: &'a LinkState) -> Vec<Happening<'a>
     }
 }
 
+/// What is removed is down, and no port of anything.
+fn gone(last: &LinkState) -> Vec<Happening<'_>> {
+    use TriggerKind::{BondPort, LinkDown, LinkUp, StpPort};
+    let mut all = vec![Happening::ends(BondPort, &last.name), Happening::ends(StpPort, &last.name)];
+    if last.is_up() {
+        all.push(Happening::ends(LinkUp, &last.name));
+        all.push(Happening::begins(LinkDown, &last.name));
+    }
+    all
+}
+
 /// A bounce too short for two messages shows only in the carrier counter.
 fn went_down_between(before: &LinkState, now: &LinkState) -> bool {
     matches!((before.carrier_down_count, now.carrier_down_count), (Some(b), Some(n)) if b != n)
 }
 
-fn of_finding(finding: &Finding) -> Happening<'_> {
-    let turn = if finding.over { Turn::Ends } else { Turn::Begins };
+/// One watched for changes passes, and a rule may compare its number; one watched for a threshold of its
+/// own begins and ends with it.
+fn attribute(change: &AttributeChange) -> Happening<'_> {
+    let now = change.now.as_deref();
+    let turn = match change.condition {
+        Condition::Changes => Turn::Passes,
+        Condition::Above(_) | Condition::Below(_) => Turn::over(!change.condition.is_met(now)),
+    };
     Happening {
-        what: Some(&finding.what),
-        severity: Some(finding.severity),
-        value: finding.rate,
-        ..Happening::new(TriggerKind::Finding(finding.kind), finding.interface.as_deref(), turn)
+        what: change.item.as_deref().map(Cow::Borrowed),
+        value: now.and_then(|now| now.parse().ok()),
+        ..Happening::new(TriggerKind::Attribute, Some(&change.path), turn)
     }
 }
+
+fn counter(growth: &CounterGrowth) -> Happening<'_> {
+    let grew = Happening::new(TriggerKind::Counter, Some(&growth.interface), Turn::Passes);
+    Happening { value: Some(growth.per_second), ..grew.with(growth.counter.name()) }
+}
+
+fn log(line: &LogLine) -> Happening<'_> {
+    Happening::new(TriggerKind::Log, Some(&line.matcher), Turn::Passes).with(&*line.text)
+}
+
+fn of_finding(finding: &Finding) -> Happening<'_> {
+    let turn = Turn::over(finding.over);
+    let kind = TriggerKind::Finding(finding.kind);
+    Happening {
+        severity: Some(finding.severity),
+        value: finding.rate,
+        ..Happening::new(kind, finding.interface.as_deref(), turn).with(&*finding.what)
+    }
+}
+
+#[cfg(test)]
+mod tests;

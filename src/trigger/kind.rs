@@ -16,6 +16,12 @@ pub enum About {
     Interface,
     /// A probe.
     Probe,
+    /// A matcher of log lines.
+    Log,
+    /// A file in /sys or /proc.
+    Path,
+    /// A neighbour, by its address.
+    Neighbour,
     /// Nothing in particular.
     Nothing,
 }
@@ -26,6 +32,9 @@ impl About {
         match self {
             Self::Interface => Some("interface"),
             Self::Probe => Some("probe"),
+            Self::Log => Some("log"),
+            Self::Path => Some("path"),
+            Self::Neighbour => Some("neighbour"),
             Self::Nothing => None,
         }
     }
@@ -90,6 +99,30 @@ kinds! {
     LinkUp = "link-up", Interface, true, false;
     /// A probe was lost as many times in a row as the operator allows.
     ProbeLost = "probe-lost", Probe, true, false;
+    /// Round trips of a probe are longer than the operator allows.
+    ProbeSlow = "probe-slow", Probe, true, false;
+    /// A probe loses more than the operator allows.
+    ProbeLossy = "probe-lossy", Probe, true, false;
+    /// A port fell out of a bond's traffic, or LACP on it expired or was defaulted.
+    BondPort = "bond-port", Interface, true, false;
+    /// A bond uses another port, another aggregator or has another partner.
+    BondChange = "bond-change", Interface, false, false;
+    /// A port of a bridge no longer forwards.
+    StpPort = "stp-port", Interface, true, false;
+    /// An address of ours was removed.
+    AddressGone = "address-gone", Interface, true, false;
+    /// Somebody else has an address of ours.
+    AddressDuplicate = "address-duplicate", Interface, true, false;
+    /// A default route is gone, or leads nowhere that can be reached.
+    DefaultRouteGone = "default-route-gone", Nothing, true, false;
+    /// A next hop, or a neighbour that the operator named, does not answer.
+    NeighbourFailed = "neighbour-failed", Neighbour, true, false;
+    /// A line that matches was logged.
+    Log = "log", Log, false, false;
+    /// An attribute in /sys or /proc changed, or is beyond a number.
+    Attribute = "attribute", Path, true, true;
+    /// A counter of trouble grew; its number is by how much in a second.
+    Counter = "counter", Interface, false, true;
     /// The operator sent SIGUSR1.
     Signal = "signal", Nothing, false, false;
     /// The command under `dashcap exec` failed.
@@ -114,6 +147,34 @@ impl TriggerKind {
         ];
         let plain = Self::PLAIN.iter().copied().filter(|kind| !OTHERS.contains(kind));
         plain.chain(FindingKind::ALL.iter().copied().map(Self::Finding))
+    }
+
+    /// True if one object can have several of it at a time, and a rule may say which with `what`.
+    pub fn tells_what(self) -> bool {
+        matches!(
+            self,
+            Self::Log
+                | Self::Attribute
+                | Self::Counter
+                | Self::AddressGone
+                | Self::AddressDuplicate
+                | Self::DefaultRouteGone
+                | Self::NeighbourFailed
+                | Self::Finding(_)
+        )
+    }
+
+    /// True if a rule that names no object means the recorded interfaces and their masters. Links and
+    /// counters are told of every interface of the host, of which many come and go with containers;
+    /// findings come from what is recorded anyway, and a bond or an address is nobody's by accident.
+    pub(super) fn is_of_watched(self) -> bool {
+        matches!(self, Self::LinkDown | Self::LinkUp | Self::StpPort | Self::Counter)
+    }
+
+    /// True if it is told to begin again and again while it goes on: the kernel gives a neighbour up
+    /// each time that somebody asks for it (net/core/neighbour.c, neigh_timer_handler()).
+    pub(super) fn repeats(self) -> bool {
+        self == Self::NeighbourFailed
     }
 
     /// True if an operator asks for it at that moment: then it never waits for a cool-down, and counts

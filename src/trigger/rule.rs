@@ -19,11 +19,12 @@ pub struct Rule {
     pub name: Option<String>,
     /// Which happenings it is about.
     pub kind: TriggerKind,
-    /// Which interfaces or probes; none = the watched interfaces, every probe.
+    /// Which interfaces, probes, matchers, files or neighbours; none = the watched interfaces, and
+    /// everything else.
     pub object: Option<Names>,
     /// How bad a finding must be; none = however harmless.
     pub severity: Option<Severity>,
-    /// Words that must occur in a finding's `what`.
+    /// Words that must occur in what exactly happened.
     pub what: Option<Words>,
     /// What its number must be beyond.
     pub threshold: Option<Threshold>,
@@ -44,8 +45,6 @@ pub struct Rule {
 pub struct Circumstances<'a> {
     /// Captured interfaces and their masters: what a link rule without an object is about.
     pub watched: &'a BTreeSet<String>,
-    /// Losses in a row that make a probe lost.
-    pub probe_fall: u32,
 }
 
 impl Rule {
@@ -72,6 +71,11 @@ impl Rule {
         FindingKind::Drops,
     ];
 
+    /// Log lines that are armed when the operator names nothing: of redundancy that failed, and of
+    /// transmitters that hang. What else is matched is often harmless by itself.
+    const LOGS: &str = "{vrrp-fault,vrrp-interface-down,nsm-interface-down,bond-*,lacp-*,\
+                        team-lacp-state,transmit-*,bridge-loop}";
+
     /// Every happening of this kind, at once.
     pub fn new(kind: TriggerKind) -> Self {
         Self {
@@ -92,12 +96,22 @@ impl Rule {
     /// What is armed when the operator names nothing; of findings only those that are warnings at least.
     pub fn defaults(with_probes: bool) -> Vec<Self> {
         let probes = with_probes.then_some(TriggerKind::ProbeLost);
-        let plain = [TriggerKind::LinkDown, TriggerKind::Signal].into_iter().chain(probes);
+        let plain = [
+            TriggerKind::LinkDown,
+            TriggerKind::BondPort,
+            TriggerKind::DefaultRouteGone,
+            TriggerKind::NeighbourFailed,
+            TriggerKind::Signal,
+        ];
+        let plain = plain.into_iter().chain(probes);
+        // A constant, of which a test makes sure that it is understood.
+        let logs = Names::parse(Self::LOGS).ok();
+        let logs = logs.map(|names| Self { object: Some(names), ..Self::new(TriggerKind::Log) });
         let warning = |kind| Self {
             severity: Some(Severity::Warning),
             ..Self::new(TriggerKind::Finding(kind))
         };
-        plain.map(Self::new).chain(Self::FINDINGS.map(warning)).collect()
+        plain.map(Self::new).chain(logs).chain(Self::FINDINGS.map(warning)).collect()
     }
 
     /// What `dashcap exec` arms instead.
@@ -156,13 +170,18 @@ impl Rule {
         if self.object.is_some() && kind.about() == About::Nothing {
             return self.refuse("interface", "it is about nothing in particular", "no name");
         }
-        if !finding && (self.severity.is_some() || self.what.is_some()) {
-            let accepted = "severity and what for findings, such as lacp-expired";
+        if !finding && self.severity.is_some() {
+            let accepted = "severity for findings, such as lacp-expired";
             return self.refuse("severity", "it is no finding", accepted);
+        }
+        if self.what.is_some() && !kind.tells_what() {
+            let accepted = "what for findings, such as lacp-expired, and for log, counter, ...";
+            return self.refuse("what", "nothing more exact is told of it", accepted);
         }
         match self.threshold {
             Some(_) if !kind.has_number() => {
-                let accepted = "above or below for findings, which have frames per second";
+                let accepted =
+                    "above or below for attribute, counter and findings, which have a number";
                 return self.refuse("above", "no number comes with it", accepted);
             }
             Some(threshold) if !threshold.makes_sense() => {
@@ -228,21 +247,16 @@ impl Rule {
 
     /// True if the happening is of the kind, the object and the severity this rule is about.
     pub(super) fn is_about(&self, happening: &Happening<'_>, watched: &BTreeSet<String>) -> bool {
-        let object = match (&self.object, happening.object) {
+        let object = match (&self.object, happening.object.as_deref()) {
             (Some(names), Some(object)) => names.include(object),
             (Some(_), None) => false,
-            (None, Some(object)) if self.is_link() => watched.contains(object),
+            (None, Some(object)) if self.kind.is_of_watched() => watched.contains(object),
             (None, _) => true,
         };
         // The end of something bad is no longer bad.
         let bad = happening.turn == Turn::Ends || happening.severity >= self.severity;
-        let what = self.what.as_ref().is_none_or(|words| words.are_in(happening.what));
+        let what = self.what.as_ref().is_none_or(|words| words.are_in(happening.what.as_deref()));
         happening.kind == self.kind && object && bad && what
-    }
-
-    /// Links are told of whether or not they are recorded; findings come from what is recorded.
-    fn is_link(&self) -> bool {
-        matches!(self.kind, TriggerKind::LinkDown | TriggerKind::LinkUp)
     }
 
     fn accepted() -> String {

@@ -6,6 +6,8 @@
 //!                   waits                fires  (still)  over        waits again
 //! ```
 //!
+//! What is told to begin again while it goes on fires once, too, until it has ended.
+//!
 //! Pure, and bounded: what a rule remembers of an object is forgotten when it ends, and the oldest when
 //! there are too many.
 
@@ -123,7 +125,7 @@ impl Rules {
     /// each rule that holds.
     pub fn judge(&mut self, seen: &Observation, when: Circumstances<'_>) -> Vec<Fired> {
         let mut fired = Vec::new();
-        for happening in happenings(&seen.fact, when.probe_fall) {
+        for happening in happenings(&seen.fact) {
             for armed in &mut self.armed {
                 if armed.rule.is_about(&happening, when.watched) {
                     fired.extend(armed.take(&happening, seen));
@@ -157,6 +159,11 @@ impl Armed {
                 self.forget(happening);
                 None
             }
+            Turn::Begins if self.rule.lasting.is_zero() && happening.kind.repeats() => {
+                let wait = mem::replace(&mut self.course(happening).wait, Wait::Over);
+                let fired = || self.fired(trigger(happening, seen), happening.lasted);
+                (wait == Wait::No).then(fired)
+            }
             Turn::Begins | Turn::Passes if self.rule.lasting.is_zero() => {
                 Some(self.fired(trigger(happening, seen), happening.lasted))
             }
@@ -180,6 +187,10 @@ impl Armed {
             return Some(Turn::Ends);
         }
         let value = happening.value?;
+        if !happening.kind.lasts() {
+            // A rate that is told only while there is one: nobody says that it is zero again.
+            return threshold.is_beyond(false, value).then_some(Turn::Passes);
+        }
         let course = self.course(happening);
         let beyond = threshold.is_beyond(course.beyond, value);
         match (mem::replace(&mut course.beyond, beyond), beyond) {
@@ -220,8 +231,8 @@ impl Armed {
             }
             let owned = |text: Option<&str>| text.map(str::to_owned);
             self.courses.push(Course {
-                object: owned(happening.object),
-                what: owned(happening.what),
+                object: owned(happening.object.as_deref()),
+                what: owned(happening.what.as_deref()),
                 beyond: false,
                 wait: Wait::No,
             });
@@ -237,14 +248,15 @@ impl Armed {
 
 impl Course {
     fn is_of(&self, happening: &Happening<'_>) -> bool {
-        self.object.as_deref() == happening.object && self.what.as_deref() == happening.what
+        self.object.as_deref() == happening.object.as_deref()
+            && self.what.as_deref() == happening.what.as_deref()
     }
 }
 
 fn trigger(happening: &Happening<'_>, seen: &Observation) -> Trigger {
     Trigger {
         kind: happening.kind,
-        object: happening.object.map(str::to_owned),
+        object: happening.object.as_deref().map(str::to_owned),
         at: seen.at,
         sentence: seen.fact.to_string(),
     }

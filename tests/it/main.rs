@@ -18,3 +18,4 @@ mod recorder;
 mod replay;
 mod rules;
 mod watch;
+mod witnesses;

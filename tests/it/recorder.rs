@@ -5,7 +5,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use dashcap::error::Result;
 use dashcap::incident::writer;
-use dashcap::recorder::{Options, Recorder, WindowOptions};
+use dashcap::recorder::{Options, Recorder, WindowOptions, Witnesses};
 use dashcap::ring::PoolOptions;
 use dashcap::time::Clock;
 use dashcap::watch::{Desk, Fact, Watcher, sysfs};
@@ -281,7 +281,9 @@ fn record_inside(lab: &Lab, clock: Clock, facts: Receiver<Fact>, ready: &Sender<
         cool_down: Duration::ZERO,
         rules: Rule::defaults(false),
         probes: Vec::new(),
-        probe_fall: 1,
+        witnesses: Witnesses::default(),
+        detect: dashcap::detect::watcher::Options::default(),
+        wanted: Vec::new(),
         timeline: sysfs::Options::default(),
         output: lab.output().to_owned(),
         writer: writer::Options::default(),

@@ -9,7 +9,7 @@ use dashcap::error::Result;
 use dashcap::finding::{Finding, FindingKind, Severity};
 use dashcap::frame::Direction;
 use dashcap::incident::writer;
-use dashcap::recorder::{Options, Recorder, WindowOptions};
+use dashcap::recorder::{Options, Recorder, WindowOptions, Witnesses};
 use dashcap::ring::PoolOptions;
 use dashcap::time::Clock;
 use dashcap::trigger::Rule;
@@ -172,7 +172,9 @@ fn a_storm_of_triggers_is_one_incident_with_counts_and_no_frame_is_lost() {
         cool_down: Duration::from_secs(30),
         rules: Rule::defaults(false),
         probes: Vec::new(),
-        probe_fall: 1,
+        witnesses: Witnesses::default(),
+        detect: dashcap::detect::watcher::Options::default(),
+        wanted: Vec::new(),
         timeline: sysfs::Options::default(),
         output: lab.output().to_owned(),
         writer: writer::Options::default(),

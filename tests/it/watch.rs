@@ -20,7 +20,7 @@ fn a_lost_probe_opens_an_incident_while_the_carrier_stays() {
     // Half a second of answers: ten pings and five rows.
     talker.wait_for(100);
     lab.far.ip(&format!("addr del {FAR_ADDRESS}/24 dev far0"));
-    dashcap.wait_for(&format!("probe-lost: probe {FAR_ADDRESS} lost"));
+    dashcap.wait_for(&format!("probe-lost: probe {FAR_ADDRESS} is down"));
     talker.wait_for_more(100);
     talker.stop();
     dashcap.finish_well();
@@ -58,8 +58,7 @@ fn every_kind_of_probe_opens_an_incident_that_names_it() {
         talker.wait_for(200);
         // Carrier and servers stay; only the address goes.
         lab.far.ip(&format!("addr del {FAR_ADDRESS}/24 dev far0"));
-        dashcap.wait_for(&format!("probe-lost: probe {probe} lost"));
-        dashcap.wait_for(&format!("probe {probe} is down"));
+        dashcap.wait_for(&format!("probe-lost: probe {probe} is down"));
         talker.stop();
         dashcap.finish_well();
 

@@ -6,25 +6,34 @@
 //! and triggers typed replace all of the file's.
 
 mod file;
+mod probes;
 mod table;
+mod traffic;
+mod witnesses;
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use self::probes::Entry;
 use self::table::Table;
+use self::traffic::{FilterMatch, RateLimit, Silence};
+use self::witnesses::{Attribute, Log};
 use super::values::{On, Part, Size, Span};
 use crate::api::{self, control, directory, http};
 use crate::capture::filter::Filter;
-use crate::capture::{self, Choice, afpacket, classes};
+use crate::capture::{self, Choice, Wanted, afpacket, classes};
+use crate::detect;
 use crate::error::{Error, Result};
+use crate::finding::FindingKind;
 use crate::incident::pcapng::Level;
 use crate::incident::writer;
 use crate::recorder::{self, WindowOptions};
 use crate::ring::{LaneOptions, PoolOptions};
-use crate::trigger::{Rule, TriggerKind};
+use crate::trigger::{About, Names, Rule, TriggerKind};
 use crate::watch::{probe, sysfs};
 
 /// Every option as typed; none means not typed.
@@ -141,7 +150,7 @@ pub(super) struct Settings {
     /// several.
     #[arg(short, long, value_name = "PROBE")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    probe: Vec<String>,
+    probe: Vec<Entry>,
 
     /// Time between two pings [default: 1s].
     #[arg(long, value_name = "DUR")]
@@ -158,11 +167,55 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     probe_fall: Option<u32>,
 
-    /// What opens an incident: link-down, link-up, probe-lost, signal (SIGUSR1), or a finding such as
-    /// lacp-expired or duplicate-storm, for one interface or probe as KIND:NAME with wildcards. Repeat
-    /// for several [default: link-down of recorded interfaces and their masters, LACP trouble, storms
-    /// and loops, silence of routers that were heard, drops, probe-lost, signal; with exec: the
-    /// command's failure].
+    /// Log to watch for lines that tell of a failure: kernel, journal, a path with wildcards, or
+    /// udp://ADDR:PORT or tcp://ADDR:PORT to take syslog; off for none. Repeat for several [default:
+    /// kernel, and journal where there is one].
+    #[arg(long, value_name = "LOG")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    log: Vec<Log>,
+
+    /// Address of a neighbour that must answer; the routers on default routes are watched anyway. Repeat
+    /// for several.
+    #[arg(long, value_name = "ADDR")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    neighbour: Vec<IpAddr>,
+
+    /// Attributes of the kernel, in the file only: `[[attribute]]` with path and above or below.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attribute: Vec<Attribute>,
+
+    /// Interfaces whose counters of trouble are watched, in the file only.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    counter_interface: Vec<String>,
+
+    /// Growth a second below which a counter is not told, in the file only.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counter_at_least: Option<f64>,
+
+    /// Frames to wait for, in the file only: `[[filter_match]]` with name and filter.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    filter_match: Vec<FilterMatch>,
+
+    /// Rates that are not allowed, in the file only: `[[rate_limit]]` with name and above or below.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rate_limit: Vec<RateLimit>,
+
+    /// Classes that may not be silent, in the file only: `[[silence]]` with class and after.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    silence: Vec<Silence>,
+
+    /// What opens an incident: link-down, bond-port, default-route-gone, log, counter, probe-lost, signal
+    /// (SIGUSR1), ..., or a finding such as lacp-expired or duplicate-storm, for one interface, probe or
+    /// log matcher as KIND:NAME with wildcards. Repeat for several [default: link-down of recorded
+    /// interfaces and their masters, ports of bonds, LACP trouble, storms and loops, silence of routers
+    /// that were heard, default routes and next hops that are gone, log lines of failed redundancy,
+    /// drops, probe-lost, signal, and what the file says to watch; with exec: the command's failure].
     #[arg(long, value_name = "TRIGGER")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     on: Vec<On>,
@@ -297,14 +350,10 @@ impl Settings {
         }
         let rules = named;
         Rule::check_all(&rules)?;
-        let needs_probe = |rule: &Rule| rule.kind() == TriggerKind::ProbeLost;
-        if settings.probe.is_empty() && rules.iter().any(needs_probe) {
-            return Err(Error::usage(
-                "--on",
-                "probe-lost",
-                "nothing is probed",
-                "probe-lost together with a host to ping, such as --probe 192.0.2.1",
-            ));
+        let needs_probe = |rule: &&Rule| rule.kind().about() == About::Probe;
+        if let Some(rule) = rules.iter().find(needs_probe).filter(|_| settings.probe.is_empty()) {
+            let accepted = "together with a host to ping, such as --probe 192.0.2.1";
+            return Err(Error::usage("--on", rule.called(), "nothing is probed", accepted));
         }
         let mut options = recorder::Options {
             pool: settings.pool()?,
@@ -313,7 +362,9 @@ impl Settings {
             cool_down: span(settings.cool_down, COOL_DOWN),
             rules,
             probes: settings.probes()?,
-            probe_fall: settings.probe_fall.unwrap_or(PROBE_FALL),
+            witnesses: settings.witnesses()?,
+            detect: settings.detect()?,
+            wanted: settings.wanted()?,
             timeline: settings.timeline()?,
             writer: settings.writer()?,
             api: settings.api(defaults)?,
@@ -330,6 +381,9 @@ impl Settings {
         let capture::Options { source, ring, classes, lane } = &options.capture;
         let LaneOptions { fold, pack } = lane;
         let probe = options.probes.first();
+        let recorder::Witnesses { logs, attributes, ip, counters } = &options.witnesses;
+        let usual_probe = usual_probe(probe);
+        let looked_for = &options.detect.traffic;
         let kernel_memory = u64::from(ring.blocks) * u64::from(ring.block_size);
         Self {
             interface: options.interfaces.clone(),
@@ -360,10 +414,22 @@ impl Settings {
                     memory: Part(class.memory),
                 })
                 .collect(),
-            probe: options.probes.iter().map(|probe| probe.host.clone()).collect(),
+            probe: options.probes.iter().map(|p| Entry::of(p, &usual_probe)).collect(),
             probe_interval: probe.map(|probe| Span(probe.interval)),
             probe_timeout: probe.map(|probe| Span(probe.timeout)),
-            probe_fall: Some(options.probe_fall),
+            probe_fall: Some(usual_probe.fall),
+            log: Log::of(logs),
+            neighbour: ip.neighbours.clone(),
+            attribute: Attribute::of(attributes),
+            // Without a choice they follow the recorded interfaces.
+            counter_interface: Some(&counters.interfaces)
+                .filter(|names| **names != options.interfaces)
+                .cloned()
+                .unwrap_or_default(),
+            counter_at_least: Some(counters.at_least),
+            filter_match: options.wanted.iter().map(FilterMatch::of).collect(),
+            rate_limit: looked_for.limits.iter().map(RateLimit::of).collect(),
+            silence: looked_for.silent_classes.iter().map(Silence::of).collect(),
             on: options.rules.iter().filter(|rule| rule.is_short()).cloned().map(On).collect(),
             trigger: options.rules.iter().filter(|rule| !rule.is_short()).map(Table::of).collect(),
             interval: Some(Span(options.timeline.interval)),
@@ -414,6 +480,14 @@ impl Settings {
             probe_interval: self.probe_interval.or(file.probe_interval),
             probe_timeout: self.probe_timeout.or(file.probe_timeout),
             probe_fall: self.probe_fall.or(file.probe_fall),
+            log: list(self.log, file.log),
+            neighbour: list(self.neighbour, file.neighbour),
+            attribute: file.attribute,
+            counter_interface: file.counter_interface,
+            counter_at_least: file.counter_at_least,
+            filter_match: file.filter_match,
+            rate_limit: file.rate_limit,
+            silence: file.silence,
             trigger: if self.on.is_empty() { file.trigger } else { Vec::new() },
             on: list(self.on, file.on),
             interval: self.interval.or(file.interval),
@@ -468,17 +542,64 @@ impl Settings {
     }
 
     fn probes(&self) -> Result<Vec<probe::Options>> {
-        let probe = |host: &String| {
-            let mut options = probe::Options::new(host.trim());
-            options.fall = self.probe_fall.unwrap_or(PROBE_FALL);
-            options.interval = self.probe_interval.map_or(options.interval, |span| span.0);
-            options.timeout = self.probe_timeout.map_or(options.timeout, |span| span.0);
-            // A ping slower than the next one is lost anyway.
-            options.timeout = options.timeout.min(options.interval);
-            options
-        };
-        let probes: Vec<_> = self.probe.iter().map(probe).collect();
+        let mut usual = usual_probe(None);
+        usual.fall = self.probe_fall.unwrap_or(usual.fall);
+        usual.interval = self.probe_interval.map_or(usual.interval, |span| span.0);
+        usual.timeout = self.probe_timeout.map_or(usual.timeout, |span| span.0);
+        let probes: Vec<_> = self.probe.iter().map(|probe| probe.options(&usual)).collect();
         probe::check_all(&probes).map(|()| probes)
+    }
+
+    fn witnesses(&self) -> Result<recorder::Witnesses> {
+        let refuse = |key: &str, reason: String| Error::usage(key, "", reason, "one or the other");
+        let mut witnesses = recorder::Witnesses {
+            logs: Log::all(&self.log).map_err(|reason| refuse("log", reason))?,
+            attributes: Attribute::all(&self.attribute)
+                .map_err(|reason| refuse("attribute", reason))?,
+            ..recorder::Witnesses::default()
+        };
+        witnesses.ip.neighbours.clone_from(&self.neighbour);
+        let counters = &mut witnesses.counters;
+        counters.at_least = self.counter_at_least.unwrap_or(counters.at_least);
+        let named = Some(&self.counter_interface).filter(|names| !names.is_empty());
+        counters.interfaces.clone_from(named.unwrap_or(&self.interface));
+        witnesses.check().map(|()| witnesses)
+    }
+
+    fn detect(&self) -> Result<detect::watcher::Options> {
+        let mut options = detect::watcher::Options::default();
+        let traffic = &mut options.traffic;
+        traffic.limits = self.rate_limit.iter().map(RateLimit::limit).collect::<Result<_>>()?;
+        traffic.silent_classes = self.silence.iter().map(Silence::class).collect();
+        traffic.check(&self.classes()?.names()).map(|()| options)
+    }
+
+    fn wanted(&self) -> Result<Vec<Wanted>> {
+        self.filter_match.iter().map(FilterMatch::wanted).collect()
+    }
+
+    /// What is armed unless the operator names triggers: what always is, and what he said to watch.
+    pub(super) fn usual_rules(&self) -> Vec<Rule> {
+        let plain = [
+            (TriggerKind::ProbeSlow, self.probe.iter().any(Entry::has_slow)),
+            (TriggerKind::ProbeLossy, self.probe.iter().any(Entry::has_loss)),
+            (TriggerKind::Finding(FindingKind::FilterMatch), !self.filter_match.is_empty()),
+            (TriggerKind::Finding(FindingKind::RateLimit), !self.rate_limit.is_empty()),
+            (TriggerKind::Finding(FindingKind::Silence), !self.silence.is_empty()),
+        ];
+        let plain = plain.into_iter().filter(|(_, wanted)| *wanted);
+        let mut rules = Rule::defaults(!self.probe.is_empty());
+        rules.extend(plain.map(|(kind, _)| Rule::new(kind)));
+        let logs = self.log.iter().flat_map(Log::own_names).map(|name| (TriggerKind::Log, name));
+        let paths = self.attribute.iter().map(|watched| (TriggerKind::Attribute, watched.path()));
+        for (kind, names) in logs.chain(paths) {
+            // What is no pattern is refused where it is opened.
+            let rule = Rule { object: Names::parse(names).ok(), ..Rule::new(kind) };
+            if !rules.contains(&rule) {
+                rules.push(rule);
+            }
+        }
+        rules
     }
 
     fn timeline(&self) -> Result<sysfs::Options> {
@@ -514,11 +635,16 @@ impl Settings {
         let options = api::Options { control, directory, http };
         options.check().map(|()| options)
     }
+}
 
-    /// True if hosts are to be pinged.
-    pub(super) fn has_probes(&self) -> bool {
-        !self.probe.is_empty()
+/// What a probe is that says nothing but its host: as `first`, if there is one.
+fn usual_probe(first: Option<&probe::Options>) -> probe::Options {
+    let mut usual = probe::Options::new("");
+    usual.fall = PROBE_FALL;
+    if let Some(probe::Options { fall, interval, timeout, .. }) = first {
+        (usual.fall, usual.interval, usual.timeout) = (*fall, *interval, *timeout);
     }
+    usual
 }
 
 #[cfg(test)]

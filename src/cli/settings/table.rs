@@ -24,6 +24,12 @@ struct Keys {
     #[serde(skip_serializing_if = "Option::is_none")]
     probe: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    log: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    neighbour: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     severity: Option<Severity>,
     #[serde(skip_serializing_if = "Option::is_none")]
     what: Option<String>,
@@ -91,7 +97,13 @@ impl Keys {
     /// Which objects, under the key that suits the kind.
     fn object(&self) -> Result<Option<Names>, String> {
         let mut names = None;
-        for (key, given) in [("interface", &self.interface), ("probe", &self.probe)] {
+        for (key, given) in [
+            ("interface", &self.interface),
+            ("probe", &self.probe),
+            ("log", &self.log),
+            ("path", &self.path),
+            ("neighbour", &self.neighbour),
+        ] {
             let Some(given) = given else { continue };
             match self.kind.0.about().key() {
                 Some(right) if right == key => {
@@ -143,6 +155,9 @@ impl From<Table> for Keys {
             kind: Kind(rule.kind),
             interface: named("interface"),
             probe: named("probe"),
+            log: named("log"),
+            path: named("path"),
+            neighbour: named("neighbour"),
             severity: rule.severity,
             what: rule.what.map(|words| words.to_string()),
             above,
@@ -175,6 +190,10 @@ mod tests {
             ("kind = 'link-down'", "link-down"),
             ("kind = 'link-down'\ninterface = 'dp0*'", "link-down:dp0*"),
             ("kind = 'probe-lost'\nprobe = '192.0.2.*'", "probe-lost:192.0.2.*"),
+            ("kind = 'log'\nlog = 'vrrp-*'", "log:vrrp-*"),
+            ("kind = 'attribute'\npath = '/sys/*'\nabove = 5", "attribute:/sys/* (above 5)"),
+            ("kind = 'neighbour-failed'\nneighbour = '192.0.2.1'", "neighbour-failed:192.0.2.1"),
+            ("kind = 'counter'\nwhat = '^rx'\nabove = 9", "counter (what matches ^rx, above 9)"),
             ("kind = 'drops'\nname = 'losing'", "drops \"losing\""),
             ("kind = 'drops'\nseverity = 'critical'", "drops (critical or worse)"),
             ("kind = 'drops'\nwhat = 'ring.*full'", "drops (what matches ring.*full)"),

@@ -5,6 +5,7 @@ use std::fs;
 use clap::Parser;
 
 use super::*;
+use crate::recorder::{Logs, Witnesses};
 
 const DEFAULTS: Defaults =
     Defaults { pre: Duration::from_secs(120), post: Duration::from_secs(10), control: true };
@@ -17,7 +18,7 @@ struct Typed {
 
 fn options(typed: &[&str]) -> Result<recorder::Options> {
     let typed = Typed::try_parse_from(["dashcap"].iter().chain(typed)).unwrap();
-    typed.settings.options(DEFAULTS, |settings| Rule::defaults(settings.has_probes()))
+    typed.settings.options(DEFAULTS, Settings::usual_rules)
 }
 
 fn file(text: &str) -> tempfile::NamedTempFile {
@@ -32,7 +33,9 @@ fn without_anything_typed_the_defaults_hold() {
     assert_eq!(options.pool.memory, 256 << 20);
     assert_eq!(options.window, WindowOptions::default());
     assert_eq!(options.rules, Rule::defaults(false));
-    assert_eq!(options.settings["on"], serde_json::json!(["link-down", "signal"]));
+    let on: Vec<_> =
+        options.rules.iter().filter(|rule| rule.is_short()).map(Rule::called).collect();
+    assert_eq!(options.settings["on"], serde_json::json!(on));
     let lacp = serde_json::json!({"kind": "lacp-silence", "severity": "warning"});
     assert_eq!(options.settings["trigger"][0], lacp);
     assert_eq!(options.settings["pre"], "2m");
@@ -103,6 +106,52 @@ fn triggers_come_from_both_lists_of_the_file_and_typed_ones_replace_them_all() {
 }
 
 #[test]
+fn witnesses_come_from_the_file_and_are_armed() {
+    let text = "probe = [\"192.0.2.1\", {host = \"tcp:192.0.2.1:22\", fall = 9, slow = {above = \"9ms\", \
+                in_a_row = 2}}]\nneighbour = [\"192.0.2.9\"]\ncounter_at_least = 5.0\n\
+                [[log]]\nfile = \"/var/log/x\"\n[[log.match]]\nname = \"mine\"\npattern = \"x\"\n\
+                [[log.match]]\nname = \"stall\"\npattern = \"y\"\n\
+                [[log]]\nsyslog = \"tcp://127.0.0.1:5514\"\n\
+                [[attribute]]\npath = \"/sys/class/net/*/mtu\"\n[[attribute]]\npath = \"/sys/x\"\nbelow = 3\n\
+                [[filter_match]]\nname = \"telnet\"\nfilter = \"port 23\"\n\
+                [[rate_limit]]\nname = \"up\"\nabove = 5\ninterface = \"eth*\"\ndirection = \"inbound\"\n\
+                unit = \"bit/s\"\nfor = \"2s\"\n[[silence]]\nclass = \"control\"\nafter = \"20s\"\n";
+    let file = file(text);
+    let options = options(&["-c", file.path().to_str().unwrap(), "-i", "eth7"]).unwrap();
+    let Witnesses { logs, attributes, ip, counters } = &options.witnesses;
+    let Logs::Asked(logs) = logs else { panic!("they were asked for") };
+    assert_eq!(logs[1].place.to_string(), "syslog tcp 127.0.0.1:5514");
+    let stalls = logs[0].matchers.iter().filter(|matcher| matcher.name == "stall");
+    assert_eq!(stalls.map(|matcher| &*matcher.pattern).collect::<Vec<_>>(), ["y"]);
+    assert_eq!(logs[0].matchers[0].name, "mine");
+    assert_eq!(attributes.watched.len(), 3, "the bonds are watched, too");
+    assert_eq!((ip.neighbours.len(), counters.at_least), (1, 5.0));
+    assert_eq!(counters.interfaces, ["eth7"]);
+    assert_eq!((options.probes[0].fall, options.probes[1].fall), (3, 9));
+    assert_eq!(options.wanted.len(), 1);
+    let armed: Vec<_> = options.rules.iter().map(Rule::called).collect();
+    for expected in [
+        "probe-lost",
+        "probe-slow",
+        "log:mine",
+        "attribute:/sys/class/net/*/mtu",
+        "filter-match",
+        "rate-limit",
+        "silence",
+    ] {
+        assert!(armed.iter().any(|rule| rule == expected), "{expected}: {armed:?}");
+    }
+    let again = self::file(&toml_of(&options.settings));
+    let after = self::options(&["-c", again.path().to_str().unwrap()]).unwrap();
+    assert_eq!(after.settings, options.settings);
+    for (typed, places) in [(vec!["--log", "off"], 0), (vec!["--log", "kernel", "--log", "/x"], 2)]
+    {
+        let Logs::Asked(logs) = self::options(&typed).unwrap().witnesses.logs else { panic!() };
+        assert_eq!(logs.len(), places, "{typed:?}");
+    }
+}
+
+#[test]
 fn a_hold_must_name_a_rule_there_is() {
     let text = "[[trigger]]\nkind = \"drops\"\nhold = {confirm = \"lnk\", within = \"9s\"}\n\
                 [[trigger]]\nkind = \"link-down\"\n";
@@ -166,6 +215,9 @@ fn values_that_cannot_be_meant_are_refused() {
         &["--kernel-memory", "1MiB"],
         &["--post", "10s", "--limit", "1s"],
         &["--on", "probe-lost"],
+        &["--on", "probe-slow"],
+        &["--log", "off", "--log", "kernel"],
+        &["--neighbour", "224.0.0.1"],
         &["--fold-keep", "1"],
         &["--control", "/"],
         &["--http", "9180"],

@@ -70,10 +70,7 @@ impl Watched {
             }
         };
         let span = self.course.judge(summary.at, level, 0)?;
-        let unit = match self.limit.unit {
-            Unit::Frames => "frames/s",
-            Unit::Bits => "bit/s",
-        };
+        let unit = self.limit.unit;
         let direction = self.limit.direction.unwrap_or_default();
         let class = self.limit.class.as_ref().map_or(String::new(), |class| format!(" of {class}"));
         let what = format!("{}: {wrong} {} {unit}{class}", self.limit.name, grouped(bound));

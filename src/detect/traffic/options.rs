@@ -1,5 +1,6 @@
 //! What the operator decides about traffic detectors; the defaults suit most networks.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,6 +71,15 @@ pub enum Unit {
     Frames,
     /// Bits of original length.
     Bits,
+}
+
+impl fmt::Display for Unit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Frames => "frames/s",
+            Self::Bits => "bit/s",
+        })
+    }
 }
 
 /// A bound per second.

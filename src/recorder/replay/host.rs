@@ -5,7 +5,8 @@
 //!
 //! | in the file | becomes |
 //! |---|---|
-//! | `link`, `link_gone`, `probe_*`, `snapshot_signal`, `missed` of events.jsonl | the same fact |
+//! | `link`, `link_gone`, `probe_answered`, `probe_lost`, `probe_late`, `snapshot_signal`, `missed` of events.jsonl | the same fact |
+//! | losses and answers in a row | a probe that went down, or up again, by the thresholds that hold now |
 //! | `capture` with a gap, a failure or drops | something missed, as told then |
 //! | a row of timeline.csv | a sample |
 //! | the state of an interface differs between two of its rows, or it bounced | a link change; only where there is no events.jsonl, which has it to the millisecond |
@@ -18,6 +19,7 @@
 //! All of it is in memory at once, sorted by time, at most [`MAX_OBSERVATIONS`].
 
 mod events;
+mod probes;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,10 +27,12 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use self::probes::Probes;
 use crate::error::{Error, Result};
 use crate::incident::bundle;
 use crate::time::Wall;
 use crate::watch::Fact;
+use crate::watch::probe;
 
 /// Observations of a replay: a day of ten interfaces every two seconds. Some hundred bytes each.
 const MAX_OBSERVATIONS: usize = 500_000;
@@ -59,11 +63,11 @@ enum Kind {
 }
 
 impl HostEvents {
-    /// Reads these files, each of either kind.
+    /// Reads these files, each of either kind; `probes` have thresholds of their own.
     ///
     /// # Errors
     /// When one cannot be read, is neither, or has a line without meaning.
-    pub(super) fn read(paths: &[PathBuf]) -> Result<Self> {
+    pub(super) fn read(paths: &[PathBuf], probes: &[probe::Options]) -> Result<Self> {
         let files =
             paths.iter().map(|path| Ok((path, kind_of(path)?))).collect::<Result<Vec<_>>>()?;
         let has_events = files.iter().any(|(_, kind)| *kind == Kind::Events);
@@ -76,8 +80,19 @@ impl HostEvents {
         }
         // Of the same moment, what was read first stays first.
         events.seen.sort_by_key(|(wall, _)| *wall);
+        events.judge_probes(probes);
         events.seen.reverse();
         Ok(events)
+    }
+
+    /// Puts what probes amount to behind the losses and answers that it follows from.
+    fn judge_probes(&mut self, configured: &[probe::Options]) {
+        let mut probes = Probes::new(configured);
+        for (wall, fact) in std::mem::take(&mut self.seen) {
+            let edge = probes.follow(wall, &fact);
+            self.seen.push((wall, fact));
+            self.seen.extend(edge.map(|edge| (wall, edge)));
+        }
     }
 
     /// The files of host events beside these files, each once.

@@ -5,11 +5,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
-use crate::capture;
 use crate::incident::writer;
+use crate::recorder::Witnesses;
 use crate::ring::{PackOptions, PoolOptions};
 use crate::trigger::Rule;
 use crate::watch::sysfs;
+use crate::{capture, detect};
 
 /// When the stories begin: 2026-11-22T14:14:00Z, in seconds.
 const BEGIN: u64 = 1_795_356_840;
@@ -36,7 +37,9 @@ impl Story {
             cool_down: Duration::from_secs(30),
             rules: Rule::defaults(false),
             probes: Vec::new(),
-            probe_fall: 3,
+            witnesses: Witnesses::default(),
+            detect: detect::watcher::Options::default(),
+            wanted: Vec::new(),
             timeline: sysfs::Options::default(),
             output: folder.path().join("bundles"),
             writer: writer::Options::default(),

@@ -9,7 +9,15 @@ fn rule(short: &str) -> Rule {
 
 #[test]
 fn a_rule_reads_back_as_typed_and_nonsense_names_the_accepted_form() {
-    for good in ["link-down", "link-up:eth[01]", "probe-lost:192.0.2.*", "signal", "drops:eth0"] {
+    for good in [
+        "link-down",
+        "link-up:eth[01]",
+        "probe-lost:192.0.2.*",
+        "signal",
+        "drops:eth0",
+        "log:{a,b-*}",
+        "attribute:/sys/*",
+    ] {
         assert_eq!(good.parse::<Rule>().unwrap().to_string(), good);
         assert!(rule(good).is_short());
     }
@@ -29,7 +37,8 @@ fn defaults_can_stand_together_and_say_what_they_are() {
         assert!(said.contains(&"lacp-expired (warning or worse)".to_owned()), "{said:?}");
         assert_eq!(said.contains(&"probe-lost".to_owned()), with_probes);
         let row = Rule::in_a_row(&rules);
-        assert!(row.starts_with("link-down, signal"), "{row}");
+        assert!(row.starts_with("link-down, bond-port, default-route-gone, "), "{row}");
+        assert!(row.contains("log:{vrrp-fault,"), "{row}");
         assert!(row.contains("; warning or worse: lacp-silence, lacp-expired, "), "{row}");
     }
 }
@@ -69,7 +78,9 @@ fn rules_that_cannot_be_meant_are_refused() {
     let named = |short| Rule { name: Some("same".into()), ..rule(short) };
     for (rules, told) in [
         (vec![Rule { severity: Some(Severity::Info), ..rule("link-up") }], "no finding"),
-        (vec![Rule { what: Words::parse("x").ok(), ..rule("link-up") }], "no finding"),
+        (vec![Rule { what: Words::parse("x").ok(), ..rule("link-up") }], "nothing more exact"),
+        (vec![Rule { severity: Some(Severity::Info), ..rule("log") }], "no finding"),
+        (vec![Rule { lasting: Duration::from_secs(1), ..rule("counter") }], "is over"),
         (vec![Rule { threshold: above, ..rule("link-up") }], "no number"),
         (vec![Rule { threshold: nan, ..rule("drops") }], "can be crossed"),
         (vec![Rule { threshold: back, ..rule("drops") }], "can be crossed"),

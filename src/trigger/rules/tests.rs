@@ -1,6 +1,6 @@
 //! Every kind, every condition, as tables of what is seen and what fires.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -9,6 +9,11 @@ use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
 use crate::time::Wall;
 use crate::trigger::{Bound, Names, Threshold, TriggerKind, Words};
+use crate::watch::attribute::{AttributeChange, Condition};
+use crate::watch::counters::{Counter, CounterGrowth};
+use crate::watch::ip::neighbour::{Answers, Neighbour, NeighbourChange};
+use crate::watch::logs::{Header, LogLine, LogSource};
+use crate::watch::probe::{ProbeDown, ProbeUp};
 use crate::watch::{Fact, LinkState, OperState};
 
 const S: u64 = 1_000_000_000;
@@ -44,9 +49,59 @@ fn lost(probe: &str, in_a_row: u32) -> Fact {
     }
 }
 
-fn answered(probe: &str) -> Fact {
-    let round_trip = Duration::from_millis(1);
-    Fact::ProbeAnswered { probe: probe.into(), address: [192, 0, 2, 1].into(), round_trip }
+fn down(probe: &str) -> Fact {
+    Fact::ProbeDown(ProbeDown {
+        probe: probe.into(),
+        address: [192, 0, 2, 1].into(),
+        in_a_row: 3,
+        lasting: Duration::from_secs(3),
+        reason: "no answer in 1 s".into(),
+    })
+}
+
+fn answering(probe: &str) -> Fact {
+    let (probe, address, after) = (probe.into(), [192, 0, 2, 1].into(), Duration::from_secs(9));
+    Fact::ProbeUp(ProbeUp { probe, address, in_a_row: 2, after })
+}
+
+fn neighbour(answers: Answers) -> Fact {
+    Fact::Neighbour(Box::new(NeighbourChange {
+        interface: "eth0".into(),
+        address: [192, 0, 2, 1].into(),
+        before: None,
+        now: Some(Neighbour { answers, address: None }),
+    }))
+}
+
+fn grew(interface: &str, per_second: f64) -> Fact {
+    Fact::Counter(Box::new(CounterGrowth {
+        interface: interface.into(),
+        counter: Counter::RxDropped,
+        before: 1,
+        now: 2,
+        per_second,
+    }))
+}
+
+fn logged(matcher: &str) -> Fact {
+    Fact::Log(Box::new(LogLine {
+        source: LogSource::Kernel,
+        matcher: matcher.into(),
+        text: "Entering FAULT STATE".into(),
+        fields: BTreeMap::new(),
+        header: Header::default(),
+    }))
+}
+
+fn attribute(path: &str, now: &str) -> Fact {
+    Fact::Attribute(Box::new(AttributeChange {
+        path: path.into(),
+        item: None,
+        interface: None,
+        condition: Condition::Changes,
+        before: None,
+        now: Some(now.into()),
+    }))
 }
 
 fn command(success: bool) -> Fact {
@@ -97,7 +152,7 @@ fn rules(rules: Vec<Rule>) -> Rules {
 
 fn judge(rules: &mut Rules, second: u64, fact: Fact) -> Vec<Fired> {
     let watched = BTreeSet::from(["eth0".to_owned()]);
-    rules.judge(&seen(second, fact), Circumstances { watched: &watched, probe_fall: 3 })
+    rules.judge(&seen(second, fact), Circumstances { watched: &watched })
 }
 
 fn words(fired: &[Fired]) -> String {
@@ -132,11 +187,24 @@ fn rules_pick_what_they_are_about() {
         ("link-up", change("eth0", true, false), ""),
         ("link-up", appeared(true), "link-up eth0"),
         ("link-up", appeared(false), ""),
-        ("probe-lost", lost("gw", 2), ""),
-        ("probe-lost", lost("gw", 3), "probe-lost gw"),
-        ("probe-lost", lost("gw", 4), ""),
-        ("probe-lost:dns*", lost("gw", 3), ""),
-        ("probe-lost", answered("gw"), ""),
+        ("probe-lost", lost("gw", 3), ""),
+        ("probe-lost", down("gw"), "probe-lost gw"),
+        ("probe-lost:dns*", down("gw"), ""),
+        ("probe-lost", answering("gw"), ""),
+        ("log", logged("mine"), "log mine"),
+        ("log:vrrp-*", logged("vrrp-fault"), "log vrrp-fault"),
+        ("log:vrrp-*", logged("stall"), ""),
+        (
+            "attribute:/sys/class/*",
+            attribute("/sys/class/net/eth0/x", "1"),
+            "attribute /sys/class/net/eth0/x",
+        ),
+        ("attribute:/proc/*", attribute("/sys/x", "1"), ""),
+        ("counter", grew("eth0", 1.0), "counter eth0"),
+        ("counter", grew("eth9", 1.0), ""),
+        ("counter:eth9", grew("eth9", 1.0), "counter eth9"),
+        ("neighbour-failed", neighbour(Answers::No), "neighbour-failed 192.0.2.1"),
+        ("neighbour-failed:2001:*", neighbour(Answers::No), ""),
         ("signal", Fact::SnapshotSignal, "signal"),
         ("signal", Fact::StopSignal, ""),
         ("lacp-expired", expired("eth7"), "lacp-expired eth7"),
@@ -168,6 +236,13 @@ fn what_is_armed_without_configuration() {
         (change("eth0", true, false), "link-down eth0"),
         (change("eth0", false, true), ""),
         (Fact::SnapshotSignal, "signal"),
+        (neighbour(Answers::No), "neighbour-failed 192.0.2.1"),
+        (logged("vrrp-fault"), "log vrrp-fault"),
+        (logged("lacp-no-partner"), "log lacp-no-partner"),
+        (logged("vrrp-transition"), ""),
+        (logged("stall"), ""),
+        (grew("eth0", 1e6), ""),
+        (attribute("/proc/net/bonding/bond0", "x"), ""),
         (finding(FindingKind::LacpExpired, Severity::Warning), "lacp-expired eth0"),
         (finding(FindingKind::LacpDefaulted, Severity::Critical), "lacp-defaulted eth0"),
         (finding(FindingKind::LacpSilence, Severity::Warning), "lacp-silence eth0"),
@@ -227,6 +302,58 @@ fn a_number_fires_when_it_crosses_and_again_only_from_further_back() {
 }
 
 #[test]
+fn numbers_that_stay_are_crossed_and_rates_are_judged_each_time() {
+    let above = Some(Threshold { bound: Bound::Above(100.0), hysteresis: 0.0 });
+    let of = |short| rules(vec![Rule { threshold: above, ..rule(short) }]);
+    let mut values = of("attribute");
+    for (value, fires) in [
+        ("99", false),
+        ("101", true),
+        ("102", false),
+        ("no number", false),
+        ("9", false),
+        ("200", true),
+    ] {
+        assert_eq!(!judge(&mut values, 1, attribute("/sys/x", value)).is_empty(), fires, "{value}");
+    }
+    let mut rates = of("counter");
+    for (rate, fires) in [(99.0, false), (101.0, true), (101.0, true), (1.0, false), (200.0, true)]
+    {
+        assert_eq!(!judge(&mut rates, 1, grew("eth0", rate)).is_empty(), fires, "{rate}");
+    }
+}
+
+#[test]
+fn what_is_told_again_and_again_fires_once_until_it_has_ended() {
+    let mut rules = rules(vec![rule("neighbour-failed")]);
+    for (second, answers, fires) in [
+        (1, Answers::No, true),
+        (2, Answers::NotYet, false),
+        (3, Answers::No, false),
+        (4, Answers::Yes, false),
+        (5, Answers::No, true),
+        (6, Answers::No, false),
+    ] {
+        let fired = judge(&mut rules, second, neighbour(answers));
+        assert_eq!(!fired.is_empty(), fires, "second {second}");
+    }
+}
+
+#[test]
+fn exact_words_can_be_asked_of_lines_and_counters() {
+    for (short, words, fact, fires) in [
+        ("counter", "^rx_", grew("eth0", 1.0), true),
+        ("counter", "^tx_", grew("eth0", 1.0), false),
+        ("log", "FAULT", logged("any"), true),
+        ("log", "MASTER", logged("any"), false),
+    ] {
+        let what = Some(Words::parse(words).unwrap());
+        let mut rules = rules(vec![Rule { what, ..rule(short) }]);
+        assert_eq!(!judge(&mut rules, 1, fact).is_empty(), fires, "{short} {words}");
+    }
+}
+
+#[test]
 fn what_must_last_fires_once_it_has() {
     let lasting = Duration::from_secs(10);
     let mut rules = rules(vec![Rule { lasting, ..rule("link-down") }]);
@@ -262,7 +389,8 @@ fn every_lasting_kind_waits_and_ends() {
         ("link-down", Fact::LinkGone { last: link("eth0", true, 0) }, change("eth0", false, true)),
         ("link-up", change("eth0", false, true), change("eth0", true, false)),
         ("link-up", change("eth0", false, true), Fact::LinkGone { last: link("eth0", true, 0) }),
-        ("probe-lost", lost("gw", 3), answered("gw")),
+        ("probe-lost", down("gw"), answering("gw")),
+        ("neighbour-failed", neighbour(Answers::No), neighbour(Answers::Yes)),
         ("duplicate-storm", at_rate(1.0), over()),
     ] {
         let mut rules = rules(vec![Rule { lasting, ..rule(short) }]);

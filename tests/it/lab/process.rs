@@ -16,10 +16,10 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_dashcap");
 
 /// What stories run with unless they say otherwise: little memory each, since many run at once. The
 /// kernel hands a block over every 10 ms, however few frames it has, so 64 blocks of 1 MiB are what
-/// outlasts a machine too busy to run the capture thread for half a second. The control socket of the
-/// machine is not theirs.
-const MODEST: [(&str, &str); 3] =
-    [("--memory", "16MiB"), ("--kernel-memory", "64MiB"), ("--control", "off")];
+/// outlasts a machine too busy to run the capture thread for half a second. The control socket and
+/// the logs of the machine are not theirs.
+const MODEST: [(&str, &str); 4] =
+    [("--memory", "16MiB"), ("--kernel-memory", "64MiB"), ("--control", "off"), ("--log", "off")];
 
 /// A running dashcap; killed when dropped.
 pub(crate) struct Dashcap {
@@ -43,6 +43,17 @@ impl Lab {
     /// `dashcap run` on the near host, recording by the time this returns.
     pub(crate) fn record(&self, options: &[&str]) -> Dashcap {
         let dashcap = self.dashcap("run", options);
+        dashcap.wait_for("armed: ");
+        dashcap
+    }
+
+    /// The same, with the logs that the options or their file say.
+    pub(crate) fn record_with_logs(&self, options: &[&str]) -> Dashcap {
+        let output = self.output().to_str().expect("text");
+        let modest = MODEST.iter().filter(|(option, _)| *option != "--log");
+        let modest: Vec<&str> = modest.flat_map(|(option, value)| [*option, *value]).collect();
+        let words = [&[BINARY, "run", "--output", output], &modest[..], options].concat();
+        let dashcap = Dashcap::start(self.on_near(&words));
         dashcap.wait_for("armed: ");
         dashcap
     }

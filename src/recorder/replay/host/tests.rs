@@ -15,7 +15,7 @@ fn file(text: &[u8]) -> NamedTempFile {
 fn read(texts: &[&str]) -> Result<HostEvents> {
     let files: Vec<_> = texts.iter().map(|text| file(text.as_bytes())).collect();
     let paths: Vec<_> = files.iter().map(|file| file.path().to_owned()).collect();
-    HostEvents::read(&paths)
+    HostEvents::read(&paths, &[])
 }
 
 /// What is told, in order: seconds and milliseconds of the minute, and the sentence.
@@ -155,6 +155,7 @@ fn events_are_the_facts_they_were() {
             "19.000 probe gw answered after 0.412 ms",
             "20.811 bond0: DOWN, carrier on -> off, operstate up -> lowerlayerdown, carrier changes 1 -> 2",
             "21.000 probe gw lost (no answer in 1 s), 3 in a row",
+            "21.000 probe gw is down: 3 lost in a row within 0.000 s, the last one: no answer in 1 s",
             "22.000 probe gw answered late, after 1.412 ms",
             "23.000 snapshot asked for by SIGUSR1",
             "24.000 capture missed something: capture on eth0: gap",
@@ -171,7 +172,7 @@ fn beside_events_a_table_only_gives_rows() {
     assert!(events.has_rows);
     let facts: Vec<Fact> = std::iter::from_fn(|| events.next()).collect();
     let samples = facts.iter().filter(|fact| matches!(fact, Fact::Sample(_))).count();
-    assert_eq!((samples, facts.len()), (2, 10));
+    assert_eq!((samples, facts.len()), (2, 11));
 }
 
 #[test]
@@ -200,7 +201,7 @@ proptest! {
         cut in 0..EVENTS.len(),
     ) {
         let file = file(&[begin.as_bytes(), &bytes].concat());
-        let _ = HostEvents::read(&[file.path().to_owned()]);
+        let _ = HostEvents::read(&[file.path().to_owned()], &[]);
         let _ = read(&[&EVENTS[..cut]]);
     }
 }

@@ -1,0 +1,133 @@
+//! The witnesses of the host that are always there: which there are, and which the operator asked for.
+//!
+//! What he asked for must be there, or nothing starts; what dashcap would have liked by itself and this
+//! host does not grant is a limitation, told at the start and in every bundle.
+
+use super::Recorder;
+use crate::error::Result;
+use crate::watch::attribute::{self, AttributeWatcher};
+use crate::watch::counters::{self, CounterWatcher};
+use crate::watch::ip::{self, IpWatcher};
+use crate::watch::logs::{self, LogWatcher, Place};
+
+/// Which witnesses there are, beside links, probes and the timeline.
+#[derive(Debug, Clone, Default)]
+pub struct Witnesses {
+    /// Logs.
+    pub logs: Logs,
+    /// Attributes in /sys and /proc.
+    pub attributes: attribute::Options,
+    /// Addresses, default routes, neighbours.
+    pub ip: ip::Options,
+    /// Counters of trouble.
+    pub counters: counters::Options,
+}
+
+/// Which logs are watched.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Logs {
+    /// The kernel's, and the journal where there is one; each if this host lets us.
+    #[default]
+    Usual,
+    /// These; each must be there.
+    Asked(Vec<logs::Options>),
+}
+
+impl Logs {
+    /// Each log.
+    pub fn each(&self) -> Vec<logs::Options> {
+        match self {
+            Self::Usual => {
+                let journal = logs::journal_runs().then(Place::journal);
+                let places = [Place::Kernel].into_iter().chain(journal);
+                places.map(logs::Options::new).collect()
+            }
+            Self::Asked(logs) => logs.clone(),
+        }
+    }
+}
+
+impl Witnesses {
+    /// Refuses what has no meaning.
+    ///
+    /// # Errors
+    /// When a part of it has none.
+    pub fn check(&self) -> Result<()> {
+        self.logs.each().iter().try_for_each(logs::Options::check)?;
+        self.attributes.check()?;
+        self.ip.check()?;
+        self.counters.check()
+    }
+
+    /// Opens all of them.
+    ///
+    /// # Errors
+    /// When one that was asked for is refused.
+    pub(super) fn open(&self) -> Result<Opened> {
+        let (logs, limitations) = open_logs(&self.logs)?;
+        Ok(Opened {
+            logs,
+            attributes: AttributeWatcher::open(self.attributes.clone())?,
+            ip: IpWatcher::open(&self.ip)?,
+            counters: CounterWatcher::open(self.counters.clone())?,
+            limitations,
+        })
+    }
+}
+
+/// A log that is open, and as what it was asked for.
+type OpenLog = (logs::Options, LogWatcher);
+
+/// Every log that there is, and what there is not.
+fn open_logs(logs: &Logs) -> Result<(Vec<OpenLog>, Vec<String>)> {
+    let (mut opened, mut limitations) = (Vec::new(), Vec::new());
+    for options in logs.each() {
+        match LogWatcher::open(&options) {
+            Ok(watcher) => {
+                limitations.extend(watcher.limitation());
+                opened.push((options, watcher));
+            }
+            Err(error) if *logs == Logs::Usual => {
+                limitations.push(format!("no lines of the {}: {error}", options.place));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok((opened, limitations))
+}
+
+/// Witnesses that may go to work.
+#[derive(Debug)]
+pub(super) struct Opened {
+    logs: Vec<OpenLog>,
+    attributes: AttributeWatcher,
+    ip: IpWatcher,
+    counters: CounterWatcher,
+    limitations: Vec<String>,
+}
+
+impl Recorder {
+    /// Puts them to work.
+    pub(super) fn employ_all(&mut self, opened: Opened) -> Result<()> {
+        for limitation in &opened.limitations {
+            tracing::info!("{limitation}");
+        }
+        self.limitations.extend(opened.limitations);
+        let logs: Vec<_> = opened.logs.iter().map(|(log, _)| log.place.to_string()).collect();
+        if !logs.is_empty() {
+            tracing::info!("logs: {}", logs.join(", "));
+        }
+        for (options, log) in opened.logs {
+            self.employ_log(options, log)?;
+        }
+        self.employ(opened.attributes)?;
+        self.employ(opened.ip)?;
+        self.employ(opened.counters)
+    }
+
+    pub(super) fn employ_log(&mut self, options: logs::Options, log: LogWatcher) -> Result<()> {
+        let watch = self.spawn(log)?;
+        self.logs.push((options, watch));
+        Ok(())
+    }
+}
