@@ -14,9 +14,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("trigger", &["watch"]),
     ("incident", &["ring", "trigger", "watch"]),
     ("recorder", &["api", "capture", "detect", "incident", "ring", "trigger", "watch"]),
-    ("cli", &["api", "capture", "detect", "incident", "recorder", "ring", "trigger", "watch"]),
+    (
+        "cli",
+        &["api", "capture", "cut", "detect", "incident", "recorder", "ring", "trigger", "watch"],
+    ),
     ("detect", &["watch"]),
     ("wire", &[]),
+    ("cut", &["capture"]),
 ];
 const GROUND: [&str; 7] = ["error", "finding", "frame", "stats", "sys", "time", "wire"];
 

@@ -34,6 +34,7 @@
 
 pub mod capture;
 pub mod cli;
+pub mod cut;
 pub mod detect;
 pub mod error;
 pub mod finding;

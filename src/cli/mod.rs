@@ -1,5 +1,6 @@
 //! The command line: one file per command; what was typed becomes each part's own options here.
 
+mod cut;
 mod demo;
 mod exec;
 mod log;
@@ -32,6 +33,7 @@ struct CommandLine {
 enum Command {
     Run(run::Run),
     Replay(replay::Replay),
+    Cut(cut::Cut),
     Exec(exec::Exec),
     Demo(demo::Demo),
 }
@@ -45,6 +47,7 @@ pub fn main() -> ExitCode {
         Command::Run(run) => run.start(&line),
         Command::Exec(exec) => exec.start(),
         Command::Replay(replay) => replay.start(&line),
+        Command::Cut(cut) => cut.start(&line),
         Command::Demo(demo) => demo.start(),
     };
     line.end();
