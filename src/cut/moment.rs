@@ -57,12 +57,13 @@ impl Moment {
         if let Ok(timestamp) = text.parse::<Timestamp>() {
             return wall(timestamp).map(Self::At);
         }
-        if let Ok(time) = text.parse::<Time>() {
-            return Ok(Self::Clock(time, zone.clone()));
+        // A date with a time reads as a time, too.
+        if let Ok(local) = text.parse::<DateTime>() {
+            let zoned = local.to_zoned(zone.clone()).map_err(|e| e.to_string())?;
+            return wall(zoned.timestamp()).map(Self::At);
         }
-        let local: DateTime = text.parse().map_err(|_| "not a time".to_owned())?;
-        let zoned = local.to_zoned(zone.clone()).map_err(|e| e.to_string())?;
-        wall(zoned.timestamp()).map(Self::At)
+        let time: Time = text.parse().map_err(|_| "not a time".to_owned())?;
+        Ok(Self::Clock(time, zone.clone()))
     }
 
     /// What it means for files that begin at `start` and end at `end`.

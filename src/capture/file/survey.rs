@@ -45,6 +45,8 @@ pub struct Survey {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stretch {
     at: u64,
+    /// Where its last record ends.
+    end: u64,
     /// Earliest and latest stamp; none if it has no frame with a stamp.
     stamps: Option<(Wall, Wall)>,
 }
@@ -56,7 +58,9 @@ impl Survey {
         let begin = file.offset();
         let first = file.frame()?.wall?;
         let mut survey = Self { size, begin, stretches: BTreeMap::new() };
-        survey.stretches.insert(begin, Stretch { at: begin, stamps: Some((first, first)) });
+        survey
+            .stretches
+            .insert(begin, Stretch { at: begin, end: begin, stamps: Some((first, first)) });
         let last = size - READ as u64;
         for look in 1..=LOOKS {
             let at = begin + last.saturating_sub(begin) / LOOKS * look;
@@ -103,20 +107,18 @@ impl Survey {
         // Blocks have lengths of whole 32-bit words, and the first begins at zero; records have not.
         let step: u64 = if matches!(file.format, Format::Classic(_)) { 1 } else { 4 };
         let aligned = (at.next_multiple_of(step) - at) as usize;
+        let first = self.stretches.first_key_value().and_then(|(_, stretch)| stretch.stamps)?.0;
+        let floor = Wall(first.0.saturating_sub(LATE.as_nanos() as u64));
         let mut candidates = (aligned..SPAN.min(bytes.len())).step_by(step as usize);
-        let (begin, stamps) = candidates.find_map(|begin| chain(&file.format, &bytes, begin))?;
-        let stretch = Stretch { at: at + begin as u64, stamps: stamps.ok()? };
-        let in_order = |earlier: Option<&Stretch>, later: Option<&Stretch>| {
-            let (Some((_, last)), Some((first, _))) =
-                (earlier.and_then(|s| s.stamps), later.and_then(|s| s.stamps))
-            else {
-                return true;
-            };
-            first.0.saturating_add(LATE.as_nanos() as u64) >= last.0
-        };
-        let before = self.stretches.range(..stretch.at).next_back().map(|(_, s)| s);
-        let after = self.stretches.range(stretch.at..).next().map(|(_, s)| s);
-        if !in_order(before, Some(&stretch)) || !in_order(Some(&stretch), after) {
+        let (begin, end, stamps) =
+            candidates.find_map(|begin| chain(&file.format, &bytes, begin, floor))?;
+        let [begin, end] = [begin, end].map(|place| at + place as u64);
+        let stretch = Stretch { at: begin, end, stamps: stamps.ok()? };
+        let before = self.stretches.range(..begin).next_back();
+        let after = self.stretches.range(begin..).next();
+        if before.is_some_and(|(_, before)| !before.is_before(&stretch))
+            || after.is_some_and(|(_, after)| !stretch.is_before(after))
+        {
             return None;
         }
         self.stretches.insert(stretch.at, stretch);
@@ -124,16 +126,39 @@ impl Survey {
     }
 }
 
+impl Stretch {
+    /// True if their stamps can be those of a file in order, where `later` begins behind this one.
+    fn is_before(&self, later: &Self) -> bool {
+        let (Some((first, last)), Some((later_first, _))) = (self.stamps, later.stamps) else {
+            return true;
+        };
+        // What overlaps has stamps in common.
+        let earlier = if self.end <= later.at { last } else { first };
+        later_first.0.saturating_add(LATE.as_nanos() as u64) >= earlier.0
+    }
+}
+
 /// The stamps of a stretch, or that they are not in order.
 type Stamps = Result<Option<(Wall, Wall)>, ()>;
 
-/// Records from `begin` to the end of `bytes`, if they span enough: where they begin, and their stamps.
-fn chain(format: &Format, bytes: &[u8], begin: usize) -> Option<(usize, Stamps)> {
+/// Records from `begin` to the end of `bytes`, if they span enough: where they begin and end, and their
+/// stamps.
+///
+/// Where all frames have one length, classic records seem to follow each other also a few bytes beside their
+/// begin, with the fraction or a length for seconds: those are below `floor`, the time of the file's begin.
+fn chain(
+    format: &Format,
+    bytes: &[u8],
+    begin: usize,
+    floor: Wall,
+) -> Option<(usize, usize, Stamps)> {
     let mut at = begin;
     let mut stamps: Stamps = Ok(None);
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
         let plausible = match format {
-            Format::Classic(classic) => classic.plausible(rest),
+            Format::Classic(classic) => {
+                classic.plausible(rest).filter(|(_, wall)| wall.is_none_or(|wall| wall >= floor))
+            }
             Format::Sections(sections) => sections.plausible(rest),
         };
         let Some((length, wall)) = plausible.filter(|(length, _)| *length <= rest.len()) else {
@@ -153,5 +178,5 @@ fn chain(format: &Format, bytes: &[u8], begin: usize) -> Option<(usize, Stamps)>
         }
         at += length;
     }
-    (at - begin > SPAN).then_some((begin, stamps))
+    (at - begin > SPAN).then_some((begin, at, stamps))
 }
