@@ -281,7 +281,7 @@ fn merge(
             _ => next,
         };
         count += 1;
-        if count % PROGRESS_EVERY == 0 {
+        if count.is_multiple_of(PROGRESS_EVERY) {
             progress(&how_far(sources, out.frames, wall));
         }
     }

@@ -10,6 +10,7 @@
 
 mod capture;
 mod cli;
+mod cut;
 mod incident;
 mod lab;
 mod recorder;

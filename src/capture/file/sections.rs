@@ -159,6 +159,12 @@ impl Sections {
         Some((length, record.wall))
     }
 
+    /// True if what begins here seems to be a section header or the description of an interface.
+    pub(super) fn is_changed_by(&self, ahead: &[u8]) -> bool {
+        let kind = u32_at(self.order, ahead, 0);
+        kind.is_some_and(|kind| [SECTION_HEADER_BLOCK, INTERFACE_DESCRIPTION_BLOCK].contains(&kind))
+    }
+
     /// Looks at the whole next block; its length, or none at the end.
     fn block(&mut self, input: &mut Input) -> Result<Option<usize>, Stop> {
         let begin = input.peek(BLOCK_BEGIN)?;

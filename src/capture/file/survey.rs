@@ -27,7 +27,9 @@ pub const LATE: Duration = Duration::from_secs(2);
 const LOOKS: u64 = 32;
 /// What a stretch must span at least, in bytes: more than the longest frame with headers and options.
 const SPAN: usize = LONGEST_FRAME as usize + 65_536;
-/// Bytes read for one: a frame that is under way, the span, and one that begins at its end.
+/// Bytes read for one where frames are short, ...
+const READ_FIRST: usize = SPAN + 65_536;
+/// ... and where they are not: a frame that is under way, the span, and one that begins at its end.
 const READ: usize = 3 * SPAN;
 /// Nearer in bytes than this the rest is read: that costs less than further looks.
 const NEAR: u64 = READ as u64;
@@ -63,7 +65,8 @@ impl Survey {
             .insert(begin, Stretch { at: begin, end: begin, stamps: Some((first, first)) });
         let last = size - READ as u64;
         for look in 1..=LOOKS {
-            let at = begin + last.saturating_sub(begin) / LOOKS * look;
+            // The last one ends where the file does.
+            let at = begin + last.saturating_sub(begin) * look / LOOKS;
             survey.look(file, at)?;
         }
         Some(survey)
@@ -103,19 +106,12 @@ impl Survey {
 
     /// Finds a stretch at or behind `at`, and whether it fits those known; none if not.
     fn look(&mut self, file: &FileSource, at: u64) -> Option<Stretch> {
-        let bytes = file.input.look(at, READ).ok()??;
-        // Blocks have lengths of whole 32-bit words, and the first begins at zero; records have not.
-        let step: u64 = if matches!(file.format, Format::Classic(_)) { 1 } else { 4 };
-        let aligned = (at.next_multiple_of(step) - at) as usize;
-        let first = self.stretches.first_key_value().and_then(|(_, stretch)| stretch.stamps)?.0;
-        let floor = Wall(first.0.saturating_sub(LATE.as_nanos() as u64));
-        let mut candidates = (aligned..SPAN.min(bytes.len())).step_by(step as usize);
-        let (begin, end, stamps) =
-            candidates.find_map(|begin| chain(&file.format, &bytes, begin, floor))?;
-        let [begin, end] = [begin, end].map(|place| at + place as u64);
-        let stretch = Stretch { at: begin, end, stamps: stamps.ok()? };
-        let before = self.stretches.range(..begin).next_back();
-        let after = self.stretches.range(begin..).next();
+        // The last one is to reach the end.
+        let first = if at + READ as u64 >= self.size { READ } else { READ_FIRST };
+        let found = self.find(file, at, first)?;
+        let stretch = found.or_else(|| self.find(file, at, READ).flatten())?;
+        let before = self.stretches.range(..stretch.at).next_back();
+        let after = self.stretches.range(stretch.at..).next();
         if before.is_some_and(|(_, before)| !before.is_before(&stretch))
             || after.is_some_and(|(_, after)| !stretch.is_before(after))
         {
@@ -123,6 +119,21 @@ impl Survey {
         }
         self.stretches.insert(stretch.at, stretch);
         Some(stretch)
+    }
+
+    /// The first stretch in so many bytes from `at` on, if there is one; none where it is not in order.
+    fn find(&self, file: &FileSource, at: u64, length: usize) -> Option<Option<Stretch>> {
+        let bytes = file.input.look(at, length).ok()??;
+        // Blocks have lengths of whole 32-bit words, and the first begins at zero; records have not.
+        let step: u64 = if matches!(file.format, Format::Classic(_)) { 1 } else { 4 };
+        let aligned = (at.next_multiple_of(step) - at) as usize;
+        let first = self.stretches.first_key_value().and_then(|(_, stretch)| stretch.stamps)?.0;
+        let floor = Wall(first.0.saturating_sub(LATE.as_nanos() as u64));
+        let mut candidates = (aligned..SPAN.min(bytes.len())).step_by(step as usize);
+        let found = candidates.find_map(|begin| chain(&file.format, &bytes, begin, floor));
+        let Some((begin, end, stamps)) = found else { return Some(None) };
+        let [begin, end] = [begin, end].map(|place| at + place as u64);
+        Some(Some(Stretch { at: begin, end, stamps: stamps.ok()? }))
     }
 }
 
@@ -162,6 +173,11 @@ fn chain(
             Format::Sections(sections) => sections.plausible(rest),
         };
         let Some((length, wall)) = plausible.filter(|(length, _)| *length <= rest.len()) else {
+            if at > begin
+                && matches!(format, Format::Sections(sections) if sections.is_changed_by(rest))
+            {
+                return Some((begin, at, Err(())));
+            }
             // Either cut off by the end of what was read, or something else than frames.
             if rest.len() > SPAN {
                 stamps = Err(());
