@@ -70,7 +70,9 @@ fn others_read_what_was_cut_as_they_read_the_original() {
         for ending in ["pcapng", "pcapng.zst"] {
             let out = place.path().join(format!("out.{ending}"));
             cut_well(&[&data(name), "-o", text(&out)]);
-            assert_eq!(fields(text(&out), &FRAME), fields(&data(name), &FRAME), "{name} {ending}");
+            // Frames of pcap files get flags, where cooked headers tell the direction.
+            let asked = if name.ends_with(".pcap") { &FRAME[..4] } else { &FRAME[..] };
+            assert_eq!(fields(text(&out), asked), fields(&data(name), asked), "{name} {ending}");
         }
         output("zstd", &["-q", "-t", text(&place.path().join("out.pcapng.zst"))]);
     }
@@ -105,14 +107,14 @@ fn windows_filters_and_formats() {
     let place = TempDir::new().expect("a directory can be made");
     let out = place.path().join("out.pcap");
     let file = data("tcpdump-tcp-handshake-nano.pcap");
-    // Three frames: 1418145369.924505488, .95, 1418145370.052115157; 2014-12-09T17:16:09Z.
+    // Three frames: 1418145369.924505488, 370.052027262, 370.052115157; 2014-12-09T17:16:09Z.
     for (window, expected) in [
-        (&["--from", "2014-12-09T17:16:10Z"][..], 1),
-        (&["--from", "2014-12-09 18:16:10"], 1),
-        (&["--to", "18:16:10"], 2),
+        (&["--from", "2014-12-09T17:16:10Z"][..], 2),
+        (&["--from", "2014-12-09 18:16:10"], 2),
+        (&["--to", "18:16:10"], 1),
         (&["--from", "1418145370.052115157"], 1),
         (&["--from", "1418145370.052115158"], 0),
-        (&["--from", "-1ms"], 1),
+        (&["--from", "-1ms"], 2),
         (&["--to", "+1ms"], 1),
         (&["--around", "+0s", "--pre", "1ms", "--post", "1s"], 3),
         (&["--filter", "tcp[tcpflags] & tcp-syn != 0"], 2),
@@ -145,7 +147,7 @@ fn pipes_files_and_damage() {
     let out = place.path().join("out.pcapng");
     fs::write(&out, &done.stdout).expect("it can be written");
     let expected = fields(&good, &["frame.time_epoch"]);
-    assert_eq!(fields(text(&out), &["frame.time_epoch"]), expected[1..5]);
+    assert_eq!(fields(text(&out), &["frame.time_epoch"]), expected[2..5]);
 
     let refused = place.path().join("refused.pcapng");
     let script = place.path().join("router.pcap");
