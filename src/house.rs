@@ -18,10 +18,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("api", &["watch"]),
     (
         "cli",
-        &["api", "capture", "detect", "incident", "recorder", "report", "ring", "trigger", "watch"],
+        &[
+            "api", "capture", "cut", "detect", "incident", "recorder", "report", "ring", "trigger",
+            "watch",
+        ],
     ),
     ("detect", &["watch"]),
     ("wire", &[]),
+    ("cut", &["capture"]),
 ];
 const GROUND: [&str; 7] = ["error", "finding", "frame", "stats", "sys", "time", "wire"];
 

@@ -41,6 +41,7 @@
 pub mod api;
 pub mod capture;
 pub mod cli;
+pub mod cut;
 pub mod detect;
 pub mod error;
 pub mod finding;

@@ -17,9 +17,10 @@
 mod classic;
 mod cooked;
 mod copies;
-mod fields;
+pub(crate) mod fields;
 mod input;
 mod sections;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod ticks;
@@ -30,9 +31,12 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
+use pcap_file::Endianness;
+
 use self::classic::Classic;
 use self::input::Input;
-use self::sections::{Description, Sections};
+use self::sections::{Description, Sections, Step};
+pub use self::survey::{LATE, Survey};
 use super::MAX_SNAPLEN;
 use crate::error::{Error, Result};
 use crate::frame::{Direction, Frame, FrameHeader, Origin, Reception, StampClock};
@@ -40,7 +44,7 @@ use crate::time::Wall;
 
 /// Longest frame in bytes; what claims to be longer is damage, as for Wireshark and libpcap
 /// (`WTAP_MAX_PACKET_SIZE_STANDARD`, `MAXIMUM_SNAPLEN`).
-const LONGEST_FRAME: u32 = MAX_SNAPLEN;
+pub const LONGEST_FRAME: u32 = MAX_SNAPLEN;
 /// Longest block in bytes, as for Wireshark and libpcap (`MAX_BLOCK_SIZE`, `INITIAL_MAX_BLOCK_SIZE`):
 /// this much of a file is in memory at most.
 const LONGEST_BLOCK: u32 = 16 << 20;
@@ -55,9 +59,29 @@ pub struct FileSource {
     input: Input,
     format: Format,
     origins: Vec<Arc<Origin>>,
-    current: Option<Record>,
+    current: Option<Step>,
     frames: u64,
     ended: bool,
+}
+
+/// What [`FileSource::step`] went to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Item {
+    /// A frame.
+    Frame,
+    /// A pcapng block without one.
+    Block,
+}
+
+/// A pcapng block as it is in the file.
+#[derive(Debug, Clone, Copy)]
+pub struct Block<'a> {
+    /// Its type.
+    pub kind: u32,
+    /// The byte order of its section.
+    pub order: Endianness,
+    /// All of it, from its type to the second length.
+    pub bytes: &'a [u8],
 }
 
 enum Format {
@@ -184,18 +208,36 @@ impl FileSource {
     /// # Errors
     /// The damage that ends the file, once.
     pub fn advance(&mut self) -> Result<bool, Damage> {
-        if let Some(record) = self.current.take() {
-            self.input.pass(record.length);
+        loop {
+            match self.step()? {
+                Some(Item::Block) => {}
+                item => return Ok(item.is_some()),
+            }
+        }
+    }
+
+    /// Goes on to the next frame or block without a frame, the first section header included; none at the
+    /// end.
+    ///
+    /// # Errors
+    /// The damage that ends the file, once.
+    pub fn step(&mut self) -> Result<Option<Item>, Damage> {
+        if let Some(passed) = self.current.take() {
+            self.input.pass(passed.length());
         }
         if self.ended {
-            return Ok(false);
+            return Ok(None);
         }
-        match self.next_record() {
-            Ok(record) => {
-                self.ended = record.is_none();
-                self.frames += u64::from(record.is_some());
-                self.current = record;
-                Ok(!self.ended)
+        match self.next_step() {
+            Ok(step) => {
+                let item = step.as_ref().map(|step| match step {
+                    Step::Frame(_) => Item::Frame,
+                    Step::Block(_) => Item::Block,
+                });
+                self.ended = item.is_none();
+                self.frames += u64::from(item == Some(Item::Frame));
+                self.current = step;
+                Ok(item)
             }
             Err(Stop(what)) => {
                 self.ended = true;
@@ -211,11 +253,11 @@ impl FileSource {
         }
     }
 
-    fn next_record(&mut self) -> Result<Option<Record>, Stop> {
+    fn next_step(&mut self) -> Result<Option<Step>, Stop> {
         let Self { input, format, origins, stem, .. } = self;
-        let mut record = match format {
-            Format::Classic(classic) => classic.next(input)?,
-            Format::Sections(sections) => sections.next(input, &mut |description| {
+        let mut step = match format {
+            Format::Classic(classic) => classic.next(input)?.map(Step::Frame),
+            Format::Sections(sections) => sections.step(input, &mut |description| {
                 let origin = origin(description, stem);
                 if let Some(known) = origins.iter().position(|known| **known == origin) {
                     return Ok(known);
@@ -227,7 +269,7 @@ impl FileSource {
                 Ok(origins.len() - 1)
             })?,
         };
-        if let Some(record) = &mut record
+        if let Some(Step::Frame(record)) = &mut step
             && record.direction == Direction::Unknown
         {
             let bytes = input.ahead().get(record.bytes.clone()).unwrap_or_default();
@@ -235,15 +277,24 @@ impl FileSource {
                 (record.direction, record.reception) = told;
             }
         }
-        Ok(record)
+        Ok(step)
     }
 
-    /// The frame that [`Self::advance`] went to.
+    /// The frame that [`Self::advance`] or [`Self::step`] went to.
     pub fn frame(&self) -> Option<FileFrame<'_>> {
-        let Record { origin, wall, original_len, direction, reception, bytes, copies, .. } =
-            self.current.clone()?;
-        let bytes = self.input.ahead().get(bytes)?;
+        let Some(Step::Frame(record)) = &self.current else { return None };
+        let &Record { origin, wall, original_len, direction, reception, copies, .. } = record;
+        let bytes = self.input.ahead().get(record.bytes.clone())?;
         Some(FileFrame { origin, wall, original_len, direction, reception, bytes, copies })
+    }
+
+    /// The whole block that [`Self::step`] went to, with a frame or without; none in a file of the classic
+    /// format, which has no blocks.
+    pub fn block(&self) -> Option<Block<'_>> {
+        let Format::Sections(sections) = &self.format else { return None };
+        let order = sections.order();
+        let bytes = self.input.ahead().get(..self.current.as_ref()?.length())?;
+        Some(Block { kind: fields::u32_at(order, bytes, 0)?, order, bytes })
     }
 
     /// The interfaces described so far. A name that the file does not tell is made of the file's own.
@@ -259,6 +310,31 @@ impl FileSource {
     /// Frames so far.
     pub fn frames(&self) -> u64 {
         self.frames
+    }
+
+    /// Where the next frame or block begins, in bytes of the decompressed file.
+    pub fn offset(&self) -> u64 {
+        self.input.offset()
+    }
+
+    /// Looks where in the file which time is, without reading it: for plain files of at least `smallest`
+    /// bytes, standing at their first frame. None where that cannot be relied on.
+    pub fn survey(&self, smallest: u64) -> Option<Survey> {
+        Survey::of(self, smallest)
+    }
+
+    /// Goes on at `offset`, where a frame or block begins, see [`Survey`]; false, and nothing changed,
+    /// where the file is not a plain one.
+    ///
+    /// # Errors
+    /// When the file cannot be read there.
+    pub fn jump(&mut self, offset: u64) -> Result<bool> {
+        let went = self.input.jump(offset);
+        let went = went.map_err(|e| Error::operation("read", &self.name, e))?;
+        if went {
+            (self.current, self.ended) = (None, false);
+        }
+        Ok(went)
     }
 
     /// Bytes read of the file as it is on disk, and its size where that is known.

@@ -92,7 +92,7 @@ impl Filter {
     /// # Errors
     /// Wrong usage when the expression does not fit the link type, or asks what only the kernel knows
     /// (`inbound`, `outbound`).
-    pub(super) fn for_user_space(&self, link_type: LinkType) -> Result<UserFilter> {
+    pub fn for_user_space(&self, link_type: LinkType) -> Result<UserFilter> {
         let program = self.compile_dead(link_type)?;
         let asks_kernel = |i: Instruction| {
             i.code & CLASS == LOAD && i.code & MODE == ABSOLUTE && i.k >= ANCILLARY
@@ -126,7 +126,7 @@ impl fmt::Display for Filter {
 }
 
 /// A program that judges whole frames, with their VLAN tags.
-pub(super) struct UserFilter {
+pub struct UserFilter {
     program: BpfProgram,
     /// The frame in one piece; grows to the longest frame once.
     scratch: Vec<u8>,
@@ -135,7 +135,7 @@ pub(super) struct UserFilter {
 impl UserFilter {
     /// True if the frame matches. Copies it only when it is in pieces.
     #[inline]
-    pub(super) fn accepts(&mut self, frame: &Frame<'_>) -> bool {
+    pub fn accepts(&mut self, frame: &Frame<'_>) -> bool {
         let [first, rest @ ..] = frame.parts;
         if rest.iter().all(|part| part.is_empty()) {
             return self.program.filter(first);

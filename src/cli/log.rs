@@ -62,7 +62,9 @@ impl StatusLine {
         {
             self.0.set_length(size);
             // As above: constant, and known to be good.
-            if let Ok(style) = ProgressStyle::with_template("{wide_bar} {percent}% · {msg}") {
+            if let Ok(style) = ProgressStyle::with_template(
+                "{wide_bar} {percent}% · {binary_bytes_per_sec}, {eta} left · {msg}",
+            ) {
                 self.0.set_style(style);
             }
         }

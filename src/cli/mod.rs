@@ -3,6 +3,7 @@
 mod arm;
 mod check;
 mod control;
+mod cut;
 mod demo;
 mod events;
 mod exec;
@@ -40,6 +41,7 @@ enum Command {
     Run(run::Run),
     Replay(replay::Replay),
     Report(report::Report),
+    Cut(cut::Cut),
     Exec(exec::Exec),
     Check(check::Check),
     Snapshot(snapshot::Snapshot),
@@ -67,6 +69,7 @@ pub fn main() -> ExitCode {
         Command::Arm(arm) => arm.start(),
         Command::Disarm(disarm) => disarm.start(),
         Command::Report(report) => report.start(&line),
+        Command::Cut(cut) => cut.start(&line),
         Command::Demo(demo) => demo.start(),
     };
     line.end();

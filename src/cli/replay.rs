@@ -64,7 +64,7 @@ impl Replay {
 }
 
 /// A bundle's directory stands for the capture in it.
-fn capture_of(path: PathBuf) -> PathBuf {
+pub(super) fn capture_of(path: PathBuf) -> PathBuf {
     let inside = path.join(bundle::CAPTURE);
     if inside.is_file() { inside } else { path }
 }

@@ -12,6 +12,7 @@ mod api;
 mod capture;
 mod cli;
 mod config;
+mod cut;
 mod incident;
 mod lab;
 mod recorder;

@@ -100,6 +100,26 @@ impl Classic {
         })
     }
 
+    /// How long the record is that begins here, and its stamp; none if it seems to be no record: see
+    /// [`super::Survey`].
+    pub(super) fn plausible(&self, ahead: &[u8]) -> Option<(usize, Option<Wall>)> {
+        const UNITS: u64 = 1_000_000_000;
+        let number = |at| u32_at(self.order, ahead, at);
+        let header = if self.modified { MODIFIED_RECORD } else { RECORD };
+        let (seconds, fraction, first, second) = (number(0)?, number(4)?, number(8)?, number(12)?);
+        let captured = match self.lengths {
+            Lengths::CapturedFirst if first <= second => first,
+            Lengths::OriginalFirst if second <= first => second,
+            Lengths::Either => first.min(second),
+            _ => return None,
+        };
+        let (wall, fraction) = (u64::from(seconds) * UNITS, u64::from(fraction) * self.unit);
+        if seconds == 0 || fraction >= UNITS || captured > LONGEST_FRAME {
+            return None;
+        }
+        Some((header + captured as usize, Some(Wall(wall + fraction))))
+    }
+
     /// The next record, which begins where `input` stands; none at the end.
     pub(super) fn next(&self, input: &mut Input) -> Result<Option<Record>, Stop> {
         let length = if self.modified { MODIFIED_RECORD } else { RECORD };

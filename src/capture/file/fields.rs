@@ -3,7 +3,7 @@
 use pcap_file::Endianness;
 
 /// A number of 32 bits in the file's byte order; none beyond the end.
-pub(super) fn u32_at(order: Endianness, bytes: &[u8], at: usize) -> Option<u32> {
+pub(crate) fn u32_at(order: Endianness, bytes: &[u8], at: usize) -> Option<u32> {
     let number = *bytes.get(at..)?.first_chunk()?;
     Some(match order {
         Endianness::Big => u32::from_be_bytes(number),
@@ -12,7 +12,7 @@ pub(super) fn u32_at(order: Endianness, bytes: &[u8], at: usize) -> Option<u32> 
 }
 
 /// A number of 16 bits likewise.
-pub(super) fn u16_at(order: Endianness, bytes: &[u8], at: usize) -> Option<u16> {
+pub(crate) fn u16_at(order: Endianness, bytes: &[u8], at: usize) -> Option<u16> {
     let number = *bytes.get(at..)?.first_chunk()?;
     Some(match order {
         Endianness::Big => u16::from_be_bytes(number),
@@ -21,7 +21,7 @@ pub(super) fn u16_at(order: Endianness, bytes: &[u8], at: usize) -> Option<u16> 
 }
 
 /// A signed number of 64 bits likewise.
-pub(super) fn i64_at(order: Endianness, bytes: &[u8], at: usize) -> Option<i64> {
+pub(crate) fn i64_at(order: Endianness, bytes: &[u8], at: usize) -> Option<i64> {
     let number = *bytes.get(at..)?.first_chunk()?;
     Some(match order {
         Endianness::Big => i64::from_be_bytes(number),
@@ -31,14 +31,14 @@ pub(super) fn i64_at(order: Endianness, bytes: &[u8], at: usize) -> Option<i64> 
 
 /// The options of a pcapng block, code and value, as far as they are in order; they may end without a
 /// mark.
-pub(super) struct Options<'a> {
+pub(crate) struct Options<'a> {
     order: Endianness,
     rest: &'a [u8],
 }
 
 impl<'a> Options<'a> {
     /// Those that begin at `at`.
-    pub(super) fn of(order: Endianness, body: &'a [u8], at: usize) -> Self {
+    pub(crate) fn of(order: Endianness, body: &'a [u8], at: usize) -> Self {
         Self { order, rest: body.get(at..).unwrap_or_default() }
     }
 }

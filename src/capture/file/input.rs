@@ -1,11 +1,13 @@
 //! The bytes of a capture file, decompressed if need be, with a place to look ahead.
 //!
-//! Read front to back, so a pipe will do; nothing is ever asked for twice. Memory is bounded: a record
+//! Read front to back, so a pipe will do; nothing is ever asked for twice. Only plain files can be read
+//! elsewhere, for who knows where to go on ([`Input::jump`]). Memory is bounded: a record
 //! is looked at as a whole, and its reader refuses one that claims to be longer than
 //! [`super::LONGEST_BLOCK`]; zstd's window is limited by the library to 128 MiB (`ZSTD_WINDOWLOG_LIMIT_DEFAULT`).
 
 use std::fs::File;
-use std::io::{self, Cursor, Read};
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,6 +39,8 @@ pub(super) struct Input {
     compressed: bool,
     consumed: Arc<AtomicU64>,
     size: Option<u64>,
+    /// The same file once more, where its bytes are read as they are.
+    plain: Option<File>,
 }
 
 /// Counts what is read of the file itself, before decompression.
@@ -69,7 +73,46 @@ impl Input {
             return Err(failed(io::ErrorKind::IsADirectory.into()));
         }
         // A pipe or device has no size.
-        Self::new(file, about.is_file().then_some(about.len())).map_err(failed)
+        let again = about.is_file().then(|| file.try_clone()).transpose().map_err(failed)?;
+        let size = about.is_file().then_some(about.len());
+        let mut input = Self::new(file, size).map_err(failed)?;
+        input.plain = again.filter(|_| !input.compressed);
+        Ok(input)
+    }
+
+    /// Bytes of a plain file from `offset` on, as many as there are of `wanted`; none where the file is not a
+    /// plain one. Reading on is not affected.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(super) fn look(&self, offset: u64, wanted: usize) -> io::Result<Option<Vec<u8>>> {
+        let Some(file) = &self.plain else { return Ok(None) };
+        let mut bytes = vec![0; wanted];
+        let mut there = 0;
+        while there < wanted {
+            match file.read_at(&mut bytes[there..], offset + there as u64) {
+                Ok(0) => break,
+                Ok(read) => there += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        bytes.truncate(there);
+        Ok(Some(bytes))
+    }
+
+    /// Goes on at `offset` of a plain file; false where it is not one.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(super) fn jump(&mut self, offset: u64) -> io::Result<bool> {
+        let Some(file) = &self.plain else { return Ok(false) };
+        let mut file = file.try_clone()?;
+        file.seek(SeekFrom::Start(offset))?;
+        self.consumed.store(offset, Ordering::Relaxed);
+        self.reader = Box::new(Counted { reader: file, consumed: Arc::clone(&self.consumed) });
+        (self.begin, self.end, self.offset) = (0, 0, offset);
+        Ok(true)
     }
 
     pub(super) fn new(reader: impl Read + Send + 'static, size: Option<u64>) -> io::Result<Self> {
@@ -96,6 +139,7 @@ impl Input {
             compressed: zstd || gzip,
             consumed,
             size,
+            plain: None,
         })
     }
 

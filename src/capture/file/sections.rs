@@ -5,14 +5,15 @@
 //! description that is not UTF-8 (Windows writes some) or options without an end mark (which is
 //! optional), and it reads the stamp of the obsolete packet block with its halves exchanged.
 //!
-//! Blocks without a frame are passed over: name resolution, statistics, secrets, journal entries,
-//! what others added.
+//! Blocks without a frame (name resolution, statistics, secrets, journal entries, what others added) are
+//! handed over unread.
 
 use byteorder_slice::{BigEndian, LittleEndian};
 use pcap_file::pcapng::RawBlock;
 use pcap_file::pcapng::blocks::{
-    ENHANCED_PACKET_BLOCK, INTERFACE_DESCRIPTION_BLOCK, PACKET_BLOCK, SECTION_HEADER_BLOCK,
-    SIMPLE_PACKET_BLOCK,
+    ENHANCED_PACKET_BLOCK, INTERFACE_DESCRIPTION_BLOCK, INTERFACE_STATISTIC_BLOCK,
+    NAME_RESOLUTION_BLOCK, PACKET_BLOCK, SECTION_HEADER_BLOCK, SIMPLE_PACKET_BLOCK,
+    SYSTEMD_JOURNAL_EXPORT_BLOCK,
 };
 use pcap_file::{Endianness, PcapError};
 
@@ -22,6 +23,7 @@ use super::input::Input;
 use super::ticks::Ticks;
 use super::{LONGEST_BLOCK, LONGEST_FRAME, MAX_INTERFACES, Record, Stop};
 use crate::frame::{Direction, LinkType, Reception};
+use crate::time::Wall;
 
 /// First bytes of every file: the type of a section header, the same in both byte orders.
 pub(super) const MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
@@ -42,6 +44,18 @@ const IF_TSOFFSET: u16 = 14;
 const COMMENT: u16 = 1;
 /// `epb_flags`, and `pack_flags` of the obsolete packet block.
 const FLAGS: u16 = 2;
+
+/// Types of blocks without a stamp that stand between frames: simple packets, name resolution,
+/// statistics, journal entries, decryption secrets, custom blocks that may be copied and that may not.
+const PASSED_OVER: [u32; 7] = [
+    SIMPLE_PACKET_BLOCK,
+    NAME_RESOLUTION_BLOCK,
+    INTERFACE_STATISTIC_BLOCK,
+    SYSTEMD_JOURNAL_EXPORT_BLOCK,
+    10,
+    0x0bad,
+    0x4000_0bad,
+];
 
 /// The section being read.
 #[derive(Debug)]
@@ -69,42 +83,89 @@ pub(super) struct Description {
     pub(super) snaplen: u32,
 }
 
+/// What the next block is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    /// One with a frame.
+    Frame(Record),
+    /// One without, of so many bytes.
+    Block(usize),
+}
+
+impl Step {
+    /// In bytes, the whole block or record.
+    pub(super) fn length(&self) -> usize {
+        match self {
+            Self::Frame(record) => record.length,
+            Self::Block(length) => *length,
+        }
+    }
+}
+
 impl Sections {
-    /// Reads the first section header.
+    /// Reads the first section header, and does not pass it.
     pub(super) fn begin(input: &mut Input) -> Result<Self, Stop> {
         let mut sections = Self { order: Endianness::Big, interfaces: Vec::new() };
         let length = sections.block(input)?.ok_or_else(|| Stop::cut("a block", BLOCK_BEGIN, 0))?;
         sections.section(body(input.ahead(), length))?;
-        input.pass(length);
         Ok(sections)
     }
 
-    /// The next frame, in the block where `input` stands then; none at the end. New interfaces are
-    /// told to `describe`, which numbers them.
-    pub(super) fn next(
+    /// The byte order of the section.
+    pub(super) fn order(&self) -> Endianness {
+        self.order
+    }
+
+    /// The next block, where `input` stands; none at the end. New interfaces are told to `describe`, which
+    /// numbers them.
+    pub(super) fn step(
         &mut self,
         input: &mut Input,
         describe: &mut dyn FnMut(Description) -> Result<usize, Stop>,
-    ) -> Result<Option<Record>, Stop> {
-        while let Some(length) = self.block(input)? {
-            let block = input.ahead();
-            let body = body(block, length);
-            let record = match u32_at(self.order, block, 0).unwrap_or_default() {
-                SECTION_HEADER_BLOCK => self.section(body).map(|()| None),
-                INTERFACE_DESCRIPTION_BLOCK => self.interface(body, describe).map(|()| None),
-                ENHANCED_PACKET_BLOCK => self.enhanced(body).map(Some),
-                SIMPLE_PACKET_BLOCK => self.simple(body).map(Some),
-                PACKET_BLOCK => self.obsolete(body).map(Some),
-                _ => Ok(None),
-            }?;
-            if let Some(mut record) = record {
-                record.bytes = record.bytes.start + BODY..record.bytes.end + BODY;
-                record.length = length;
-                return Ok(Some(record));
+    ) -> Result<Option<Step>, Stop> {
+        let Some(length) = self.block(input)? else { return Ok(None) };
+        let block = input.ahead();
+        let body = body(block, length);
+        let record = match u32_at(self.order, block, 0).unwrap_or_default() {
+            ENHANCED_PACKET_BLOCK => self.enhanced(body)?,
+            SECTION_HEADER_BLOCK => return self.section(body).map(|()| Some(Step::Block(length))),
+            INTERFACE_DESCRIPTION_BLOCK => {
+                return self.interface(body, describe).map(|()| Some(Step::Block(length)));
             }
-            input.pass(length);
+            SIMPLE_PACKET_BLOCK => self.simple(body)?,
+            PACKET_BLOCK => self.obsolete(body)?,
+            _ => return Ok(Some(Step::Block(length))),
+        };
+        let bytes = record.bytes.start + BODY..record.bytes.end + BODY;
+        Ok(Some(Step::Frame(Record { bytes, length, ..record })))
+    }
+
+    /// How long the block is that begins here, and its stamp if it has one; none if it seems to be no
+    /// block of this section, or one that changes what the section is: see [`super::Survey`].
+    pub(super) fn plausible(&self, ahead: &[u8]) -> Option<(usize, Option<Wall>)> {
+        let number = |at| u32_at(self.order, ahead, at);
+        let (kind, length) = (number(0)?, number(4)?);
+        let frame = [ENHANCED_PACKET_BLOCK, PACKET_BLOCK].contains(&kind);
+        if !(frame || PASSED_OVER.contains(&kind)) || length % 4 != 0 || length > LONGEST_BLOCK {
+            return None;
         }
-        Ok(None)
+        let length = length as usize;
+        let body = ahead.get(BODY..length.checked_sub(TRAILER)?)?;
+        if number(length - TRAILER)? as usize != length {
+            return None;
+        }
+        let record = match kind {
+            ENHANCED_PACKET_BLOCK => self.enhanced(body).ok()?,
+            PACKET_BLOCK => self.obsolete(body).ok()?,
+            _ => return Some((length, None)),
+        };
+        Some((length, record.wall))
+    }
+
+    /// True if what begins here seems to be a section header or the description of an interface.
+    pub(super) fn is_changed_by(&self, ahead: &[u8]) -> bool {
+        let kind = u32_at(self.order, ahead, 0);
+        kind.is_some_and(|kind| [SECTION_HEADER_BLOCK, INTERFACE_DESCRIPTION_BLOCK].contains(&kind))
     }
 
     /// Looks at the whole next block; its length, or none at the end.

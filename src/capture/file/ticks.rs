@@ -11,6 +11,10 @@ pub(super) struct Ticks {
     pub(super) offset: i64,
 }
 
+/// Nanoseconds in a tick of 10^-n s.
+const NANOS_PER_TICK: [u64; 10] =
+    [1_000_000_000, 100_000_000, 10_000_000, 1_000_000, 100_000, 10_000, 1_000, 100, 10, 1];
+
 impl Ticks {
     /// Where the file says nothing.
     pub(super) const MICROSECONDS: Self = Self { resolution: 6, offset: 0 };
@@ -20,6 +24,10 @@ impl Ticks {
 
     /// The stamp that counts so many ticks. Stamps before 1970 and after 2554 become the nearest that can be told.
     pub(super) fn wall(self, ticks: u64) -> Wall {
+        // Almost all files, once per frame.
+        if let (Some(unit), 0) = (NANOS_PER_TICK.get(usize::from(self.resolution)), self.offset) {
+            return Wall(ticks.saturating_mul(*unit));
+        }
         let ticks = u128::from(ticks);
         let power = u32::from(self.resolution & !Self::BINARY);
         let nanos = if self.resolution & Self::BINARY != 0 {

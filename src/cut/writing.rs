@@ -1,0 +1,350 @@
+//! What leaves the cut: frames of the window that are wanted, and the blocks that explain them, as one section
+//! of pcapng or as pcap.
+//!
+//! Blocks go out as they came in, but for the number of their interface: options, resolutions and comments
+//! survive because nobody touches them. Interfaces that are described alike in several files or sections are
+//! one.
+
+use std::collections::{BTreeMap, HashMap};
+
+use pcap_file::pcapng::blocks::{
+    ENHANCED_PACKET_BLOCK, INTERFACE_DESCRIPTION_BLOCK, INTERFACE_STATISTIC_BLOCK,
+    NAME_RESOLUTION_BLOCK, PACKET_BLOCK, SECTION_HEADER_BLOCK,
+};
+
+use super::block::{self, BODY};
+use super::output::{Format, Output};
+use super::source::{Numbers, Source};
+use crate::capture::file::fields::{u16_at, u32_at};
+use crate::capture::file::{Block, FileFrame, LONGEST_FRAME};
+use crate::error::{Error, Result};
+use crate::frame::{Direction, LinkType, Origin};
+use crate::time::Wall;
+
+/// What is not written, under these names.
+const ENTRIES: &str = "journal entries";
+const NAMES: &str = "name resolution blocks";
+const SECRETS: &str = "decryption secrets";
+const STATISTICS: &str = "interface statistics";
+const OTHERS: &str = "blocks that may not be copied or cannot be turned to this byte order";
+const SECTIONS: &str = "headers of further sections";
+/// Interfaces in the output; each costs memory.
+const MOST_INTERFACES: usize = 65_536;
+/// `if_tsresol`: stamps count units of 10^-9 s.
+const NANOSECONDS: u8 = 9;
+/// First bytes of a pcap file with nanoseconds (draft-ietf-opsawg-pcap).
+const PCAP_NANOSECONDS: u32 = 0xa1b2_3c4d;
+
+/// A capture file being written.
+pub(super) struct Writing {
+    output: Output,
+    /// None for pcap.
+    section: Option<Section>,
+    /// The link type of a pcap file, and whose frames set it.
+    link_type: Option<(LinkType, String)>,
+    pub(super) frames: u64,
+    pub(super) entries: u64,
+    pub(super) span: Option<(Wall, Wall)>,
+    pub(super) left_out: BTreeMap<&'static str, u64>,
+}
+
+/// Interfaces by their description.
+#[derive(Default)]
+struct Section {
+    known: HashMap<Vec<u8>, Vec<u32>>,
+    count: usize,
+}
+
+impl Writing {
+    /// Begins the file; `about` says what it is.
+    pub(super) fn begin(
+        mut output: Output,
+        format: Format,
+        sources: &[Source],
+        about: &str,
+    ) -> Result<Self> {
+        let section = (format != Format::Pcap).then(Section::default);
+        if section.is_some() {
+            section_header(output.buffer(), sources, about);
+        }
+        let (span, left_out) = (None, BTreeMap::new());
+        Ok(Self { output, section, link_type: None, frames: 0, entries: 0, span, left_out })
+    }
+
+    /// A block without frame or stamp.
+    pub(super) fn block(&mut self, block: &Block<'_>, numbers: &mut Numbers) -> Result<()> {
+        let statistics = block.kind == INTERFACE_STATISTIC_BLOCK;
+        let Some(section) = &mut self.section else {
+            match block.kind {
+                NAME_RESOLUTION_BLOCK => self.leave_out(NAMES),
+                block::SECRETS => self.leave_out(SECRETS),
+                INTERFACE_STATISTIC_BLOCK => self.leave_out(STATISTICS),
+                SECTION_HEADER_BLOCK | INTERFACE_DESCRIPTION_BLOCK => {}
+                _ => self.leave_out(OTHERS),
+            }
+            return Ok(());
+        };
+        match block.kind {
+            SECTION_HEADER_BLOCK => {
+                let further = !numbers.described.is_empty() || !numbers.interfaces.is_empty();
+                *numbers = Numbers::default();
+                if further {
+                    self.leave_out(SECTIONS);
+                }
+                return Ok(());
+            }
+            INTERFACE_DESCRIPTION_BLOCK => {
+                section.describe(self.output.buffer(), block, numbers)?;
+                return self.output.hand_over();
+            }
+            block::CUSTOM_TO_STAY => {
+                self.leave_out(OTHERS);
+                return Ok(());
+            }
+            _ => {}
+        }
+        let begin = self.output.buffer().len();
+        if !block::append_little(self.output.buffer(), block) {
+            self.leave_out(OTHERS);
+            return Ok(());
+        }
+        if statistics {
+            let number = u32_at(block.order, block.bytes, BODY).unwrap_or_default();
+            let Some(number) = numbers.interfaces.get(number as usize) else {
+                self.output.buffer().truncate(begin);
+                self.leave_out(STATISTICS);
+                return Ok(());
+            };
+            patch(self.output.buffer(), begin + BODY, &number.to_le_bytes());
+        }
+        self.output.hand_over()
+    }
+
+    /// A journal entry.
+    pub(super) fn entry(&mut self, block: &Block<'_>, wanted: bool) -> Result<()> {
+        if !wanted {
+            return Ok(());
+        }
+        if self.section.is_none() {
+            self.leave_out(ENTRIES);
+            return Ok(());
+        }
+        block::append_little(self.output.buffer(), block);
+        self.entries += 1;
+        self.output.hand_over()
+    }
+
+    /// The frame that a source stands at, which is of `wall`. Per frame: no allocation, and one copy.
+    pub(super) fn frame(&mut self, source: &mut Source, wall: Wall) -> Result<()> {
+        let Some(frame) = source.file.frame() else { return Ok(()) };
+        let origin = &source.file.origins()[frame.origin];
+        self.frames += 1;
+        let (first, last) = self.span.unwrap_or((wall, wall));
+        self.span = Some((first.min(wall), last.max(wall)));
+        let Some(section) = &mut self.section else {
+            return self.record(&frame, origin, source.file.name(), wall);
+        };
+        let out = self.output.buffer();
+        match source.file.block() {
+            Some(block) if block.kind == ENHANCED_PACKET_BLOCK => {
+                let begin = out.len() + BODY;
+                block::append_little(out, &block);
+                let number = u32_at(block.order, block.bytes, BODY).unwrap_or_default();
+                let number = source.numbers.interfaces.get(number as usize).copied();
+                patch(out, begin, &number.unwrap_or_default().to_le_bytes());
+            }
+            Some(block) if block.kind == PACKET_BLOCK => {
+                let begin = out.len() + BODY;
+                block::append_little(out, &block);
+                let number = u16_at(block.order, block.bytes, BODY).unwrap_or_default();
+                let number = source.numbers.interfaces.get(usize::from(number)).copied();
+                // Fewer than 65,536, see `describe`.
+                patch(out, begin, &(number.unwrap_or_default() as u16).to_le_bytes());
+            }
+            Some(block) if source.numbers.interfaces.first() == Some(&0) => {
+                block::append_little(out, &block);
+            }
+            // A frame of a classic file, or one without a number whose interface is not number zero here.
+            _ => {
+                let number = match source.numbers.made {
+                    Some(number) => number,
+                    None => section.make(out, origin)?,
+                };
+                made_frame(out, &frame, number, wall);
+                source.numbers.made = Some(number);
+            }
+        }
+        self.output.hand_over()
+    }
+
+    /// A frame of a pcap file, and before the first one the file header.
+    fn record(
+        &mut self,
+        frame: &FileFrame<'_>,
+        origin: &Origin,
+        file: &str,
+        wall: Wall,
+    ) -> Result<()> {
+        const MOST: &str = "write pcapng, which has none of pcap's limits";
+        let out = self.output.buffer();
+        match &self.link_type {
+            None => {
+                file_header(out, origin.link_type);
+                self.link_type =
+                    Some((origin.link_type, format!("{} in {file}", origin.interface)));
+            }
+            Some((known, whose)) if *known != origin.link_type => {
+                let reason = format!(
+                    "link type {} of {} in {file}, after {} of {whose}: a pcap file has one",
+                    origin.link_type.0, origin.interface, known.0
+                );
+                return Err(Error::operation("write", "pcap", reason)
+                    .hint("choose with --interface, or write pcapng"));
+            }
+            Some(_) => {}
+        }
+        let (seconds, nanos) = (wall.0 / 1_000_000_000, wall.0 % 1_000_000_000);
+        let Ok(seconds) = u32::try_from(seconds) else {
+            return Err(
+                Error::operation("write", "pcap", format!("{wall} is after 2106")).hint(MOST)
+            );
+        };
+        for number in [seconds, nanos as u32, frame.bytes.len() as u32, frame.original_len] {
+            out.extend(number.to_le_bytes());
+        }
+        out.extend_from_slice(frame.bytes);
+        self.output.hand_over()
+    }
+
+    fn leave_out(&mut self, what: &'static str) {
+        *self.left_out.entry(what).or_default() += 1;
+    }
+
+    /// Writes the rest, and gives the file its name; tells its size, if it has one.
+    ///
+    /// # Errors
+    /// When it could not be written.
+    pub(super) fn finish(mut self) -> Result<Option<u64>> {
+        if self.section.is_none() && self.link_type.is_none() {
+            file_header(self.output.buffer(), LinkType::ETHERNET);
+        }
+        self.output.finish()
+    }
+}
+
+impl Section {
+    /// Writes a description that is new, and numbers it.
+    fn describe(
+        &mut self,
+        out: &mut Vec<u8>,
+        block: &Block<'_>,
+        numbers: &mut Numbers,
+    ) -> Result<()> {
+        let mut bytes = Vec::with_capacity(block.bytes.len());
+        block::append_little(&mut bytes, block);
+        let times = numbers.described.entry(bytes.clone()).or_default();
+        let occurrence = *times;
+        *times += 1;
+        let alike = self.known.entry(bytes).or_default();
+        let number = match alike.get(occurrence) {
+            Some(known) => *known,
+            None => {
+                let number = next(&mut self.count)?;
+                block::append_little(out, block);
+                alike.push(number);
+                number
+            }
+        };
+        numbers.interfaces.push(number);
+        Ok(())
+    }
+
+    /// Describes the interface of frames that come without a description, in nanoseconds.
+    fn make(&mut self, out: &mut Vec<u8>, origin: &Origin) -> Result<u32> {
+        const IF_NAME: u16 = 2;
+        const IF_TSRESOL: u16 = 9;
+        let mut bytes = Vec::new();
+        block::append(&mut bytes, INTERFACE_DESCRIPTION_BLOCK, |out| {
+            out.extend(origin.link_type.0.to_le_bytes());
+            out.extend([0; 2]);
+            out.extend(origin.snaplen.to_le_bytes());
+            block::option(out, IF_NAME, origin.interface.as_bytes());
+            block::option(out, IF_TSRESOL, &[NANOSECONDS]);
+            block::end_options(out);
+        });
+        if let Some(known) = self.known.get(&bytes).and_then(|alike| alike.first()) {
+            return Ok(*known);
+        }
+        let number = next(&mut self.count)?;
+        out.extend_from_slice(&bytes);
+        self.known.insert(bytes, vec![number]);
+        Ok(number)
+    }
+}
+
+fn next(count: &mut usize) -> Result<u32> {
+    let number = *count;
+    *count += 1;
+    if number >= MOST_INTERFACES {
+        let reason = format!("more than {MOST_INTERFACES} interfaces");
+        return Err(
+            Error::operation("write", "the section", reason).hint("cut fewer files at once")
+        );
+    }
+    Ok(number as u32)
+}
+
+/// The options of the first section header, the comments of the others, and what this file is.
+fn section_header(out: &mut Vec<u8>, sources: &[Source], about: &str) {
+    const COMMENT: u16 = 1;
+    const APPLICATION: u16 = 4;
+    block::append(out, SECTION_HEADER_BLOCK, |out| {
+        out.extend(0x1a2b_3c4d_u32.to_le_bytes());
+        out.extend([1, 0, 0, 0]);
+        // Of a length that is not known.
+        out.extend([0xff; 8]);
+        let mut sections = sources.iter().filter_map(Source::section);
+        match sections.next() {
+            Some(first) => out.extend(block::section_options(&first)),
+            None => block::option(out, APPLICATION, super::APPLICATION.as_bytes()),
+        }
+        for section in sections {
+            block::comments(&section).for_each(|comment| block::option(out, COMMENT, comment));
+        }
+        block::option(out, COMMENT, about.as_bytes());
+        block::end_options(out);
+    });
+}
+
+fn made_frame(out: &mut Vec<u8>, frame: &FileFrame<'_>, number: u32, wall: Wall) {
+    const FLAGS: u16 = 2;
+    block::append(out, ENHANCED_PACKET_BLOCK, |out| {
+        let (high, low) = ((wall.0 >> 32) as u32, wall.0 as u32);
+        for field in [number, high, low, frame.bytes.len() as u32, frame.original_len] {
+            out.extend(field.to_le_bytes());
+        }
+        out.extend_from_slice(frame.bytes);
+        out.resize(out.len() + (4 - frame.bytes.len() % 4) % 4, 0);
+        let flags = match frame.direction {
+            Direction::Unknown => return,
+            Direction::Inbound => 1,
+            Direction::Outbound => 2,
+        } | (frame.reception as u32) << 2;
+        block::option(out, FLAGS, &flags.to_le_bytes());
+        block::end_options(out);
+    });
+}
+
+/// Version 2.4, nanoseconds, in UTC.
+fn file_header(out: &mut Vec<u8>, link_type: LinkType) {
+    out.extend(PCAP_NANOSECONDS.to_le_bytes());
+    out.extend([2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    out.extend(LONGEST_FRAME.to_le_bytes());
+    out.extend(u32::from(link_type.0).to_le_bytes());
+}
+
+fn patch(out: &mut [u8], at: usize, bytes: &[u8]) {
+    if let Some(place) = out.get_mut(at..at + bytes.len()) {
+        place.copy_from_slice(bytes);
+    }
+}
