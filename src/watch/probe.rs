@@ -273,7 +273,8 @@ fn exchange(target: &Target, way: Way, options: &Options) -> Result<Box<dyn Exch
 }
 
 /// Whether `heard` answers a request, whichever, that a probe of `options` sends to `address`: a datagram
-/// as its socket hands it over, or what came of an HTTP answer so far. Opens nothing, and bears any bytes.
+/// as its socket hands it over, or what came of an HTTP answer so far. No neighbour's answer is one here,
+/// because it must name an interface that asked. Opens nothing, and bears any bytes.
 ///
 /// # Errors
 /// When the host is none of the accepted forms.
