@@ -85,9 +85,8 @@ LINES
 # A byte that says of whom, then the answer: ping(8)'s, a DNS header with its question, HTTP.
 printf '\0E\0\0\x24\0\0\0\0\x40\x01\0\0\x0a\0\0\x01\x0a\0\0\x02\0\0\xff\xfe\0\0\0\x01\0\0\0\0\0\0\0\0' | keep probe
 printf '\1\x81\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0' | keep probe
-printf '\2\0\1\x08\0\6\4\0\2\2\0\0\0\0\1\x0a\0\0\1\2\0\0\0\0\2\x0a\0\0\2' | keep probe
-printf '\4\0\1\x81\x80\0\1\0\0\0\0\0\0\7example\3org\0\0\1\0\1' | keep probe
-printf '\5HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n' | keep probe
+printf '\2\0\1\x81\x80\0\1\0\0\0\0\0\0\7example\3org\0\0\1\0\1' | keep probe
+printf '\3HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n' | keep probe
 
 each_line webhook <<'LINES'
 {"reason":"disk is full","pre":"90s","post":1.5}

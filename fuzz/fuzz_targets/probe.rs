@@ -8,11 +8,9 @@ use libfuzzer_sys::fuzz_target;
 
 const V4: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 const V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));
-const PROBED: [(&str, IpAddr); 6] = [
+const PROBED: [(&str, IpAddr); 4] = [
     ("10.0.0.1", V4),
     ("fe80::1%eth0", V6),
-    ("arp:10.0.0.1%eth0", V4),
-    ("nd:fe80::1%eth0", V6),
     ("dns:10.0.0.1/example.org", V4),
     ("http://10.0.0.1/health", V4),
 ];
