@@ -10,6 +10,8 @@ need tcpdump:tcpdump ethtool:ethtool chromium:chromium
 step() { printf '\n== %s\n' "$*"; "$@"; }
 step cargo fmt --check
 step cargo clippy --locked --all-targets -- -D warnings
+cp Cargo.lock fuzz/ # the same versions; cargo adds what only the fuzzers need
+step cargo clippy --manifest-path fuzz/Cargo.toml --bins --target-dir "${CARGO_TARGET_DIR:-target}" -- -D warnings
 RUSTDOCFLAGS='-D warnings' step cargo doc --locked --no-deps --document-private-items --quiet
 step cargo bench --locked --no-run --quiet
 step cargo test --locked

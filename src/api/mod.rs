@@ -26,7 +26,7 @@ pub mod question;
 mod session;
 pub mod span;
 pub mod standing;
-mod webhook;
+pub mod webhook;
 
 use std::thread::{self, JoinHandle};
 use std::time::Duration;

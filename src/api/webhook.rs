@@ -14,7 +14,7 @@ use crate::watch::ask::{Ask, Door, NAME, REASON, one_line};
 
 /// What a body amounts to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub enum Meaning {
     /// A snapshot is wanted.
     Ask(Ask),
     /// An alert is over.
@@ -73,7 +73,7 @@ type Labels = BTreeMap<String, String>;
 ///
 /// # Errors
 /// What is wrong with it, for a person.
-pub(super) fn meaning(body: &[u8], who: &str) -> Result<Meaning, String> {
+pub fn meaning(body: &[u8], who: &str) -> Result<Meaning, String> {
     let wrong = |e: serde_json::Error| {
         format!(
             "{e}; accepted: {{\"reason\": TEXT, \"pre\": \"90s\", \"post\": \"10s\"}}, each may be left \
@@ -94,7 +94,7 @@ pub(super) fn meaning(body: &[u8], who: &str) -> Result<Meaning, String> {
 
 impl Meaning {
     /// As an observation.
-    pub(super) fn fact(self, who: &str) -> Fact {
+    pub fn fact(self, who: &str) -> Fact {
         match self {
             Self::Ask(ask) => Fact::Asked(ask.into()),
             Self::Over(what) => Fact::Told {

@@ -22,6 +22,7 @@ use clap::{Parser, Subcommand};
 
 use self::log::{Format, StatusLine};
 use crate::error::Result;
+use crate::trigger::Rule;
 
 /// A dashcam for network interfaces: records every frame into a fixed amount of memory, and keeps the
 /// seconds before and after a failure as a small pcapng bundle that explains itself.
@@ -77,4 +78,14 @@ pub fn main() -> ExitCode {
         eprintln!("dashcap: {error}");
         ExitCode::from(error.exit_status())
     })
+}
+
+/// Refuses a configuration file's text that has no meaning, as `dashcap check` does.
+///
+/// # Errors
+/// What is wrong, for a person.
+pub fn check_configuration(text: &str) -> Result<(), String> {
+    let settings = settings::file::parse(text)?;
+    let options = settings.options(run::DEFAULTS, |settings| Rule::defaults(settings.has_probes()));
+    options.map(drop).map_err(|error| error.to_string())
 }

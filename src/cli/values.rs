@@ -144,6 +144,8 @@ as_typed!(Span, Size, Part, On, Kind);
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -181,5 +183,20 @@ mod tests {
         assert_eq!("12.5%".parse(), Ok(Part(Quota::Percent(12.5))));
         assert_eq!("32MiB".parse(), Ok(Part(Quota::Bytes(32 << 20))));
         assert!("much".parse::<Part>().unwrap_err().contains("such as 12.5%"));
+    }
+    proptest! {
+        #[test]
+        fn no_text_panics(text in r"\PC{0,40}|-?[0-9.]{1,40} ?[a-zA-Z%]{0,4}") {
+            let told = [
+                text.parse::<Span>().map(|span| span.to_string()),
+                text.parse::<Size>().map(|size| size.to_string()),
+                text.parse::<Part>().map(|part| part.to_string()),
+                text.parse::<On>().map(|on| on.to_string()),
+                text.parse::<Kind>().map(|kind| kind.to_string()),
+            ];
+            for reason in told.iter().filter_map(|told| told.as_ref().err()) {
+                prop_assert!(!reason.is_empty());
+            }
+        }
     }
 }

@@ -311,6 +311,8 @@ fn readable(record: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::incident::fixture::is_root;
 
@@ -442,5 +444,14 @@ mod tests {
         let tail = String::from_utf8(log_tail(Log(0)).unwrap()).unwrap();
         assert!(tail.len() <= LARGEST && tail.len() > LARGEST - 100);
         assert!(tail.ends_with("record 20000\n") && !tail.contains("record 8\n"));
+    }
+    proptest! {
+        #[test]
+        fn every_record_becomes_one_line(
+            record in prop_oneof![any::<String>(), "[0-9]{1,25},[0-9]{0,25},[0-9]{0,25}[,;].{0,20}"],
+        ) {
+            let line = readable(&record);
+            prop_assert!(line.ends_with('\n') && line.matches('\n').count() == 1);
+        }
     }
 }

@@ -22,6 +22,7 @@ mod reels;
 #[cfg(test)]
 mod tests;
 
+use std::io::BufRead;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -76,6 +77,16 @@ pub enum Events {
     Named(Vec<PathBuf>),
     /// None.
     None,
+}
+
+/// What the host saw, in order of time, as a file named `name` of either kind of [`Events`] tells it:
+/// lines of `events.jsonl`, or a table.
+///
+/// # Errors
+/// When it is neither, or has a line without meaning.
+pub fn host_events(name: &str, file: impl BufRead) -> Result<Vec<(Wall, Fact)>> {
+    let mut events = HostEvents::from_readers(vec![(PathBuf::from(name), file)], &[])?;
+    Ok(std::iter::from_fn(|| events.next_at().zip(events.next())).collect())
 }
 
 impl Options {

@@ -22,8 +22,8 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::time::{Mono, Stamp};
 use crate::watch::link;
-use crate::watch::netlink::{Received, Socket};
-use crate::watch::{Desk, Wake, Watcher};
+use crate::watch::netlink::{Messages, Received, Socket};
+use crate::watch::{Desk, Fact, Wake, Watcher};
 
 pub mod address;
 mod kernel;
@@ -198,6 +198,21 @@ impl IpWatcher {
         }
         Ok(())
     }
+}
+
+/// What the messages of a datagram tell somebody who knew nothing before it, and watches `neighbours`.
+/// Pure, and bears any bytes.
+pub fn told_by(datagram: &[u8], neighbours: &[IpAddr]) -> Vec<Fact> {
+    let mut told = Told::new(neighbours.iter().copied());
+    let mut facts = Vec::new();
+    for message in Messages::of(datagram) {
+        let (kind, flags) = (message.message_type(), message.flags());
+        if let Some(news) = read_news(kind, flags, message.payload()) {
+            facts.extend(told.differs(&news));
+            told.learn(news);
+        }
+    }
+    facts
 }
 
 impl Watcher for IpWatcher {

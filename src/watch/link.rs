@@ -28,7 +28,7 @@ use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 
 use crate::error::{Error, Result};
 use crate::time::Stamp;
-use crate::watch::netlink::{Received, Socket, dump};
+use crate::watch::netlink::{Messages, Received, Socket, dump};
 use crate::watch::{Desk, Fact, LinkState, Wake, Watcher};
 
 pub(super) mod difference;
@@ -247,6 +247,19 @@ fn drain(socket: &mut Socket, announced: &mut impl FnMut(News)) -> Result<bool> 
             }
         }
     }
+}
+
+/// What the messages of a datagram tell somebody who knew nothing before it. Pure, and bears any bytes.
+pub fn told_by(datagram: &[u8]) -> Vec<Fact> {
+    let mut told = Told::default();
+    let mut facts = Vec::new();
+    for message in Messages::of(datagram) {
+        if let Some(news) = News::read(message.message_type(), message.payload()) {
+            facts.extend(told.differs(&news));
+            told.learn(news);
+        }
+    }
+    facts
 }
 
 /// What one message says.

@@ -54,6 +54,13 @@ pub(super) enum Received<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Messages<'a>(&'a [u8]);
 
+impl<'a> Messages<'a> {
+    /// Those in a datagram of the kernel; what is cut short at its end is left out.
+    pub(super) fn of(datagram: &'a [u8]) -> Self {
+        Self(datagram)
+    }
+}
+
 impl<'a> Iterator for Messages<'a> {
     type Item = NetlinkBuffer<&'a [u8]>;
 

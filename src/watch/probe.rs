@@ -46,7 +46,7 @@ pub use change::{ProbeDown, ProbeLossy, ProbeSlow, ProbeUp};
 pub use options::{Loss, MOST, Options, Slow, check_all};
 
 use dns::Query;
-use exchange::{Datagrams, Exchange, Heard, Way, resolve};
+use exchange::{Datagrams, Dialect, Exchange, Heard, Way, resolve};
 use http::Get;
 use icmp::Ping;
 use ledger::{Ledger, Verdict};
@@ -270,6 +270,31 @@ fn exchange(target: &Target, way: Way, options: &Options) -> Result<Box<dyn Exch
         }
         Target::Dns(_, _, name) => Box::new(Datagrams::new(Query::new(way, name, cookie))),
     })
+}
+
+/// Whether `heard` answers a request, whichever, that a probe of `options` sends to `address`: a datagram
+/// as its socket hands it over, or what came of an HTTP answer so far. No neighbour's answer is one here,
+/// because it must name an interface that asked. Opens nothing, and bears any bytes.
+///
+/// # Errors
+/// When the host is none of the accepted forms.
+pub fn is_answer(options: &Options, address: IpAddr, heard: &[u8]) -> Result<bool> {
+    let target: Target = options.host.parse()?;
+    let far = SocketAddr::new(address, target.host().1);
+    let way = Way { far, interface: options.through(&target), source: options.source };
+    let cookie = u64::default();
+    let said = match &target {
+        Target::Icmp(_) => Ping::new(way, cookie).heard(heard),
+        Target::Neighbor(_) => Neighbor::new(way).heard(heard),
+        Target::Dns(_, _, name) => Query::new(way, name, cookie).heard(heard),
+        // A connection is the answer.
+        Target::Tcp(..) => return Ok(true),
+        Target::Http(url) => {
+            let judged = Get::new(url, options.status.clone()).judge(heard);
+            return Ok(matches!(judged, Some(Ok(()))));
+        }
+    };
+    Ok(matches!(said, Heard::Answer(_)))
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub(super) fn read(file: &Path) -> Result<Settings> {
 }
 
 /// The settings in `text`, or what is wrong and where.
-pub(super) fn parse(text: &str) -> Result<Settings, String> {
+pub(in crate::cli) fn parse(text: &str) -> Result<Settings, String> {
     toml::from_str(text).map_err(|error| {
         let told = error.to_string().trim_end().to_owned();
         match suggestion(error.message()) {

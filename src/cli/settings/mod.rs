@@ -5,7 +5,7 @@
 //! What is typed wins over the file, the file over the defaults; lists typed replace lists in the file,
 //! and triggers typed replace all of the file's.
 
-mod file;
+pub(super) mod file;
 mod probes;
 mod table;
 mod traffic;

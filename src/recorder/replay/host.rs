@@ -68,14 +68,28 @@ impl HostEvents {
     /// # Errors
     /// When one cannot be read, is neither, or has a line without meaning.
     pub(super) fn read(paths: &[PathBuf], probes: &[probe::Options]) -> Result<Self> {
-        let files =
-            paths.iter().map(|path| Ok((path, kind_of(path)?))).collect::<Result<Vec<_>>>()?;
-        let has_events = files.iter().any(|(_, kind)| *kind == Kind::Events);
+        let open = |path: &PathBuf| Ok((path.clone(), open(path)?));
+        Self::from_readers(paths.iter().map(open).collect::<Result<Vec<_>>>()?, probes)
+    }
+
+    /// Reads what somebody else opened, each called by its name.
+    ///
+    /// # Errors
+    /// As [`HostEvents::read`].
+    pub(super) fn from_readers(
+        files: Vec<(PathBuf, impl BufRead)>,
+        probes: &[probe::Options],
+    ) -> Result<Self> {
+        let mut kinds = Vec::new();
+        for (path, mut file) in files {
+            kinds.push((kind_of(&path, &mut file)?, path, file));
+        }
+        let has_events = kinds.iter().any(|(kind, ..)| *kind == Kind::Events);
         let mut events = Self::default();
-        for (path, kind) in files {
+        for (kind, path, file) in kinds {
             match kind {
-                Kind::Events => events::read(path, &mut events)?,
-                Kind::Table => table::read(path, !has_events, &mut events)?,
+                Kind::Events => events::read(&path, file, &mut events)?,
+                Kind::Table => table::read(&path, file, !has_events, &mut events)?,
             }
         }
         // Of the same moment, what was read first stays first.
@@ -144,31 +158,28 @@ impl HostEvents {
 }
 
 /// JSON lines begin with a brace, tables with the name of a column.
-fn kind_of(path: &Path) -> Result<Kind> {
+fn kind_of(path: &Path, file: &mut impl BufRead) -> Result<Kind> {
+    let begin =
+        file.fill_buf().map_err(|e| Error::operation("read", path.display().to_string(), e))?;
+    Ok(if begin.first() == Some(&b'{') { Kind::Events } else { Kind::Table })
+}
+
+fn open(path: &Path) -> Result<BufReader<File>> {
     let failed = |e| Error::operation("read", path.display().to_string(), e);
-    let mut begin = Vec::new();
-    let file = open(path)?;
-    if file.get_ref().metadata().map_err(failed)?.len() > LARGEST_FILE {
+    let file = File::open(path).map_err(failed)?;
+    if file.metadata().map_err(failed)?.len() > LARGEST_FILE {
         let reason = format!("it is larger than {LARGEST_FILE} bytes");
         return Err(Error::operation("read", path.display().to_string(), reason)
             .hint("cut it to the time of the capture"));
     }
-    file.take(1).read_to_end(&mut begin).map_err(failed)?;
-    Ok(if begin == b"{" { Kind::Events } else { Kind::Table })
-}
-
-fn open(path: &Path) -> Result<BufReader<File>> {
-    File::open(path)
-        .map(BufReader::new)
-        .map_err(|e| Error::operation("read", path.display().to_string(), e))
+    Ok(BufReader::new(file))
 }
 
 /// The lines of a file, counted from 1, each of at most [`LONGEST_LINE`] bytes.
-fn lines(path: &Path) -> Result<impl Iterator<Item = Result<(u64, String)>>> {
-    let mut reader = open(path)?;
+fn lines(path: &Path, mut reader: impl BufRead) -> impl Iterator<Item = Result<(u64, String)>> {
     let name = path.display().to_string();
     let mut number = 0;
-    Ok(std::iter::from_fn(move || {
+    std::iter::from_fn(move || {
         number += 1;
         let failed =
             |reason: String| Error::operation("read", format!("{name} line {number}"), reason);
@@ -181,7 +192,7 @@ fn lines(path: &Path) -> Result<impl Iterator<Item = Result<(u64, String)>>> {
             }
             Ok(_) => Some(Ok((number, String::from_utf8_lossy(&line).trim_end().to_owned()))),
         }
-    }))
+    })
 }
 
 /// A moment as people and programs write it: RFC 3339, or without a zone for UTC.

@@ -8,7 +8,8 @@ use pcap_file::pcap::PcapReader;
 use proptest::prelude::*;
 
 use super::message::read_state;
-use super::{News, Told};
+use super::{News, Told, told_by};
+use crate::watch::ip;
 
 /// `nlmon` puts a header of 16 bytes before each message (Documentation of LINKTYPE_NETLINK), which has
 /// one of 16 itself (linux/netlink.h).
@@ -128,7 +129,34 @@ fn what_bond_ports_and_virtual_routers_tell() {
     );
 }
 
+/// What one datagram with all messages would tell is what they tell one by one.
+#[test]
+fn a_datagram_tells_what_its_messages_do() {
+    let whole = |(kind, payload): &(u16, Vec<u8>)| {
+        let mut message = ((NLMSGHDR + payload.len()) as u32).to_ne_bytes().to_vec();
+        message.extend(kind.to_ne_bytes());
+        message.resize(NLMSGHDR, 0);
+        message.extend(payload);
+        message.resize(message.len().next_multiple_of(4), 0);
+        message
+    };
+    let datagram: Vec<u8> = messages("kinds.pcap").iter().flat_map(whole).collect();
+    let told: Vec<String> = told_by(&datagram).iter().map(ToString::to_string).collect();
+    assert_eq!(told, sentences("kinds.pcap"));
+}
+
 proptest! {
+    #[test]
+    fn random_datagrams_never_panic(
+        kind in 16_u8..32,
+        length in 0_u8..80,
+        bytes in prop::collection::vec(any::<u8>(), 0..80),
+    ) {
+        let datagram = [&[length, 0, 0, 0, kind, 0, 0, 0][..], &bytes].concat();
+        let facts = [told_by(&datagram), ip::told_by(&datagram, &[])].concat();
+        let _: Vec<String> = facts.iter().map(ToString::to_string).collect();
+    }
+
     #[test]
     fn damaged_messages_never_panic(
         name in prop::sample::select(vec!["bond-lacp-lost.pcap", "kinds.pcap"]),

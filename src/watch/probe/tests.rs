@@ -23,6 +23,25 @@ fn a_name_without_an_address_is_a_clear_error() {
     assert!(message.starts_with("cannot resolve probe nobody.invalid: "), "{message}");
 }
 
+#[test]
+fn answers_are_told_from_other_bytes() {
+    let dns = b"\0\x01\x81\x80\0\x01\0\0\0\0\0\0\x01a\0\0\x01\0\x01";
+    let echo = [&[129, 0, 0, 0, 0, 0, 0, 1][..], &[0; 8]].concat();
+    for (host, heard, expected) in [
+        ("dns:[::1]/a", &dns[..], true),
+        ("dns:[::1]/b", dns, false),
+        ("::1", &echo, true),
+        ("::1", dns, false),
+        ("http://[::1]/", b"HTTP/1.1 204 No Content\r\n\r\n", true),
+        ("http://[::1]/", b"HTTP/1.1 503 Busy\r\n\r\n", false),
+        ("http://[::1]/", b"HTTP/1.1 2", false),
+        ("tcp:[::1]:1", b"", true),
+    ] {
+        let told = is_answer(&Options::new(host), [0_u16; 8].into(), heard).unwrap();
+        assert_eq!(told, expected, "{host} {heard:x?}");
+    }
+}
+
 fn fast(host: &str) -> Options {
     let (interval, timeout) = (Duration::from_millis(50), Duration::from_millis(40));
     Options { interval, timeout, ..Options::new(host) }

@@ -3,6 +3,7 @@
 //! Facts are only ever written elsewhere, so the few that a replay needs have a reading form here. A
 //! field that an older version did not write has its default.
 
+use std::io::BufRead;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
@@ -96,8 +97,8 @@ struct State {
 }
 
 /// Adds what the file tells.
-pub(super) fn read(path: &Path, events: &mut HostEvents) -> Result<()> {
-    for line in lines(path)? {
+pub(super) fn read(path: &Path, file: impl BufRead, events: &mut HostEvents) -> Result<()> {
+    for line in lines(path, file) {
         let (number, text) = line?;
         if text.is_empty() {
             continue;

@@ -6,6 +6,7 @@
 //! the interface's row before it. Changes are told by `chngs` also where the state is the same again.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use csv::StringRecord;
 
 use super::events::operstate;
-use super::{HostEvents, moment, open, refused};
+use super::{HostEvents, moment, refused};
 use crate::error::{Error, Result};
 use crate::time::Wall;
 use crate::watch::table::GONE;
@@ -65,9 +66,14 @@ struct Told {
 }
 
 /// Adds a sample for each row, and if `with_changes` what happened between them.
-pub(super) fn read(path: &Path, with_changes: bool, events: &mut HostEvents) -> Result<()> {
+pub(super) fn read(
+    path: &Path,
+    file: impl Read,
+    with_changes: bool,
+    events: &mut HostEvents,
+) -> Result<()> {
     let mut reader =
-        csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(open(path)?);
+        csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(file);
     let header = reader.headers().map_err(|e| failed(path, &e))?;
     let columns = Columns::of(header).map_err(|reason| refused(path, 1, reason, ACCEPTED))?;
     let mut told =
