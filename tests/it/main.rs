@@ -17,4 +17,7 @@ mod lab;
 mod recorder;
 mod replay;
 mod rules;
+mod storm;
+#[path = "../story/mod.rs"]
+mod story;
 mod watch;
