@@ -67,12 +67,12 @@ fn the_incident_in_a_file_keeps_every_frame_that_is_no_copy() {
         ("hsrp", told.hsrp),
         ("vrrp", told.vrrp),
         ("_ws.malformed", 0),
-        ("lacp.flags.a.expired == 1", 1),
+        ("lacp.actor.state.expired == 1", 1),
     ] {
         assert_eq!(shown(&bundle, filter), frames, "{filter}");
     }
     assert_eq!(FILTERS.map(|filter| alone(&bundle, filter)), [KEPT; 3]);
-    let size = bundle.number("/files/0/bytes");
+    let size = bundle.number("/files/0/size");
     assert!(size < LARGEST, "{size} bytes");
 }
 
@@ -109,7 +109,7 @@ fn a_live_storm_of_three_frames_hides_no_other() {
     bundle.holds_what_was_sent("eth0", &sent);
     assert_eq!(bundle.numbers("eth0").first(), Some(&0), "from the beginning");
     assert_eq!(shown(&bundle, "lacp"), 2 * EACH);
-    assert_eq!(shown(&bundle, "lacp.flags.a.expired == 1"), 1);
+    assert_eq!(shown(&bundle, "lacp.actor.state.expired == 1"), 1);
     let kept = FILTERS.map(|filter| alone(&bundle, filter));
     let folded = folded(&bundle);
     for which in 0..3 {

@@ -156,14 +156,14 @@ impl Traffic {
     fn tcp(&mut self, connection: usize, inbound: bool, length: usize) -> Vec<u8> {
         let (port, sent) = (40_000 + connection as u16, self.sent[connection]);
         self.sent[connection] = sent.wrapping_add(length as u32);
-        let (ports, ends) = way((port, 443), (CLIENT, DATABASE), inbound);
+        let (ports, ends) = way((port, 7_777), (CLIENT, DATABASE), inbound);
         let data = self.noise(length);
         // The acknowledgement numbers each frame: no two are alike.
         tcp_packet(ports, (sent, self.number), ends, self.number, &data)
     }
 
     fn stream(&mut self, connection: usize, inbound: bool, length: usize) -> Vec<u8> {
-        let (ports, ends) = way((50_000 + connection as u16, 4_500), (CLIENT, DATABASE), inbound);
+        let (ports, ends) = way((50_000 + connection as u16, 7_778), (CLIENT, DATABASE), inbound);
         let mut data = self.number.to_be_bytes().to_vec();
         data.extend(self.noise(length));
         ipv4(ends, UDP, 62, self.number as u16, &udp(ports, &data))

@@ -21,7 +21,7 @@ use dashcap::frame::Direction;
 
 pub(crate) use self::file::{table, write};
 pub(crate) use self::frames::{lacp_from_router, lacp_from_switch, storm};
-pub(crate) use self::judge::{Held, judge, runs};
+pub(crate) use self::judge::{judge, runs};
 
 use self::frames::Traffic;
 

@@ -28,7 +28,7 @@ use tempfile::TempDir;
 pub(crate) use self::bundle::{Bundle, assert_contiguous};
 pub(crate) use self::disk::SmallDisk;
 pub(crate) use self::process::{BINARY, Dashcap};
-pub(crate) use self::traffic::{Pace, Repeater, Sender, Sent, frame, ipv4_udp};
+pub(crate) use self::traffic::{Pace, Sender, Sent, frame, ipv4_udp};
 
 /// Longer than anything here takes on a busy machine; what takes longer has failed.
 pub(crate) const BOUND: Duration = Duration::from_secs(30);
