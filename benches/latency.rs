@@ -14,6 +14,7 @@
 
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 use dashcap::time::{Clock, Mono};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
@@ -21,6 +22,10 @@ use nix::sys::signal::Signal;
 
 mod inject;
 mod lab;
+#[path = "inject/numbered.rs"]
+mod numbered;
+#[path = "lab/quantile.rs"]
+mod quantile;
 
 use inject::{Flood, Injector};
 use lab::{Outcome, Process};
@@ -52,8 +57,9 @@ fn main() -> Outcome<()> {
         let flood = match load {
             0 => None,
             rate => {
-                let injector = Injector::new(lab::index("busy0")?, inject::frame(64))?;
-                Some(Flood::start(injector, rate, cores.sending)?)
+                let (index, frame) = (lab::index("busy0")?, numbered::frame(64));
+                let injector = Injector::new(index, frame, &numbered::making())?;
+                Some(Flood::start(&Arc::new(injector), rate, cores.sending)?)
             }
         };
         let mut far_end = FarEnd::open("link1")?;
@@ -125,12 +131,12 @@ fn tell(name: &str, latencies: &[Latency]) {
     println!(
         "{name:<24} {:>7} {:>7.0} us {:>7.0} us {:>7.0} us {:>7.0} us",
         latencies.len(),
-        lab::median(&seen),
-        lab::quantile(&seen, 0.99),
-        lab::median(&asked),
-        lab::quantile(&asked, 0.99)
+        quantile::median(&seen),
+        quantile::quantile(&seen, 0.99),
+        quantile::median(&asked),
+        quantile::quantile(&asked, 0.99)
     );
-    lab::figure(&format!("{name}: pinned, median"), lab::median(&seen), "us", TARGET);
+    lab::figure(&format!("{name}: pinned, median"), quantile::median(&seen), "us", TARGET);
 }
 
 fn now() -> Mono {

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::lab::{BINARY, Bundle, Lab, Pace};
 use crate::story::{
-    Plan, judge, lacp_from_router, lacp_from_switch, runs, storm, table, which, write,
+    PHASES_BEGIN, Plan, judge, lacp_from_router, lacp_from_switch, runs, storm, table, which, write,
 };
 
 /// Copies kept of each run by default.
@@ -84,7 +84,7 @@ fn a_live_storm_of_three_frames_hides_no_other() {
     let talker = lab.far.talk("far0", Pace::GENTLE);
     talker.wait_for(100);
     let copies = storm().to_vec();
-    let repeater = lab.near.repeat("eth0", copies, |number| which(number, Duration::MAX));
+    let repeater = lab.near.repeat("eth0", copies, |number| which(number, PHASES_BEGIN[2]));
     // LACPDUs of both ends, all through the storm.
     let mut router = lab.near.inside(|| crate::lab::Sender::on("eth0"));
     let mut switch = lab.far.inside(|| crate::lab::Sender::on("far0"));

@@ -46,8 +46,10 @@ pub(crate) fn judge(capture: &Path, plan: Plan) -> Result<Held, String> {
             _ => continue,
         };
         if let Some(which) = storm.iter().position(|copy| copy[..] == *packet.data) {
-            let stands_for_others =
-                packet.options.iter().any(|option| matches!(option, EnhancedPacketOption::Comment(_)));
+            let stands_for_others = packet
+                .options
+                .iter()
+                .any(|option| matches!(option, EnhancedPacketOption::Comment(_)));
             match stands_for_others {
                 true => held.stand_ins += 1,
                 false => held.counts.storm[which] += 1,

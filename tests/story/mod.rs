@@ -37,6 +37,8 @@ const EXPIRED: Duration = Duration::from_millis(86_363);
 const DEFAULTED: Duration = Duration::from_millis(89_363);
 /// And the bond its port.
 const DOWN: Duration = Duration::from_millis(89_365);
+/// When the storm's phases begin.
+pub(crate) const PHASES_BEGIN: [Duration; 3] = [Duration::ZERO, UNICAST, BROADCAST];
 /// What there is of the storm.
 const END: Duration = Duration::from_secs(90);
 /// Between two LACPDUs of a slow port (IEEE 802.1AX-2020 6.4.4, `Slow_Periodic_Time`), and of one in
