@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -49,11 +49,12 @@ pub(crate) fn run(storm: Duration) -> Outcome<()> {
         "--interface {INTERFACE} --memory {MEMORY} --pre 15m --post 1s --on signal --control off"
     );
     let mut dashcap = Process::dashcap(&options, bundles.path())?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let talker = talk(Arc::clone(&stop))?;
+    let (stop, said) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let talker = talk(Arc::clone(&stop), Arc::clone(&said))?;
     thread::sleep(Duration::from_secs(2));
     let (sent, rate) = rage(storm, &cores)?;
     thread::sleep(Duration::from_secs(2));
+    let before = said.load(Ordering::Acquire);
     dashcap.signal(Signal::SIGUSR1)?;
     thread::sleep(Duration::from_secs(2));
     stop.store(true, Ordering::Release);
@@ -72,7 +73,8 @@ pub(crate) fn run(storm: Duration) -> Outcome<()> {
     let folded = story::runs(&fs::read_to_string(bundle.join("events.jsonl"))?)?;
     let wrong: u64 =
         (0..3).map(|which| sent[which].abs_diff(held.copies[which] + folded[which])).sum();
-    let first_copies = held.copies.iter().filter(|copies| **copies < KEPT).count();
+    let few = |which: &usize| held.copies[*which] < KEPT.min(sent[*which]);
+    let first_copies = (0..3).filter(few).count();
     println!(
         "live: {sent:?} copies at {:.3} million a second, {numbered} numbered frames, {lacp} LACPDUs; kept \
          {:?}, counted {folded:?}; {counts}",
@@ -87,8 +89,10 @@ pub(crate) fn run(storm: Duration) -> Outcome<()> {
     lab::figure(&format!("{name}: dropped by kernel and lanes"), dropped, "", 0.0);
     lab::figure(&format!("{name}: not accounted for"), (unaccounted + wrong) as f64, "", 0.0);
     lab::figure(&format!("{name}: runs without first copies"), first_copies as f64, "", 0.0);
-    // What came after the window is not in the bundle, and is checked by its own number.
-    let missing = held.lacp.abs_diff(held.numbered.div_ceil(LACP_EVERY) * 2);
+    // What came after the window is not in the bundle.
+    let missing = before.saturating_sub(held.numbered);
+    lab::figure(&format!("{name}: numbered frames missing"), missing as f64, "", 0.0);
+    let missing = (held.numbered.div_ceil(LACP_EVERY) * 2).saturating_sub(held.lacp);
     lab::figure(&format!("{name}: LACPDUs missing"), missing as f64, "", 0.0);
     lab::figure(&format!("{name}: bundle"), mebibytes(&bundle)?, "MiB", LARGEST);
     Ok(())
@@ -128,8 +132,9 @@ fn rage(storm: Duration, cores: &Cores) -> Outcome<([u64; 3], f64)> {
 
 type Talker = thread::JoinHandle<Result<(u64, u64), String>>;
 
-/// Numbered frames from the other end, LACPDUs from both; how many the kernel took.
-fn talk(stop: Arc<AtomicBool>) -> Outcome<Talker> {
+/// Numbered frames from the other end, LACPDUs from both; how many the kernel took. `said` is how many
+/// numbered ones it took so far.
+fn talk(stop: Arc<AtomicBool>, said: Arc<AtomicU64>) -> Outcome<Talker> {
     let (mut router, mut switch) = (sender(INTERFACE)?, sender(OTHER_END)?);
     Ok(thread::spawn(move || {
         let (mut numbered, mut lacp) = (0_u64, 0);
@@ -145,6 +150,7 @@ fn talk(stop: Arc<AtomicBool>) -> Outcome<Talker> {
             frame[NUMBER_AT..NUMBER_AT + 8].copy_from_slice(&numbered.to_be_bytes());
             send(&mut switch, &frame)?;
             numbered += 1;
+            said.store(numbered, Ordering::Release);
             thread::sleep(PAUSE);
         }
         Ok((numbered, lacp))

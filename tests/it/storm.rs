@@ -11,16 +11,16 @@ use tempfile::TempDir;
 
 use crate::lab::{BINARY, Bundle, Lab, Pace};
 use crate::story::{
-    PHASES_BEGIN, Plan, judge, lacp_from_router, lacp_from_switch, runs, storm, table, which, write,
+    Counts, PHASES_BEGIN, Plan, judge, lacp_from_router, lacp_from_switch, runs, storm, table,
+    which, write,
 };
 
 /// Copies kept of each run by default.
 const KEPT: u64 = 64;
 /// Ten minutes and the storm, at a fiftieth of the incident's rate.
-const PLAN: Plan = Plan { quiet: Duration::from_secs(600), ordinary: 100_000, rate: 7_440 };
-/// The same part of the memory as 32 MiB of 256, with room for what does not shrink with the rate: a
-/// tally per run and second, and the bundle's other files.
-const LARGEST: u64 = 8 << 20;
+const PLAN: Plan = Plan { quiet: Duration::from_secs(600), ordinary: 15_625, rate: 7_440 };
+/// Largest capture in bytes: the same part of 16 MiB as 32 MiB are of 256.
+const LARGEST: u64 = 2 << 20;
 
 /// What tshark shows of the three, each to the exclusion of the others.
 const FILTERS: [&str; 3] = [
@@ -31,36 +31,8 @@ const FILTERS: [&str; 3] = [
 
 #[test]
 fn the_incident_in_a_file_keeps_every_frame_that_is_no_copy() {
-    let place = TempDir::new().expect("a directory can be made");
-    let (capture, host) = (place.path().join("story.pcapng"), place.path().join("host.csv"));
-    let file = fs::File::create(&capture).expect("it can be made");
-    let told = write(PLAN, &mut BufWriter::new(file)).expect("it can be written");
-    fs::write(&host, table(PLAN)).expect("it can be written");
-    let bundles = place.path().join("bundles");
-    let replay = Command::new(BINARY)
-        .args(["replay", "--memory", "16MiB", "--pre", "15m", "--post", "10s"])
-        .args(["--on", "link-down", "--events", text(&host), "--output", text(&bundles)])
-        .arg(&capture)
-        .stdin(Stdio::null())
-        .output()
-        .expect("it can be started");
-    let said = String::from_utf8_lossy(&replay.stdout);
-    assert!(replay.status.success(), "{said}{}", String::from_utf8_lossy(&replay.stderr));
-
-    let bundle = only(&bundles);
-    assert_eq!(bundle.triggers(), ["link-down dp0bond0"]);
-    let held = judge(Path::new(&bundle.capture()), PLAN).unwrap_or_else(|why| panic!("{why}"));
-    assert_eq!(held.counts.storm, [KEPT; 3]);
-    assert_eq!(held.counts.quiet(), told.quiet());
-    let folded = folded(&bundle);
-    assert_eq!(folded, told.storm.map(|copies| copies - KEPT), "exact, each of the three");
-    let counts = |name: &str| -> u64 {
-        (0..2).map(|n| bundle.number(&format!("/interfaces/{n}/counts/{name}"))).sum()
-    };
-    assert_eq!(counts("stored") + counts("folded"), told.all());
-    assert_eq!(counts("folded"), folded.iter().sum::<u64>());
-    assert_eq!((counts("lane_dropped"), counts("evicted")), (0, 0));
-
+    let Replayed { bundle, told, thinned, _place } = replayed(PLAN);
+    assert_eq!(thinned, 0);
     // The same, as others read it.
     for (filter, frames) in [
         ("slow && lacp", told.lacp),
@@ -74,6 +46,57 @@ fn the_incident_in_a_file_keeps_every_frame_that_is_no_copy() {
     assert_eq!(FILTERS.map(|filter| alone(&bundle, filter)), [KEPT; 3]);
     let size = bundle.number("/files/0/size");
     assert!(size < LARGEST, "{size} bytes");
+}
+
+#[test]
+fn a_memory_that_is_too_small_for_payloads_keeps_every_frame_of_the_incident() {
+    let plan = Plan { ordinary: 400_000, ..PLAN };
+    let Replayed { bundle, told, thinned, _place } = replayed(plan);
+    assert!(thinned > 0 && thinned < told.ordinary, "{thinned} cut");
+    assert_eq!(bundle.number("/interfaces/0/counts/faded"), thinned);
+}
+
+/// A story that went through `dashcap replay`.
+struct Replayed {
+    bundle: Bundle,
+    told: Counts,
+    /// Frames that were cut to their headers.
+    thinned: u64,
+    /// Where the bundle is.
+    _place: TempDir,
+}
+
+/// Replays a story with 16 MiB. The counts of its bundle are exact, and nothing was evicted.
+fn replayed(plan: Plan) -> Replayed {
+    let place = TempDir::new().expect("a directory can be made");
+    let (capture, host) = (place.path().join("story.pcapng"), place.path().join("host.csv"));
+    let file = fs::File::create(&capture).expect("it can be made");
+    let told = write(plan, &mut BufWriter::new(file)).expect("it can be written");
+    fs::write(&host, table(plan)).expect("it can be written");
+    let bundles = place.path().join("bundles");
+    let replay = Command::new(BINARY)
+        .args(["replay", "--memory", "16MiB", "--pre", "15m", "--post", "10s"])
+        .args(["--on", "link-down", "--events", text(&host), "--output", text(&bundles)])
+        .arg(&capture)
+        .stdin(Stdio::null())
+        .output()
+        .expect("it can be started");
+    let said = String::from_utf8_lossy(&replay.stdout);
+    assert!(replay.status.success(), "{said}{}", String::from_utf8_lossy(&replay.stderr));
+    let bundle = only(&bundles);
+    assert_eq!(bundle.triggers(), ["link-down dp0bond0"]);
+    let held = judge(Path::new(&bundle.capture()), plan).unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!(held.counts.storm, [KEPT; 3]);
+    assert_eq!(held.counts.quiet(), told.quiet());
+    let folded = folded(&bundle);
+    assert_eq!(folded, told.storm.map(|copies| copies - KEPT), "exact, each of the three");
+    let counts = |name: &str| -> u64 {
+        (0..2).map(|n| bundle.number(&format!("/interfaces/{n}/counts/{name}"))).sum()
+    };
+    assert_eq!(counts("stored") + counts("folded"), told.all());
+    assert_eq!(counts("folded"), folded.iter().sum::<u64>());
+    assert_eq!((counts("lane_dropped"), counts("evicted")), (0, 0));
+    Replayed { bundle, told, thinned: held.thinned, _place: place }
 }
 
 #[test]

@@ -25,7 +25,8 @@ pub(crate) use self::judge::{judge, runs};
 
 use self::frames::Traffic;
 
-/// When transmit dies: 2026-11-22T14:12:51.447649Z, nanoseconds since 1970.
+/// When transmit dies: 2026-11-22T14:12:51.447649Z, nanoseconds since 1970. No run's first 64 copies have
+/// a multiple of 2^30 ns among them, where folding begins to count a second anew: exactly 64 are kept.
 const FAULT: u64 = 1_795_356_771_447_649_000;
 /// The second frame joins in.
 const UNICAST: Duration = Duration::from_millis(2_508);
@@ -120,7 +121,7 @@ pub(crate) struct Story {
 }
 
 impl Plan {
-    /// The fault, in nanoseconds since 1970.
+    /// The beginning, in nanoseconds since 1970.
     pub(crate) fn begin(&self) -> u64 {
         FAULT - nanos(self.quiet)
     }
