@@ -15,6 +15,7 @@
 
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dashcap::time::{Clock, Mono};
@@ -23,6 +24,10 @@ use nix::sys::signal::Signal;
 
 mod inject;
 mod lab;
+#[path = "inject/numbered.rs"]
+mod numbered;
+#[path = "lab/quantile.rs"]
+mod quantile;
 
 use inject::{Flood, Injector};
 use lab::{Outcome, Process};
@@ -57,8 +62,9 @@ fn main() -> Outcome<()> {
         let flood = match load {
             0 => None,
             rate => {
-                let injector = Injector::new(lab::index("busy0")?, inject::frame(64))?;
-                Some(Flood::start(injector, rate, cores.sending)?)
+                let (index, frame) = (lab::index("busy0")?, numbered::frame(64));
+                let injector = Injector::new(index, frame, &numbered::making())?;
+                Some(Flood::start(&Arc::new(injector), rate, cores.sending)?)
             }
         };
         let mut far_end = FarEnd::open("link1")?;
@@ -133,12 +139,12 @@ fn tell(name: &str, latencies: &[Latency]) {
     println!(
         "{name:<24} {:>7} {:>7.0} us {:>7.0} us {:>7.0} us {:>7.0} us",
         latencies.len(),
-        lab::median(&seen),
-        lab::quantile(&seen, 0.99),
-        lab::median(&asked),
-        lab::quantile(&asked, 0.99)
+        quantile::median(&seen),
+        quantile::quantile(&seen, 0.99),
+        quantile::median(&asked),
+        quantile::quantile(&asked, 0.99)
     );
-    lab::figure(&format!("{name}: pinned, median"), lab::median(&seen), "us", TARGET);
+    lab::figure(&format!("{name}: pinned, median"), quantile::median(&seen), "us", TARGET);
 }
 
 /// Frames that filters wait for, one after the other: each filter tells its next match only when none came
@@ -183,7 +189,7 @@ impl Marked {
         if let Some(last) = self.last[number] {
             std::thread::sleep(Self::QUIET.saturating_sub(last.elapsed()));
         }
-        let mut frame = inject::frame(64);
+        let mut frame = numbered::frame(64);
         frame[PORT_AT..PORT_AT + 2].copy_from_slice(&(Self::PORT + number as u16).to_be_bytes());
         let asked = now();
         self.sender.send_to(&frame, None).ok_or("no room")??;

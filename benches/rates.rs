@@ -17,6 +17,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,9 +26,14 @@ use pcap_file::pcapng::{Block, PcapNgReader};
 
 mod inject;
 mod lab;
+#[path = "inject/numbered.rs"]
+mod numbered;
+#[path = "lab/quantile.rs"]
+mod quantile;
 
-use inject::{Flood, Injector, NUMBER_AT};
+use inject::{Flood, Injector};
 use lab::{Cores, Outcome, Process};
+use numbered::NUMBER_AT;
 
 const ROUNDS: usize = 3;
 /// Before the measurement: the first blocks are cold.
@@ -122,7 +128,7 @@ fn main() -> Outcome<()> {
         lab::figure(&format!("{}: frames not stored, worst round", case.name), worst, "", 0.0);
         let missing = of(|round| round.missing as f64).into_iter().fold(0.0, f64::max);
         lab::figure(&format!("{}: numbers missing in a snapshot", case.name), missing, "", 0.0);
-        let cost = lab::median(&of(|round| round.nanoseconds));
+        let cost = quantile::median(&of(|round| round.nanoseconds));
         lab::figure(&format!("{}: processor time per frame", case.name), cost, "ns", case.target);
         let waited = of(|round| round.waited).into_iter().fold(0.0, f64::max);
         if waited > QUIET {
@@ -143,8 +149,9 @@ fn main() -> Outcome<()> {
 }
 
 fn flood(case: &Case, cores: &Cores) -> Outcome<Flood> {
-    let injector = Injector::new(lab::index(INTERFACE)?, inject::frame(case.size))?;
-    Ok(Flood::start(injector, case.rate, cores.sending)?)
+    let index = lab::index(INTERFACE)?;
+    let injector = Injector::new(index, numbered::frame(case.size), &numbered::making())?;
+    Ok(Flood::start(&Arc::new(injector), case.rate, cores.sending)?)
 }
 
 fn round(case: &Case, cores: &Cores) -> Outcome<Round> {

@@ -40,6 +40,7 @@ bench detect
 bench bundle
 bench rates "${rivals[@]}"
 bench latency
+bench incident
 
 printf '\n== figures, %s, %s processors, Linux %s\n' "$(date -u +%F)" "$(nproc)" "$(uname -r)"
 grep $'^figure\t' "$said" | cut -f 2- | column -t -s $'\t' -N measured,value,target,verdict

@@ -2,18 +2,17 @@
 //!
 //! Traffic from user space tops out far below what a card delivers, and pktgen is a module that few
 //! kernels carry. So an XDP program is run by the kernel on frames it allocates (`BPF_PROG_TEST_RUN`
-//! with `BPF_F_TEST_XDP_LIVE_FRAMES`); it numbers each frame and passes it up the stack, where it is
-//! received by the interface named as its ingress, as if a driver had just taken it off the wire.
+//! with `BPF_F_TEST_XDP_LIVE_FRAMES`); it makes something of each frame ([`Making`]: `numbered` numbers
+//! it, `cycle` makes it one of a few) and passes it up the stack, where it is received by the interface named as its ingress, as if a driver had just taken it off the wire.
 //! The packet socket's copy happens there, in softirq on the sending core, as it does with a card.
 //!
 //! Setting such a run up takes 20 ms, so one run lasts as long as the flood, and it is the program that
-//! keeps the pace: it waits until its frame is due. It promises frames that differ in nothing but
-//! their number, which begins at 1 and has no gaps. If it falls behind it catches up, and says which
-//! rate it reached.
+//! keeps the pace: it waits until its frame is due. Frames are counted from 1 on, and none is left out.
+//! If it falls behind it catches up, and says which rate it reached.
 //!
 //! ```text
 //!   flood ── interval, stop ──► state ──► program, per frame:  stop?  wait until due
-//!         ◄── number ─────────  (a map, mapped here too)       number += 1, into the frame, pass
+//!         ◄── number ─────────  (a map, mapped here too)       number += 1, make, pass
 //! ```
 //!
 //! Source: Documentation/bpf/bpf_prog_run.rst, net/bpf/test_run.c, linux/bpf.h. Needs Linux 5.18 and
@@ -33,9 +32,6 @@ use dashcap::time::{Clock, Mono};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
-/// Where in a frame its number stands, big-endian, eight bytes: the first of the UDP payload, behind
-/// the headers of Ethernet (14), IPv4 (20) and UDP (8).
-pub(crate) const NUMBER_AT: usize = 42;
 /// Frames of one run: half a minute at a million a second. Those left when a flood is stopped are run
 /// through and dropped, tens of nanoseconds each.
 const RUN: u32 = 30_000_000;
@@ -43,29 +39,17 @@ const RUN: u32 = 30_000_000;
 /// loops to end: 20 us and more, so the pace holds from 50,000 frames per second on.
 const LOOKS: i32 = 1_000;
 
-/// An Ethernet frame of `size` bytes without its checksum: UDP over IPv4 to another host, so that the
-/// stack has no more to do with it than to drop it. The payload behind the number does not compress.
-pub(crate) fn frame(size: usize) -> Vec<u8> {
-    let mut frame = vec![0; size];
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    for byte in &mut frame[NUMBER_AT..] {
-        // xorshift64 (Marsaglia 2003).
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        *byte = state as u8;
-    }
-    frame[..14].copy_from_slice(&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x08, 0x00]);
-    frame[14..16].copy_from_slice(&[0x45, 0]);
-    frame[16..18].copy_from_slice(&((size - 14) as u16).to_be_bytes());
-    frame[22..24].copy_from_slice(&[64, 17]);
-    frame[26..34].copy_from_slice(&[192, 0, 2, 1, 192, 0, 2, 2]);
-    frame[34..38].copy_from_slice(&[4, 0, 4, 1]);
-    frame[38..40].copy_from_slice(&((size - 34) as u16).to_be_bytes());
-    frame
+/// What the program does to each frame: instructions that find the frame in r2, its number in r5 and the
+/// state in r6, and may change all registers but the stack's.
+pub(crate) struct Making {
+    /// Bytes that every frame must have.
+    pub(crate) length: usize,
+    /// Words of the state, those of [`State`] included.
+    pub(crate) words: usize,
+    pub(crate) instructions: Vec<Instruction>,
 }
 
-/// A program loaded into the kernel that makes numbered copies of one frame.
+/// A program loaded into the kernel that makes copies of one frame.
 pub(crate) struct Injector {
     program: OwnedFd,
     state: State,
@@ -74,14 +58,19 @@ pub(crate) struct Injector {
 }
 
 impl Injector {
-    /// Frames like `frame` will be received by the interface with that index.
+    /// What `making` makes of copies of `frame` will be received by the interface with that index.
     ///
     /// # Errors
     /// Without privilege, or where the kernel is too old.
-    pub(crate) fn new(interface: u32, frame: Vec<u8>) -> io::Result<Self> {
-        let state = State::new()?;
-        let program = load(&numbering(&state.map))?;
+    pub(crate) fn new(interface: u32, frame: Vec<u8>, making: &Making) -> io::Result<Self> {
+        let state = State::new(making.words)?;
+        let program = load(&paced(&state.map, making))?;
         Ok(Self { program, state, frame, interface })
+    }
+
+    /// A word of the state.
+    pub(crate) fn word(&self, number: usize) -> &AtomicU64 {
+        self.state.word(number)
     }
 
     /// Sends frames at the state's pace, [`RUN`] at most.
@@ -116,17 +105,17 @@ pub(crate) struct Flood {
 
 impl Flood {
     /// Sends `rate` frames per second from `core` until it is stopped.
-    pub(crate) fn start(injector: Injector, rate: u64, core: usize) -> io::Result<Self> {
-        let injector = Arc::new(injector);
+    pub(crate) fn start(injector: &Arc<Injector>, rate: u64, core: usize) -> io::Result<Self> {
+        let injector = Arc::clone(injector);
         let begun = Clock::system().now().mono;
-        injector.state.word(State::DUE).store(begun.0, Ordering::Release);
-        injector.state.word(State::INTERVAL).store(1_000_000_000 / rate, Ordering::Release);
+        injector.word(State::DUE).store(begun.0, Ordering::Release);
+        injector.word(State::INTERVAL).store(1_000_000_000 / rate, Ordering::Release);
         let sender = Arc::clone(&injector);
         let thread = thread::Builder::new().name("inject".to_owned()).spawn(move || {
             let mut cores = CpuSet::new();
             cores.set(core)?;
             sched_setaffinity(Pid::from_raw(0), &cores)?;
-            while sender.state.word(State::STOP).load(Ordering::Acquire) == 0 {
+            while sender.word(State::STOP).load(Ordering::Acquire) == 0 {
                 sender.run()?;
             }
             Ok(())
@@ -136,12 +125,12 @@ impl Flood {
 
     /// Frames received by the interface so far; a batch of them may be on its way.
     pub(crate) fn sent(&self) -> u64 {
-        self.injector.state.word(State::NUMBER).load(Ordering::Acquire)
+        self.injector.word(State::NUMBER).load(Ordering::Acquire)
     }
 
     /// Ends it: the frames sent, and the time that took.
     pub(crate) fn stop(mut self) -> io::Result<(u64, Duration)> {
-        self.injector.state.word(State::STOP).store(1, Ordering::Release);
+        self.injector.word(State::STOP).store(1, Ordering::Release);
         let took = Clock::system().now().mono.since(self.begun);
         let thread = self.thread.take().map(JoinHandle::join);
         thread.and_then(Result::ok).unwrap_or_else(|| Err(io::Error::other("died")))?;
@@ -151,17 +140,18 @@ impl Flood {
 
 impl Drop for Flood {
     fn drop(&mut self) {
-        self.injector.state.word(State::STOP).store(1, Ordering::Release);
+        self.injector.word(State::STOP).store(1, Ordering::Release);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-/// What program and flood tell each other: a map of one entry of four words, mapped into this process.
-struct State {
+/// What program and flood tell each other: a map of one entry, words that are mapped into this process.
+pub(crate) struct State {
     map: OwnedFd,
     words: NonNull<AtomicU64>,
+    bytes: usize,
 }
 
 // SAFETY: the mapping belongs to the process, and is reached through atomics only.
@@ -178,13 +168,15 @@ impl State {
     const INTERVAL: usize = 2;
     /// Other than zero: no more frames.
     const STOP: usize = 3;
-    const BYTES: usize = 4 * size_of::<u64>();
+    /// Words of all programs; those of a kind of [`Making`] begin here.
+    pub(crate) const OWN: usize = 4;
 
-    fn new() -> io::Result<Self> {
+    fn new(words: usize) -> io::Result<Self> {
+        let bytes = words * size_of::<u64>();
         let mut create = MapCreate {
             kind: BPF_MAP_TYPE_ARRAY,
             key_size: 4,
-            value_size: Self::BYTES as u32,
+            value_size: bytes as u32,
             entries: 1,
             flags: BPF_F_MMAPABLE,
         };
@@ -195,16 +187,16 @@ impl State {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         let none = std::ptr::null_mut();
         // SAFETY: a new mapping at an address of the kernel's choice touches no memory of ours.
-        let at = unsafe { libc::mmap(none, Self::BYTES, protection, libc::MAP_SHARED, fd, 0) };
+        let at = unsafe { libc::mmap(none, bytes, protection, libc::MAP_SHARED, fd, 0) };
         if at == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
         let words = NonNull::new(at.cast()).ok_or(io::ErrorKind::AddrNotAvailable)?;
-        Ok(Self { map, words })
+        Ok(Self { map, words, bytes })
     }
 
     fn word(&self, number: usize) -> &AtomicU64 {
-        assert!(number * size_of::<u64>() < Self::BYTES);
+        assert!(number * size_of::<u64>() < self.bytes);
         // SAFETY: the word lies within the mapping.
         let word = unsafe { self.words.add(number) };
         // SAFETY: it is aligned, zeroed by the kernel, lives as long as `self`, and is changed as a
@@ -216,7 +208,7 @@ impl State {
 impl Drop for State {
     fn drop(&mut self) {
         // SAFETY: exactly the mapping made in `new`, and no reference into it outlives `self`.
-        unsafe { libc::munmap(self.words.as_ptr().cast(), Self::BYTES) };
+        unsafe { libc::munmap(self.words.as_ptr().cast(), self.bytes) };
     }
 }
 
@@ -292,8 +284,9 @@ struct XdpContext {
 }
 
 /// `struct bpf_insn`.
+#[derive(Clone, Copy)]
 #[repr(C)]
-struct Instruction {
+pub(crate) struct Instruction {
     code: u8,
     /// Destination in the low four bits, source in the high.
     registers: u8,
@@ -301,43 +294,53 @@ struct Instruction {
     immediate: i32,
 }
 
-const fn instruction(code: u8, to: u8, from: u8, offset: i16, immediate: i32) -> Instruction {
+pub(crate) const fn instruction(
+    code: u8,
+    to: u8,
+    from: u8,
+    offset: i16,
+    immediate: i32,
+) -> Instruction {
     Instruction { code, registers: to | from << 4, offset, immediate }
 }
 
-/// Waits until a frame is due, numbers it and passes it. Codes as in
-/// Documentation/bpf/standardization/instruction-set.rst; r0 to r5 are lost in a call.
-fn numbering(state: &OwnedFd) -> [Instruction; 28] {
-    const LOAD_32: u8 = 0x61;
-    const LOAD_64: u8 = 0x79;
-    const STORE_64: u8 = 0x7b;
-    const LOAD_IMMEDIATE: u8 = 0x18;
-    const MOVE: u8 = 0xbf;
-    const MOVE_IMMEDIATE: u8 = 0xb7;
-    const ADD: u8 = 0x0f;
-    const ADD_IMMEDIATE: u8 = 0x07;
-    const TO_BIG_ENDIAN: u8 = 0xdc;
-    const UNLESS_ZERO: u8 = 0x55;
-    const IF_ABOVE: u8 = 0x2d;
-    const IF_AT_LEAST: u8 = 0x3d;
-    const CALL: u8 = 0x85;
-    const EXIT: u8 = 0x95;
+// Codes as in Documentation/bpf/standardization/instruction-set.rst.
+const LOAD_32: u8 = 0x61;
+pub(crate) const LOAD_64: u8 = 0x79;
+pub(crate) const STORE_64: u8 = 0x7b;
+const LOAD_IMMEDIATE: u8 = 0x18;
+pub(crate) const MOVE: u8 = 0xbf;
+const MOVE_IMMEDIATE: u8 = 0xb7;
+pub(crate) const ADD: u8 = 0x0f;
+pub(crate) const ADD_IMMEDIATE: u8 = 0x07;
+const UNLESS_ZERO: u8 = 0x55;
+const IF_ABOVE: u8 = 0x2d;
+const IF_AT_LEAST: u8 = 0x3d;
+const CALL: u8 = 0x85;
+const EXIT: u8 = 0x95;
+
+/// Where a word of the state stands, in bytes.
+pub(crate) const fn word(number: usize) -> i16 {
+    (number * size_of::<u64>()) as i16
+}
+
+/// Waits until a frame is due, counts it, makes it and passes it; r0 to r5 are lost in a call.
+fn paced(state: &OwnedFd, making: &Making) -> Vec<Instruction> {
     /// `bpf_ktime_get_ns` (linux/bpf.h, `___BPF_FUNC_MAPPER`).
     const NOW: i32 = 5;
     const XDP_DROP: i32 = 1;
     const XDP_PASS: i32 = 2;
-    let word = |number: usize| (number * size_of::<u64>()) as i16;
     let (number, due) = (word(State::NUMBER), word(State::DUE));
     let (interval, stop) = (word(State::INTERVAL), word(State::STOP));
-    let at = NUMBER_AT as i16;
-    [
+    let made = making.instructions.len() as i16;
+    let begin = [
         // r9 = context, r6 = state
         instruction(MOVE, 9, 1, 0, 0),
         instruction(LOAD_IMMEDIATE, 6, BPF_PSEUDO_MAP_VALUE, 0, state.as_raw_fd()),
         instruction(0, 0, 0, 0, 0),
         // if state.stop: to the drop at the end
         instruction(LOAD_64, 7, 6, stop, 0),
-        instruction(UNLESS_ZERO, 7, 0, 21, 0),
+        instruction(UNLESS_ZERO, 7, 0, 19 + made, 0),
         // r7 = state.due += state.interval
         instruction(LOAD_64, 7, 6, due, 0),
         instruction(LOAD_64, 8, 6, interval, 0),
@@ -353,19 +356,20 @@ fn numbering(state: &OwnedFd) -> [Instruction; 28] {
         instruction(LOAD_32, 2, 9, 0, 0),
         instruction(LOAD_32, 3, 9, 4, 0),
         instruction(MOVE, 4, 2, 0, 0),
-        instruction(ADD_IMMEDIATE, 4, 0, 0, i32::from(at) + 8),
-        instruction(IF_ABOVE, 4, 3, 7, 0),
-        // state.number += 1, and into the frame
+        instruction(ADD_IMMEDIATE, 4, 0, 0, making.length as i32),
+        instruction(IF_ABOVE, 4, 3, 5 + made, 0),
+        // r5 = state.number += 1
         instruction(LOAD_64, 5, 6, number, 0),
         instruction(ADD_IMMEDIATE, 5, 0, 0, 1),
         instruction(STORE_64, 6, 5, number, 0),
-        instruction(TO_BIG_ENDIAN, 5, 0, 0, 64),
-        instruction(STORE_64, 2, 5, at, 0),
+    ];
+    let end = [
         instruction(MOVE_IMMEDIATE, 0, 0, 0, XDP_PASS),
         instruction(EXIT, 0, 0, 0, 0),
         instruction(MOVE_IMMEDIATE, 0, 0, 0, XDP_DROP),
         instruction(EXIT, 0, 0, 0, 0),
-    ]
+    ];
+    begin.into_iter().chain(making.instructions.iter().copied()).chain(end).collect()
 }
 
 fn load(program: &[Instruction]) -> io::Result<OwnedFd> {

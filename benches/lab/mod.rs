@@ -168,18 +168,6 @@ pub(crate) fn manifest(bundle: &Path) -> Outcome<serde_json::Value> {
     Ok(serde_json::from_slice(&std::fs::read(bundle.join("manifest.json"))?)?)
 }
 
-/// The value that as many are below as above.
-pub(crate) fn median(values: &[f64]) -> f64 {
-    quantile(values, 0.5)
-}
-
-/// The value that the part `part` of all is below.
-pub(crate) fn quantile(values: &[f64], part: f64) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[((sorted.len() - 1) as f64 * part).round() as usize]
-}
-
 /// Prints one figure and what it should be at most, as a row for `scripts/bench.sh`.
 pub(crate) fn figure(name: &str, value: f64, unit: &str, most: f64) {
     let verdict = if value <= most { "reached" } else { "MISSED" };

@@ -22,7 +22,6 @@ use clap::{Parser, Subcommand};
 
 use self::log::{Format, StatusLine};
 use crate::error::Result;
-use crate::trigger::Rule;
 
 /// A dashcam for network interfaces: records every frame into a fixed amount of memory, and keeps the
 /// seconds before and after a failure as a small pcapng bundle that explains itself.
@@ -86,6 +85,6 @@ pub fn main() -> ExitCode {
 /// What is wrong, for a person.
 pub fn check_configuration(text: &str) -> Result<(), String> {
     let settings = settings::file::parse(text)?;
-    let options = settings.options(run::DEFAULTS, |settings| Rule::defaults(settings.has_probes()));
+    let options = settings.options(run::DEFAULTS, settings::Settings::usual_rules);
     options.map(drop).map_err(|error| error.to_string())
 }

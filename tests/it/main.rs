@@ -18,5 +18,8 @@ mod lab;
 mod recorder;
 mod replay;
 mod rules;
+mod storm;
+#[path = "../story/mod.rs"]
+mod story;
 mod watch;
 mod witnesses;

@@ -157,11 +157,13 @@ impl Bundle {
         self.mono("/triggers/0/mono_ns").since(self.mono("/window/closed/from/mono_ns"))
     }
 
-    fn file(&self, name: &str) -> String {
+    /// The path of one of its files.
+    pub(crate) fn file(&self, name: &str) -> String {
         self.path.join(name).to_str().expect("text").to_owned()
     }
 
-    fn capture(&self) -> String {
+    /// Its capture file.
+    pub(crate) fn capture(&self) -> String {
         self.file("capture.pcapng.zst")
     }
 

@@ -135,6 +135,62 @@ impl Namespace {
     }
 }
 
+/// Sends a few frames over and over, as fast as it can, until stopped; stops when dropped.
+pub(crate) struct Repeater {
+    stop: Arc<AtomicBool>,
+    sent: Arc<AtomicU64>,
+    thread: Option<JoinHandle<Vec<u64>>>,
+}
+
+impl Namespace {
+    /// Starts to send the frames `of`, the one that `which` says for each number from 0 on.
+    pub(crate) fn repeat(
+        &self,
+        interface: &str,
+        of: Vec<Vec<u8>>,
+        which: impl Fn(u64) -> usize + Send + 'static,
+    ) -> Repeater {
+        let mut sender = self.inside(|| Sender::on(interface));
+        let (stop, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (told, count) = (Arc::clone(&stop), Arc::clone(&sent));
+        let thread = thread::spawn(move || {
+            let (mut counts, mut number) = (vec![0; of.len()], 0);
+            while !told.load(Ordering::Relaxed) {
+                let which = which(number);
+                // What the kernel refuses is offered again.
+                if sender.offer(&of[which]) {
+                    counts[which] += 1;
+                    number += 1;
+                    count.store(number, Ordering::Release);
+                }
+            }
+            counts
+        });
+        Repeater { stop, sent, thread: Some(thread) }
+    }
+}
+
+impl Repeater {
+    /// Waits until so many more frames were sent.
+    pub(crate) fn wait_for_more(&self, count: u64) {
+        let enough = self.sent.load(Ordering::Acquire) + count;
+        until("copies were sent", || (self.sent.load(Ordering::Acquire) >= enough).then_some(()));
+    }
+
+    /// Stops; how often each was sent.
+    pub(crate) fn stop(mut self) -> Vec<u64> {
+        self.stop.store(true, Ordering::Relaxed);
+        let thread = self.thread.take().expect("stopped once");
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    }
+}
+
+impl Drop for Repeater {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Talker {
     /// Waits until so many frames were sent in all.
     pub(crate) fn wait_for(&self, count: u64) {
