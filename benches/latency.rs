@@ -2,18 +2,20 @@
 //!
 //! Input: `dashcap run` in a network namespace of its own, recording two veth pairs; the far end of one
 //! is set down (rtnetlink, RTM_SETLINK) and up again, event after event, each awaited whole with its
-//! bundle; then SIGUSR1 and a snapshot over the control socket likewise. First while all is idle, then
-//! while the other pair receives half a million 64-byte frames a second (see `inject`). 300 events each,
-//! or `--events N`.
+//! bundle; then SIGUSR1, a snapshot over the control socket, and a frame that matches a filter, likewise.
+//! First while all is idle, then while the other pair receives half a million 64-byte frames a second
+//! (see `inject`). 1,000 events each, or `--events N`.
 //!
 //! Unit: microseconds, median and 99th percentile. *Pinned* is from the moment the witness heard of it
 //! until every lane holds its frames (`pinned_after_ns` of the manifest). *In all* is from just before
-//! the kernel is asked, so it has the kernel's own work to bring the link down and to tell of it.
+//! the kernel is asked, so it has the kernel's own work to bring the link down and to tell of it; and for
+//! a frame, the 10 ms after which the kernel hands over a block that is not full.
 //!
 //! `cargo bench --bench latency`
 
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 use dashcap::time::{Clock, Mono};
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
@@ -25,7 +27,7 @@ mod lab;
 use inject::{Flood, Injector};
 use lab::{Outcome, Process};
 
-const EVENTS: usize = 300;
+const EVENTS: usize = 1_000;
 /// Frames per second while it is busy.
 const LOAD: u64 = 500_000;
 /// Microseconds, at the median.
@@ -45,10 +47,13 @@ fn main() -> Outcome<()> {
         let bundles = tempfile::tempdir()?;
         let place = tempfile::tempdir()?;
         let socket = place.path().join("control.sock");
+        let config = place.path().join("dashcap.toml");
+        std::fs::write(&config, Marked::filters())?;
         let options = "--interface busy0 --interface link0 --memory 256MiB --pre 20ms --post 5ms \
-             --cool-down 0s --control ";
-        let mut dashcap =
-            Process::dashcap(&format!("{options}{}", socket.display()), bundles.path())?;
+             --cool-down 0s --on link-down:link0 --on signal --on filter-match";
+        let (socket_path, config) = (socket.display(), config.display());
+        let options = format!("{options} --control {socket_path} --config {config}");
+        let mut dashcap = Process::dashcap(&options, bundles.path())?;
         let flood = match load {
             0 => None,
             rate => {
@@ -81,6 +86,9 @@ fn main() -> Outcome<()> {
             Ok(asked)
         });
         tell(&format!("control socket, {name}"), &snapshot?);
+        let mut marked = Marked::open("link1")?;
+        let matched = measure(events, &mut dashcap, |_| marked.send());
+        tell(&format!("filter match, {name}"), &matched?);
         flood.map(Flood::stop).transpose()?;
         dashcap.finish(Signal::SIGTERM)?;
     }
@@ -131,6 +139,58 @@ fn tell(name: &str, latencies: &[Latency]) {
         lab::quantile(&asked, 0.99)
     );
     lab::figure(&format!("{name}: pinned, median"), lab::median(&seen), "us", TARGET);
+}
+
+/// Frames that filters wait for, one after the other: each filter tells its next match only when none came
+/// for a second.
+struct Marked {
+    sender: Box<dyn pnet::datalink::DataLinkSender>,
+    sent: usize,
+    last: [Option<Instant>; Marked::FILTERS],
+}
+
+impl Marked {
+    /// As many as there may be.
+    const FILTERS: usize = 16;
+    /// After it a filter tells its match again.
+    const QUIET: Duration = Duration::from_millis(1_300);
+    /// UDP port of the first.
+    const PORT: u16 = 40_000;
+
+    fn filters() -> String {
+        let filter = |n| {
+            let port = Self::PORT + n as u16;
+            format!("[[filter_match]]\nname = \"mark{n}\"\nfilter = \"udp port {port}\"\n")
+        };
+        (0..Self::FILTERS).map(filter).collect()
+    }
+
+    fn open(interface: &str) -> Outcome<Self> {
+        let interfaces = pnet::datalink::interfaces();
+        let interface = interfaces.iter().find(|i| i.name == interface).ok_or("no interface")?;
+        match pnet::datalink::channel(interface, pnet::datalink::Config::default())? {
+            pnet::datalink::Channel::Ethernet(sender, _) => {
+                Ok(Self { sender, sent: 0, last: [None; Self::FILTERS] })
+            }
+            _ => Err("not Ethernet".into()),
+        }
+    }
+
+    fn send(&mut self) -> Outcome<Mono> {
+        /// Of the destination in UDP over IPv4 over Ethernet.
+        const PORT_AT: usize = 36;
+        let number = self.sent % Self::FILTERS;
+        if let Some(last) = self.last[number] {
+            std::thread::sleep(Self::QUIET.saturating_sub(last.elapsed()));
+        }
+        let mut frame = inject::frame(64);
+        frame[PORT_AT..PORT_AT + 2].copy_from_slice(&(Self::PORT + number as u16).to_be_bytes());
+        let asked = now();
+        self.sender.send_to(&frame, None).ok_or("no room")??;
+        self.last[number] = Some(Instant::now());
+        self.sent += 1;
+        Ok(asked)
+    }
 }
 
 fn now() -> Mono {

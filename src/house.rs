@@ -13,9 +13,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("capture", &["detect", "ring", "watch"]),
     ("trigger", &["watch"]),
     ("incident", &["ring", "trigger", "watch"]),
+    ("report", &["capture", "detect", "incident"]),
     ("recorder", &["api", "capture", "detect", "incident", "ring", "trigger", "watch"]),
     ("api", &["watch"]),
-    ("cli", &["api", "capture", "detect", "incident", "recorder", "ring", "trigger", "watch"]),
+    (
+        "cli",
+        &["api", "capture", "detect", "incident", "recorder", "report", "ring", "trigger", "watch"],
+    ),
     ("detect", &["watch"]),
     ("wire", &[]),
 ];

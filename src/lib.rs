@@ -6,15 +6,19 @@
 //!
 //! ```text
 //!  wire ─► capture ─► ring (a lane per class, fixed memory) ────────── slice (pins, copies nothing) ─┐
-//!          cap/IF      fold, open ─► sealed ─► evicted                                               ▼
-//!                                                                        recorder ─► incident ─► bundle
-//!  host ─► watch ─► observation ─► trigger (rule, gate) ─────────────────▲  (phase)    writer      on disk
-//!          link, sysfs, probe, signal, config
+//!          cap/IF │    fold, open ─► sealed ─► packed ─► faded ─► evicted                            ▼
+//!                 └─ tap ─► detect ─► finding ─┐                         recorder ─► incident ─► bundle
+//!  host ─► watch ─────────► observation ───────┴─► trigger (rule, gate) ─▲  (phase)    writer      on disk
+//!          link, ip, sysfs, logs, probes, signal, config   api: control socket, HTTP, trigger directory
 //! ```
+//!
+//! A capture file takes the same road (`replay`): its frames and what its host saw pass the same lanes,
+//! detectors, rules and phases, in their own time.
 //!
 //! | thread | does | waits for |
 //! |---|---|---|
 //! | `cap/IF` | reads kernel blocks, appends to its lanes, taps them, answers hold and slice | frames, never anybody |
+//! | `pack` | packs sealed segments, fades old ones | lanes that ask |
 //! | `watch/NAME` | sees one kind of thing, sends observations | its descriptor or its interval |
 //! | `watch/detect` | judges what the taps say, sends findings | its bell, rung once a block |
 //! | main (recorder) | judges, opens and closes incidents | observations, deadlines |
@@ -45,6 +49,7 @@ pub mod frame;
 mod house;
 pub mod incident;
 pub mod recorder;
+pub mod report;
 pub mod ring;
 pub mod stats;
 pub mod sys;

@@ -45,7 +45,7 @@ use crate::time::Clock;
 pub const QUESTIONS: usize = 64;
 
 /// How long answers under way may take once everything else has ended.
-const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Which doors are open.
 #[derive(Debug, Clone, Default)]
@@ -140,7 +140,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Lets answers under way reach their clients, at most for a second, and closes the doors.
+    /// Lets answers under way reach their clients, at most for five seconds, and closes the doors.
     pub fn stop(self) {
         let _ = self.stop.send(());
         if self.thread.join().is_err() {

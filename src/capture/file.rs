@@ -16,6 +16,7 @@
 
 mod classic;
 mod cooked;
+mod copies;
 mod fields;
 mod input;
 mod sections;
@@ -73,6 +74,7 @@ struct Record {
     direction: Direction,
     reception: Reception,
     bytes: Range<usize>,
+    copies: Option<Copies>,
     /// Of the whole record.
     length: usize,
 }
@@ -111,6 +113,18 @@ pub struct FileFrame<'a> {
     pub reception: Reception,
     /// The captured bytes.
     pub bytes: &'a [u8],
+    /// None for a frame of its own; else it stands for so many that were counted and not stored, as the
+    /// comment on it says.
+    pub copies: Option<Copies>,
+}
+
+/// Frames that one frame of our own bundles stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Copies {
+    /// How many.
+    pub count: u64,
+    /// When the last of them arrived; the first is the frame itself.
+    pub last: Wall,
 }
 
 impl FileSource {
@@ -226,10 +240,10 @@ impl FileSource {
 
     /// The frame that [`Self::advance`] went to.
     pub fn frame(&self) -> Option<FileFrame<'_>> {
-        let Record { origin, wall, original_len, direction, reception, bytes, .. } =
+        let Record { origin, wall, original_len, direction, reception, bytes, copies, .. } =
             self.current.clone()?;
         let bytes = self.input.ahead().get(bytes)?;
-        Some(FileFrame { origin, wall, original_len, direction, reception, bytes })
+        Some(FileFrame { origin, wall, original_len, direction, reception, bytes, copies })
     }
 
     /// The interfaces described so far. A name that the file does not tell is made of the file's own.

@@ -244,6 +244,7 @@ impl Recording {
             lane_dropped: self.lanes.dropped(),
         };
         self.tapped.tell(now, health, &self.lanes);
+        self.tapped.block();
     }
 
     fn failed(&mut self, error: &Error) {

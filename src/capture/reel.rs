@@ -11,10 +11,12 @@ use super::Options;
 use super::filter::UserFilter;
 use super::lanes::Lanes;
 use super::packing::Packing;
+use super::tapping::{Tapped, Tapping};
 use super::thread::{Report, Sliced};
+use crate::detect::tap::Health;
 use crate::error::Result;
 use crate::frame::{Frame, Origin};
-use crate::ring::{HoldId, LaneId, Packer, Pool};
+use crate::ring::{Appended, HoldId, LaneId, Packer, Pool};
 use crate::stats::CaptureStats;
 use crate::time::{Mono, Offset, Stamp, Window};
 
@@ -29,6 +31,7 @@ const UNKNOWNS: &[&str] = &[
 /// The lanes of one interface, and what went into them.
 pub struct Reel {
     lanes: Lanes,
+    tapped: Tapped,
     filter: Option<UserFilter>,
     origin: Arc<Origin>,
     since: Stamp,
@@ -47,6 +50,7 @@ impl Reel {
         origin: Arc<Origin>,
         options: &Options,
         pool: &Pool,
+        tapping: &Tapping,
         since: Stamp,
     ) -> Result<Self> {
         let classes = options.classes.clone();
@@ -55,22 +59,38 @@ impl Reel {
             Lanes::new(first_lane, pool, packing, classes, options.lane, &origin, since.mono)?;
         let filter = options.ring.filter.as_ref();
         let filter = filter.map(|filter| filter.for_user_space(origin.link_type)).transpose()?;
-        Ok(Self { lanes, filter, origin, since, read: 0, filtered: 0 })
+        let mut tapped = tapping.tap(&origin.interface, lanes.names())?;
+        tapped.begin(origin.link_type)?;
+        let mut reel = Self { lanes, tapped, filter, origin, since, read: 0, filtered: 0 };
+        // Detectors count from the first summary on.
+        reel.tick(since);
+        Ok(reel)
     }
 
     /// Appends a frame unless the filter refuses it; either way, and if it is dropped, it is counted.
     pub fn append(&mut self, frame: &Frame<'_>, offset: Offset) {
         self.read += 1;
         if self.filter.as_mut().is_none_or(|filter| filter.accepts(frame)) {
-            self.lanes.append(frame, offset);
+            let (class, appended) = self.lanes.append(frame, offset);
+            self.tapped.frame(frame, class, appended == Appended::Folded, offset);
         } else {
             self.filtered += 1;
         }
     }
 
     /// To be called now and then as time passes.
-    pub fn tick(&mut self, now: Mono) {
-        self.lanes.tick(now);
+    pub fn tick(&mut self, now: Stamp) {
+        self.lanes.tick(now.mono);
+        if self.tapped.is_due(now) {
+            let health =
+                Health { recording: true, lane_dropped: self.lanes.dropped(), ..Health::default() };
+            self.tapped.tell(now, health, &self.lanes);
+        }
+    }
+
+    /// True, once, if the detectors have something to hear.
+    pub fn has_news(&mut self) -> bool {
+        self.tapped.has_news()
     }
 
     /// Bytes it may hold when memory is scarce.

@@ -99,6 +99,11 @@ impl Tapped {
         self.tap.block();
     }
 
+    /// True, once, if the detectors have something to hear.
+    pub(super) fn has_news(&mut self) -> bool {
+        self.tap.has_news()
+    }
+
     /// True if the detectors are due to learn how it stands.
     pub(super) fn is_due(&self, now: Stamp) -> bool {
         self.tap.is_due(now.mono)

@@ -8,6 +8,7 @@ mod events;
 mod exec;
 mod log;
 mod replay;
+mod report;
 mod run;
 mod settings;
 mod snapshot;
@@ -38,6 +39,7 @@ struct CommandLine {
 enum Command {
     Run(run::Run),
     Replay(replay::Replay),
+    Report(report::Report),
     Exec(exec::Exec),
     Check(check::Check),
     Snapshot(snapshot::Snapshot),
@@ -64,6 +66,7 @@ pub fn main() -> ExitCode {
         Command::Events(events) => events.start(),
         Command::Arm(arm) => arm.start(),
         Command::Disarm(disarm) => disarm.start(),
+        Command::Report(report) => report.start(&line),
         Command::Demo(demo) => demo.start(),
     };
     line.end();

@@ -258,6 +258,11 @@ impl Tap {
         }
     }
 
+    /// True, once, if the detectors have something to hear: for whoever hears without a bell.
+    pub fn has_news(&mut self) -> bool {
+        std::mem::take(&mut self.news)
+    }
+
     /// True if a summary is due.
     pub fn is_due(&self, now: Mono) -> bool {
         now >= self.due
@@ -281,7 +286,6 @@ impl Tap {
         // Without room the next one tells all of it; without a receiver nobody wants to know.
         let _ = self.summaries.try_send(summary);
         self.news = true;
-        self.block();
     }
 
     #[inline(never)]

@@ -16,9 +16,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::detectors::{Detectors, Roster, Subject};
+use super::protocols::{self, Protocols};
 use super::tap::Tap;
 use super::traffic;
 use crate::error::{Error, Result};
+use crate::finding::Finding;
 use crate::sys::wakeup::Wakeup;
 use crate::time::Mono;
 use crate::watch::{Desk, Fact, Wake, Watcher};
@@ -28,6 +30,16 @@ use crate::watch::{Desk, Fact, Wake, Watcher};
 pub struct Options {
     /// By counts.
     pub traffic: traffic::Options,
+    /// In the frames of protocols.
+    pub protocols: protocols::Options,
+}
+
+impl Options {
+    /// What judges the control frames of an interface.
+    pub fn roster(&self) -> Roster {
+        let options = self.protocols.clone();
+        Box::new(move |subject| vec![Box::new(Protocols::new(&subject.interface, &options))])
+    }
 }
 
 /// Where taps are made; cloning gives a second hand on the same place.
@@ -103,14 +115,13 @@ impl DetectWatcher {
         self.interfaces.extend(met.map(|detectors| Listened { detectors, unseen: 0 }));
     }
 
-    /// Hears every tap once; true if there is more to hear.
-    fn hear(&mut self, desk: &mut Desk) -> bool {
-        let (mut findings, mut more) = (Vec::new(), false);
+    /// Hears every tap once; true if there is more to hear. Never waits, so that a replay can do it
+    /// between two frames.
+    pub fn hear(&mut self, findings: &mut Vec<Finding>) -> bool {
+        self.meet();
+        let mut more = false;
         self.interfaces.retain_mut(|listened| {
-            let heard = listened.detectors.hear(&mut findings);
-            for finding in findings.drain(..) {
-                desk.send(Fact::Finding(Box::new(finding)));
-            }
+            let heard = listened.detectors.hear(findings);
             listened.unseen += heard.unseen;
             more |= heard.more;
             !heard.gone
@@ -137,14 +148,19 @@ impl Watcher for DetectWatcher {
 
     fn run(mut self, desk: &mut Desk) -> Result<()> {
         let bell = self.taps.0.bell.clone();
-        let mut tell_at = Mono(0);
+        let (mut findings, mut tell_at) = (Vec::new(), Mono(0));
         loop {
             match desk.wait(&[bell.as_fd()], None)? {
                 Wake::Stop => return Ok(()),
                 Wake::Ready | Wake::Due => bell.hear(),
             }
-            self.meet();
-            while self.hear(desk) && !desk.stopping() {}
+            let mut more = true;
+            while more && !desk.stopping() {
+                more = self.hear(&mut findings);
+                for finding in findings.drain(..) {
+                    desk.send(Fact::Finding(Box::new(finding)));
+                }
+            }
             let now = desk.now().mono;
             if now >= tell_at {
                 tell_at = now.plus(Self::TELL_UNSEEN);
@@ -234,6 +250,7 @@ mod tests {
             let seen = Fact::Finding(Box::new(conclusion(name, at, length)));
             assert_eq!(next(&inbox), seen);
             tap.summary(at, Health { recording: true, ..Health::default() }, Vec::new());
+            tap.block();
             assert_eq!(next(&inbox), Fact::Finding(Box::new(conclusion("tick", at, 0))));
         }
         assert_eq!(watch.join(), 0);
@@ -248,6 +265,7 @@ mod tests {
         }
         let health = Health { recording: true, ..Health::default() };
         tap.summary(Stamp::default(), health, Vec::new());
+        tap.block();
         let (outbox, inbox) = bounded(64);
         let watch = spawn(watcher, Clock::system(), outbox).unwrap();
         let Fact::Missed { what, .. } = next(&inbox) else { panic!("not told") };

@@ -214,7 +214,7 @@ impl Recorder {
         let sampler = Sampler::open(options.timeline.clone(), table.clone())?;
         let open = |probe: &probe::Options| Ok((probe.clone(), Probe::open(probe.clone())?));
         let probes = options.probes.iter().map(open).collect::<Result<Vec<_>>>()?;
-        let detectors = DetectWatcher::open(options.detect.clone(), Box::new(|_| Vec::new()))?;
+        let detectors = DetectWatcher::open(options.detect.clone(), options.detect.roster())?;
         let tapping = capture::Tapping::new(detectors.taps(), options.wanted.clone())?;
         options.witnesses.check()?;
         let witnesses = options.witnesses.open()?;

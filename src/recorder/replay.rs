@@ -33,8 +33,11 @@ use self::passage::Passage;
 use self::reels::Reels;
 use super::keeper::Keeper;
 use super::{Recorder, Summary};
+use crate::capture::Tapping;
 use crate::capture::file::Damage;
+use crate::detect::watcher::DetectWatcher;
 use crate::error::{Error, Result};
+use crate::finding::Finding;
 use crate::incident::Host;
 use crate::incident::store::Store;
 use crate::incident::writer::{Outcome, Writer};
@@ -46,6 +49,9 @@ use crate::watch::{self, Fact, Observation};
 
 /// The lanes are looked after this often, as a capture thread does.
 const TICK: Duration = Duration::from_millis(100);
+/// Time passes tick by tick through a silence of this length, and in one step through the rest: what falls
+/// silent was noticed by then.
+const LONGEST_SILENCE: Duration = Duration::from_secs(600);
 /// Progress is shown after so many frames or events, some ten times a second.
 const SHOWN_EVERY: u64 = 1 << 16;
 /// Who tells what happened to the files.
@@ -99,6 +105,10 @@ pub struct Replay {
     hand: ClockHand,
     passage: Passage,
     ticked: Mono,
+    /// When the last frame or event was.
+    happened: Mono,
+    detectors: DetectWatcher,
+    findings: Vec<Finding>,
     files: Files,
     /// Files that ended, and are to be told when time has come to their end.
     ended: Vec<Ended>,
@@ -175,7 +185,11 @@ impl Replay {
         let passage = Passage::begin(first);
         let (clock, hand) = Clock::by_hand(passage.now());
         let selected = recording.interfaces.clone();
-        let mut reels = Reels::new(recording.capture.clone(), pool, clock.clone(), selected);
+        let detect = &recording.detect;
+        let detectors = DetectWatcher::open(detect.clone(), detect.roster())?;
+        let tapping = Tapping::new(detectors.taps(), recording.wanted.clone())?;
+        let capture = recording.capture.clone();
+        let mut reels = Reels::new(capture, pool, clock.clone(), tapping, selected);
         reels.watch(events.watched.clone(), !events.has_rows);
         for link in events.links() {
             reels.follow(link)?;
@@ -191,6 +205,9 @@ impl Replay {
             hand,
             passage,
             ticked: passage.now().mono,
+            happened: passage.now().mono,
+            detectors,
+            findings: Vec::new(),
             first: files.next_at(),
             last: None,
             files,
@@ -222,8 +239,7 @@ impl Replay {
         Ok(self.finish())
     }
 
-    /// The next frame, on the packet's road. Detectors see it here, behind the lane: what they conclude
-    /// is an observation like any other.
+    /// The next frame, on the packet's road.
     fn frame(&mut self) -> Result<()> {
         let Some(wall) = self.files.next_at() else { return Ok(()) };
         let arrival = self.passage.next(wall);
@@ -233,6 +249,7 @@ impl Replay {
         {
             self.recorder.watch_names();
         }
+        self.conclude();
         self.frames += 1;
         self.last = Some(wall);
         self.ended.extend(self.files.pass());
@@ -254,17 +271,36 @@ impl Replay {
         self.recorder.collect_slices();
     }
 
+    /// Hears the detectors: what they conclude is an observation like any other.
+    fn conclude(&mut self) {
+        while self.recorder.captures.has_news() {
+            while self.detectors.hear(&mut self.findings) {}
+            for finding in std::mem::take(&mut self.findings) {
+                let fact = Fact::Finding(Box::new(finding));
+                self.observe(Observation { at: self.passage.now(), fact });
+            }
+        }
+    }
+
     /// Lets time pass until `mono`, and does what is due on the way.
     fn pass(&mut self, mono: Mono) {
-        let next = |recorder: &Recorder<Reels>| {
-            recorder.phase.deadline().into_iter().chain(recorder.next_judgement()).min()
-        };
-        while let Some(due) = next(&self.recorder).filter(|due| *due < mono) {
+        while let Some(due) = self.due(mono).filter(|due| *due < mono) {
             self.stand_at(due);
             self.recorder.judge_time();
             self.close();
         }
         self.stand_at(mono);
+        self.happened = mono;
+    }
+
+    /// What is due first by itself, on the way to `mono`.
+    fn due(&self, mono: Mono) -> Option<Mono> {
+        // Nobody waits through the hours between two captures.
+        let silent = self.ticked.since(self.happened) > LONGEST_SILENCE;
+        let next = self.ticked.plus(TICK);
+        let tick = if silent { next.max(mono.minus(TICK)) } else { next };
+        let judged = self.recorder.phase.deadline().into_iter();
+        judged.chain(self.recorder.next_judgement()).chain([tick]).min()
     }
 
     fn stand_at(&mut self, mono: Mono) {
@@ -273,7 +309,8 @@ impl Replay {
         self.hand.set(now);
         if now.mono.since(self.ticked) >= TICK {
             self.ticked = now.mono;
-            self.recorder.captures.tick(now.mono);
+            self.recorder.captures.tick(now);
+            self.conclude();
         }
     }
 

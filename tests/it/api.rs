@@ -139,7 +139,8 @@ fn the_status_tells_what_is_recorded_lost_armed_and_open() {
     assert_eq!(interface["counts"]["kernel_received"], sent);
     assert_eq!(interface["counts"]["kernel_dropped"], 0);
     assert_eq!((&status["armed"], &status["incident"]), (&json!(true), &Value::Null));
-    assert_eq!(status["rules"], json!(["link-down", "signal"]));
+    let rules = status["rules"].as_array().unwrap();
+    assert!(rules.contains(&json!("link-down")) && rules.contains(&json!("signal")), "{rules:?}");
     assert_eq!(status["depths"][0]["class"], "data");
     let names = status["watchers"].as_array().unwrap().iter().map(|w| w["name"].as_str().unwrap());
     assert!(names.clone().any(|name| name == "link") && names.clone().any(|name| name == "signal"));

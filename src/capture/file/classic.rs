@@ -144,6 +144,7 @@ impl Classic {
             direction,
             reception,
             bytes: length..end,
+            copies: None,
             length: end,
         }))
     }

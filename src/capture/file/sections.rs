@@ -16,6 +16,7 @@ use pcap_file::pcapng::blocks::{
 };
 use pcap_file::{Endianness, PcapError};
 
+use super::copies;
 use super::fields::{Options, i64_at, u16_at, u32_at};
 use super::input::Input;
 use super::ticks::Ticks;
@@ -37,6 +38,8 @@ const MAJOR: u16 = 1;
 const IF_NAME: u16 = 2;
 const IF_TSRESOL: u16 = 9;
 const IF_TSOFFSET: u16 = 14;
+/// `opt_comment` of any block.
+const COMMENT: u16 = 1;
 /// `epb_flags`, and `pack_flags` of the obsolete packet block.
 const FLAGS: u16 = 2;
 
@@ -229,10 +232,14 @@ impl Sections {
             return Err(Stop(format!("a frame of {captured} bytes in a shorter block")));
         }
         let options = end.next_multiple_of(4);
-        let flags = Options::of(self.order, body, options)
-            .find(|(code, _)| *code == FLAGS)
-            .and_then(|(_, value)| u32_at(self.order, value, 0))
-            .unwrap_or_default();
+        let (mut flags, mut copies) = (0, None);
+        for (code, value) in Options::of(self.order, body, options) {
+            match code {
+                FLAGS => flags = u32_at(self.order, value, 0).unwrap_or_default(),
+                COMMENT => copies = copies.or(copies::told(value)),
+                _ => {}
+            }
+        }
         Ok(Record {
             origin: interface.origin,
             wall: Some(interface.clock.wall(ticks)),
@@ -240,6 +247,7 @@ impl Sections {
             direction: direction(flags),
             reception: reception(flags),
             bytes: data..end,
+            copies,
             length: 0,
         })
     }

@@ -42,7 +42,11 @@ impl Judged {
         let net = Net::new()?;
         let clock = Clock::system();
         let (outbox, inbox) = bounded(1_000);
-        let watcher = DetectWatcher::open(watcher::Options { traffic }, protocols).unwrap();
+        let watcher = DetectWatcher::open(
+            watcher::Options { traffic, ..watcher::Options::default() },
+            protocols,
+        )
+        .unwrap();
         let tapping = Tapping::new(watcher.taps(), wanted).unwrap();
         let pool = Pool::new(&PoolOptions { memory: 8 << 20, lock: false }).unwrap();
         let pack = PackThread::start(pool.clone()).unwrap();

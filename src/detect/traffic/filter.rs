@@ -29,7 +29,7 @@ struct Match {
 
 impl Matches {
     /// Over when no frame matched for so long.
-    const QUIET: Duration = Duration::from_secs(5);
+    const QUIET: Duration = Duration::from_secs(1);
 
     pub(super) fn new(names: Vec<Arc<str>>) -> Self {
         let each = names.into_iter().map(|name| Match {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crossbeam_channel::{Receiver, bounded};
 
 use super::files::Head;
-use crate::capture::{self, Reel, Report, Sliced};
+use crate::capture::{self, Reel, Report, Sliced, Tapping};
 use crate::error::{Error, Result};
 use crate::frame::Origin;
 use crate::recorder::keeper::{Held, Keeper};
@@ -24,6 +24,7 @@ pub(super) struct Reels {
     options: capture::Options,
     pool: Pool,
     clock: Clock,
+    tapping: Tapping,
     /// Interfaces by name; none = all.
     selected: Vec<String>,
     reels: Vec<Reel>,
@@ -49,12 +50,14 @@ impl Reels {
         options: capture::Options,
         pool: Pool,
         clock: Clock,
+        tapping: Tapping,
         selected: Vec<String>,
     ) -> Self {
         Self {
             options,
             pool,
             clock,
+            tapping,
             selected,
             reels: Vec::new(),
             places: Vec::new(),
@@ -123,7 +126,8 @@ impl Reels {
         let since = Stamp { mono: offset.mono(head.begun), wall: head.begun };
         // At most [`MAX_REELS`] times 18 lanes: far below 2^16.
         let first = LaneId(self.reels.len() as u16 * self.options.classes.lanes());
-        let reel = Reel::new(first, Arc::new(origin), &self.options, &self.pool, since)?;
+        let reel =
+            Reel::new(first, Arc::new(origin), &self.options, &self.pool, &self.tapping, since)?;
         self.reels.push(reel);
         let share = self.pool.quota_bytes() / self.reels.len() as u64;
         self.reels.iter_mut().for_each(|reel| reel.set_quota(share));
@@ -131,8 +135,13 @@ impl Reels {
     }
 
     /// Time has passed.
-    pub(super) fn tick(&mut self, now: Mono) {
+    pub(super) fn tick(&mut self, now: Stamp) {
         self.reels.iter_mut().for_each(|reel| reel.tick(now));
+    }
+
+    /// True, once, if the detectors have something to hear.
+    pub(super) fn has_news(&mut self) -> bool {
+        self.reels.iter_mut().fold(false, |news, reel| reel.has_news() | news)
     }
 
     /// Frames of interfaces that were not selected.

@@ -1,0 +1,114 @@
+//! `dashcap report`: what happened, in a bundle or any capture file.
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::log::StatusLine;
+use crate::error::{Error, Result};
+use crate::recorder::replay;
+use crate::report::{self, Look, Options};
+use crate::time::Wall;
+
+/// Say what happened in a bundle or in capture files of anybody: when it began, what followed, what it
+/// was, who sent most.
+///
+/// Every frame goes through the detectors of a live recording, in the files' own time. pcap and pcapng,
+/// also compressed with zstd or gzip; several are merged by time. Of a bundle, what the host saw belongs
+/// to it. The report goes to standard output; the exit status is 1 if a file was damaged.
+#[derive(Debug, Args)]
+pub(super) struct Report {
+    /// Bundles (their directories), capture files, or - for standard input.
+    #[arg(required = true, value_name = "BUNDLE|FILE")]
+    files: Vec<PathBuf>,
+
+    /// Print JSON instead of text; its fields are in docs/report.md.
+    #[arg(long)]
+    json: bool,
+
+    /// Write a page for browsers: one file, which needs no network. With - for standard output, in place
+    /// of the text.
+    #[arg(long, value_name = "OUT", conflicts_with = "json")]
+    html: Option<PathBuf>,
+
+    /// The moment of the failure, where you know better than the files: RFC 3339, such as
+    /// 2026-11-22T14:14:20.811Z [default: the bundle's trigger, or the first critical finding].
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+
+    /// Columns of the text [default: the terminal's, or 80].
+    #[arg(long, value_name = "COLUMNS")]
+    width: Option<usize>,
+}
+
+impl Report {
+    pub(super) fn start(self, line: &StatusLine) -> Result<ExitCode> {
+        let at = self.at.as_deref().map(moment).transpose()?;
+        let options = Options { files: self.files, at, ..Options::default() };
+        let report = report::report(&options, |progress| {
+            let report::Progress { read, size, frames, at } = *progress;
+            line.advance(&replay::Progress { read, size, frames, at });
+        })?;
+        line.end();
+        let offset_minutes = report.span.and_then(|span| local_offset(span.from));
+        let mut text = None;
+        match &self.html {
+            Some(path) if path.as_os_str() == "-" => {
+                text = Some(report::html(&report, offset_minutes)?);
+            }
+            Some(path) => write(path, &report::html(&report, offset_minutes)?)?,
+            None if self.json => {
+                let json = serde_json::to_string_pretty(&report)
+                    .map_err(|e| Error::operation("write", "the report", e))?;
+                text = Some(json + "\n");
+            }
+            None => {}
+        }
+        let look =
+            Look { width: self.width.unwrap_or_else(columns), color: color(), offset_minutes };
+        let text = text.unwrap_or_else(|| report::text(&report, look));
+        let mut out = io::stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            // Whoever reads it has seen enough, as with `| head`.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            other => other.map_err(|e| Error::operation("write", "standard output", e))?,
+        }
+        Ok(ExitCode::from(u8::from(!report.damage.is_empty())))
+    }
+}
+
+/// Whole or not at all: beside, then renamed.
+fn write(path: &Path, text: &str) -> Result<()> {
+    let failed = |e: io::Error| Error::operation("write", path.display().to_string(), e);
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    fs::write(&partial, text).map_err(failed)?;
+    fs::rename(&partial, path).map_err(failed)
+}
+
+fn moment(text: &str) -> Result<Wall> {
+    let told = |reason: String| {
+        Error::usage("--at", text, reason, "RFC 3339, such as 2026-11-22T14:14:20.811Z")
+    };
+    let timestamp: jiff::Timestamp = text.parse().map_err(|e: jiff::Error| told(e.to_string()))?;
+    u64::try_from(timestamp.as_nanosecond()).map(Wall).map_err(|_| told("before 1970".to_owned()))
+}
+
+/// Minutes by which the local clock was ahead of UTC.
+fn local_offset(wall: Wall) -> Option<i32> {
+    let timestamp = jiff::Timestamp::from_nanosecond(i128::from(wall.0)).ok()?;
+    Some(jiff::tz::TimeZone::try_system().ok()?.to_offset(timestamp).seconds() / 60)
+}
+
+/// On a terminal, unless the operator does not want any (no-color.org).
+fn color() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+fn columns() -> usize {
+    let (_, columns) = console::Term::stdout().size_checked().unwrap_or((0, Look::WIDTH as u16));
+    columns.into()
+}

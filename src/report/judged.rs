@@ -1,0 +1,279 @@
+//! One interface of the files: what its detectors conclude, and what is counted of it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::detect::protocols::{self, Protocols};
+use crate::detect::tap::{CONTROL, Health, Tap};
+use crate::detect::{Detectors, Subject, traffic};
+use crate::error::{Error, Result};
+use crate::finding::{Finding, FindingKind};
+use crate::frame::{Direction, Frame, FrameHeader, LinkType, Origin};
+use crate::sys::wakeup::Wakeup;
+use crate::time::{Mono, Offset, Stamp, Wall};
+use crate::wire::Reading;
+use crate::wire::control::is_control;
+
+use super::copies::{Copies, Run};
+use super::ledger::{Ledger, Settled, first_since};
+use super::model::Count;
+use super::series::{self, Columns, Series};
+use super::talkers::{Flow, Talkers};
+use super::tracks::Tracks;
+
+/// Numbers of the classes of an interface: control is the first by definition of the tap.
+const DATA: usize = 1;
+const CLASSES: [&str; 2] = ["control", "data"];
+
+/// One interface.
+pub(super) struct Judged {
+    pub(super) name: Arc<str>,
+    pub(super) link_type: LinkType,
+    /// First and last frame.
+    pub(super) span: Option<(Wall, Wall)>,
+    /// By the numbers of [`Direction`].
+    pub(super) counts: [Count; 3],
+    pub(super) frames: [Series; 3],
+    pub(super) bytes: [Series; 3],
+    tap: Tap,
+    detectors: Detectors,
+    copies: Copies,
+    /// Copies that a bundle counted, on their way.
+    spread: Vec<Spread>,
+    /// Control frames shown since the detectors listened.
+    shown: usize,
+    /// Control frames that came in lately, in one line each.
+    received: VecDeque<(Wall, String)>,
+    told: Vec<Finding>,
+}
+
+/// Copies that arrived between now and then.
+struct Spread {
+    bytes: Box<[u8]>,
+    header: FrameHeader,
+    class: usize,
+    flow: Flow,
+    left: u64,
+    from: Mono,
+    to: Mono,
+}
+
+/// What all interfaces share.
+pub(super) struct Shared {
+    pub(super) columns: Columns,
+    /// Between the wall clock of the files and monotonic time.
+    pub(super) offset: Offset,
+    pub(super) talkers: Talkers,
+    pub(super) tracks: Tracks,
+    pub(super) ledger: Ledger,
+}
+
+impl Judged {
+    /// Listen after so many control frames: the tap has room for four times as many.
+    const LISTEN: usize = 256;
+    /// Lines kept of control frames that came in, at most one a second of each protocol: what proves that
+    /// receiving works while a detector waits a minute to be sure that sending does not.
+    const RECEIVED: usize = 512;
+    const RECEIVED_EVERY: u64 = 1_000_000_000;
+    /// Runs of a bundle at the same time; those beyond are counted where they begin.
+    const SPREADS: usize = 1_024;
+
+    /// Detectors for the interface that `origin` describes.
+    ///
+    /// # Errors
+    /// When the process is out of descriptors.
+    pub(super) fn new(origin: &Origin, traffic: &traffic::Options) -> Result<Self> {
+        let name: Arc<str> = origin.interface.as_str().into();
+        let classes = CLASSES.map(Arc::from).to_vec();
+        let subject = Subject { interface: Arc::clone(&name), classes, filters: Vec::new() };
+        let protocols = Protocols::new(&name, &protocols::Options::default());
+        let bell = Wakeup::new().map_err(|e| Error::operation("judge", &*name, e))?;
+        let (mut tap, detectors) =
+            Detectors::new(subject, traffic, vec![Box::new(protocols)], bell)?;
+        tap.begin(origin.link_type);
+        Ok(Self {
+            name,
+            link_type: origin.link_type,
+            span: None,
+            counts: [Count::default(); 3],
+            frames: Default::default(),
+            bytes: Default::default(),
+            tap,
+            detectors,
+            copies: Copies::new(),
+            spread: Vec::new(),
+            shown: 0,
+            received: VecDeque::new(),
+            told: Vec::new(),
+        })
+    }
+
+    /// A frame arrived at `at`, in `column`; `copies` and their last arrival where it stands for others.
+    pub(super) fn frame(
+        &mut self,
+        frame: &Frame<'_>,
+        at: Stamp,
+        copies: Option<(u64, Mono)>,
+        column: usize,
+        shared: &mut Shared,
+    ) {
+        let class = if is_control(self.link_type, frame) { CONTROL } else { DATA };
+        let (first, _) = self.span.unwrap_or((at.wall, at.wall));
+        self.span = Some((first, at.wall.max(first)));
+        let (count, last) = copies.unwrap_or((1, at.mono));
+        let flow = || Flow::of(self.link_type, frame.parts[0]);
+        let (flow, fast) = match self.copies.frame(frame, class, (at.mono, last), count) {
+            Some(run) => {
+                // Of storms, talkers hear ten times a second.
+                run.untold += u64::from(copies.is_none());
+                (*run.flow.get_or_insert_with(flow), true)
+            }
+            None => (flow(), false),
+        };
+        if copies.is_some() && self.spread.len() < Self::SPREADS {
+            self.spread.push(Spread {
+                bytes: frame.parts[0].into(),
+                header: frame.header,
+                class,
+                flow,
+                left: count,
+                from: at.mono,
+                to: last,
+            });
+            return;
+        }
+        self.count(frame, class, fast, ((!fast).then_some(&flow), count), column, shared);
+        if class == CONTROL && !fast {
+            self.control(frame, at, shared);
+        }
+    }
+
+    /// Counts `count` copies of a frame; talkers are told of them if `flow` is.
+    #[inline]
+    fn count(
+        &mut self,
+        frame: &Frame<'_>,
+        class: usize,
+        folded: bool,
+        (flow, count): (Option<&Flow>, u64),
+        column: usize,
+        shared: &mut Shared,
+    ) {
+        let (direction, length) = (frame.header.direction as usize, frame.header.original_len);
+        let bytes = u64::from(length) * count;
+        self.counts[direction].frames += count;
+        self.counts[direction].bytes += bytes;
+        series::add(&mut self.frames[direction], column, count);
+        series::add(&mut self.bytes[direction], column, bytes);
+        if let Some(flow) = flow {
+            shared.talkers.add(flow, length, count, column);
+        }
+        // Time is that of the frame: the tap asks for nothing but its distance to the wall's.
+        let offset = shared.offset;
+        for _ in 0..count {
+            self.tap.frame(frame, class, folded || count > 1, offset);
+        }
+    }
+
+    fn control(&mut self, frame: &Frame<'_>, at: Stamp, shared: &mut Shared) {
+        self.shown += 1;
+        if self.shown >= Self::LISTEN {
+            self.listen(shared);
+        }
+        let Some(reading) = Reading::of(self.link_type, frame.parts[0]) else { return };
+        shared.tracks.frame(&self.name, at.wall, &reading);
+        if frame.header.direction == Direction::Inbound {
+            let protocol = reading.message.protocol();
+            let since = at.wall.0.saturating_sub(Self::RECEIVED_EVERY);
+            let mut lately = self.received.iter().rev().take_while(|(time, _)| time.0 > since);
+            if !lately.any(|(_, line)| line.contains(protocol)) {
+                if self.received.len() >= Self::RECEIVED {
+                    self.received.pop_front();
+                }
+                self.received.push_back((at.wall, reading.to_string()));
+            }
+        }
+    }
+
+    /// Detectors hear what was shown.
+    fn listen(&mut self, shared: &mut Shared) {
+        self.shown = 0;
+        while self.detectors.hear(&mut self.told).more {}
+        let received = &self.received;
+        for finding in self.told.drain(..) {
+            shared.ledger.add(finding, |finding| {
+                let sends_only =
+                    finding.kind == FindingKind::OneWay && finding.direction == Direction::Outbound;
+                sends_only.then(|| first_since(received, finding.first.wall)).flatten()
+            });
+        }
+    }
+
+    /// It is `now`: what has passed since the last time is judged.
+    pub(super) fn tick(&mut self, now: Stamp, column: usize, shared: &mut Shared) {
+        let talkers = &mut shared.talkers;
+        self.copies.tell(|flow, length, count| talkers.add(flow, length, count, column));
+        self.spread_until(now.mono, column, shared);
+        self.listen(shared);
+        let health = Health { recording: true, ..Health::default() };
+        self.tap.summary(now, health, self.copies.storms());
+        self.listen(shared);
+        for run in self.copies.over(now.mono) {
+            self.settle(&run, shared);
+        }
+    }
+
+    /// Copies that a bundle counted are spread evenly over the time in which they came.
+    fn spread_until(&mut self, now: Mono, column: usize, shared: &mut Shared) {
+        let mut spread = std::mem::take(&mut self.spread);
+        spread.retain_mut(|run| {
+            let left = run.to.since(run.from).as_secs_f64();
+            let passed = now.since(run.from).as_secs_f64();
+            let share = if passed >= left { 1.0 } else { passed / left };
+            let count = (run.left as f64 * share).round() as u64;
+            let frame = Frame::whole(run.header, &run.bytes);
+            if count > 0 {
+                self.count(&frame, run.class, true, (Some(&run.flow), count), column, shared);
+            }
+            run.left -= count.min(run.left);
+            run.from = run.from.max(now);
+            run.left > 0
+        });
+        self.spread = spread;
+    }
+
+    fn settle(&self, run: &Run, shared: &mut Shared) {
+        let wall = |mono: Mono| Stamp { mono, wall: run.offset.wall(mono) };
+        let line = Reading::of(self.link_type, &run.bytes).map_or_else(
+            || format!("{} bytes", run.header.original_len),
+            |reading| format!("{reading}, {} bytes", run.header.original_len),
+        );
+        shared.ledger.settle(Settled {
+            interface: &self.name,
+            first: wall(run.first),
+            last: wall(run.last),
+            copies: run.copies,
+            direction: run.header.direction,
+            line,
+        });
+    }
+
+    /// The end of the files.
+    pub(super) fn finish(&mut self, now: Stamp, column: usize, shared: &mut Shared) {
+        self.spread_until(Mono(u64::MAX), column, shared);
+        self.tick(now, column, shared);
+        for run in self.copies.rest() {
+            self.settle(run, shared);
+        }
+    }
+
+    /// Columns are twice as wide.
+    pub(super) fn halve(&mut self) {
+        self.frames.iter_mut().chain(&mut self.bytes).for_each(series::halve);
+    }
+
+    /// Frames that came fast while there was no room to count their copies.
+    pub(super) fn refused(&self) -> u64 {
+        self.copies.refused()
+    }
+}

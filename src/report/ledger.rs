@@ -1,0 +1,138 @@
+//! The findings of a report. Detectors tell what lasts twice, when it begins and when it is over; here
+//! that is one entry.
+
+use crate::finding::{Finding, FindingKind};
+use crate::frame::Direction;
+use crate::time::{Stamp, Wall};
+
+use super::model::{Entry, Proof, seconds_between};
+use super::words;
+
+/// Entries so far.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    entries: Vec<Entry>,
+    more: u64,
+}
+
+/// All copies of one frame.
+#[derive(Debug)]
+pub(super) struct Settled<'a> {
+    pub(super) interface: &'a str,
+    pub(super) first: Stamp,
+    pub(super) last: Stamp,
+    pub(super) copies: u64,
+    pub(super) direction: Direction,
+    /// The frame in one line.
+    pub(super) line: String,
+}
+
+impl Ledger {
+    /// Most entries: more than anybody reads, a few MiB. Those beyond are counted.
+    const MOST: usize = 10_000;
+
+    /// Adds what was told; `proof` is asked for a frame received since then.
+    pub(super) fn add(&mut self, told: Finding, proof: impl FnOnce(&Finding) -> Option<Proof>) {
+        if let Some(open) = self.same(&told) {
+            open.last = open.last.max(told.last.wall);
+            open.count = open.count.max(told.count);
+            open.over = told.over;
+            open.severity = open.severity.max(told.severity);
+            if told.count > 0 {
+                open.rate = told.rate.or(open.rate);
+            }
+            return;
+        }
+        if self.entries.len() >= Self::MOST {
+            self.more += 1;
+            return;
+        }
+        let proof = proof(&told);
+        self.entries.push(Entry {
+            kind: told.kind.name().to_owned(),
+            severity: told.severity,
+            first: told.first.wall,
+            last: told.last.wall,
+            interface: told.interface,
+            direction: told.direction,
+            count: told.count,
+            rate: told.rate,
+            what: told.what,
+            sentence: told.sentence,
+            over: told.over,
+            from: "frames",
+            in_incident: false,
+            proof,
+        });
+    }
+
+    /// The entry that is told again: of the same thing, if there is one, and of the same beginning, or
+    /// still open.
+    fn same(&mut self, told: &Finding) -> Option<&mut Entry> {
+        let alike = |entry: &Entry| {
+            entry.kind == told.kind.name()
+                && entry.interface == told.interface
+                && entry.direction == told.direction
+                && (entry.first == told.first.wall && entry.what == told.what
+                    || told.over && !entry.over)
+        };
+        let exactly = |entry: &Entry| alike(entry) && entry.what == told.what;
+        let entries = &self.entries;
+        let found =
+            entries.iter().rposition(exactly).or_else(|| entries.iter().rposition(alike))?;
+        self.entries.get_mut(found)
+    }
+
+    /// A storm is over, or the files are: what it came to.
+    pub(super) fn settle(&mut self, run: Settled<'_>) {
+        let storm = FindingKind::DuplicateStorm.name();
+        let Settled { interface, first, last, copies, direction, line } = run;
+        let found = self.entries.iter_mut().rfind(|entry| {
+            entry.kind == storm
+                && entry.first == first.wall
+                && entry.interface.as_deref() == Some(interface)
+                && entry.direction == direction
+        });
+        let Some(entry) = found else { return };
+        let seconds = seconds_between(first.wall, last.wall);
+        let rate = if seconds > 0.0 { copies as f64 / seconds } else { copies as f64 };
+        (entry.last, entry.count, entry.rate) = (last.wall, copies, Some(rate));
+        entry.sentence = format!(
+            "duplicate storm: {} identical frames {}, {} a second for {seconds:.1} s: {line}",
+            words::count(copies),
+            words::way(direction, interface),
+            words::figure(rate),
+        );
+        entry.what = line;
+    }
+
+    /// Adds what somebody else concluded, unless it was concluded here, too.
+    pub(super) fn add_told(&mut self, entry: Entry) {
+        let known = self.entries.iter().any(|known| {
+            known.from == "frames" && known.kind == entry.kind && known.interface == entry.interface
+        });
+        if known {
+            return;
+        }
+        if self.entries.len() >= Self::MOST {
+            self.more += 1;
+        } else {
+            self.entries.push(entry);
+        }
+    }
+
+    /// All of them in order of their beginning, and how many more there were.
+    pub(super) fn finish(mut self) -> (Vec<Entry>, u64) {
+        self.entries.sort_by_key(|entry| (entry.first, entry.last));
+        (self.entries, self.more)
+    }
+}
+
+/// The frame of a proof, if it came after `since`.
+pub(super) fn first_since<'a>(
+    seen: impl IntoIterator<Item = &'a (Wall, String)>,
+    since: Wall,
+) -> Option<Proof> {
+    let (time, what) = seen.into_iter().find(|(time, _)| *time >= since)?;
+    Some(Proof { time: *time, what: what.clone() })
+}

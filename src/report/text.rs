@@ -1,0 +1,282 @@
+//! The report for a terminal: one screen first, then the rest.
+
+use super::model::{Entry, Report, Step};
+use super::words;
+use crate::finding::Severity;
+use crate::time::Wall;
+
+/// How the text looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// Columns of the terminal.
+    pub width: usize,
+    /// Colours and bold letters (ECMA-48), for terminals only.
+    pub color: bool,
+    /// What the local clock was ahead of UTC, in minutes, to be shown.
+    pub offset_minutes: Option<i32>,
+}
+
+impl Look {
+    /// Columns where nobody says, as of old (VT100).
+    pub const WIDTH: usize = 80;
+    /// Narrower than this nothing can be laid out.
+    const NARROWEST: usize = 40;
+}
+
+/// Writes the whole report.
+pub fn text(report: &Report, look: Look) -> String {
+    let look = Look { width: look.width.max(Look::NARROWEST), ..look };
+    let mut page = Page { out: String::new(), look };
+    page.head(report);
+    page.chain(report);
+    page.findings(report);
+    page.interfaces(report);
+    page.flows(report);
+    page.losses(report);
+    page.rest(report);
+    page.out
+}
+
+/// Findings that a terminal shows beside the chain; all are in the JSON.
+const FINDINGS: usize = 30;
+/// Flows that it shows.
+const FLOWS: usize = 8;
+/// The column of names: longest name of an interface (IFNAMSIZ, linux/if.h) and two spaces.
+const NAMED: usize = 18;
+/// ECMA-48 8.3.117, select graphic rendition.
+const RESET: &str = "\x1b[0m";
+const BOLD: &str = "\x1b[1m";
+const DIM: &str = "\x1b[2m";
+
+struct Page {
+    out: String,
+    look: Look,
+}
+
+impl Page {
+    fn line(&mut self, text: &str) {
+        self.out.push_str(text);
+        self.out.push('\n');
+    }
+
+    fn title(&mut self, text: &str) {
+        let title = self.painted(BOLD, text);
+        self.line("");
+        self.line(&title);
+    }
+
+    fn painted(&self, paint: &str, text: &str) -> String {
+        if self.look.color { format!("{paint}{text}{RESET}") } else { text.to_owned() }
+    }
+
+    /// `text` after `prefix`, broken between words so that it stays in its column.
+    fn wrapped(&mut self, prefix: &str, indent: usize, text: &str) {
+        let room = self.look.width.saturating_sub(indent).max(20);
+        let mut line = String::new();
+        let mut lines = Vec::new();
+        for word in text.split(' ') {
+            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > room {
+                lines.push(std::mem::take(&mut line));
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        lines.push(line);
+        for (number, line) in lines.iter().enumerate() {
+            let begin = if number == 0 { prefix.to_owned() } else { " ".repeat(indent) };
+            self.line(&format!("{begin}{line}"));
+        }
+    }
+
+    fn head(&mut self, report: &Report) {
+        let Report { frames, bytes, interfaces, .. } = report;
+        let files = report.files.join(", ");
+        let title = format!("{} of ", self.painted(BOLD, "dashcap report"));
+        self.wrapped(&title, "dashcap report of ".len(), &files);
+        if let Some(span) = &report.span {
+            let local = self.look.offset_minutes.map(words::offset);
+            let local = local.map_or_else(String::new, |offset| format!(", local time {offset}"));
+            let (from, to) = (span.from.milliseconds(), span.to.milliseconds());
+            let told = format!("{from} to {to} (UTC{local}), {:.3} s", span.seconds);
+            self.wrapped("", 0, &told);
+        }
+        let count = words::count(*frames);
+        let bytes = words::bytes(*bytes);
+        self.line(&format!("{count} frames, {bytes}, {} interfaces", interfaces.len()));
+        for damage in &report.damage {
+            let damage = self.painted(paint(Severity::Critical), damage);
+            self.line(&damage);
+        }
+    }
+
+    fn chain(&mut self, report: &Report) {
+        let (Some(trigger), Some(onset)) = (&report.trigger, &report.onset) else {
+            self.line("");
+            let told = match &report.trigger {
+                Some(trigger) => format!(
+                    "Trigger {}: {}. Nothing at warning or above leads to it.",
+                    trigger.time, trigger.sentence
+                ),
+                None => "Nothing at warning or above was found.".to_owned(),
+            };
+            self.wrapped("", 0, &told);
+            return;
+        };
+        self.title("What happened");
+        let distance = words::distance(onset.before_trigger_s);
+        let told =
+            format!("Onset {}, {distance} the symptom: {}", onset.time, onset.finding.sentence);
+        self.wrapped("", 6, &told);
+        let told = format!("Symptom {}: {}", trigger.time, trigger.sentence);
+        self.wrapped("", 8, &told);
+        self.line("");
+        let dated = report.span.is_some_and(|span| date(span.from) != date(span.to));
+        for step in &report.chain {
+            self.step(step, dated);
+        }
+        if report.chain_more > 0 {
+            self.line(&format!("... and {} more", report.chain_more));
+        }
+    }
+
+    fn step(&mut self, step: &Step, dated: bool) {
+        let time = time_of(step.time, dated);
+        // No minus before a zero.
+        let before = format!("{:+.3}", 0.0 - step.before_trigger_s);
+        let place = step.interface.as_deref().unwrap_or("");
+        let way = words::short(step.direction);
+        let plain = format!("{time}  {before:>11}  ");
+        let indent = plain.chars().count();
+        let prefix = format!("{}  {before:>11}  ", self.painted(paint(step.severity), &time));
+        let whose =
+            [place, way].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(" ");
+        let said = if whose.is_empty() || step.sentence.contains(place) {
+            step.sentence.clone()
+        } else {
+            format!("{whose}: {}", step.sentence)
+        };
+        self.wrapped(&prefix, indent, &said);
+    }
+
+    fn findings(&mut self, report: &Report) {
+        let others: Vec<&Entry> = report.findings.iter().filter(|e| !e.in_incident).collect();
+        if others.is_empty() {
+            return;
+        }
+        self.title("Other findings");
+        let dated = report.span.is_some_and(|span| date(span.from) != date(span.to));
+        let mut shown = others.clone();
+        shown.sort_by_key(|entry| std::cmp::Reverse(entry.severity));
+        shown.truncate(FINDINGS);
+        shown.sort_by_key(|entry| entry.first);
+        for entry in &shown {
+            let time = time_of(entry.first, dated);
+            let plain = format!("{time}  {:8}  ", severity(entry.severity));
+            let prefix = self.painted(paint(entry.severity), &plain);
+            self.wrapped(&prefix, plain.chars().count(), &entry.sentence);
+        }
+        let more = (others.len() - shown.len()) as u64 + report.findings_more;
+        if more > 0 {
+            self.line(&format!("... and {} more, see --json", words::count(more)));
+        }
+    }
+
+    fn interfaces(&mut self, report: &Report) {
+        self.title("Interfaces");
+        for interface in &report.interfaces {
+            let ways = [
+                ("in", interface.received),
+                ("out", interface.sent),
+                ("unknown way", interface.unknown),
+            ];
+            let told = ways.iter().filter(|(_, count)| count.frames > 0).map(|(what, count)| {
+                let (frames, bytes) = (words::count(count.frames), words::bytes(count.bytes));
+                format!("{what} {frames} frames, {bytes}")
+            });
+            let told: Vec<_> = told.collect();
+            self.wrapped(&named(&interface.name), NAMED, &told.join("; "));
+        }
+    }
+
+    fn flows(&mut self, report: &Report) {
+        if report.talkers.is_empty() {
+            return;
+        }
+        self.title("Top talkers");
+        for talker in report.talkers.iter().take(FLOWS) {
+            let bytes = words::bytes(talker.count.bytes);
+            let plain = format!("{bytes:>9} {:>12} frames  ", words::count(talker.count.frames));
+            let indent = plain.chars().count();
+            self.wrapped(&plain, indent, &talker.flow);
+        }
+    }
+
+    fn losses(&mut self, report: &Report) {
+        if report.losses.is_empty() {
+            return;
+        }
+        self.title("Losses");
+        for interface in &report.interfaces {
+            let all: Vec<_> = report
+                .losses
+                .iter()
+                .filter(|loss| loss.interface == interface.name)
+                .map(|loss| {
+                    let count = loss.count.map_or("unknown".to_owned(), words::count);
+                    format!("{} {count}", loss.name)
+                })
+                .collect();
+            self.wrapped(&named(&interface.name), NAMED, &all.join(", "));
+        }
+    }
+
+    fn rest(&mut self, report: &Report) {
+        if report.notes.is_empty() {
+            return;
+        }
+        self.title("Notes");
+        for note in &report.notes {
+            let begin = self.painted(DIM, "- ");
+            self.wrapped(&begin, 2, note);
+        }
+    }
+}
+
+/// Red, yellow, blue, plain: bold with the worse ones, so that colour is not all that tells.
+fn paint(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "\x1b[1;31m",
+        Severity::Warning => "\x1b[33m",
+        Severity::Notice => "\x1b[36m",
+        Severity::Info => DIM,
+    }
+}
+
+/// As in files.
+pub(super) fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "critical",
+        Severity::Warning => "warning",
+        Severity::Notice => "notice",
+        Severity::Info => "info",
+    }
+}
+
+/// The name in its column.
+fn named(name: &str) -> String {
+    format!("{name:16}  ")
+}
+
+fn date(wall: Wall) -> String {
+    wall.to_string().chars().take("2026-11-22".len()).collect()
+}
+
+/// Microseconds are enough to find a frame; the day only where there are several.
+fn time_of(wall: Wall, dated: bool) -> String {
+    let text = wall.to_string();
+    let end = "2026-11-22T14:14:20.811089".len();
+    let begin = if dated { 0 } else { "2026-11-22T".len() };
+    text.get(begin..end).unwrap_or(&text).to_owned()
+}
