@@ -63,7 +63,8 @@ fn a_syslog_message_from_another_host_is_a_cause() {
     };
     let (trigger, sentence) = cause(&lab, &["--log", &log], send, "log");
     assert_eq!(trigger, "log vrrp-interface-down");
-    assert!(sentence.starts_with(&format!("syslog from {FAR_ADDRESS}: vrrpd")), "{sentence}");
+    assert!(sentence.starts_with(&format!("syslog from {FAR_ADDRESS}: ")), "{sentence}");
+    assert!(sentence.contains(LINE), "{sentence}");
 }
 
 #[test]
@@ -89,7 +90,7 @@ fn a_neighbour_that_does_not_answer_is_a_cause() {
     };
     let (trigger, sentence) = cause(&lab, &["--neighbour", FAR_ADDRESS], ask, "neighbour-failed");
     assert_eq!(trigger, format!("neighbour-failed {FAR_ADDRESS}"));
-    assert!(sentence.ends_with("being looked for -> FAILED"), "{sentence}");
+    assert!(sentence.ends_with(" FAILED"), "{sentence}");
 }
 
 #[test]
@@ -161,9 +162,13 @@ fn a_rate_that_is_not_allowed_is_a_cause() {
 #[test]
 fn what_was_asked_for_and_is_refused_ends_the_start() {
     let Some(lab) = Lab::new() else { return };
-    let end = lab.dashcap("run", &["-i", "eth0", "--log", "udp://192.0.2.99:5514"]).end();
+    lab.address();
+    let address = format!("{NEAR_ADDRESS}:5514");
+    let taken = lab.near.inside(|| UdpSocket::bind(&address).expect("it is free"));
+    let end = lab.dashcap("run", &["-i", "eth0", "--log", &format!("udp://{address}")]).end();
+    drop(taken);
     assert_eq!(end.code(), 1, "{end:?}");
-    assert!(end.log.contains("cannot listen for syslog on 192.0.2.99:5514"), "{end:?}");
+    assert!(end.log.contains(&format!("cannot listen for syslog on {address}")), "{end:?}");
 }
 
 #[test]

@@ -5,12 +5,13 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
+use crate::capture;
+use crate::detect::watcher;
 use crate::incident::writer;
 use crate::recorder::Witnesses;
 use crate::ring::{PackOptions, PoolOptions};
 use crate::trigger::Rule;
 use crate::watch::sysfs;
-use crate::{capture, detect};
 
 /// When the stories begin: 2026-11-22T14:14:00Z, in seconds.
 const BEGIN: u64 = 1_795_356_840;
@@ -38,7 +39,7 @@ impl Story {
             rules: Rule::defaults(false),
             probes: Vec::new(),
             witnesses: Witnesses::default(),
-            detect: detect::watcher::Options::default(),
+            detect: watcher::Options::default(),
             wanted: Vec::new(),
             timeline: sysfs::Options::default(),
             output: folder.path().join("bundles"),
