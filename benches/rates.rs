@@ -6,8 +6,8 @@
 //! checksums; the sender has one core, dashcap the others. Memory 1 GiB, all else default but windows
 //! of 50 ms around a snapshot that is taken while frames come.
 //!
-//! Unit: nanoseconds of processor time, user and system, of all threads, per frame stored, between 1 s
-//! and 9 s after the first frame; the kernel's own copy is made by the sender, as a card's interrupt
+//! Unit: nanoseconds of processor time, user and system, of all threads but `pack`, per frame stored,
+//! between 1 s and 9 s after the first frame; packing takes what nobody else needs, and all of that; the kernel's own copy is made by the sender, as a card's interrupt
 //! would, and not counted. *Waited* is how long the capture thread wanted to run while others did: a
 //! machine that is busy with other things shows there. Drops are counted over the whole run. The numbers of the snapshot's frames
 //! are looked at: none may be *missing*, out of order or twice. Medians of three rounds, the cases taking turns.
@@ -162,9 +162,9 @@ fn round(case: &Case, cores: &Cores) -> Outcome<Round> {
     let waited = waiting(&dashcap)?;
     let flood = flood(case, cores)?;
     thread::sleep(WARM_UP);
-    let (used, sent) = (processor_time(&dashcap)?, flood.sent());
+    let (used, sent) = (needed_time(&dashcap)?, flood.sent());
     thread::sleep(MEASURED);
-    let (used, sent) = (processor_time(&dashcap)? - used, flood.sent() - sent);
+    let (used, sent) = (needed_time(&dashcap)? - used, flood.sent() - sent);
 
     dashcap.signal(Signal::SIGUSR1)?;
     let snapshot = dashcap.bundle()?;
@@ -203,18 +203,29 @@ fn processor_time(process: &Process) -> Outcome<Duration> {
     Ok(nix::time::clock_getcpuclockid(process.pid())?.now()?.into())
 }
 
-/// How long its capture thread waited for a processor: the second number of schedstat
-/// (Documentation/scheduler/sched-stats.rst).
+/// Processor time of its threads but the one that packs.
+fn needed_time(process: &Process) -> Outcome<Duration> {
+    let packing = thread_time(process, "pack", 0)?;
+    Ok(processor_time(process)? - packing)
+}
+
+/// How long its capture thread waited for a processor.
 fn waiting(process: &Process) -> Outcome<Duration> {
+    thread_time(process, &format!("cap/{INTERFACE}"), 1)
+}
+
+/// A number of a thread's schedstat: 0 is the time it ran, 1 the time it waited for a processor
+/// (Documentation/scheduler/sched-stats.rst).
+fn thread_time(process: &Process, name: &str, number: usize) -> Outcome<Duration> {
     for thread in fs::read_dir(format!("/proc/{}/task", process.pid()))? {
         let thread = thread?.path();
-        if fs::read_to_string(thread.join("comm"))?.trim() == format!("cap/{INTERFACE}") {
+        if fs::read_to_string(thread.join("comm"))?.trim() == name {
             let times = fs::read_to_string(thread.join("schedstat"))?;
-            let waited = times.split(' ').nth(1).ok_or("no waiting time")?;
-            return Ok(Duration::from_nanos(waited.parse()?));
+            let time = times.split(' ').nth(number).ok_or("no such time")?;
+            return Ok(Duration::from_nanos(time.parse()?));
         }
     }
-    Err("no capture thread".into())
+    Err(format!("no thread {name}").into())
 }
 
 /// Looks at the frames' numbers: how many there are, which manifest and capinfos must say, too, and how

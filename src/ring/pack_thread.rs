@@ -28,9 +28,9 @@ pub struct PackThread {
 impl PackThread {
     /// Requests that may wait. When the channel is full a lane asks again at its next tick.
     const REQUESTS: usize = 32;
-    /// Behind capture and the recorder, before the writer of bundles: memory is saved as long as nobody
-    /// needs the processor.
-    const NICE: i32 = 5;
+    /// Behind everybody: memory is saved as long as nobody needs the processor, and where one is shared
+    /// with capture, frames come first.
+    const NICE: i32 = 19;
 
     /// Starts it.
     ///
