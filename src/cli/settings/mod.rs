@@ -145,7 +145,7 @@ pub(super) struct Settings {
     class: Vec<Class>,
 
     /// What to ask whether it is there: HOST or icmp:HOST (ping), arp:HOST[%IF] (the neighbour itself, for
-    /// IPv6 by neighbour discovery), tcp:HOST:PORT, http://HOST[:PORT]/PATH, dns:SERVER[:PORT]/NAME; %IF
+    /// IPv6 by neighbour discovery), tcp:HOST:PORT, http://HOST:PORT/PATH, dns:SERVER:PORT/NAME (their PORT may be left out); %IF
     /// behind any host asks through that interface. Names are resolved once, at the start. Repeat for
     /// several.
     #[arg(short, long, value_name = "PROBE")]

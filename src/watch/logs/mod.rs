@@ -128,7 +128,7 @@ impl fmt::Display for Place {
 }
 
 impl Options {
-    /// Watches `place` with the [`defaults`].
+    /// Watches `place` with the [`defaults()`].
     pub fn new(place: Place) -> Self {
         Self { place, matchers: defaults(), per_second: 10 }
     }
