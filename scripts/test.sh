@@ -13,7 +13,6 @@ step cargo clippy --locked --all-targets -- -D warnings
 cp Cargo.lock fuzz/ # the same versions; cargo adds what only the fuzzers need
 step cargo clippy --manifest-path fuzz/Cargo.toml --bins --target-dir "${CARGO_TARGET_DIR:-target}" -- -D warnings
 RUSTDOCFLAGS='-D warnings' step cargo doc --locked --no-deps --document-private-items --quiet
-step cargo bench --locked --no-run --quiet
 step cargo test --locked
 step scripts/demo.sh "$(mktemp -d)"
 step scripts/vm-test.sh --shortest

@@ -92,7 +92,8 @@ impl Client {
                 Err(why) => self.tell(&why.into()).await,
             },
             Command::Events { follow } => match line.listen().await {
-                Ok(audience) => self.events(audience, follow).await,
+                // The end is part of what was asked for.
+                Ok(audience) => line.in_earnest(self.events(audience, follow)).await,
                 Err(why) => self.tell(&why.into()).await,
             },
             Command::Arm {} => self.arm(true, peer, line).await,
