@@ -19,7 +19,7 @@ cases() {
     team-transmit-slow | --warp | --driver team --rate slow --break transmit --watch 130 | lacp-expired dp0s[02] | down vlan-down carrier-kept expired-first noticed-first lacpdus tags window recovered
     bond-receive-fast  | | --rate fast --min-links 2 --break receive | (lacp-expired/lacp-silence/bond-port) dp0s[02] | down vlan-down carrier-kept expired-first noticed-first ports-told lacpdus tags window recovered
     bond-receive-slow  | --warp | --rate slow --min-links 2 --break receive --watch 130 | (lacp-expired/lacp-silence/bond-port) dp0s[02] | down vlan-down carrier-kept expired-first noticed-first ports-told lacpdus tags window recovered
-    bond-black-hole    | | --rate fast --min-links 0 --break receive --watch 8 | (lacp-expired/lacp-silence/bond-port) dp0s[02] | stays-up carrier-kept ports-told lacpdus tags window answered-again
+    bond-black-hole    | | --rate fast --min-links 0 --break receive --watch 8 | (probe-lost/lacp-expired/lacp-silence/bond-port) (10.95.6.2/dp0s[02]) | stays-up carrier-kept ports-told lacpdus tags window answered-again
     bond-carrier       | | --rate fast --min-links 2 --break carrier | link-down dp0s0 | down vlan-down carrier-lost lacpdus tags window recovered
 TABLE
 }

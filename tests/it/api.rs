@@ -338,7 +338,8 @@ fn the_socket_is_for_root_the_user_and_the_group() {
     let asked = Asked::start(&lab, &[]);
     fs::set_permissions(asked.place.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let program = asked.place.path().join("dashcap");
-    fs::copy(BINARY, &program).unwrap();
+    // By a process of its own: while this one has the copy open for writing, another test may fork.
+    assert!(Command::new("cp").arg(BINARY).arg(&program).status().unwrap().success());
     let nobody = || {
         let mut command = Command::new(&program);
         command.arg("status").arg("--control").arg(asked.socket()).uid(NOBODY).gid(NOBODY);

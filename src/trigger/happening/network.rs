@@ -15,7 +15,7 @@ pub(super) fn bond_port<'a>(before: &LinkState, now: &'a LinkState) -> Option<Ha
     let kind = TriggerKind::BondPort;
     let before = port_of_bond(before)?;
     let Some(port) = port_of_bond(now) else { return Some(Happening::ends(kind, &now.name)) };
-    let left = is_active(before) && !is_active(port);
+    let left = carries(before) && !carries(port);
     let turn = match Turn::edge(!in_order(before), !in_order(port)) {
         None if left => Turn::Begins,
         edge => edge?,
@@ -30,14 +30,16 @@ fn port_of_bond(state: &LinkState) -> Option<&BondPort> {
     }
 }
 
-fn is_active(port: &BondPort) -> bool {
-    port.state == "active"
+/// Active, and where LACP is spoken it has let traffic through: the kernel calls a port active before its
+/// partner has answered for the first time.
+fn carries(port: &BondPort) -> bool {
+    port.state == "active" && port.actor.is_none_or(|actor| actor.0 & LacpState::DISTRIBUTING != 0)
 }
 
 fn in_order(port: &BondPort) -> bool {
     const TROUBLE: u8 = LacpState::EXPIRED | LacpState::DEFAULTED;
     let said = port.actor.into_iter().chain(port.partner);
-    is_active(port) && said.map(|state| state.0 & TROUBLE).all(|trouble| trouble == 0)
+    carries(port) && said.map(|state| state.0 & TROUBLE).all(|trouble| trouble == 0)
 }
 
 /// A bond uses another port or aggregator, or another partner answers.

@@ -101,6 +101,8 @@ impl LacpState {
         "defaulted",
         "expired",
     ];
+    /// It sends what is to go out (IEEE 802.1AX 6.4.2.3).
+    pub const DISTRIBUTING: u8 = 1 << 5;
     /// The receive machine gave the partner up and uses what the administrator configured for it.
     pub const DEFAULTED: u8 = 1 << 6;
     /// The receive machine heard nothing from the partner for its timeout.
