@@ -33,6 +33,8 @@ use inject::{Flood, Injector};
 use lab::{Outcome, Process};
 
 const EVENTS: usize = 1_000;
+/// Between two falls of the link: a log that is flooded tells no longer that it is up again.
+const PAUSE: Duration = Duration::from_millis(100);
 /// Frames per second while it is busy.
 const LOAD: u64 = 500_000;
 /// Microseconds, at the median.
@@ -70,6 +72,7 @@ fn main() -> Outcome<()> {
         let mut far_end = FarEnd::open("link1")?;
         let down = measure(events, &mut dashcap, |dashcap| {
             if far_end.is_down {
+                std::thread::sleep(PAUSE);
                 far_end.set(true)?;
                 dashcap.wait_for("link0: UP")?;
             }
