@@ -198,6 +198,7 @@ fn an_interface_that_is_down_is_filtered_in_user_space_and_says_so() {
         let mut source = net.inside(|| open("a", &filtered(expression)));
         net.ip("link set dev a up");
         net.ip("link set dev b up");
+        net.wait_until_sending("b");
         net.inside(|| {
             let mut sender = Sender::on("b");
             mixed().iter().for_each(|frame| sender.send(frame));
@@ -262,6 +263,18 @@ fn quiet(source: &mut impl FrameSource) -> (Vec<Ready>, u64) {
     (found, computed() - before)
 }
 
+/// The kernel lets the other end of a link that came up send again when it comes to it, and drops what is
+/// sent before.
+fn send_until_heard(net: &Net, source: &mut (impl FrameSource + Send), frame: &[u8]) -> Kept {
+    let mut kept = Kept::default();
+    read_until(source, &mut kept, |kept, _| {
+        net.inside(|| Sender::on("b").send(frame));
+        !kept.0.is_empty()
+    });
+    drain(source, &mut kept);
+    kept
+}
+
 fn goes_down_and_comes_up(net: &Net, source: &mut (impl FrameSource + Send)) {
     let numbered = |number| frame(&[VID_956], 64, number);
     net.inside(|| Sender::on("b").send(&numbered(1)));
@@ -273,13 +286,7 @@ fn goes_down_and_comes_up(net: &Net, source: &mut (impl FrameSource + Send)) {
         assert_eq!(found, [Ready::Idle; 5], "round {round}: told once");
         assert!(computed < 20_000_000, "{computed} ns in 500 ms");
         net.ip("link set dev a up");
-        // The kernel lets the other end send again when it comes to it, and drops what is sent before.
-        let mut kept = Kept::default();
-        read_until(source, &mut kept, |kept, _| {
-            net.inside(|| Sender::on("b").send(&numbered(2)));
-            !kept.0.is_empty()
-        });
-        drain(source, &mut kept);
+        send_until_heard(net, source, &numbered(2));
     }
     net.ip("link del dev a");
     read_until(source, &mut Kept::default(), |_, ready| ready == Ready::Down);
@@ -303,8 +310,8 @@ fn an_interface_that_is_down_can_be_opened() {
     read_until(&mut source, &mut Kept::default(), |_, ready| ready == Ready::Down);
     assert_eq!(quiet(&mut source).0, [Ready::Idle; 5]);
     net.ip("link set dev a up");
-    net.inside(|| Sender::on("b").send(&frame(&[], 60, 1)));
-    assert_eq!(collect(&mut source, 1).bytes(), [frame(&[], 60, 1)]);
+    let heard = send_until_heard(&net, &mut source, &frame(&[], 60, 1)).bytes();
+    assert!(heard.iter().all(|heard| *heard == frame(&[], 60, 1)), "{heard:?}");
 }
 
 #[test]

@@ -15,7 +15,6 @@ mod one_way;
 mod options;
 mod silence;
 mod storm;
-mod words;
 
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::detect::protocols::{self, Protocols};
 use crate::detect::tap::{CONTROL, Health, Tap};
+use crate::detect::words;
 use crate::detect::{Detectors, Subject, traffic};
 use crate::error::{Error, Result};
 use crate::finding::{Finding, FindingKind};
@@ -244,10 +245,7 @@ impl Judged {
 
     fn settle(&self, run: &Run, shared: &mut Shared) {
         let wall = |mono: Mono| Stamp { mono, wall: run.offset.wall(mono) };
-        let line = Reading::of(self.link_type, &run.bytes).map_or_else(
-            || format!("{} bytes", run.header.original_len),
-            |reading| format!("{reading}, {} bytes", run.header.original_len),
-        );
+        let line = words::frame(self.link_type, &run.header, &run.bytes);
         shared.ledger.settle(Settled {
             interface: &self.name,
             first: wall(run.first),

@@ -2,23 +2,7 @@
 
 use crate::frame::Direction;
 
-/// A count as people read it: 372,000.
-pub(super) fn count(count: u64) -> String {
-    let digits = count.to_string();
-    let mut shown = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            shown.push(',');
-        }
-        shown.push(digit);
-    }
-    shown
-}
-
-/// A figure as people read it: 372,000; below ten with one digit more.
-pub(super) fn figure(figure: f64) -> String {
-    if figure < 10.0 { format!("{figure:.1}") } else { count(figure.round() as u64) }
-}
+pub(super) use crate::detect::words::{count, figure, way};
 
 /// Bytes as people read them: 3.9 GB.
 pub(super) fn bytes(bytes: u64) -> String {
@@ -30,15 +14,6 @@ pub(super) fn bytes(bytes: u64) -> String {
     }
     let digits = usize::from(unit > 0 && figure < 99.95);
     format!("{figure:.digits$} {}", UNITS[unit])
-}
-
-/// "sent out of eth0", "received on eth0".
-pub(super) fn way(direction: Direction, interface: &str) -> String {
-    match direction {
-        Direction::Inbound => format!("received on {interface}"),
-        Direction::Outbound => format!("sent out of {interface}"),
-        Direction::Unknown => format!("on {interface}"),
-    }
 }
 
 /// In a column: `in`, `out`, or nothing.

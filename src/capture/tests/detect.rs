@@ -131,7 +131,7 @@ fn a_storm_is_found_while_it_rages_and_when_it_is_over() {
         (0..30_000).for_each(|_| sender.send(&tcp(64, 7, ACK)));
     });
     let began = judged.expect(FindingKind::DuplicateStorm, Direction::Inbound, false);
-    assert!(began.what.contains("TCP 192.0.2.1 port 49152 > 198.51.100.2 port 443"), "{began:?}");
+    assert!(began.what.contains("192.0.2.1 → 198.51.100.2 TCP 49152 → 443"), "{began:?}");
     assert!(began.rate.unwrap() > 1_000.0 && began.severity == Severity::Warning);
     let over = judged.expect(FindingKind::DuplicateStorm, Direction::Inbound, true);
     assert!((29_900..=30_000).contains(&over.count), "{over:?}");
@@ -228,7 +228,7 @@ fn a_frame_that_matches_is_found_at_once() {
         sender.send(&[&plain[..12], &super::VID_956, &plain[12..]].concat());
     });
     let found = judged.expect(FindingKind::FilterMatch, Direction::Inbound, false);
-    assert!(found.what.starts_with("web: VLAN 956, TCP 192.0.2.1"), "{found:?}");
+    assert!(found.what.starts_with("web: VLAN 956: 192.0.2.1"), "{found:?}");
     judged.stop();
 }
 

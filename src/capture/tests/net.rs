@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, setns};
 use pnet::datalink::{self, Channel, Config, DataLinkSender};
@@ -47,6 +47,22 @@ impl Net {
     pub(super) fn ip(&self, words: &str) {
         let all: Vec<&str> = ["-n", &self.0].into_iter().chain(words.split(' ')).collect();
         run("ip", &all);
+    }
+
+    /// Waits until the kernel lets `name` send: a while after its other end came up, and what is sent
+    /// before is dropped.
+    pub(super) fn wait_until_sending(&self, name: &str) {
+        let started = Instant::now();
+        loop {
+            let told =
+                Command::new("ip").args(["-n", &self.0, "link", "show", "dev", name]).output();
+            let told = String::from_utf8(told.unwrap().stdout).unwrap();
+            if told.contains("state UP") && !told.contains("qdisc noop ") {
+                return;
+            }
+            assert!(started.elapsed() < PATIENCE, "{name} does not come up: {told}");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Runs `body` on a thread inside; tests in parallel do not see it.

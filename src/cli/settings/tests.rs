@@ -5,7 +5,9 @@ use std::fs;
 use clap::Parser;
 
 use super::*;
-use crate::recorder::{Logs, Witnesses};
+use crate::error::Result;
+use crate::recorder::{self, Logs, WindowOptions, Witnesses};
+use crate::trigger::Rule;
 
 const DEFAULTS: Defaults =
     Defaults { pre: Duration::from_secs(120), post: Duration::from_secs(10), control: true };

@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use super::course::{Course, Level, Meter};
-use super::words::grouped;
 use super::{Burst, Draft, Options, Scene};
 use crate::detect::tap::{Summary, TcpCounts};
+use crate::detect::words::figure;
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
 
@@ -102,7 +102,7 @@ impl Complaint {
             span.first.wall = at.offset().wall(span.first.mono);
             span.count = rate as u64;
         }
-        let what = format!("{} {}/s, {:.0} % of all", self.words, grouped(rate), share * 100.0);
+        let what = format!("{} {}/s, {:.0} % of all", self.words, figure(rate), share * 100.0);
         let sentence = if span.over {
             format!("burst of {} on {}: {}", self.words, scene.interface, span.count)
         } else {

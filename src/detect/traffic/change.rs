@@ -16,9 +16,9 @@ use std::time::Duration;
 
 use super::course::Span;
 use super::limit::DIRECTIONS;
-use super::words::{self, grouped};
 use super::{Draft, Scene};
 use crate::detect::tap::Summary;
+use crate::detect::words::{self, figure};
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::time::Stamp;
 
@@ -93,7 +93,7 @@ impl Seconds {
             return None;
         }
         self.rates.drain(..USUAL);
-        let (was, is) = (grouped(quantile(&usual, 0.5)), grouped(quantile(&recent, 0.5)));
+        let (was, is) = (figure(quantile(&usual, 0.5)), figure(quantile(&recent, 0.5)));
         let what = format!("from {was} to {is} frames/s");
         let changed = Stamp {
             mono: at.mono.minus(SECOND * RECENT as u32),

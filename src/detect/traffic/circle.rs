@@ -5,8 +5,9 @@
 use std::time::Duration;
 
 use super::course::{Course, Level, Rise};
-use super::{Draft, Scene, words};
+use super::{Draft, Scene};
 use crate::detect::tap::{Circle, Summary};
+use crate::detect::words;
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
 

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::course::{Course, Level, Rise};
-use super::words;
 use super::{Draft, Scene};
 use crate::detect::tap::{Shown, Summary};
+use crate::detect::words;
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
 use crate::time::Stamp;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::course::{Course, Level, Meter};
-use super::words::{self, grouped};
 use super::{Bound, Draft, RateLimit, Scene, Unit};
 use crate::detect::tap::{Count, Summary};
+use crate::detect::words::{self, figure};
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
 
@@ -73,13 +73,13 @@ impl Watched {
         let unit = self.limit.unit;
         let direction = self.limit.direction.unwrap_or_default();
         let class = self.limit.class.as_ref().map_or(String::new(), |class| format!(" of {class}"));
-        let what = format!("{}: {wrong} {} {unit}{class}", self.limit.name, grouped(bound));
+        let what = format!("{}: {wrong} {} {unit}{class}", self.limit.name, figure(bound));
         let sentence = format!(
             "rate {}: {} {unit}{class} {}, {wrong} {}",
             self.limit.name,
-            grouped(rate),
+            figure(rate),
             words::way(direction, scene.interface),
-            grouped(bound)
+            figure(bound)
         );
         let (kind, severity) = (FindingKind::RateLimit, Severity::Warning);
         let draft = Draft { kind, severity, direction, what, sentence };

@@ -17,8 +17,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::course::{Course, Level};
-use super::{Draft, Scene, words};
+use super::{Draft, Scene};
 use crate::detect::tap::Summary;
+use crate::detect::words;
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
 use crate::time::Stamp;

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::course::{Course, Level};
-use super::{ClassSilence, Draft, Scene, words};
+use super::{ClassSilence, Draft, Scene};
 use crate::detect::tap::{ClassCount, Summary};
+use crate::detect::words;
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
 use crate::time::{Mono, Stamp};

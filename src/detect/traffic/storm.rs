@@ -7,9 +7,9 @@
 use std::time::Duration;
 
 use super::course::{Course, Level, Meter};
-use super::words::{self, grouped};
 use super::{Draft, Scene};
 use crate::detect::tap::{Storm, Summary, Tap};
+use crate::detect::words::{self, figure};
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::LinkType;
 use crate::time::{Mono, Stamp};
@@ -90,7 +90,7 @@ impl Known {
         let rate = span.rate().unwrap_or(copies as f64);
         let sentence = format!(
             "duplicate storm: {} identical frames a second {}: {what}",
-            grouped(rate),
+            figure(rate),
             words::way(self.storm.header.direction, scene.interface)
         );
         let direction = self.storm.header.direction;

@@ -1,0 +1,228 @@
+//! What the settings mean: each part's own options, with the defaults.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::probes::Entry;
+use super::table::Table;
+use super::traffic::{FilterMatch, RateLimit, Silence};
+use super::witnesses::{Attribute, Log};
+use super::{Class, Defaults, Fade, Fold, OFF, Pack, Settings, file};
+use crate::api::{self, control, directory, http};
+use crate::capture::filter::Filter;
+use crate::capture::{self, Wanted, afpacket, classes};
+use crate::cli::values::{Size, Span};
+use crate::detect;
+use crate::error::{Error, Result};
+use crate::finding::FindingKind;
+use crate::incident::pcapng::Level;
+use crate::incident::writer;
+use crate::recorder::{self, WindowOptions};
+use crate::ring::{LaneOptions, PoolOptions};
+use crate::trigger::{About, Names, Rule, TriggerKind};
+use crate::watch::{probe, sysfs};
+/// The same trigger waits this long after its incident, unless the operator says otherwise.
+const COOL_DOWN: Duration = Duration::from_secs(30);
+/// Pings lost in a row: two may be lost to a busy router, three hardly ever.
+const PROBE_FALL: u32 = 3;
+
+impl Settings {
+    /// The options of a recording. `rules` are armed unless the operator names triggers.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or a value has no meaning.
+    pub(in crate::cli) fn options(
+        self,
+        defaults: Defaults,
+        rules: impl FnOnce(&Self) -> Vec<Rule>,
+    ) -> Result<recorder::Options> {
+        let settings = match self.config.clone() {
+            Some(file) => self.or(file::read(&file)?),
+            None => self,
+        };
+        let span = |given: Option<Span>, default| given.map_or(default, |span| span.0);
+        let mut window = WindowOptions::new(
+            span(settings.pre, defaults.pre),
+            span(settings.post, defaults.post),
+        );
+        window.limit = span(settings.limit, window.limit);
+        window.check()?;
+        let named = settings.on.iter().map(|on| &on.0);
+        let mut named: Vec<Rule> =
+            named.chain(settings.trigger.iter().map(Table::rule)).cloned().collect();
+        if named.is_empty() {
+            named = rules(&settings);
+        }
+        let rules = named;
+        Rule::check_all(&rules)?;
+        let needs_probe = |rule: &&Rule| rule.kind().about() == About::Probe;
+        if let Some(rule) = rules.iter().find(needs_probe).filter(|_| settings.probe.is_empty()) {
+            let accepted = "together with a host to ping, such as --probe 192.0.2.1";
+            return Err(Error::usage("--on", rule.called(), "nothing is probed", accepted));
+        }
+        let mut options = recorder::Options {
+            pool: settings.pool()?,
+            capture: settings.capture()?,
+            window,
+            cool_down: span(settings.cool_down, COOL_DOWN),
+            rules,
+            probes: settings.probes()?,
+            witnesses: settings.witnesses()?,
+            detect: settings.detect()?,
+            wanted: settings.wanted()?,
+            timeline: settings.timeline()?,
+            writer: settings.writer()?,
+            api: settings.api(defaults)?,
+            output: settings.output.unwrap_or_else(|| PathBuf::from(".")),
+            interfaces: settings.interface,
+            settings: serde_json::Value::Null,
+        };
+        options.settings = serde_json::to_value(Self::of(&options)).unwrap_or_default();
+        Ok(options)
+    }
+
+    fn pool(&self) -> Result<PoolOptions> {
+        let memory = self.memory.map_or(PoolOptions::default().memory, |size| size.0);
+        let pool = PoolOptions { memory, lock: self.lock_memory };
+        pool.check().map(|()| pool)
+    }
+
+    fn capture(&self) -> Result<capture::Options> {
+        let mut ring = afpacket::Options {
+            snaplen: self.snaplen.unwrap_or(capture::MAX_SNAPLEN),
+            promiscuous: self.promiscuous,
+            hardware_stamps: self.hardware_stamps,
+            filter: self.filter.as_deref().map(Filter::parse).transpose()?,
+            ..afpacket::Options::default()
+        };
+        if let Some(Size(bytes)) = self.kernel_memory {
+            ring.blocks = u32::try_from(bytes / u64::from(ring.block_size)).unwrap_or(u32::MAX);
+        }
+        let mut lane = LaneOptions::default();
+        lane.fold.enabled = self.fold.is_none_or(|fold| fold == Fold::Exact);
+        lane.fold.keep = self.fold_keep.unwrap_or(lane.fold.keep);
+        lane.pack.enabled = self.pack.is_none_or(|pack| pack == Pack::Zstd);
+        lane.pack.fade = self.fade.map_or(lane.pack.enabled, |fade| fade == Fade::Headers);
+        lane.pack.full = self.full.map_or(lane.pack.full, |span| span.0);
+        let classes = self.classes()?;
+        let source = self.source.unwrap_or_default();
+        let options = capture::Options { source, ring, classes, lane };
+        options.check().map(|()| options)
+    }
+
+    fn classes(&self) -> Result<classes::Options> {
+        let own = |class: &Class| {
+            let filter = Filter::parse(&class.filter)?;
+            Ok(classes::Class { name: (&*class.name).into(), filter, memory: class.memory.0 })
+        };
+        let mut options = classes::Options::default();
+        options.control = self.control_memory.map_or(options.control, |part| part.0);
+        options.own = self.class.iter().map(own).collect::<Result<_>>()?;
+        Ok(options)
+    }
+
+    fn probes(&self) -> Result<Vec<probe::Options>> {
+        let mut usual = usual_probe(None);
+        usual.fall = self.probe_fall.unwrap_or(usual.fall);
+        usual.interval = self.probe_interval.map_or(usual.interval, |span| span.0);
+        usual.timeout = self.probe_timeout.map_or(usual.timeout, |span| span.0);
+        let probes: Vec<_> = self.probe.iter().map(|probe| probe.options(&usual)).collect();
+        probe::check_all(&probes).map(|()| probes)
+    }
+
+    fn witnesses(&self) -> Result<recorder::Witnesses> {
+        let refuse = |key: &str, reason: String| Error::usage(key, "", reason, "one or the other");
+        let mut witnesses = recorder::Witnesses {
+            logs: Log::all(&self.log).map_err(|reason| refuse("log", reason))?,
+            attributes: Attribute::all(&self.attribute)
+                .map_err(|reason| refuse("attribute", reason))?,
+            ..recorder::Witnesses::default()
+        };
+        witnesses.ip.neighbours.clone_from(&self.neighbour);
+        let counters = &mut witnesses.counters;
+        counters.at_least = self.counter_at_least.unwrap_or(counters.at_least);
+        let named = Some(&self.counter_interface).filter(|names| !names.is_empty());
+        counters.interfaces.clone_from(named.unwrap_or(&self.interface));
+        witnesses.check().map(|()| witnesses)
+    }
+
+    fn detect(&self) -> Result<detect::watcher::Options> {
+        let mut options = detect::watcher::Options::default();
+        let traffic = &mut options.traffic;
+        traffic.limits = self.rate_limit.iter().map(RateLimit::limit).collect::<Result<_>>()?;
+        traffic.silent_classes = self.silence.iter().map(Silence::class).collect();
+        traffic.check(&self.classes()?.names()).map(|()| options)
+    }
+
+    fn wanted(&self) -> Result<Vec<Wanted>> {
+        self.filter_match.iter().map(FilterMatch::wanted).collect()
+    }
+
+    /// What is armed unless the operator names triggers: what always is, and what he said to watch.
+    pub(in crate::cli) fn usual_rules(&self) -> Vec<Rule> {
+        let plain = [
+            (TriggerKind::ProbeSlow, self.probe.iter().any(Entry::has_slow)),
+            (TriggerKind::ProbeLossy, self.probe.iter().any(Entry::has_loss)),
+            (TriggerKind::Finding(FindingKind::FilterMatch), !self.filter_match.is_empty()),
+            (TriggerKind::Finding(FindingKind::RateLimit), !self.rate_limit.is_empty()),
+            (TriggerKind::Finding(FindingKind::Silence), !self.silence.is_empty()),
+        ];
+        let plain = plain.into_iter().filter(|(_, wanted)| *wanted);
+        let mut rules = Rule::defaults(!self.probe.is_empty());
+        rules.extend(plain.map(|(kind, _)| Rule::new(kind)));
+        let logs = self.log.iter().flat_map(Log::own_names).map(|name| (TriggerKind::Log, name));
+        let paths = self.attribute.iter().map(|watched| (TriggerKind::Attribute, watched.path()));
+        for (kind, names) in logs.chain(paths) {
+            // What is no pattern is refused where it is opened.
+            let rule = Rule { object: Names::parse(names).ok(), ..Rule::new(kind) };
+            if !rules.contains(&rule) {
+                rules.push(rule);
+            }
+        }
+        rules
+    }
+
+    fn timeline(&self) -> Result<sysfs::Options> {
+        let mut options = sysfs::Options::default();
+        options.interval = self.interval.map_or(options.interval, |span| span.0);
+        options.check().map(|()| options)
+    }
+
+    fn writer(&self) -> Result<writer::Options> {
+        let mut options = writer::Options::default();
+        options.level = self.compression.map_or(options.level, Level);
+        options.check().map(|()| options)
+    }
+
+    fn api(&self, defaults: Defaults) -> Result<api::Options> {
+        let control = match &self.control {
+            Some(path) if path.as_os_str() == OFF => None,
+            Some(path) => Some(control::Options::at(path.clone())),
+            None => defaults.control.then(control::Options::default),
+        };
+        let directory = self.trigger_directory.clone().map(|path| directory::Options { path });
+        let http = match (&self.http, &self.http_token_file) {
+            (Some(listen), Some(file)) => {
+                let listen = http::Options::address(listen)?;
+                Some(http::Options { listen, token_file: file.clone() })
+            }
+            (Some(listen), None) => {
+                let accepted = "--http together with --http-token-file FILE";
+                return Err(Error::usage("--http", listen, "everybody could trigger", accepted));
+            }
+            (None, _) => None,
+        };
+        let options = api::Options { control, directory, http };
+        options.check().map(|()| options)
+    }
+}
+
+/// What a probe is that says nothing but its host: as `first`, if there is one.
+pub(super) fn usual_probe(first: Option<&probe::Options>) -> probe::Options {
+    let mut usual = probe::Options::new("");
+    usual.fall = PROBE_FALL;
+    if let Some(probe::Options { fall, interval, timeout, .. }) = first {
+        (usual.fall, usual.interval, usual.timeout) = (*fall, *interval, *timeout);
+    }
+    usual
+}

@@ -1,0 +1,83 @@
+//! Options as the operator would write them, defaults included: what the manifest shows.
+
+use super::options::usual_probe;
+use super::probes::Entry;
+use super::table::Table;
+use super::traffic::{FilterMatch, RateLimit, Silence};
+use super::witnesses::{Attribute, Log};
+use super::{Class, Fade, Fold, OFF, Pack, Settings};
+use crate::capture;
+use crate::cli::values::{On, Part, Size, Span};
+use crate::recorder;
+use crate::ring::LaneOptions;
+
+impl Settings {
+    /// These options as the operator would write them, defaults included: what the manifest shows.
+    pub(super) fn of(options: &recorder::Options) -> Self {
+        let capture::Options { source, ring, classes, lane } = &options.capture;
+        let LaneOptions { fold, pack } = lane;
+        let probe = options.probes.first();
+        let recorder::Witnesses { logs, attributes, ip, counters } = &options.witnesses;
+        let usual_probe = usual_probe(probe);
+        let looked_for = &options.detect.traffic;
+        let kernel_memory = u64::from(ring.blocks) * u64::from(ring.block_size);
+        Self {
+            interface: options.interfaces.clone(),
+            memory: Some(Size(options.pool.memory)),
+            lock_memory: options.pool.lock,
+            pre: Some(Span(options.window.pre)),
+            post: Some(Span(options.window.post)),
+            limit: Some(Span(options.window.limit)),
+            cool_down: Some(Span(options.cool_down)),
+            filter: options.capture.filter(),
+            snaplen: Some(ring.snaplen),
+            promiscuous: ring.promiscuous,
+            hardware_stamps: ring.hardware_stamps,
+            source: Some(*source),
+            kernel_memory: Some(Size(kernel_memory)),
+            fold: Some(if fold.enabled { Fold::Exact } else { Fold::Off }),
+            fold_keep: Some(fold.keep),
+            pack: Some(if pack.enabled { Pack::Zstd } else { Pack::Off }),
+            fade: Some(if pack.fade { Fade::Headers } else { Fade::Off }),
+            full: Some(Span(pack.full)),
+            control_memory: Some(Part(classes.control)),
+            class: classes
+                .own
+                .iter()
+                .map(|class| Class {
+                    name: class.name.to_string(),
+                    filter: class.filter.to_string(),
+                    memory: Part(class.memory),
+                })
+                .collect(),
+            probe: options.probes.iter().map(|p| Entry::of(p, &usual_probe)).collect(),
+            probe_interval: probe.map(|probe| Span(probe.interval)),
+            probe_timeout: probe.map(|probe| Span(probe.timeout)),
+            probe_fall: Some(usual_probe.fall),
+            log: Log::of(logs),
+            neighbour: ip.neighbours.clone(),
+            attribute: Attribute::of(attributes),
+            // Without a choice they follow the recorded interfaces.
+            counter_interface: Some(&counters.interfaces)
+                .filter(|names| **names != options.interfaces)
+                .cloned()
+                .unwrap_or_default(),
+            counter_at_least: Some(counters.at_least),
+            filter_match: options.wanted.iter().map(FilterMatch::of).collect(),
+            rate_limit: looked_for.limits.iter().map(RateLimit::of).collect(),
+            silence: looked_for.silent_classes.iter().map(Silence::of).collect(),
+            on: options.rules.iter().filter(|rule| rule.is_short()).cloned().map(On).collect(),
+            trigger: options.rules.iter().filter(|rule| !rule.is_short()).map(Table::of).collect(),
+            interval: Some(Span(options.timeline.interval)),
+            output: Some(options.output.clone()),
+            compression: Some(options.writer.level.0),
+            control: Some(
+                options.api.control.as_ref().map_or(OFF.into(), |control| control.path.clone()),
+            ),
+            trigger_directory: options.api.directory.as_ref().map(|o| o.path.clone()),
+            http: options.api.http.as_ref().map(|http| http.listen.to_string()),
+            http_token_file: options.api.http.as_ref().map(|http| http.token_file.clone()),
+            config: None,
+        }
+    }
+}
