@@ -19,6 +19,8 @@ mod cooked;
 mod copies;
 pub(crate) mod fields;
 mod input;
+pub mod merge;
+pub mod passage;
 mod sections;
 mod survey;
 #[cfg(test)]

@@ -22,8 +22,7 @@ mod tests;
 mod wanted;
 mod writing;
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -35,6 +34,7 @@ pub use self::output::{Format, is_standard};
 use self::source::Source;
 use self::wanted::Wanted;
 use self::writing::Writing;
+use crate::capture::file::merge::{self, Order};
 use crate::capture::file::{Damage, FileSource};
 use crate::capture::filter::Filter;
 use crate::error::{Error, Result};
@@ -219,7 +219,7 @@ fn attempt(
     let mut wanted = Wanted::new(options, window);
     let output = Output::create(&options.output, options.format)?;
     let mut out = Writing::begin(output, options.format, &sources, &about(options, window))?;
-    merge(&mut sources, &mut wanted, &mut out, progress)?;
+    copy(&mut sources, &mut wanted, &mut out, progress)?;
     let mut account = Account {
         window,
         files: whole(sources.iter().filter_map(Source::span)),
@@ -247,20 +247,21 @@ fn attempt(
 }
 
 /// All sources by time: the order of each stays as it is, the earliest head leaves first.
-fn merge(
+fn copy(
     sources: &mut [Source],
     wanted: &mut Wanted<'_>,
     out: &mut Writing,
     progress: &mut impl FnMut(&Progress),
 ) -> Result<(), Halt> {
     let window = wanted.window;
-    let mut others = BinaryHeap::new();
+    let mut order = Order::default();
     for (number, source) in sources.iter_mut().enumerate() {
-        others.extend(source.begin(window, out)?.map(|wall| Reverse((wall, number))));
+        if let Some(wall) = source.begin(window, out)? {
+            order.add(wall, number);
+        }
     }
     let mut count = 0_u64;
-    let mut head = others.pop().map(|Reverse(head)| head);
-    while let Some((wall, number)) = head {
+    while let Some((wall, number)) = order.head() {
         let source = &mut sources[number];
         if let Some(frame) = source.file.frame() {
             if wanted.wants(number, &source.file, &frame, wall)? {
@@ -269,17 +270,7 @@ fn merge(
         } else if let Some(block) = source.file.block() {
             out.entry(&block, window.contains(wall))?;
         }
-        let next = source.next(window, out)?.map(|wall| (wall, number));
-        head = match (next, others.peek()) {
-            (Some(next), Some(Reverse(earliest))) if *earliest < next => {
-                let earliest = *earliest;
-                others.pop();
-                others.push(Reverse(next));
-                Some(earliest)
-            }
-            (None, _) => others.pop().map(|Reverse(head)| head),
-            _ => next,
-        };
+        order.replace(source.next(window, out)?);
         count += 1;
         if count.is_multiple_of(PROGRESS_EVERY) {
             progress(&how_far(sources, out.frames, wall));
@@ -289,9 +280,7 @@ fn merge(
 }
 
 fn how_far(sources: &[Source], frames: u64, at: Wall) -> Progress {
-    let each = sources.iter().map(|source| source.file.progress());
-    let (read, size) =
-        each.fold((0, Some(0)), |(read, size), (r, s)| (read + r, size.zip(s).map(|(a, b)| a + b)));
+    let (read, size) = merge::progress(sources.iter().map(|source| &source.file));
     Progress { read, size, frames, at }
 }
 

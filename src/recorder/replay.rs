@@ -15,9 +15,7 @@
 //! Not as live: nobody asks this host anything (`system/` is empty), and what the kernel dropped then
 //! is not known. Copies that a bundle holds as one frame and a count are one frame here.
 
-mod files;
 mod host;
-mod passage;
 mod reels;
 #[cfg(test)]
 mod tests;
@@ -28,14 +26,14 @@ use std::time::Duration;
 
 use crossbeam_channel::bounded;
 
-use self::files::{Ended, Files};
 use self::host::HostEvents;
-use self::passage::Passage;
 use self::reels::Reels;
 use super::keeper::Keeper;
 use super::{Recorder, Summary};
 use crate::capture::Tapping;
 use crate::capture::file::Damage;
+use crate::capture::file::merge::{Ended, Merged};
+use crate::capture::file::passage::Passage;
 use crate::detect::watcher::DetectWatcher;
 use crate::error::{Error, Result};
 use crate::finding::Finding;
@@ -120,7 +118,7 @@ pub struct Replay {
     happened: Mono,
     detectors: DetectWatcher,
     findings: Vec<Finding>,
-    files: Files,
+    files: Merged,
     /// Files that ended, and are to be told when time has come to their end.
     ended: Vec<Ended>,
     events: HostEvents,
@@ -187,7 +185,7 @@ impl Replay {
             tracing::info!("host events of {}", path.display());
         }
         let events = HostEvents::read(&events, &recording.probes)?;
-        let (files, ended) = Files::open(&options.files)?;
+        let (files, ended) = Merged::open(&options.files)?;
         let store = Store::open(&recording.output, recording.pool.memory)?;
         let pool = Pool::new(&recording.pool)?;
         let writer = Writer::start(store, Clock::system(), recording.writer.clone())?;

@@ -15,7 +15,6 @@
 mod browser;
 mod chain;
 mod copies;
-mod files;
 mod host;
 mod html;
 mod judged;
@@ -38,7 +37,6 @@ pub use self::html::html;
 pub use self::model::Report;
 pub use self::text::{Look, text};
 
-use self::files::{Files, Head};
 use self::host::Told;
 use self::judged::{Judged, Shared};
 use self::ledger::Ledger;
@@ -48,9 +46,11 @@ use self::series::Columns;
 use self::stations::Stations;
 use self::talkers::Talkers;
 use self::tracks::Tracks;
+use crate::capture::file::Damage;
+use crate::capture::file::merge::{Head, Merged};
 use crate::detect::traffic;
 use crate::error::{Error, Result};
-use crate::frame::{Direction, Frame, FrameHeader};
+use crate::frame::{Direction, Frame, FrameHeader, Origin};
 use crate::incident::bundle;
 use crate::time::{Stamp, Wall};
 
@@ -117,7 +117,8 @@ pub fn report(options: &Options, mut show: impl FnMut(&Progress)) -> Result<Repo
         host::read(&folder, &mut told)?;
     }
     let stations = Stations::scan(&captures)?;
-    let mut files = Files::open(&captures)?;
+    let (mut files, ended) = Merged::open(&captures)?;
+    let mut damage: Vec<_> = ended.into_iter().filter_map(|ended| ended.damage).collect();
     let mut pass = Pass::new(options, stations);
     while let Some(head) = files.head() {
         pass.frame(&head)?;
@@ -125,9 +126,9 @@ pub fn report(options: &Options, mut show: impl FnMut(&Progress)) -> Result<Repo
             let (read, size) = files.progress();
             show(&Progress { read, size, frames: pass.read, at: pass.now() });
         }
-        files.pass();
+        damage.extend(files.pass().and_then(|ended| ended.damage));
     }
-    Ok(pass.finish(options, &files, told))
+    Ok(pass.finish(options, files.unstamped(), &damage, told))
 }
 
 /// A bundle's directory stands for the capture in it.
@@ -249,7 +250,7 @@ impl<'a> Pass<'a> {
         {
             return Ok(place);
         }
-        let mut origin = head.origin.clone();
+        let mut origin = Origin::clone(head.origin);
         let named = |judged: &Judged, name: &str| *judged.name == *name;
         if self
             .interfaces
@@ -275,7 +276,13 @@ impl<'a> Pass<'a> {
         Ok(place)
     }
 
-    fn finish(mut self, options: &Options, files: &Files, mut told: Told) -> Report {
+    fn finish(
+        mut self,
+        options: &Options,
+        unstamped: u64,
+        damage: &[Damage],
+        mut told: Told,
+    ) -> Report {
         if let Some(passage) = self.passage {
             let now = passage.now();
             let column = self.column(now);
@@ -283,7 +290,7 @@ impl<'a> Pass<'a> {
                 interface.finish(now, column, &mut self.shared);
             }
         }
-        let notes = self.notes(files);
+        let notes = self.notes(unstamped);
         let Self { interfaces, shared, first, last, .. } = self;
         let Shared { columns, offset: _, talkers, mut tracks, mut ledger } = shared;
         told.probes(&mut tracks);
@@ -316,13 +323,13 @@ impl<'a> Pass<'a> {
             events: told.events,
             events_more: told.events_more,
             losses: told.losses,
-            damage: files.damage.iter().map(ToString::to_string).collect(),
+            damage: damage.iter().map(ToString::to_string).collect(),
             notes: notes.into_iter().chain(told.notes).collect(),
         }
     }
 
     /// What one must know to read the report.
-    fn notes(&self, files: &Files) -> Vec<String> {
+    fn notes(&self, unstamped: u64) -> Vec<String> {
         let mut notes = Vec::new();
         let unknown: u64 = self.interfaces.iter().map(|judged| judged.counts[0].frames).sum();
         if self.guessed > 0 {
@@ -335,9 +342,9 @@ impl<'a> Pass<'a> {
             notes.push("the files do not tell directions, and addresses do not either".to_owned());
         }
         let refused: u64 = self.interfaces.iter().map(Judged::refused).sum();
-        let steps = self.passage.map_or(0, |passage| passage.steps);
+        let steps = self.passage.map_or(0, |passage| passage.steps());
         for (count, what) in [
-            (files.unstamped, "frames without a stamp, taken to be as old as the one before"),
+            (unstamped, "frames without a stamp, taken to be as old as the one before"),
             (steps, "times the stamps went back"),
             (self.not_judged, "frames of interfaces beyond the first 64, not judged"),
             (refused, "frames that came fast while 64 others did, not counted as copies"),

@@ -1,17 +1,15 @@
-//! How time passes in a report: by the stamps of frames, never by a clock.
+//! How time passes in a report: as in the files ([`file::passage`]), and between their frames in ticks.
 //!
-//! Time never goes back: a stamp a little before the present is a frame that came late; one far before
-//! it means that the recorder's wall clock was stepped, and is the present by another clock. Between
-//! frames time passes in ticks, at which detectors look; long pauses in longer ones, so that a file with
+//! Between frames time passes in ticks, at which detectors look; long pauses in longer ones, so that a file with
 //! a stamp of 1970 beside one of today is read as fast as any other.
+//!
+//! [`file::passage`]: crate::capture::file::passage
 
 use std::time::Duration;
 
+use crate::capture::file::passage;
 use crate::time::{Mono, Offset, Stamp, Wall};
 
-/// Longest delay of a frame on its way into a file: programs that read several interfaces hand them over
-/// by turns, up to a second each (libpcap's default read timeout), and merging keeps that.
-const LATE: Duration = Duration::from_secs(2);
 /// After a pause of so long, ticks are so wide: detectors wait for 90 s at most (LACP), and for some
 /// minutes where a protocol's hold time says so.
 const TICKS: [(Duration, Duration); 3] = [
@@ -23,42 +21,33 @@ const TICKS: [(Duration, Duration); 3] = [
 /// The present.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Passage {
-    now: Mono,
-    offset: Offset,
+    time: passage::Passage,
     ticked: Mono,
-    /// How often stamps went back.
-    pub(super) steps: u64,
 }
 
 impl Passage {
     /// Begins at `first`, with monotonic time equal to the wall's.
     pub(super) fn begin(first: Wall) -> Self {
-        let offset = Offset::default();
-        let now = offset.mono(first);
-        Self { now, offset, ticked: now, steps: 0 }
+        let time = passage::Passage::begin(first);
+        Self { time, ticked: time.now().mono }
     }
 
     /// When a frame stamped `wall` arrived; `tick` is called for each moment at which detectors look
     /// before that.
     #[inline]
     pub(super) fn arrive(&mut self, wall: Wall, mut tick: impl FnMut(Stamp)) -> Stamp {
-        let mut mono = self.offset.mono(wall);
-        if mono.plus(LATE) < self.now {
-            self.offset = Offset::of(Stamp { mono: self.now, wall });
-            self.steps += 1;
-            mono = self.now;
-        }
+        let mono = self.time.next(wall);
         if mono.since(self.ticked) >= TICKS[0].1 {
             self.pass(mono, &mut tick);
         }
-        self.now = self.now.max(mono);
+        self.time.pass(mono);
         Stamp { mono, wall }
     }
 
     #[cold]
     fn pass(&mut self, until: Mono, tick: &mut impl FnMut(Stamp)) {
         loop {
-            let paused = self.ticked.since(self.now);
+            let paused = self.ticked.since(self.now().mono);
             let width = TICKS.iter().find(|(pause, _)| paused < *pause);
             // After a day of nothing nobody waits any more.
             let next = width.map_or(until, |(_, width)| self.ticked.plus(*width));
@@ -66,22 +55,23 @@ impl Passage {
                 break;
             }
             self.ticked = next;
-            tick(self.at(next));
+            tick(self.time.at(next));
         }
     }
 
     /// The present on both clocks.
     pub(super) fn now(&self) -> Stamp {
-        self.at(self.now)
+        self.time.now()
     }
 
     /// Between the stamps and monotonic time.
     pub(super) fn offset(&self) -> Offset {
-        self.offset
+        self.time.offset()
     }
 
-    fn at(&self, mono: Mono) -> Stamp {
-        Stamp { mono, wall: self.offset.wall(mono) }
+    /// How often stamps went back.
+    pub(super) fn steps(&self) -> u64 {
+        self.time.steps()
     }
 }
 
@@ -113,7 +103,7 @@ mod tests {
             assert_eq!(at.mono, Mono(mono * S), "{wall}");
             assert!(last <= at.mono && ticks <= most, "{wall}: {ticks}");
         }
-        assert_eq!(passage.steps, 1);
+        assert_eq!(passage.steps(), 1);
     }
 
     #[test]

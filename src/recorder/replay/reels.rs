@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, bounded};
 
-use super::files::Head;
+use crate::capture::file::merge::Head;
 use crate::capture::{self, Reel, Report, Sliced, Tapping};
 use crate::error::{Error, Result};
 use crate::frame::Origin;

@@ -1,4 +1,4 @@
-//! How time passes in a replay: by the stamps of frames and events, never by a clock.
+//! How time passes while files are read: by the stamps of frames and events, never by a clock.
 //!
 //! Time never goes back. A stamp a little before the present is a frame that came late, as frames of
 //! several processors do; one far before it means that the recorder's wall clock was stepped, and is
@@ -18,9 +18,9 @@ use crate::time::{Mono, Offset, Stamp, Wall};
 /// by turns, up to a second each (libpcap's default read timeout is up to 1 s), and merging keeps that.
 const LATE: Duration = Duration::from_secs(2);
 
-/// The present of a replay.
+/// The present in the files.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Passage {
+pub struct Passage {
     now: Mono,
     offset: Offset,
     steps: u64,
@@ -28,23 +28,24 @@ pub(super) struct Passage {
 
 impl Passage {
     /// Begins at `first`, with monotonic time equal to the wall's.
-    pub(super) fn begin(first: Wall) -> Self {
+    pub fn begin(first: Wall) -> Self {
         let offset = Offset::default();
         Self { now: offset.mono(first), offset, steps: 0 }
     }
 
     /// The present.
-    pub(super) fn now(&self) -> Stamp {
+    pub fn now(&self) -> Stamp {
         self.at(self.now)
     }
 
     /// A moment on both clocks, as they stand.
-    pub(super) fn at(&self, mono: Mono) -> Stamp {
+    pub fn at(&self, mono: Mono) -> Stamp {
         Stamp { mono, wall: self.offset.wall(mono) }
     }
 
     /// When a frame that comes next arrived, by its stamp. Time passes only by [`Self::pass`].
-    pub(super) fn next(&mut self, wall: Wall) -> Mono {
+    #[inline]
+    pub fn next(&mut self, wall: Wall) -> Mono {
         let mono = self.offset.mono(wall);
         if mono.plus(LATE) < self.now {
             self.offset = Offset::of(Stamp { mono: self.now, wall });
@@ -55,22 +56,23 @@ impl Passage {
     }
 
     /// When something happened that is stamped `wall` and is told now: never before the present.
-    pub(super) fn of(&self, wall: Wall) -> Mono {
+    pub fn of(&self, wall: Wall) -> Mono {
         self.offset.mono(wall).max(self.now)
     }
 
     /// It is `mono` now, unless it is later already.
-    pub(super) fn pass(&mut self, mono: Mono) {
+    #[inline]
+    pub fn pass(&mut self, mono: Mono) {
         self.now = self.now.max(mono);
     }
 
     /// Between the stamps and monotonic time.
-    pub(super) fn offset(&self) -> Offset {
+    pub fn offset(&self) -> Offset {
         self.offset
     }
 
     /// How often the stamps went back.
-    pub(super) fn steps(&self) -> u64 {
+    pub fn steps(&self) -> u64 {
         self.steps
     }
 }
