@@ -8,6 +8,7 @@ mod demo;
 mod events;
 mod exec;
 mod log;
+mod recover;
 mod replay;
 mod report;
 mod run;
@@ -41,6 +42,7 @@ enum Command {
     Run(run::Run),
     Replay(replay::Replay),
     Report(report::Report),
+    Recover(recover::Recover),
     Cut(cut::Cut),
     Exec(exec::Exec),
     Check(check::Check),
@@ -69,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Arm(arm) => arm.start(),
         Command::Disarm(disarm) => disarm.start(),
         Command::Report(report) => report.start(&line),
+        Command::Recover(recover) => recover.start(),
         Command::Cut(cut) => cut.start(&line),
         Command::Demo(demo) => demo.start(),
     };

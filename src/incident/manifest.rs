@@ -13,6 +13,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::pcapng::{Contents, Written};
+use super::recovered::Recovered;
 use super::{APPLICATION, ClassTrack, Ending, Host, Incident, Track};
 use crate::frame::Origin;
 use crate::ring::LaneCounters;
@@ -58,6 +59,10 @@ pub struct Manifest<'a> {
     pub settings: &'a serde_json::Value,
     /// Every other file of the bundle.
     pub files: &'a [FileEntry],
+    /// Where it comes from if no recorder closed it: a ring file, what it held, and when its recording
+    /// began and ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovered: Option<&'a Recovered>,
 }
 
 /// One trigger.
@@ -279,6 +284,7 @@ impl<'a> Manifest<'a> {
             },
             settings: &incident.settings,
             files,
+            recovered: incident.recovered.as_ref(),
         }
     }
 }

@@ -28,6 +28,7 @@ pub mod manifest;
 pub mod merge;
 pub mod partial;
 pub mod pcapng;
+pub mod recovered;
 pub mod runs;
 pub mod store;
 pub mod system;
@@ -86,6 +87,8 @@ pub struct Incident {
     pub host: Host,
     /// The settings in force, as the operator would write them.
     pub settings: serde_json::Value,
+    /// Where it comes from if no recorder closed it.
+    pub recovered: Option<recovered::Recovered>,
 }
 
 /// Why an incident's window ends.

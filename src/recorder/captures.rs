@@ -7,9 +7,11 @@ use crossbeam_channel::{Receiver, Sender};
 
 use super::keeper::{Held, Keeper};
 use super::selection::{Links, Selection};
+use super::survival;
 use crate::capture::{self, Capture, Interface, Memory, Report, Sliced, Tapping};
 use crate::error::Result;
-use crate::ring::{HoldId, LaneId, PackThread, Pool};
+use crate::ring::standing::LaneName;
+use crate::ring::{HoldId, LaneId, PackThread, Pool, RingFile};
 use crate::time::{Clock, Mono, Window};
 use crate::watch::{Fact, LinkState, Observation};
 
@@ -30,6 +32,7 @@ pub struct Captures {
     /// Every interface rtnetlink told of.
     links: Links,
     lanes: u16,
+    ring_file: Option<RingFile>,
 }
 
 impl Captures {
@@ -44,8 +47,25 @@ impl Captures {
         let (running, links) = (BTreeMap::new(), Links::default());
         let pack = PackThread::start(pool.clone())?;
         let memory = Memory { pool, requests: pack.requests() };
-        let lanes = 0;
-        Ok(Self { selection, options, memory, pack, clock, events, tapping, running, links, lanes })
+        let (lanes, ring_file) = (0, None);
+        Ok(Self {
+            selection,
+            options,
+            memory,
+            pack,
+            clock,
+            events,
+            tapping,
+            running,
+            links,
+            lanes,
+            ring_file,
+        })
+    }
+
+    /// The memory lies in this file, which is to know what is in it.
+    pub(super) fn keep_in(&mut self, file: Option<RingFile>) {
+        self.ring_file = file;
     }
 
     /// Starts with these interfaces.
@@ -76,6 +96,13 @@ impl Captures {
     }
 
     fn start(&mut self, link: &LinkState) -> Result<()> {
+        if let Some(file) = &self.ring_file {
+            // Before the first frame, so that none is of a lane without a name.
+            file.enroll((self.lanes..).zip(self.options.classes.names()).map(|(lane, class)| {
+                let class = class.to_string();
+                LaneName { lane, interface: link.name.clone(), class }
+            }));
+        }
         let capture = Capture::start(
             LaneId(self.lanes),
             Interface::from(link),
@@ -169,7 +196,11 @@ impl Keeper for Captures {
     }
 
     fn reports(&mut self) -> Vec<Report> {
-        collect(self.running.values().map(Capture::report).collect())
+        let reports = collect(self.running.values().map(Capture::report).collect());
+        if let Some(file) = &self.ring_file {
+            survival::note(file, self.clock.now(), &reports);
+        }
+        reports
     }
 
     fn stop(self) -> Vec<Report> {

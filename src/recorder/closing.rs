@@ -110,6 +110,7 @@ impl Closing {
             system: self.open.system.map(|s| s.take(Duration::ZERO)).unwrap_or_default(),
             host: when.host,
             settings: when.settings,
+            recovered: None,
         }
     }
 }

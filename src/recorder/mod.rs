@@ -25,6 +25,7 @@ pub mod replay;
 mod selection;
 mod status;
 mod summary;
+mod survival;
 mod witnesses;
 
 use std::collections::BTreeSet;
@@ -50,6 +51,7 @@ use self::log::Log;
 use self::phase::{Count, Phase};
 use self::reload::Inbox;
 use self::status::{depths, in_words};
+use self::survival::Memory;
 use crate::api;
 use crate::api::directory::DirectoryWatcher;
 use crate::api::question::{Fate, Reply, Verdict};
@@ -61,7 +63,7 @@ use crate::incident::store::Store;
 use crate::incident::system::Collection;
 use crate::incident::writer::{self, Writer};
 use crate::incident::{Host, Incident};
-use crate::ring::{HoldId, Pool, PoolOptions};
+use crate::ring::{HoldId, PoolOptions, RingFile};
 use crate::stats::CaptureStats;
 use crate::time::{Clock, Mono};
 use crate::trigger::{Gate, Rule, Rules, Terms};
@@ -79,6 +81,8 @@ pub struct Options {
     pub interfaces: Vec<String>,
     /// The memory.
     pub pool: PoolOptions,
+    /// The file that holds it, so that frames outlive the process; none = memory of the process alone.
+    pub ring_file: Option<PathBuf>,
     /// How to capture.
     pub capture: capture::Options,
     /// How long a window is.
@@ -161,6 +165,8 @@ pub struct Recorder<K = Captures> {
     doors: Doors,
     leaving: bool,
     summary: Summary,
+    /// Where frames outlive the process.
+    ring_file: Option<RingFile>,
 }
 
 /// What belongs to the open incident beside its phase.
@@ -222,7 +228,7 @@ impl Recorder {
         let doors = api::Doors::open(&options.api)?;
         let directory = options.api.directory.as_ref();
         let directory = directory.map(|o| DirectoryWatcher::open(o, &clock)).transpose()?;
-        let pool = Pool::new(&options.pool)?;
+        let Memory { pool, file, recovered } = Memory::obtain(&options, &store, &clock)?;
         tracing::info!("{} bytes of memory obtained for frames", pool.obtained_bytes());
 
         let words = selection.in_words();
@@ -234,6 +240,7 @@ impl Recorder {
             desk.clone(),
             tapping,
         )?;
+        captures.keep_in(file.clone());
         captures.begin(&links.links())?;
         let names = captures.names();
         if names.is_empty() {
@@ -250,6 +257,8 @@ impl Recorder {
         let mut recorder = Self::around(captures, options, clock, writer, (desk, seen));
         recorder.limitations.extend(sampler.limitation().map(str::to_owned));
         recorder.table = table;
+        recorder.ring_file = file;
+        recorder.summary.bundles.extend(recovered);
         recorder.watch_names();
         recorder.employ(links)?;
         recorder.employ(sampler)?;
@@ -372,6 +381,7 @@ impl<K: Keeper> Recorder<K> {
             doors: Doors::new(begun),
             leaving: false,
             summary: Summary::default(),
+            ring_file: None,
         }
     }
 
@@ -559,7 +569,11 @@ impl<K: Keeper> Recorder<K> {
                 tracing::warn!("{missed} observations of watcher {name} found no room");
             }
         }
-        for report in self.captures.stop() {
+        let reports = self.captures.stop();
+        if let Some(file) = &self.ring_file {
+            survival::note(file, self.clock.now(), &reports);
+        }
+        for report in reports {
             self.summary.interfaces.push((report.origin.interface.clone(), report.stats));
             if !K::LIVE {
                 // Its own account tells what was read.
@@ -583,6 +597,10 @@ impl<K: Keeper> Recorder<K> {
             self.summary.note(outcome);
         }
         self.doors.close();
+        // An incident that is not on the disk is only there: then the next start recovers it.
+        if let Some(file) = self.ring_file.filter(|_| self.summary.lost == 0) {
+            survival::stopped(&file, self.clock.now());
+        }
         self.summary
     }
 }

@@ -258,6 +258,7 @@ mod tests {
             interfaces: Vec::new(),
             api: crate::api::Options::default(),
             pool: PoolOptions::default(),
+            ring_file: None,
             capture: capture::Options::default(),
             window: WindowOptions::new(Duration::from_secs(pre), Duration::from_secs(1)),
             cool_down: Duration::ZERO,

@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::fold::{FoldOptions, Folder, Storm, Verdict};
 use super::open::{Chain, OpenSegment};
 use super::pack::PackOptions;
@@ -62,7 +64,7 @@ pub enum Appended {
 }
 
 /// What a lane counted since it was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct LaneCounters {
     /// Frames appended.
     pub stored: u64,
@@ -328,7 +330,8 @@ impl Lane {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         let origin = Arc::clone(&self.origin);
-        Some(OpenSegment::new(self.id, sequence, origin, offset, Chain::new(chunk)))
+        let chain = Chain::new(chunk, self.pool.next_chain());
+        Some(OpenSegment::new(self.id, sequence, origin, offset, chain))
     }
 
     /// A page, at the cost of this lane's own oldest segments where memory is scarce.

@@ -13,6 +13,7 @@
 //! out as [`crate::frame::StoredFrame`], byte for byte, or are counted as folded, dropped or evicted.
 
 mod chunk;
+mod file;
 mod fold;
 mod lane;
 mod open;
@@ -20,13 +21,17 @@ mod pack;
 mod pack_thread;
 mod pool;
 mod record;
+mod recovery;
 mod segment;
 mod slice;
+pub mod standing;
 
+pub use file::{LeftRing, RingFile};
 pub use fold::{FoldOptions, Storm};
 pub use lane::{Appended, HoldId, Lane, LaneCounters, LaneOptions};
 pub use pack::{Job, Outcome, PackOptions, Packer};
 pub use pack_thread::{PackThread, Request};
 pub use pool::{Pool, PoolOptions};
+pub use recovery::{RecoveredLane, Recovery, RecoveryCounts};
 pub use segment::{LaneId, Segment};
 pub use slice::Slice;

@@ -19,6 +19,8 @@ pub(super) struct Chain {
     chunk: Chunk,
     /// Where the next byte goes in `chunk`.
     at: usize,
+    /// What tells its chunks from all others of the pool.
+    number: u64,
 }
 
 /// What a chain came to.
@@ -33,12 +35,24 @@ impl Chain {
     /// A chunk with less room than this is not worth a header of its own.
     const LEAST_CHUNK: usize = 1 << 10;
     /// Chunks begin at multiples of a cache line.
-    const ALIGN: usize = 64;
+    pub(super) const ALIGN: usize = 64;
 
-    /// Begins with `chunk`: a page, or the rest of the predecessor's last one.
-    pub(super) fn new(chunk: Chunk) -> Self {
+    /// Begins with `chunk`: a page, or the rest of the predecessor's last one. No other chain of the pool
+    /// has this `number`.
+    pub(super) fn new(chunk: Chunk, number: u64) -> Self {
         let full = Vec::with_capacity(OpenSegment::FULL);
-        Self { full, chunk, at: ChunkHeader::SIZE }
+        Self { full, chunk, at: ChunkHeader::SIZE, number }
+    }
+
+    /// What tells its chunks from all others of the pool.
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whole records end here: they survive the process from now on.
+    #[inline]
+    fn commit(&mut self) {
+        ChunkHeader::commit(&mut self.chunk, self.at);
     }
 
     /// Bytes that are left in the chunk being written.
@@ -83,16 +97,21 @@ impl Chain {
     /// Closes the full chunk and goes on in `next`.
     #[cold]
     fn turn_over(&mut self, next: Chunk, header: ChunkHeader<'_>) {
-        header.write(&mut self.chunk, self.at, self.full.len(), false);
+        header.close(&mut self.chunk, self.at, self.full.len(), false);
         let full = std::mem::replace(&mut self.chunk, next);
         self.full.push(Bytes::from_owner(full).slice(ChunkHeader::SIZE..self.at));
         self.at = ChunkHeader::SIZE;
+        // Of what is packed nothing is worth anything before all of it is there.
+        if header.codec == Codec::Plain {
+            header.open(&mut self.chunk, self.full.len());
+        }
     }
 
     /// Closes the last chunk.
     pub(super) fn close(mut self, header: ChunkHeader<'_>) -> Closed {
-        header.write(&mut self.chunk, self.at, self.full.len(), true);
+        // First, so that what stands behind a closed chunk is always one of ours.
         let rest = self.chunk.split_off(self.at.next_multiple_of(Self::ALIGN));
+        header.close(&mut self.chunk, self.at, self.full.len(), true);
         self.full.push(Bytes::from_owner(self.chunk).slice(ChunkHeader::SIZE..self.at));
         let rest = Some(rest).filter(|rest| rest.len() >= Self::LEAST_CHUNK);
         Closed { chunks: self.full, rest }
@@ -121,9 +140,13 @@ impl OpenSegment {
         sequence: u64,
         origin: Arc<Origin>,
         offset: Offset,
-        chain: Chain,
+        mut chain: Chain,
     ) -> Self {
-        Self { origin, summary: Summary::empty(lane, sequence, offset), chain }
+        let summary = Summary::empty(lane, sequence, offset);
+        let (number, codec) = (chain.number, Codec::Plain);
+        let header = ChunkHeader { summary: &summary, origin: &origin, codec, chain: number };
+        header.open(&mut chain.chunk, 0);
+        Self { origin, summary, chain }
     }
 
     pub(super) fn offset(&self) -> Offset {
@@ -157,6 +180,7 @@ impl OpenSegment {
         for part in [&record[..], bytes, &Record::encode_tally(tally)] {
             self.write(part, spare);
         }
+        self.chain.commit();
         self.extend_span(tally.first, tally.last);
         self.summary.folded += tally.count;
     }
@@ -168,6 +192,7 @@ impl OpenSegment {
         for part in [&record[..], frame.parts[0], frame.parts[1], frame.parts[2]] {
             self.write(part, spare);
         }
+        self.chain.commit();
         self.extend_span(frame.header.wall, frame.header.wall);
         self.summary.frames += 1;
     }
@@ -180,13 +205,16 @@ impl OpenSegment {
     #[inline]
     fn write(&mut self, bytes: &[u8], spare: &mut Vec<Chunk>) {
         let Self { origin, summary, chain } = self;
-        chain.write(bytes, spare, ChunkHeader { summary, origin, codec: Codec::Plain });
+        let number = chain.number;
+        let header = ChunkHeader { summary, origin, codec: Codec::Plain, chain: number };
+        chain.write(bytes, spare, header);
     }
 
     /// Seals the segment, and gives back the rest of its last page if that is worth it.
     pub(super) fn seal(self) -> (Segment, Option<Chunk>) {
         let Self { origin, summary, chain } = self;
-        let header = ChunkHeader { summary: &summary, origin: &origin, codec: Codec::Plain };
+        let (number, codec) = (chain.number, Codec::Plain);
+        let header = ChunkHeader { summary: &summary, origin: &origin, codec, chain: number };
         let Closed { chunks, rest } = chain.close(header);
         let length = chunks.iter().map(Bytes::len).sum();
         (Segment::plain(Part { origin, summary, length }, chunks), rest)

@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::chunk::{ChunkHeader, Codec};
+use super::chunk::{ChunkHeader, Codec, State};
 use super::open::{Chain, Closed};
 use super::pool::Pool;
 use super::record::Record;
@@ -214,7 +214,7 @@ impl Packer {
         let room = rest.as_ref().map_or(0, Chain::room_in);
         let needed = Chain::pages_needed(room, self.packed.len(), Pool::PAGE_SIZE);
         let mut spare = self.pool.take_to_pack(needed, &job.account)?;
-        let chain = Chain::new(rest.or_else(|| spare.pop())?);
+        let chain = Chain::new(rest.or_else(|| spare.pop())?, self.pool.next_chain());
         self.fill(chain, &mut spare, job, parts)
     }
 
@@ -235,7 +235,8 @@ impl Packer {
             summary.faded += part.summary.faded;
         }
         let origin = Arc::clone(&last.origin);
-        let header = ChunkHeader { summary: &summary, origin: &origin, codec: Codec::Zstd };
+        let (number, codec) = (chain.number(), Codec::Zstd);
+        let header = ChunkHeader { summary: &summary, origin: &origin, codec, chain: number };
         chain.write(&self.packed, spare, header);
         let Closed { chunks, rest } = chain.close(header);
         if let Some(rest) = rest {
@@ -247,8 +248,7 @@ impl Packer {
 
 /// Puts the part's image into `content`: a header and the records.
 fn copy(part: &Part, records: &[u8], content: &mut Vec<u8>) -> Part {
-    let header = ChunkHeader { summary: &part.summary, origin: &part.origin, codec: Codec::Plain };
-    content.extend_from_slice(&header.encode(records.len(), 0, true));
+    content.extend_from_slice(&image(part, records.len()));
     content.extend_from_slice(records);
     part.clone()
 }
@@ -277,10 +277,15 @@ fn fade(part: &Part, records: &[u8], content: &mut Vec<u8>) -> Part {
         content.extend_from_slice(&bytes[..keep]);
     }
     part.length = content.len() - begin - ChunkHeader::SIZE;
-    let header = ChunkHeader { summary: &part.summary, origin: &part.origin, codec: Codec::Plain };
-    let image = header.encode(part.length, 0, true);
+    let image = image(&part, part.length);
     content[begin..begin + ChunkHeader::SIZE].copy_from_slice(&image);
     part
+}
+
+/// The header of a part within a packed segment.
+fn image(part: &Part, length: usize) -> [u8; ChunkHeader::SIZE] {
+    let Part { summary, origin, .. } = part;
+    ChunkHeader { summary, origin, codec: Codec::Plain, chain: 0 }.encode(length, 0, State::Last)
 }
 
 /// Where a frame is cut.

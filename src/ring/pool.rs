@@ -5,9 +5,11 @@
 //! says that it *wants* those pages, which lanes beyond their quota then repay.
 
 use std::fs;
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use super::file::RingFile;
 use crate::error::{Error, Result};
 use crate::sys::pages::{Account, Chunk, Pages, Request};
 
@@ -53,6 +55,7 @@ pub struct Pool {
     pages: Pages,
     total: usize,
     wanted: Arc<AtomicUsize>,
+    chains: Arc<AtomicU64>,
 }
 
 impl Pool {
@@ -74,6 +77,23 @@ impl Pool {
     /// # Errors
     /// When the options are out of range, or the machine has not that much memory available.
     pub fn new(options: &PoolOptions) -> Result<Self> {
+        Self::obtain(options, Pages::map)
+    }
+
+    /// The same in a ring file, where the frames outlive the process.
+    ///
+    /// # Errors
+    /// When the options are out of range, or the machine or the file system has not that much room.
+    pub fn in_file(options: &PoolOptions, file: &RingFile) -> Result<Self> {
+        Self::obtain(options, |request| {
+            Pages::map_file(request, file.reserve(request.pages)?, RingFile::HEAD)
+        })
+    }
+
+    fn obtain(
+        options: &PoolOptions,
+        map: impl FnOnce(Request) -> io::Result<Pages>,
+    ) -> Result<Self> {
         options.check()?;
         let total = usize::try_from(options.memory).unwrap_or(usize::MAX) / Self::PAGE_SIZE;
         let refused = |reason: String| {
@@ -86,8 +106,13 @@ impl Pool {
             return Err(refused(format!("the machine has {available} bytes available")));
         }
         let request = Request { page_size: Self::PAGE_SIZE, pages: total, lock: options.lock };
-        let pages = Pages::map(request).map_err(|e| refused(e.to_string()))?;
-        Ok(Self { pages, total, wanted: Arc::default() })
+        let pages = map(request).map_err(|e| refused(e.to_string()))?;
+        Ok(Self { pages, total, wanted: Arc::default(), chains: Arc::default() })
+    }
+
+    /// A number that no other chain of chunks of this pool has.
+    pub(super) fn next_chain(&self) -> u64 {
+        self.chains.fetch_add(1, Ordering::Relaxed)
     }
 
     /// All pages, taken or free.

@@ -45,7 +45,10 @@ impl Record {
         for (bin, from) in bins.iter_mut().zip(bytes.get(16..)?.chunks_exact(4)) {
             *bin = u32::from_le_bytes(from.try_into().ok()?);
         }
-        Some(Tally { first, last: Wall(number(0)?), count: number(8)?, bins })
+        let tally = Tally { first, last: Wall(number(0)?), count: number(8)?, bins };
+        // Each copy is in its bin: what says otherwise is damaged.
+        let counted: u64 = bins.iter().copied().map(u64::from).sum();
+        (counted == tally.count && tally.last >= first).then_some(tally)
     }
 
     /// Header, kind, and length of what follows.

@@ -110,7 +110,7 @@ impl Segment {
 
     /// Copies of frames that its runs stand for.
     pub fn folded(&self) -> u64 {
-        self.parts.iter().map(|part| part.summary.folded).sum()
+        self.parts.iter().fold(0, |sum, part| sum.saturating_add(part.summary.folded))
     }
 
     /// When the earliest frame arrived.
@@ -127,6 +127,11 @@ impl Segment {
     pub(super) fn sequences(&self) -> (u64, u64) {
         let number = |part: Option<&Part>| part.map_or(0, |part| part.summary.sequence);
         (number(self.parts.first()), number(self.parts.last()))
+    }
+
+    /// Where its newest frames come from.
+    pub(super) fn origin(&self) -> Option<Arc<Origin>> {
+        self.parts.last().map(|part| Arc::clone(&part.origin))
     }
 
     pub(super) fn is_packed(&self) -> bool {
@@ -223,7 +228,8 @@ impl Part {
         Box::new(frames.into_iter())
     }
 
-    fn read(&self, chain: Vec<Bytes>) -> impl Iterator<Item = StoredFrame> + '_ {
+    /// Its whole records in the order in which they stand in `chain`.
+    pub(super) fn read(&self, chain: Vec<Bytes>) -> impl Iterator<Item = StoredFrame> + '_ {
         let mut cursor = Cursor { chunks: chain.into(), at: 0 };
         std::iter::from_fn(move || {
             let (header, kind, length) = Record::decode(&cursor.take(Record::SIZE)?)?;
@@ -323,7 +329,7 @@ mod tests {
     fn filled(lengths: &[usize]) -> (Segment, Option<Chunk>) {
         let account = Account::default();
         let pages = Pages::map(Request { page_size: PAGE, pages: 64, lock: false }).unwrap();
-        let chain = Chain::new(pages.take(&account).unwrap());
+        let chain = Chain::new(pages.take(&account).unwrap(), 1);
         let mut open = OpenSegment::new(LaneId(9), 77, origin(), Offset(1_000), chain);
         for (n, length) in lengths.iter().enumerate() {
             let bytes = vec![n as u8; *length];

@@ -8,6 +8,7 @@ pub(crate) mod drops;
 pub(crate) mod file_system;
 pub mod kernel_log;
 pub mod link_address;
+pub mod mapped_file;
 pub(crate) mod packet_block;
 pub(crate) mod packet_ring;
 pub(crate) mod packet_socket;

@@ -9,13 +9,19 @@
 //! ```
 //!
 //! Taking and returning a page is lock-free and makes no system call.
+//!
+//! The mapping is anonymous, or that of a file, whose bytes outlive the process however it ends. So that
+//! they can be walked then, the first bytes of a chunk that nobody owns any more say so, and how long it
+//! is ([`Chunk::VACANT`]).
 
+use std::fs::File;
 use std::io;
 use std::ops::{Deref, DerefMut};
+use std::os::fd::AsRawFd;
 use std::ptr::NonNull;
 use std::slice;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_queue::ArrayQueue;
 
@@ -53,8 +59,8 @@ struct Mapping {
     free: ArrayQueue<usize>,
 }
 
-// SAFETY: `base` points to memory that belongs to this mapping alone; bytes are reached only through
-// chunks, each the single owner of its range.
+// SAFETY: `base` points to memory that belongs to this mapping alone (a file by the contract of
+// `map_file`); bytes are reached only through chunks, each the single owner of its range.
 unsafe impl Send for Mapping {}
 // SAFETY: as above; the shared part of a mapping is the queue, which is Sync itself.
 unsafe impl Sync for Mapping {}
@@ -65,6 +71,27 @@ impl Pages {
     /// # Errors
     /// When the kernel refuses the memory or the lock.
     pub fn map(request: Request) -> io::Result<Self> {
+        Self::establish(request, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
+    }
+
+    /// Maps `file` from `offset` on, a multiple of the machine's page size, and touches every page of it.
+    /// The file must have room for all of them (fallocate(2)) and belong to this process alone: nobody
+    /// else may write to it or cut it short.
+    ///
+    /// # Errors
+    /// When the kernel refuses the mapping or the lock.
+    pub fn map_file(request: Request, file: &File, offset: u64) -> io::Result<Self> {
+        let offset = libc::off_t::try_from(offset)
+            .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+        Self::establish(request, libc::MAP_SHARED, file.as_raw_fd(), offset)
+    }
+
+    fn establish(
+        request: Request,
+        flags: libc::c_int,
+        fd: libc::c_int,
+        offset: libc::off_t,
+    ) -> io::Result<Self> {
         let length = request.page_size.checked_mul(request.pages).filter(|l| *l > 0);
         let length = length.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         let free = ArrayQueue::new(request.pages);
@@ -72,17 +99,11 @@ impl Pages {
             // The queue has room for every page, so pushing cannot fail.
             let _ = free.push(page);
         }
-        // SAFETY: a new anonymous mapping at an address of the kernel's choice touches nothing.
-        let base = unsafe {
-            libc::mmap(
-                std::ptr::null_mut(),
-                length,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-                -1,
-                0,
-            )
-        };
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new mapping at an address of the kernel's choice touches nothing; `fd` is open, or
+        // not looked at.
+        let base =
+            unsafe { libc::mmap(std::ptr::null_mut(), length, protection, flags, fd, offset) };
         if base == libc::MAP_FAILED {
             return Err(io::Error::last_os_error());
         }
@@ -169,12 +190,46 @@ pub struct Chunk {
 }
 
 impl Chunk {
+    /// What stands at the beginning of a chunk that nobody owns any more, or nobody wrote to yet, read as
+    /// a number on a little-endian machine; its length in bytes follows, 32 bits as well.
+    pub const VACANT: u32 = u32::from_le_bytes(*b"DCno");
+
+    /// Stores `value`, little-endian, at `at`, a multiple of four: whoever looks at this memory when the
+    /// process has died in between sees it only if he sees everything that was written before, too.
+    ///
+    /// # Panics
+    /// When `at` is no multiple of four, seen from the beginning of the page, or beyond the chunk.
+    #[inline]
+    pub fn publish(&mut self, at: usize, value: u32) {
+        let word = self[at..at + size_of::<u32>()].as_mut_ptr().cast::<u32>();
+        assert!(word.is_aligned(), "published at {at}");
+        // SAFETY: the four bytes belong to this chunk, which `&mut self` makes ours alone, and are
+        // aligned; the reference ends here.
+        let word = unsafe { AtomicU32::from_ptr(word) };
+        word.store(value.to_le(), Ordering::Release);
+    }
+
+    /// Says in its first bytes, with one store, that nothing is here.
+    fn vacate(&mut self) {
+        let length = self.len();
+        let mark = self.first_byte().cast::<u64>();
+        if length < size_of::<u64>() || !mark.is_aligned() {
+            return;
+        }
+        let length = u32::try_from(length).unwrap_or(u32::MAX);
+        // SAFETY: the eight bytes belong to this chunk, which `&mut self` makes ours alone, and are
+        // aligned; the reference ends here.
+        let mark = unsafe { AtomicU64::from_ptr(mark) };
+        mark.store((u64::from(Self::VACANT) | u64::from(length) << 32).to_le(), Ordering::Release);
+    }
+
     /// Keeps the bytes before `at` and gives away those from `at` on; all of them when `at` is beyond.
     #[must_use]
     pub fn split_off(&mut self, at: usize) -> Self {
         let middle = self.start + at.min(self.end - self.start);
-        let rest = Self { lease: Arc::clone(&self.lease), start: middle, end: self.end };
+        let mut rest = Self { lease: Arc::clone(&self.lease), start: middle, end: self.end };
         self.end = middle;
+        rest.vacate();
         rest
     }
 
@@ -183,6 +238,12 @@ impl Chunk {
         // SAFETY: `page` came from the queue, so it is below the number of pages, and `start` is within
         // the page: the result is inside the mapping or one past its end.
         unsafe { self.lease.mapping.base.as_ptr().add(offset) }
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        self.vacate();
     }
 }
 
@@ -245,6 +306,29 @@ mod tests {
         nothing.fill(3);
         assert!(front.iter().all(|b| *b == 1) && back.iter().all(|b| *b == 2));
         assert!(nothing.is_empty());
+    }
+
+    #[test]
+    fn a_file_keeps_what_was_written_and_says_what_nobody_owns() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(4 * 4096).unwrap();
+        let request = Request { page_size: 4096, pages: 3, lock: false };
+        let (pages, account) = (Pages::map_file(request, &file, 4096).unwrap(), Account::default());
+        let mut chunk = pages.take(&account).unwrap();
+        chunk[..8].copy_from_slice(b"whatever");
+        chunk.publish(4, u32::from_le_bytes(*b"this"));
+        let rest = chunk.split_off(64);
+        let read = |at: u64| {
+            let mut bytes = [0; 8];
+            std::os::unix::fs::FileExt::read_exact_at(&file, &mut bytes, 4096 + at).unwrap();
+            bytes
+        };
+        assert_eq!(&read(0), b"whatthis");
+        assert_eq!(read(64), *b"DCno\xc0\x0f\0\0");
+        drop((chunk, rest));
+        assert_eq!(read(0), *b"DCno\x40\0\0\0");
+        drop(pages);
+        assert_eq!(read(64), *b"DCno\xc0\x0f\0\0", "it outlives the mapping");
     }
 
     #[test]

@@ -133,17 +133,20 @@ kinds! {
     File = "file", Nothing, false, false;
     /// Somebody asked by HTTP.
     Http = "http", Nothing, false, false;
+    /// An earlier recording ended without stopping, and its ring file was read.
+    Recovered = "recovered", Nothing, false, false;
 }
 
 impl TriggerKind {
     /// Every kind that a rule can be made for: `exec` alone makes the one for its command, and who asks
-    /// needs none.
+    /// needs none, nor what a ring file held.
     pub fn armable() -> impl Iterator<Item = Self> {
-        const OTHERS: [TriggerKind; 4] = [
+        const OTHERS: [TriggerKind; 5] = [
             TriggerKind::CommandFailed,
             TriggerKind::Snapshot,
             TriggerKind::File,
             TriggerKind::Http,
+            TriggerKind::Recovered,
         ];
         let plain = Self::PLAIN.iter().copied().filter(|kind| !OTHERS.contains(kind));
         plain.chain(FindingKind::ALL.iter().copied().map(Self::Finding))

@@ -276,6 +276,7 @@ fn record_inside(lab: &Lab, clock: Clock, facts: Receiver<Fact>, ready: &Sender<
     let options = Options {
         interfaces: vec!["eth0".to_owned()],
         pool: PoolOptions { memory: 16 << 20, lock: false },
+        ring_file: None,
         capture: capture::Options::default(),
         window: WindowOptions::new(Duration::from_millis(500), Duration::from_millis(1_500)),
         cool_down: Duration::ZERO,

@@ -46,6 +46,12 @@ pub(super) struct Settings {
     #[arg(long)]
     lock_memory: bool,
 
+    /// File that holds that memory, so that what it holds outlives dashcap: after a crash the next start
+    /// makes a bundle of it. On tmpfs, such as /dev/shm/dashcap.ring [default: none].
+    #[arg(long, value_name = "PATH")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ring_file: Option<PathBuf>,
+
     /// Time kept from before a trigger, as far as memory reaches [default: 2m, as a slow LACP failure
     /// takes 93 s to show; with exec: 0s before the command].
     #[arg(long, value_name = "DUR")]
@@ -323,6 +329,7 @@ impl Settings {
             interface: list(self.interface, file.interface),
             memory: self.memory.or(file.memory),
             lock_memory: self.lock_memory || file.lock_memory,
+            ring_file: self.ring_file.or(file.ring_file),
             pre: self.pre.or(file.pre),
             post: self.post.or(file.post),
             limit: self.limit.or(file.limit),

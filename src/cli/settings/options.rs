@@ -62,6 +62,7 @@ impl Settings {
         }
         let mut options = recorder::Options {
             pool: settings.pool()?,
+            ring_file: settings.ring_file.clone(),
             capture: settings.capture()?,
             window,
             cool_down: span(settings.cool_down, COOL_DOWN),

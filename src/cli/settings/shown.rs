@@ -25,6 +25,7 @@ impl Settings {
             interface: options.interfaces.clone(),
             memory: Some(Size(options.pool.memory)),
             lock_memory: options.pool.lock,
+            ring_file: options.ring_file.clone(),
             pre: Some(Span(options.window.pre)),
             post: Some(Span(options.window.post)),
             limit: Some(Span(options.window.limit)),

@@ -30,6 +30,7 @@ impl Story {
             interfaces: Vec::new(),
             api: crate::api::Options::default(),
             pool: PoolOptions { memory: 16 << 20, lock: false },
+            ring_file: None,
             capture: capture::Options::default(),
             window: crate::recorder::WindowOptions::new(
                 Duration::from_secs(10),

@@ -1,0 +1,314 @@
+//! The ring file: the pool's pages in a file, so that what they hold outlives the process.
+//!
+//! ```text
+//!   0        64 KiB              544 KiB             1 MiB
+//!   │ magic   │ standing, place 0 │ standing, place 1 │ page 0 │ page 1 │ ...
+//!   │ version, page size, pages                       │  chunks, as in memory (see `chunk`)
+//! ```
+//!
+//! One dashcap has it at a time: it holds the file's lock (flock(2)), which the kernel releases however
+//! the process ends. A file is never written over: it is made anew, by a name that nothing has, with all
+//! its room obtained (so that a full file system is told at the start and never kills later), readable
+//! and writable by its owner alone.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use rustix::fs::{FallocateFlags, OFlags, fallocate, fstatfs};
+
+use super::pool::Pool;
+use super::recovery::{self, Recovery};
+use super::standing::{LaneName, Standing};
+use crate::error::{Error, Result};
+use crate::sys::mapped_file;
+
+/// A ring file being written. Cloning gives a second hand on the same one.
+#[derive(Debug, Clone)]
+pub struct RingFile(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    /// Keeps the lock.
+    file: File,
+    told: Mutex<Told>,
+}
+
+/// What was written last.
+#[derive(Debug)]
+struct Told {
+    number: u64,
+    standing: Standing,
+}
+
+/// What a file says of itself in its first bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Form {
+    pub(super) version: u32,
+    pub(super) page_size: u32,
+    pub(super) pages: u64,
+}
+
+impl Form {
+    const MAGIC: [u8; 8] = *b"DCring\r\n";
+    /// Raised when a reader of the old one would misunderstand.
+    const VERSION: u32 = 1;
+    /// Magic 8, version 4, page size 4, pages 8, CRC-32 of these 4.
+    const SIZE: usize = 28;
+
+    fn encode(self) -> [u8; Self::SIZE] {
+        let mut bytes = [0; Self::SIZE];
+        bytes[..8].copy_from_slice(&Self::MAGIC);
+        bytes[8..12].copy_from_slice(&self.version.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.page_size.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.pages.to_le_bytes());
+        let sum = crc32fast::hash(&bytes[..24]);
+        bytes[24..].copy_from_slice(&sum.to_le_bytes());
+        bytes
+    }
+
+    /// None if this is no ring file.
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; Self::SIZE] = bytes.first_chunk()?;
+        let number = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|n| bytes[at + n]));
+        let whole = bytes.starts_with(&Self::MAGIC) && number(24) == crc32fast::hash(&bytes[..24]);
+        whole.then(|| Self {
+            version: number(8),
+            page_size: number(12),
+            pages: u64::from(number(16)) | u64::from(number(20)) << 32,
+        })
+    }
+}
+
+impl RingFile {
+    /// Where the pages begin.
+    pub(super) const HEAD: u64 = 1 << 20;
+    /// Where the two places for the standing begin, and how long each is.
+    const PLACES: [u64; 2] = [64 << 10, 544 << 10];
+    const PLACE: usize = 480 << 10;
+    /// Frames are nobody else's business.
+    const MODE: u32 = 0o600;
+    /// File systems that are memory: `TMPFS_MAGIC`, `RAMFS_MAGIC`, `HUGETLBFS_MAGIC` (linux/magic.h).
+    const IN_MEMORY: [u64; 3] = [0x0102_1994, 0x8584_58f6, 0x9584_58f6];
+
+    /// Makes the file, which must not be there yet.
+    ///
+    /// # Errors
+    /// When it is there, or cannot be made.
+    pub fn create(path: &Path, standing: Standing) -> Result<Self> {
+        let failed = |e: io::Error| Error::operation("make ring file", told(path), e);
+        let mut options = OpenOptions::new();
+        let file = options
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(Self::MODE)
+            .open(path)
+            .map_err(failed)?;
+        lock(&file, path)?;
+        if !is_in_memory(&file) {
+            tracing::warn!(
+                "{} lies on a disk: every frame is written there as well, and capture may wait for it; \
+                 /dev/shm does not cost that",
+                path.display()
+            );
+        }
+        let told = Mutex::new(Told { number: 0, standing });
+        Ok(Self(Arc::new(Inner { path: path.to_owned(), file, told })))
+    }
+
+    /// Obtains room for so many pages; from here on it is a ring file.
+    pub(super) fn reserve(&self, pages: usize) -> io::Result<&File> {
+        let Inner { file, .. } = &*self.0;
+        let form =
+            Form { version: Form::VERSION, page_size: Pool::PAGE_SIZE as u32, pages: pages as u64 };
+        file.write_all_at(&form.encode(), 0)?;
+        self.write(&mut self.told())?;
+        let length = Self::HEAD + (pages * Pool::PAGE_SIZE) as u64;
+        fallocate(file, FallocateFlags::empty(), 0, length)?;
+        Ok(file)
+    }
+
+    /// Removes it: nothing was recorded into it.
+    pub fn discard(&self) {
+        if let Err(error) = fs::remove_file(self.path()) {
+            tracing::warn!("cannot remove {}: {error}", self.path().display());
+        }
+    }
+
+    /// Its name.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// These lanes will be written to.
+    pub fn enroll(&self, lanes: impl IntoIterator<Item = LaneName>) {
+        self.note(|standing| standing.lanes.extend(lanes));
+    }
+
+    /// Writes how the recording stands, as `change` makes it.
+    pub fn note(&self, change: impl FnOnce(&mut Standing)) {
+        let mut told = self.told();
+        change(&mut told.standing);
+        if let Err(error) = self.write(&mut told) {
+            tracing::warn!("cannot write to {}: {error}", self.path().display());
+        }
+    }
+
+    fn write(&self, told: &mut Told) -> io::Result<()> {
+        told.number += 1;
+        let place = Self::PLACES[(told.number % 2) as usize];
+        let standing = told.standing.encode(told.number, Self::PLACE);
+        self.0.file.write_all_at(&standing, place)
+    }
+
+    /// A standing is changed as a whole, so a poisoned one is whole.
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.0.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A ring file that nobody writes to: what an earlier recording left.
+#[derive(Debug)]
+pub struct LeftRing {
+    path: PathBuf,
+    /// Keeps the lock.
+    file: File,
+    bytes: Bytes,
+}
+
+impl LeftRing {
+    /// What stands behind the name of a file that was moved aside.
+    const ASIDE: &str = ".old";
+
+    /// Opens the ring file that an earlier recording left at `path`; none if nothing is there.
+    ///
+    /// # Errors
+    /// When a dashcap is writing to it, it is no ring file, or it cannot be read.
+    pub fn open(path: &Path) -> Result<Option<Self>> {
+        let failed = |e: io::Error| Error::operation("open ring file", told(path), e);
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(failed(e)),
+        };
+        if !file.metadata().map_err(failed)?.is_file() {
+            return Err(not_ours(path, "it is no regular file"));
+        }
+        lock(&file, path)?;
+        let bytes = mapped_file::map(&file).map_err(failed)?;
+        // Of a dashcap that died before it had written anything.
+        if !bytes.is_empty() && Form::decode(&bytes).is_none() {
+            return Err(not_ours(path, "it is no ring file, or its first bytes are damaged"));
+        }
+        Ok(Some(Self { path: path.to_owned(), file, bytes }))
+    }
+
+    /// What it holds. Reads all of it once.
+    ///
+    /// # Errors
+    /// When its version is another.
+    pub fn recover(&self) -> Result<Recovery> {
+        read(&self.bytes).map_err(|why| Error::operation("recover", told(&self.path), why))
+    }
+
+    /// Its size in bytes.
+    pub fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// Gives it another name, so that a new recording can begin, and tells which. A file that was moved
+    /// aside before is replaced: there is never more than one, as each takes the memory of a ring.
+    ///
+    /// # Errors
+    /// When it cannot be renamed.
+    pub fn move_aside(self) -> Result<PathBuf> {
+        let mut aside = self.path.clone().into_os_string();
+        aside.push(Self::ASIDE);
+        let aside = PathBuf::from(aside);
+        self.check_name()?;
+        fs::rename(&self.path, &aside)
+            .map_err(|e| Error::operation("move aside ring file", told(&self.path), e))?;
+        Ok(aside)
+    }
+
+    /// Removes it, and gives its memory back.
+    ///
+    /// # Errors
+    /// When it cannot be removed.
+    pub fn remove(self) -> Result<()> {
+        self.check_name()?;
+        fs::remove_file(&self.path)
+            .map_err(|e| Error::operation("remove ring file", told(&self.path), e))
+    }
+
+    /// While we waited for the lock, another dashcap may have put its own file there.
+    fn check_name(&self) -> Result<()> {
+        let failed = |e: io::Error| Error::operation("open ring file", told(&self.path), e);
+        let ours = self.file.metadata().map_err(failed)?;
+        let there = fs::symlink_metadata(&self.path).map_err(failed)?;
+        if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) {
+            return Ok(());
+        }
+        Err(in_use(&self.path))
+    }
+}
+
+/// What the bytes of a ring file hold.
+///
+/// # Errors
+/// When they are of another version, or of no ring file.
+pub(super) fn read(bytes: &Bytes) -> Result<Recovery, String> {
+    if bytes.is_empty() {
+        return Ok(Recovery::nothing());
+    }
+    let form = Form::decode(bytes).ok_or("it is no ring file")?;
+    if form.version != Form::VERSION || form.page_size as usize != Pool::PAGE_SIZE {
+        return Err(format!(
+            "its version is {} with pages of {} bytes, this dashcap reads {} with {}",
+            form.version,
+            form.page_size,
+            Form::VERSION,
+            Pool::PAGE_SIZE
+        ));
+    }
+    let places = RingFile::PLACES.into_iter().filter_map(|at| {
+        let place = bytes.get(usize::try_from(at).ok()?..)?;
+        Standing::decode(&place[..place.len().min(RingFile::PLACE)])
+    });
+    let newest = places.max_by_key(|(number, _)| *number).map(|(_, standing)| standing);
+    let head = usize::try_from(RingFile::HEAD).unwrap_or(usize::MAX).min(bytes.len());
+    Ok(recovery::read(newest.unwrap_or_else(Standing::unknown), &bytes.slice(head..)))
+}
+
+fn lock(file: &File, path: &Path) -> Result<()> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(in_use(path)),
+        Err(TryLockError::Error(e)) => Err(Error::operation("lock ring file", told(path), e)),
+    }
+}
+
+fn in_use(path: &Path) -> Error {
+    Error::operation("lock ring file", told(path), "another dashcap uses it")
+        .hint("give each its own --ring-file; `dashcap snapshot` asks the one that records")
+}
+
+fn not_ours(path: &Path, why: &str) -> Error {
+    Error::operation("use ring file", told(path), why)
+        .hint("remove it, or name another --ring-file")
+}
+
+fn told(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn is_in_memory(file: &File) -> bool {
+    // The type has another width on every architecture; the magic numbers have 32 bits.
+    fstatfs(file).is_ok_and(|fs| RingFile::IN_MEMORY.contains(&((fs.f_type as u64) & 0xffff_ffff)))
+}

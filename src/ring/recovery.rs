@@ -1,0 +1,386 @@
+//! What the pages of a ring file hold when their process is gone: every whole record, in order, once.
+//!
+//! ```text
+//!   pages ─► chunks that are whole ─► chains ─► segments ─► lanes
+//!            magic, checksum           all their  of several copies the best:
+//!            or committed length       pieces     packed, plain, faded
+//! ```
+//!
+//! A process dies between any two instructions, so what is found may be any of:
+//!
+//! * sealed or packed, whole: its checksums say so, and all of it is taken;
+//! * open: taken up to the last record that was committed, a record cut in the middle is left out and
+//!   counted;
+//! * twice, plain and packed, because packing had just ended: taken once;
+//! * in pieces, because it was being forgotten or packed: left out, and counted unless a copy is whole.
+//!
+//! It promises never to panic and never to tell of a frame that no segment had, whatever the bytes.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::chunk::{ChunkHeader, Codec, Described, State};
+use super::open::Chain;
+use super::pool::Pool;
+use super::record::Record;
+use super::segment::{LaneId, Part, Segment, Summary};
+use super::slice::Slice;
+use super::standing::Standing;
+use crate::frame::Origin;
+use crate::sys::pages::Chunk;
+use crate::time::{Mono, Window};
+
+/// What a ring file held.
+#[derive(Debug)]
+pub struct Recovery {
+    /// What it says of its recording.
+    pub standing: Standing,
+    /// From its first frame to its last; none without frames.
+    pub window: Option<Window>,
+    /// Its lanes that have frames, by number.
+    pub lanes: Vec<RecoveredLane>,
+    /// What was found and what was not.
+    pub counts: RecoveryCounts,
+}
+
+/// What a lane held.
+#[derive(Debug)]
+pub struct RecoveredLane {
+    /// Its number.
+    pub lane: LaneId,
+    /// Where its newest frames come from.
+    pub origin: Arc<Origin>,
+    /// Its frames.
+    pub slice: Slice,
+}
+
+/// What became of the segments of a ring file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct RecoveryCounts {
+    /// Segments that were sealed, and are whole.
+    pub sealed: u64,
+    /// Segments that were sealed, packed since, and are whole.
+    pub packed: u64,
+    /// Segments that were being written: taken up to their last whole record.
+    pub open: u64,
+    /// Records that were being written, and are left out.
+    pub torn_records: u64,
+    /// Segments of which pieces are missing or damaged, and that are left out: they were being forgotten
+    /// or packed.
+    pub left_out: u64,
+    /// Segments between the first and the last one of their lane of which nothing is there.
+    pub missing: u64,
+    /// Pages that held what is no chunk: damaged.
+    pub damaged_pages: u64,
+    /// Frames recovered.
+    pub frames: u64,
+    /// Copies that were counted in runs. What was counted since the last seal, a second before the end at
+    /// most, is not among them.
+    pub folded: u64,
+    /// Of the frames, those of which memory kept the headers only.
+    pub faded: u64,
+}
+
+impl Recovery {
+    /// Of a file that was never written to.
+    pub(super) fn nothing() -> Self {
+        read(Standing::unknown(), &Bytes::new())
+    }
+}
+
+/// A packed segment expands to no more bytes, and parts, than this: what a packer makes is far less, and
+/// a hostile file must not take all memory.
+const LARGEST: u64 = 64 << 20;
+const MOST_PARTS: usize = 1 << 16;
+
+/// A chunk that is whole, in few bytes: there can be hundreds in a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Found {
+    chain: u64,
+    index: u32,
+    at: usize,
+}
+
+/// A segment that could be recovered; others may hold the same frames.
+struct Candidate {
+    lane: LaneId,
+    segment: Segment,
+    /// Its numbers.
+    sequences: Vec<u64>,
+    kind: Kind,
+    torn_records: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Sealed,
+    Packed,
+    Open,
+}
+
+/// Reads `pages`, the bytes behind the head of a ring file.
+pub(super) fn read(standing: Standing, pages: &Bytes) -> Recovery {
+    let mut counts = RecoveryCounts::default();
+    let mut chunks = Vec::new();
+    for at in (0..pages.len()).step_by(Pool::PAGE_SIZE) {
+        let end = pages.len().min(at + Pool::PAGE_SIZE);
+        if walk(&pages[..end], at, &mut chunks).is_none() {
+            counts.damaged_pages += 1;
+        }
+    }
+    chunks.sort_unstable();
+    let mut reader = Reader { pages, origins: HashMap::new() };
+    let (mut candidates, mut broken) = (Vec::new(), Vec::new());
+    for chain in chunks.chunk_by(|a, b| a.chain == b.chain) {
+        match reader.segment(chain) {
+            Ok(candidate) => candidates.extend(candidate),
+            Err(numbers) => broken.extend(numbers),
+        }
+    }
+    let lanes = choose(candidates, &broken, &mut counts);
+    finish(standing, lanes, counts)
+}
+
+/// The chunks of one page, which begins at `at`; none if something else is among them.
+fn walk(bytes: &[u8], mut at: usize, found: &mut Vec<Found>) -> Option<()> {
+    while let Some(begin) = bytes.get(at..).filter(|rest| rest.len() >= size_of::<u64>()) {
+        let word = |n: usize| u32::from_le_bytes([0, 1, 2, 3].map(|byte| begin[n + byte]));
+        let length = match word(0) {
+            0 => return Some(()),
+            Chunk::VACANT => word(4) as usize,
+            _ => {
+                let chunk = Described::read(begin)?;
+                found.push(Found { chain: chunk.chain, index: chunk.index, at });
+                if chunk.state == State::Open {
+                    return Some(());
+                }
+                (ChunkHeader::SIZE + chunk.length).next_multiple_of(Chain::ALIGN)
+            }
+        };
+        if length == 0 || length % Chain::ALIGN != 0 || length > begin.len() {
+            return None;
+        }
+        at += length;
+    }
+    Some(())
+}
+
+/// Makes segments of chains.
+struct Reader<'a> {
+    pages: &'a Bytes,
+    /// Each origin once, so that frames of one binding share it.
+    origins: HashMap<Origin, Arc<Origin>>,
+}
+
+impl Reader<'_> {
+    /// What a chain holds: none if it has no record yet; an error with lane and number if pieces of it
+    /// are missing or damaged.
+    fn segment(&mut self, chain: &[Found]) -> Result<Option<Candidate>, Option<(LaneId, u64)>> {
+        let first = chain.first().and_then(|found| self.described(found)).ok_or(None)?;
+        let Summary { lane, sequence, .. } = first.summary;
+        let broken = Some((lane, sequence));
+        let (mut chunks, mut last) = (Vec::with_capacity(chain.len()), first.clone());
+        for (found, expected) in chain.iter().zip(0..) {
+            let chunk = self.described(found).ok_or(broken)?;
+            let alike = (chunk.codec, chunk.summary.lane, chunk.summary.sequence)
+                == (first.codec, lane, sequence)
+                && chunk.origin == first.origin
+                && chunk.summary.offset == first.summary.offset;
+            let follows = expected == 0 || last.state == State::Continued;
+            if !alike || !follows || found.index != expected {
+                return Err(broken);
+            }
+            let begin = found.at + ChunkHeader::SIZE;
+            chunks.push(self.pages.slice(begin..begin + chunk.length));
+            last = chunk;
+        }
+        let origin = self.origin(first.origin.clone());
+        match (first.codec, last.state) {
+            (Codec::Plain, State::Last) => {
+                let length = chunks.iter().map(Bytes::len).sum();
+                let segment =
+                    Segment::plain(Part { origin, summary: last.summary, length }, chunks);
+                Ok(Some(Candidate::new(lane, segment, vec![sequence], Kind::Sealed)))
+            }
+            (Codec::Plain, _) => Ok(open(origin, &first.summary, chunks)),
+            (Codec::Zstd, State::Last) => {
+                let parts = self.parts(lane, &chunks).ok_or(broken)?;
+                let sequences = parts.iter().map(|part| part.summary.sequence).collect();
+                let segment = Segment::packed(parts, chunks);
+                Ok(Some(Candidate::new(lane, segment, sequences, Kind::Packed)))
+            }
+            (Codec::Zstd, _) => Err(broken),
+        }
+    }
+
+    fn described(&self, found: &Found) -> Option<Described> {
+        Described::of_image(self.pages.get(found.at..)?)
+    }
+
+    fn origin(&mut self, origin: Origin) -> Arc<Origin> {
+        let known = self.origins.entry(origin);
+        let made = |origin: &Origin| Arc::new(origin.clone());
+        Arc::clone(known.or_insert_with_key(made))
+    }
+
+    /// What was packed together; none if that is damaged.
+    fn parts(&mut self, lane: LaneId, chunks: &[Bytes]) -> Option<Vec<Part>> {
+        let packed = chunks.concat();
+        let length = zstd::zstd_safe::get_frame_content_size(&packed).ok()??;
+        if length > LARGEST {
+            return None;
+        }
+        let content = zstd::bulk::decompress(&packed, usize::try_from(length).ok()?).ok()?;
+        let (mut parts, mut rest) = (Vec::<Part>::new(), &content[..]);
+        while !rest.is_empty() && parts.len() < MOST_PARTS {
+            let image = Described::of_image(rest)?;
+            rest = rest.get(ChunkHeader::SIZE + image.length..)?;
+            let grows = parts.last().is_none_or(|p| p.summary.sequence < image.summary.sequence);
+            if image.summary.lane != lane || !grows {
+                return None;
+            }
+            let origin = self.origin(image.origin);
+            parts.push(Part { origin, summary: image.summary, length: image.length });
+        }
+        (rest.is_empty() && !parts.is_empty()).then_some(parts)
+    }
+}
+
+/// A segment that was being written, up to its last whole record; none if it has none.
+fn open(origin: Arc<Origin>, begun: &Summary, chunks: Vec<Bytes>) -> Option<Candidate> {
+    let Summary { lane, sequence, offset, .. } = *begun;
+    let length = chunks.iter().map(Bytes::len).sum();
+    let mut part = Part { origin, summary: Summary::empty(lane, sequence, offset), length };
+    let mut summary = part.summary;
+    let mut whole = 0;
+    for frame in part.read(chunks.clone()) {
+        let tally = frame.tally.map_or(0, |_| Record::TALLY);
+        whole += Record::SIZE + frame.bytes.len() + tally;
+        let wall = frame.header.wall;
+        summary.first = summary.first.min(wall);
+        summary.last = summary.last.max(frame.tally.map_or(wall, |tally| tally.last));
+        match frame.tally {
+            Some(tally) => summary.folded = summary.folded.saturating_add(tally.count),
+            None => summary.frames += 1,
+        }
+    }
+    if whole == 0 {
+        return None;
+    }
+    part.summary = summary;
+    let torn_records = u64::from(whole < length);
+    let segment = Segment::plain(part, chunks);
+    let candidate = Candidate::new(lane, segment, vec![sequence], Kind::Open);
+    Some(Candidate { torn_records, ..candidate })
+}
+
+impl Candidate {
+    fn new(lane: LaneId, segment: Segment, sequences: Vec<u64>, kind: Kind) -> Self {
+        Self { lane, segment, sequences, kind, torn_records: 0 }
+    }
+
+    /// Of several copies the first in this order is taken: nothing cut, in one piece, the most at a time.
+    fn rank(&self) -> (bool, bool, usize) {
+        let (cut, packed) = (self.segment.faded() > 0, self.kind == Kind::Packed);
+        (cut, !packed, usize::MAX - self.sequences.len())
+    }
+}
+
+/// The segments of each lane in their order, every number once.
+fn choose(
+    mut candidates: Vec<Candidate>,
+    broken: &[(LaneId, u64)],
+    counts: &mut RecoveryCounts,
+) -> BTreeMap<LaneId, Vec<Candidate>> {
+    candidates.sort_by_key(Candidate::rank);
+    let mut taken: HashSet<(LaneId, u64)> = HashSet::new();
+    let mut lanes: BTreeMap<LaneId, Vec<Candidate>> = BTreeMap::new();
+    for candidate in candidates {
+        let lane = candidate.lane;
+        let is_taken = |number: &u64| taken.contains(&(lane, *number));
+        let known = candidate.sequences.iter().filter(|number| is_taken(number)).count();
+        if known == candidate.sequences.len() {
+            continue;
+        }
+        if known > 0 {
+            // The others of its numbers are only here, cut to their headers: whole copies that are left
+            // of what was just replaced by it go.
+            let span = candidate.sequences.clone();
+            if let Some(there) = lanes.get_mut(&lane) {
+                there.retain(|other| !other.sequences.iter().any(|n| span.contains(n)));
+            }
+        }
+        taken.extend(candidate.sequences.iter().map(|number| (lane, *number)));
+        lanes.entry(lane).or_default().push(candidate);
+    }
+    for segments in lanes.values_mut() {
+        segments.sort_by_key(|candidate| candidate.sequences.first().copied());
+        let mut next = None;
+        for number in segments.iter().flat_map(|segment| &segment.sequences) {
+            let gap = next.map_or(0, |next: u64| number.saturating_sub(next));
+            counts.missing = counts.missing.saturating_add(gap);
+            next = Some(number.saturating_add(1));
+        }
+    }
+    let lost: HashSet<_> = broken.iter().filter(|numbers| !taken.contains(*numbers)).collect();
+    counts.left_out += lost.len() as u64;
+    lanes
+}
+
+/// Counts, and makes a slice of each lane.
+fn finish(
+    standing: Standing,
+    lanes: BTreeMap<LaneId, Vec<Candidate>>,
+    mut counts: RecoveryCounts,
+) -> Recovery {
+    for candidate in lanes.values().flatten() {
+        let segment = &candidate.segment;
+        let of_kind = match candidate.kind {
+            Kind::Sealed => &mut counts.sealed,
+            Kind::Packed => &mut counts.packed,
+            Kind::Open => &mut counts.open,
+        };
+        *of_kind += candidate.sequences.len() as u64;
+        counts.torn_records += candidate.torn_records;
+        counts.frames = counts.frames.saturating_add(segment.frames());
+        counts.folded = counts.folded.saturating_add(segment.folded());
+        counts.faded = counts.faded.saturating_add(segment.faded());
+    }
+    let spans = || lanes.values().flatten().map(|candidate| &candidate.segment);
+    let window = spans().map(Segment::first).min().zip(spans().map(Segment::last).max());
+    let window = window.map(|(from, to)| Window { from, to });
+    let lanes = lanes.into_iter().filter_map(|(lane, candidates)| {
+        let covered_from = covered_from(&candidates);
+        let cut = candidates.iter().filter(|candidate| candidate.segment.faded() > 0);
+        let full_from = cut.map(|candidate| Mono(candidate.segment.last().0.saturating_add(1)));
+        let full_from = full_from.chain([covered_from]).max()?;
+        let segments: Vec<_> = candidates.into_iter().map(|c| Arc::new(c.segment)).collect();
+        let origin = segments.last()?.origin()?;
+        let pinned = segments.iter().map(Segment::pinned).collect();
+        let slice = Slice::new(window?, covered_from, full_from, pinned);
+        Some(RecoveredLane { lane, origin, slice })
+    });
+    Recovery { lanes: lanes.collect(), standing, window, counts }
+}
+
+/// From then on no segment of the lane is missing.
+fn covered_from(segments: &[Candidate]) -> Mono {
+    let mut from = Mono(u64::MAX);
+    let mut next: Option<u64> = None;
+    for candidate in segments.iter().rev() {
+        let after = candidate.sequences.last().and_then(|last| last.checked_add(1));
+        let joins = |next: u64| after == Some(next);
+        if !next.is_none_or(joins) {
+            break;
+        }
+        from = from.min(candidate.segment.first());
+        next = candidate.sequences.first().copied();
+    }
+    from
+}
+
+#[cfg(test)]
+mod tests;
