@@ -49,6 +49,7 @@ pub mod frame;
 #[cfg(test)]
 mod house;
 pub mod incident;
+pub mod privilege;
 pub mod recorder;
 pub mod report;
 pub mod ring;

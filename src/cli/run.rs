@@ -1,5 +1,6 @@
 //! `dashcap run`: record until stopped.
 
+use std::path::{self, Path};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use clap::Args;
 use super::log::StatusLine;
 use super::settings::{Defaults, Settings};
 use crate::error::Result;
-use crate::recorder::{Options, Recorder, Reloader};
+use crate::privilege::{self, Account, Grants};
+use crate::recorder::{Options, Recorder, Reloader, Sockets};
 use crate::time::Clock;
 use crate::watch::config::ConfigWatcher;
 use crate::watch::signal::{SnapshotWatcher, StopWatcher};
@@ -34,12 +36,22 @@ const INTERRUPTED: i32 = 130;
 
 impl Run {
     pub(super) fn start(self, line: &StatusLine) -> Result<ExitCode> {
-        // Listening first: a signal that comes during the start is not lost.
+        let file = self.settings.file();
+        let content = file.map(ConfigWatcher::content);
+        let options = options(self.settings.clone())?;
+        // Here is one thread, with all its privileges: programs that need them are started here.
+        let sockets = Sockets::open(&options)?;
+        let account = privilege::give_up(&options.privilege, &grants(&options, file))?;
+        tell(&account, &options.privilege);
+        // Here may be threads, without privileges. Listening first: a signal that comes while memory is
+        // obtained is not lost.
         let snapshot = SnapshotWatcher::open()?;
         let clock = Clock::system();
         let stop = StopWatcher::open(clock.clone(), || std::process::exit(INTERRUPTED))?;
-        let config = self.settings.file().map(ConfigWatcher::open).transpose()?;
-        let mut recorder = Recorder::start(options(self.settings.clone())?, clock)?;
+        let config = file.map(ConfigWatcher::open).transpose()?;
+        let config = config.map(|config| config.since(content.flatten()));
+        let mut recorder = Recorder::start_with(sockets, options, clock)?;
+        recorder.confined(account);
         recorder.employ(snapshot)?;
         recorder.employ(stop)?;
         if let Some(config) = config {
@@ -47,6 +59,31 @@ impl Run {
         }
         let summary = recorder.run(|status| line.show(status));
         Ok(ExitCode::from(u8::from(summary.lost > 0)))
+    }
+}
+
+/// What recording takes, and what reading the configuration again does.
+fn grants(options: &Options, config: Option<&Path>) -> Grants {
+    let mut grants = options.grants();
+    let Some(file) = config else { return grants };
+    grants.needs_to_read(file);
+    // Where its name is, and where it is, should that be elsewhere.
+    for place in [path::absolute(file), file.canonicalize()].into_iter().flatten() {
+        if let Some(directory) = place.parent() {
+            grants.read(directory);
+        }
+    }
+    grants
+}
+
+/// What became of the privileges; what could not be done is a warning, once.
+fn tell(account: &Account, options: &privilege::Options) {
+    tracing::info!("privileges given up: {account}");
+    if account.user == "root" && options.user.is_none() {
+        tracing::info!("still user root, without its capabilities; --user NAME gives that up, too");
+    }
+    for limitation in &account.limitations {
+        tracing::warn!("{limitation}");
     }
 }
 

@@ -40,6 +40,14 @@ const REAP_ATTEMPTS: u32 = 20;
 const REAP_PAUSE: Duration = Duration::from_millis(5);
 /// Where `ip` and `ethtool` live on systems whose users do not have it in their PATH.
 const SYSTEM_PROGRAMS: &str = "/usr/sbin:/sbin:/usr/bin:/bin";
+/// Programs that are asked, for whoever must let them run.
+pub const PROGRAMS: [&str; 3] = ["ip", "ethtool", "uname"];
+
+/// Where programs are looked for, as in PATH.
+pub fn search_path() -> String {
+    let path = std::env::var("PATH").unwrap_or_default();
+    format!("{path}:{SYSTEM_PROGRAMS}")
+}
 
 /// One thing to ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -219,12 +227,11 @@ fn run<T>(program: &'static str, arguments: &[String], over: &Receiver<T>) -> (V
 
 fn start(program: &str, arguments: &[String]) -> io::Result<(Child, PipeReader)> {
     let (output, input) = io::pipe()?;
-    let path = std::env::var("PATH").unwrap_or_default();
     // The command holds our ends of the pipe; dropped here, only the child's are left, and reading
     // ends when it does.
     let child = Command::new(program)
         .args(arguments)
-        .env("PATH", format!("{path}:{SYSTEM_PROGRAMS}"))
+        .env("PATH", search_path())
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
         .stdout(input.try_clone()?)

@@ -14,6 +14,7 @@
 mod captures;
 mod closing;
 mod doors;
+mod grants;
 mod history;
 mod holds;
 mod judging;
@@ -23,6 +24,7 @@ mod phase;
 mod reload;
 pub mod replay;
 mod selection;
+mod sockets;
 mod status;
 mod summary;
 mod survival;
@@ -37,6 +39,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, select};
 pub use phase::WindowOptions;
 pub use reload::Reloader;
 pub use selection::{Links, Selection};
+pub use sockets::Sockets;
 pub use status::{ClassDepth, State, Status};
 pub use summary::Summary;
 pub use witnesses::{Logs, Witnesses};
@@ -63,11 +66,11 @@ use crate::incident::store::Store;
 use crate::incident::system::Collection;
 use crate::incident::writer::{self, Writer};
 use crate::incident::{Host, Incident};
+use crate::privilege;
 use crate::ring::{HoldId, PoolOptions, RingFile};
 use crate::stats::CaptureStats;
 use crate::time::{Clock, Mono};
 use crate::trigger::{Gate, Rule, Rules, Terms};
-use crate::watch::link::{self, LinkWatcher};
 use crate::watch::logs;
 use crate::watch::probe::{self, Probe};
 use crate::watch::sysfs::{self, Sampler};
@@ -107,6 +110,8 @@ pub struct Options {
     pub writer: writer::Options,
     /// Where people and scripts may ask.
     pub api: api::Options,
+    /// What the process gives up.
+    pub privilege: privilege::Options,
     /// All of this as the operator would write it, for the manifest.
     pub settings: serde_json::Value,
 }
@@ -211,10 +216,19 @@ impl Recorder {
     /// # Errors
     /// When anything is refused; nothing is left running then.
     pub fn start(options: Options, clock: Clock) -> Result<Self> {
+        let sockets = Sockets::open(&options)?;
+        Self::start_with(sockets, options, clock)
+    }
+
+    /// The same with sockets that were opened before, when the process had privileges that it gave up.
+    ///
+    /// # Errors
+    /// As [`Recorder::start`].
+    pub fn start_with(sockets: Sockets, options: Options, clock: Clock) -> Result<Self> {
+        let Sockets { links, witnesses } = sockets;
         options.window.check()?;
         Rule::check_all(&options.rules)?;
         let (desk, seen) = bounded(watch::CHANNEL);
-        let links = LinkWatcher::open(&link::Options::default())?;
         let selection = Selection::new(&options.interfaces, &links.links())?;
         let table = Table::default();
         let sampler = Sampler::open(options.timeline.clone(), table.clone())?;
@@ -223,7 +237,7 @@ impl Recorder {
         let detectors = DetectWatcher::open(options.detect.clone(), options.detect.roster())?;
         let tapping = capture::Tapping::new(detectors.taps(), options.wanted.clone())?;
         options.witnesses.check()?;
-        let witnesses = options.witnesses.open()?;
+        let witnesses = options.witnesses.open(witnesses)?;
         let store = Store::open(&options.output, options.pool.memory)?;
         let doors = api::Doors::open(&options.api)?;
         let directory = options.api.directory.as_ref();
@@ -274,6 +288,11 @@ impl Recorder {
             recorder.doors.serve(doors, recorder.clock.clone())?;
         }
         Ok(recorder)
+    }
+
+    /// What was done with the privileges, for `dashcap status` and every bundle.
+    pub fn confined(&mut self, account: privilege::Account) {
+        self.limitations.extend(account.limitations);
     }
 
     /// Puts a further watcher to work.

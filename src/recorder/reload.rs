@@ -270,6 +270,7 @@ mod tests {
             timeline: sysfs::Options::default(),
             output: PathBuf::new(),
             writer: writer::Options::default(),
+            privilege: crate::privilege::Options::default(),
             settings: Value::Null,
         }
     }

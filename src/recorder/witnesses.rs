@@ -59,16 +59,17 @@ impl Witnesses {
         self.counters.check()
     }
 
-    /// Opens all of them.
+    /// Opens all of them but those that are open already.
     ///
     /// # Errors
     /// When one that was asked for is refused.
-    pub(super) fn open(&self) -> Result<Opened> {
-        let (logs, limitations) = open_logs(&self.logs)?;
+    pub(super) fn open(&self, early: Early) -> Result<Opened> {
+        let (mut logs, limitations) = open_logs(&self.logs)?;
+        logs.extend(early.listeners);
         Ok(Opened {
             logs,
             attributes: AttributeWatcher::open(self.attributes.clone())?,
-            ip: IpWatcher::open(&self.ip)?,
+            ip: early.ip,
             counters: CounterWatcher::open(self.counters.clone())?,
             limitations,
         })
@@ -78,10 +79,31 @@ impl Witnesses {
 /// A log that is open, and as what it was asked for.
 type OpenLog = (logs::Options, LogWatcher);
 
+/// Witnesses that are opened first (see [`Sockets`](super::Sockets)).
+#[derive(Debug)]
+pub(super) struct Early {
+    ip: IpWatcher,
+    /// Where syslog is received.
+    listeners: Vec<OpenLog>,
+}
+
+impl Early {
+    pub(super) fn open(witnesses: &Witnesses) -> Result<Self> {
+        let listeners = witnesses.logs.each().into_iter().filter(is_listener);
+        let open = |log: logs::Options| LogWatcher::open(&log).map(|watcher| (log, watcher));
+        let listeners = listeners.map(open).collect::<Result<_>>()?;
+        Ok(Self { ip: IpWatcher::open(&witnesses.ip)?, listeners })
+    }
+}
+
+fn is_listener(log: &logs::Options) -> bool {
+    matches!(log.place, Place::Syslog { .. })
+}
+
 /// Every log that there is, and what there is not.
 fn open_logs(logs: &Logs) -> Result<(Vec<OpenLog>, Vec<String>)> {
     let (mut opened, mut limitations) = (Vec::new(), Vec::new());
-    for options in logs.each() {
+    for options in logs.each().into_iter().filter(|log| !is_listener(log)) {
         match LogWatcher::open(&options) {
             Ok(watcher) => {
                 limitations.extend(watcher.limitation());

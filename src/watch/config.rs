@@ -81,6 +81,19 @@ impl ConfigWatcher {
         Ok(Self { file: file.to_owned(), content, hangups, registration, changes, directories })
     }
 
+    /// What is in `file` now, for [`ConfigWatcher::since`].
+    pub fn content(file: &Path) -> Option<Vec<u8>> {
+        content(file)
+    }
+
+    /// The file was read before, when `content` was in it: if there is something else by now, it is read
+    /// again at once.
+    #[must_use]
+    pub fn since(mut self, content: Option<Vec<u8>>) -> Self {
+        self.content = content;
+        self
+    }
+
     /// The watcher that calls `read` when the file is to be read again.
     pub fn calling<F: FnMut() -> Result<()>>(self, read: F) -> ConfigReader<F> {
         ConfigReader { watcher: self, read }
@@ -134,6 +147,9 @@ impl<F: FnMut() -> Result<()> + Send + 'static> Watcher for ConfigReader<F> {
 
     fn run(mut self, desk: &mut Desk) -> Result<()> {
         let mut burst = Burst::default();
+        if self.watcher.is_another() {
+            self.read(desk);
+        }
         loop {
             let (hangups, changes) = (&self.watcher.hangups, &self.watcher.changes);
             match desk.wait(&[hangups.as_fd(), changes.as_fd()], burst.due())? {

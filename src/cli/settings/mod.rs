@@ -262,6 +262,18 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     http_token_file: Option<PathBuf>,
 
+    /// User that `dashcap run` becomes once what needs root is open; only CAP_NET_RAW is kept. Root without
+    /// it stays root, with that capability only [default: who starts it].
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+
+    /// Whether `dashcap run` is confined to the files and system calls it needs (Landlock, seccomp): on or
+    /// off [default: on].
+    #[arg(long, value_name = "HOW")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sandbox: Option<Sandbox>,
+
     /// TOML file with any of these options as keys, `-` written as `_`: pre = "90s". Read again on SIGHUP
     /// and when it changes; docs/dashcap.toml has every key.
     #[arg(short, long, value_name = "FILE")]
@@ -299,6 +311,14 @@ enum Pack {
 #[serde(rename_all = "kebab-case")]
 enum Fade {
     Headers,
+    Off,
+}
+
+/// Whether the process is confined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Sandbox {
+    On,
     Off,
 }
 
@@ -368,6 +388,8 @@ impl Settings {
             trigger_directory: self.trigger_directory.or(file.trigger_directory),
             http: self.http.or(file.http),
             http_token_file: self.http_token_file.or(file.http_token_file),
+            user: self.user.or(file.user),
+            sandbox: self.sandbox.or(file.sandbox),
             config: self.config,
         }
     }

@@ -7,7 +7,7 @@ use super::probes::Entry;
 use super::table::Table;
 use super::traffic::{FilterMatch, RateLimit, Silence};
 use super::witnesses::{Attribute, Log};
-use super::{Class, Defaults, Fade, Fold, OFF, Pack, Settings, file};
+use super::{Class, Defaults, Fade, Fold, OFF, Pack, Sandbox, Settings, file};
 use crate::api::{self, control, directory, http};
 use crate::capture::filter::Filter;
 use crate::capture::{self, Wanted, afpacket, classes};
@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::finding::FindingKind;
 use crate::incident::pcapng::Level;
 use crate::incident::writer;
+use crate::privilege;
 use crate::recorder::{self, WindowOptions};
 use crate::ring::{LaneOptions, PoolOptions};
 use crate::trigger::{About, Names, Rule, TriggerKind};
@@ -74,12 +75,19 @@ impl Settings {
             timeline: settings.timeline()?,
             writer: settings.writer()?,
             api: settings.api(defaults)?,
+            privilege: settings.privilege()?,
             output: settings.output.unwrap_or_else(|| PathBuf::from(".")),
             interfaces: settings.interface,
             settings: serde_json::Value::Null,
         };
         options.settings = serde_json::to_value(Self::of(&options)).unwrap_or_default();
         Ok(options)
+    }
+
+    fn privilege(&self) -> Result<privilege::Options> {
+        let sandbox = self.sandbox.is_none_or(|sandbox| sandbox == Sandbox::On);
+        let options = privilege::Options { user: self.user.clone(), sandbox };
+        options.check().map(|()| options)
     }
 
     fn pool(&self) -> Result<PoolOptions> {

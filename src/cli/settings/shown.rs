@@ -5,7 +5,7 @@ use super::probes::Entry;
 use super::table::Table;
 use super::traffic::{FilterMatch, RateLimit, Silence};
 use super::witnesses::{Attribute, Log};
-use super::{Class, Fade, Fold, OFF, Pack, Settings};
+use super::{Class, Fade, Fold, OFF, Pack, Sandbox, Settings};
 use crate::capture;
 use crate::cli::values::{On, Part, Size, Span};
 use crate::recorder;
@@ -78,6 +78,8 @@ impl Settings {
             trigger_directory: options.api.directory.as_ref().map(|o| o.path.clone()),
             http: options.api.http.as_ref().map(|http| http.listen.to_string()),
             http_token_file: options.api.http.as_ref().map(|http| http.token_file.clone()),
+            user: options.privilege.user.clone(),
+            sandbox: Some(if options.privilege.sandbox { Sandbox::On } else { Sandbox::Off }),
             config: None,
         }
     }

@@ -45,6 +45,7 @@ impl Story {
             timeline: sysfs::Options::default(),
             output: folder.path().join("bundles"),
             writer: writer::Options::default(),
+            privilege: crate::privilege::Options::default(),
             settings: Value::Null,
         };
         Self { folder, options }

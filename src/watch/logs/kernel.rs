@@ -15,7 +15,6 @@
 //! log was opened is told as if it were news. Readers are woken at the next timer interrupt only
 //! (`wake_up_klogd()`, the same file): up to 4 ms late at 250 Hz.
 
-use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
 
@@ -60,7 +59,7 @@ pub fn parse_record(record: &str) -> Option<Record<'_>> {
 /// The log, open behind its last record.
 #[derive(Debug)]
 pub(super) struct KernelLog {
-    log: File,
+    log: kernel_log::Reader,
     /// The next record's sequence; none before the first.
     next: Option<u64>,
     /// The kernel said that records were overwritten, and not yet which.
@@ -69,7 +68,7 @@ pub(super) struct KernelLog {
 
 impl KernelLog {
     pub(super) fn open() -> Result<Self> {
-        let open = || -> io::Result<File> {
+        let open = || -> io::Result<kernel_log::Reader> {
             let mut log = kernel_log::open()?;
             log.seek(SeekFrom::End(0))?;
             Ok(log)

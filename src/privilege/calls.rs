@@ -1,0 +1,187 @@
+//! Which system calls are left: a seccomp filter (seccomp(2)) that refuses, with EPERM, those that no part
+//! of dashcap needs and that attacks on kernels and neighbours are made of.
+//!
+//! It lists what is forbidden, not what is allowed. A list of everything that is needed would have to know
+//! two C libraries, `ip`, `ethtool` and `journalctl` in every version, on every kernel: what it forgets ends
+//! a recording at an upgrade, perhaps in the middle of an incident. What is listed here fails at an
+//! attacker's hands only.
+//!
+//! `execve` is not listed: the host is asked by programs. Which ones, Landlock says.
+
+use std::collections::BTreeMap;
+
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, apply_filter,
+};
+
+/// Everywhere.
+const FORBIDDEN: &[libc::c_long] = &[
+    // Other processes' memory and descriptors.
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_process_madvise,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_kcmp,
+    // What is mounted, and where the root is.
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_move_mount,
+    libc::SYS_open_tree,
+    libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_mount_setattr,
+    // Namespaces: what a kernel bug is reached through without privileges. See also `NAMESPACES`.
+    libc::SYS_setns,
+    libc::SYS_unshare,
+    // Another kernel, or more of this one.
+    libc::SYS_kexec_load,
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_reboot,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    // Large interfaces with a history of holes.
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_userfaultfd,
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_keyctl,
+    libc::SYS_fanotify_init,
+    // Files by number, past all permissions; programs without a file, past Landlock.
+    libc::SYS_open_by_handle_at,
+    libc::SYS_memfd_create,
+    libc::SYS_memfd_secret,
+    libc::SYS_execveat,
+    libc::SYS_mknodat,
+    // The machine's own affairs.
+    libc::SYS_acct,
+    libc::SYS_quotactl,
+    libc::SYS_quotactl_fd,
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+    libc::SYS_syslog,
+    libc::SYS_vhangup,
+];
+
+#[cfg(target_arch = "x86_64")]
+const FORBIDDEN_HERE: &[libc::c_long] = &[
+    libc::SYS_kexec_file_load,
+    libc::SYS_iopl,
+    libc::SYS_ioperm,
+    libc::SYS_modify_ldt,
+    libc::SYS_mknod,
+];
+#[cfg(not(target_arch = "x86_64"))]
+const FORBIDDEN_HERE: &[libc::c_long] = &[];
+
+/// Calls of the x32 ABI have this bit, and reach the same kernel under other numbers: those of x86-64, and
+/// from 512 on some of their own (arch/x86/entry/syscalls/syscall_64.tbl).
+#[cfg(target_arch = "x86_64")]
+const X32: libc::c_long = 0x4000_0000;
+/// See [`X32`].
+#[cfg(target_arch = "x86_64")]
+const X32_OWN: std::ops::RangeInclusive<libc::c_long> = 512..=547;
+
+/// Flags of clone(2), its first argument, that make namespaces (linux/sched.h).
+const NAMESPACES: [libc::c_int; 7] = [
+    libc::CLONE_NEWUSER,
+    libc::CLONE_NEWNS,
+    libc::CLONE_NEWNET,
+    libc::CLONE_NEWPID,
+    libc::CLONE_NEWIPC,
+    libc::CLONE_NEWUTS,
+    libc::CLONE_NEWCGROUP,
+];
+/// Requests of ioctl(2), its second argument, that type on somebody's terminal (ioctl_tty(2)).
+const TYPING: [u64; 2] = [0x5412, 0x541C]; // TIOCSTI, TIOCLINUX
+
+/// Filters the calling thread, and all that it makes.
+///
+/// # Errors
+/// When this machine has no such filter, in words.
+pub(super) fn confine() -> Result<(), String> {
+    for filter in [refused_flags(), refused_calls()] {
+        let program = filter.map_err(|error| error.to_string())?;
+        apply_filter(&program).map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+type Filter = Result<BpfProgram, seccompiler::BackendError>;
+type Rules = BTreeMap<libc::c_long, Vec<SeccompRule>>;
+
+/// What is refused whatever its arguments, or for one of them.
+fn refused_calls() -> Filter {
+    let mut rules: Rules =
+        FORBIDDEN.iter().chain(FORBIDDEN_HERE).map(|call| (*call, Vec::new())).collect();
+    #[cfg(target_arch = "x86_64")]
+    {
+        let twins: Vec<_> = rules.keys().copied().chain(X32_OWN).map(|call| call | X32).collect();
+        rules.extend(twins.into_iter().map(|call| (call, Vec::new())));
+    }
+    let namespaces = NAMESPACES.iter().map(|flag| {
+        let flag = u64::from(flag.cast_unsigned());
+        argument(0, SeccompCmpOp::MaskedEq(flag), flag)
+    });
+    rules.insert(libc::SYS_clone, namespaces.collect::<Result<_, _>>()?);
+    let typing = TYPING.iter().map(|request| argument(1, SeccompCmpOp::Eq, *request));
+    rules.insert(libc::SYS_ioctl, typing.collect::<Result<_, _>>()?);
+    compile(rules, libc::EPERM)
+}
+
+/// clone3(2) has its flags where no filter sees them. Told that there is no such call, C libraries use
+/// clone(2), as they do in containers and on old kernels.
+fn refused_flags() -> Filter {
+    compile(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), libc::ENOSYS)
+}
+
+/// The kernel compares 32 bits of either.
+fn argument(
+    index: u8,
+    is: SeccompCmpOp,
+    value: u64,
+) -> Result<SeccompRule, seccompiler::BackendError> {
+    SeccompRule::new(vec![SeccompCondition::new(index, SeccompCmpArgLen::Dword, is, value)?])
+}
+
+fn compile(rules: Rules, answer: libc::c_int) -> Filter {
+    let refuse = SeccompAction::Errno(answer.cast_unsigned());
+    let here = std::env::consts::ARCH.try_into()?;
+    SeccompFilter::new(rules, SeccompAction::Allow, refuse, here)?.try_into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::packet_socket::MAX_INSTRUCTIONS;
+
+    #[test]
+    fn the_filters_fit_the_kernel() {
+        for filter in [refused_calls(), refused_flags()] {
+            let length = filter.unwrap().len();
+            assert!(length > 4 && length < MAX_INSTRUCTIONS, "{length} instructions");
+        }
+    }
+
+    #[test]
+    fn no_call_is_named_twice() {
+        let mut all: Vec<_> = FORBIDDEN.iter().chain(FORBIDDEN_HERE).collect();
+        let named = all.len();
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), named);
+    }
+}
