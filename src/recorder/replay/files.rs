@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::capture::file::{Damage, FileFrame, FileSource};
+use crate::capture::file::{Damage, FileFrame, FileSource, first_stamp};
 use crate::error::Result;
 use crate::frame::Origin;
 use crate::time::Wall;
@@ -59,7 +59,8 @@ impl Files {
             (Self { files: Vec::new(), order: BinaryHeap::new() }, Vec::new());
         for path in paths {
             let source = FileSource::open(path)?;
-            let open = Open { source, begun: Wall(0), next: Wall(0), unstamped: 0 };
+            let next = first_stamp(path).unwrap_or_default();
+            let open = Open { source, begun: Wall(0), next, unstamped: 0 };
             files.files.push(open);
             let number = files.files.len() - 1;
             ended.extend(files.advance(number));
