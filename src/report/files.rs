@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::path::PathBuf;
 
-use crate::capture::file::{Damage, FileFrame, FileSource};
+use crate::capture::file::{Damage, FileFrame, FileSource, first_stamp};
 use crate::error::Result;
 use crate::frame::Origin;
 use crate::time::Wall;
@@ -16,6 +16,8 @@ pub(super) struct Files {
     files: Vec<Open>,
     order: BinaryHeap<Reverse<(Wall, usize)>>,
     pub(super) damage: Vec<Damage>,
+    /// Files that have no more frames, by number, for whoever takes them.
+    pub(super) ended: Vec<usize>,
     /// Frames without a stamp, which got that of the frame before.
     pub(super) unstamped: u64,
 }
@@ -42,10 +44,16 @@ impl Files {
     /// # Errors
     /// When one cannot be read, or is no capture file.
     pub(super) fn open(paths: &[PathBuf]) -> Result<Self> {
-        let mut files =
-            Self { files: Vec::new(), order: BinaryHeap::new(), damage: Vec::new(), unstamped: 0 };
+        let mut files = Self {
+            files: Vec::new(),
+            order: BinaryHeap::new(),
+            damage: Vec::new(),
+            ended: Vec::new(),
+            unstamped: 0,
+        };
         for path in paths {
-            files.files.push(Open { source: FileSource::open(path)?, next: Wall(0) });
+            let source = FileSource::open(path)?;
+            files.files.push(Open { source, next: first_stamp(path).unwrap_or_default() });
             files.advance(files.files.len() - 1);
         }
         Ok(files)
@@ -66,9 +74,13 @@ impl Files {
         // While one file has the earliest frame, its place in the order is only refreshed.
         match step(&mut self.files[file], &mut self.unstamped) {
             Ok(Some(wall)) => top.0 = (wall, file),
-            Ok(None) => drop(std::collections::binary_heap::PeekMut::pop(top)),
+            Ok(None) => {
+                std::collections::binary_heap::PeekMut::pop(top);
+                self.ended.push(file);
+            }
             Err(damage) => {
                 std::collections::binary_heap::PeekMut::pop(top);
+                self.ended.push(file);
                 self.damage.push(damage);
             }
         }
@@ -80,6 +92,11 @@ impl Files {
             Ok(None) => {}
             Err(damage) => self.damage.push(damage),
         }
+    }
+
+    /// The files, by number.
+    pub(super) fn sources(&self) -> impl Iterator<Item = &FileSource> {
+        self.files.iter().map(|file| &file.source)
     }
 
     /// Bytes read of all files as they are on disk, and their sum where all are known.

@@ -16,10 +16,12 @@ mod browser;
 mod chain;
 mod copies;
 mod files;
+mod holes;
 mod host;
 mod html;
 mod judged;
 mod ledger;
+mod losses;
 pub mod model;
 mod passage;
 mod series;
@@ -39,6 +41,7 @@ pub use self::model::Report;
 pub use self::text::{Look, text};
 
 use self::files::{Files, Head};
+use self::holes::{Feed, Pauses, series_of};
 use self::host::Told;
 use self::judged::{Judged, Shared};
 use self::ledger::Ledger;
@@ -48,11 +51,12 @@ use self::series::Columns;
 use self::stations::Stations;
 use self::talkers::Talkers;
 use self::tracks::Tracks;
+use crate::capture::file;
 use crate::detect::traffic;
 use crate::error::{Error, Result};
 use crate::frame::{Direction, Frame, FrameHeader};
 use crate::incident::bundle;
-use crate::time::{Stamp, Wall};
+use crate::time::{Mono, Stamp, Wall};
 
 /// Most interfaces that are judged: each has tables of about 1 MiB. Frames of others are counted.
 const INTERFACES: usize = 64;
@@ -118,7 +122,7 @@ pub fn report(options: &Options, mut show: impl FnMut(&Progress)) -> Result<Repo
     }
     let stations = Stations::scan(&captures)?;
     let mut files = Files::open(&captures)?;
-    let mut pass = Pass::new(options, stations);
+    let mut pass = Pass::new(options, &captures, stations);
     while let Some(head) = files.head() {
         pass.frame(&head)?;
         if pass.read.is_multiple_of(SHOWN_EVERY) {
@@ -126,6 +130,7 @@ pub fn report(options: &Options, mut show: impl FnMut(&Progress)) -> Result<Repo
             show(&Progress { read, size, frames: pass.read, at: pass.now() });
         }
         files.pass();
+        files.ended.drain(..).for_each(|file| pass.ended(file));
     }
     Ok(pass.finish(options, &files, told))
 }
@@ -148,9 +153,14 @@ fn folders(paths: &[PathBuf]) -> BTreeSet<PathBuf> {
 /// One pass over the files.
 struct Pass<'a> {
     options: &'a Options,
+    captures: &'a [PathBuf],
     stations: Stations,
     passage: Option<Passage>,
     interfaces: Vec<Judged>,
+    /// Where the frames of each interface come from.
+    feeds: Vec<Feed>,
+    /// The pauses of each file.
+    pauses: Vec<Pauses>,
     /// Which interface each file's origins are; none for one too many.
     places: Vec<Vec<Option<Option<usize>>>>,
     shared: Shared,
@@ -162,7 +172,7 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new(options: &'a Options, stations: Stations) -> Self {
+    fn new(options: &'a Options, captures: &'a [PathBuf], stations: Stations) -> Self {
         let shared = Shared {
             columns: Columns::from(0),
             offset: crate::time::Offset::default(),
@@ -172,9 +182,12 @@ impl<'a> Pass<'a> {
         };
         Self {
             options,
+            captures,
             stations,
             passage: None,
             interfaces: Vec::new(),
+            feeds: Vec::new(),
+            pauses: vec![Pauses::default(); captures.len()],
             places: Vec::new(),
             shared,
             read: 0,
@@ -192,6 +205,7 @@ impl<'a> Pass<'a> {
     fn frame(&mut self, head: &Head<'_>) -> Result<()> {
         self.read += 1;
         let first = *self.first.get_or_insert(head.wall);
+        self.first = Some(first.min(head.wall));
         let mut passage = match self.passage {
             Some(passage) => passage,
             None => {
@@ -204,10 +218,16 @@ impl<'a> Pass<'a> {
         self.last = self.last.max(head.wall);
         self.passage = Some(passage);
         self.shared.offset = passage.offset();
+        if let Some(hole) = self.pauses[head.file].within(head.wall) {
+            let place = format!("of any interface in {}", self.named(head.file));
+            let why = ": the recorder stood still, or the network did";
+            self.shared.ledger.add(hole.finding(None, &place, why), |_| None);
+        }
         let Some(number) = self.place(head)? else {
             self.not_judged += 1;
             return Ok(());
         };
+        self.follow(number, head)?;
         let column = self.column(at);
         let mut direction = head.frame.direction;
         if direction == Direction::Unknown {
@@ -229,9 +249,42 @@ impl<'a> Pass<'a> {
 
     fn tick(&mut self, now: Stamp) {
         let column = self.column(now);
-        for interface in &mut self.interfaces {
-            interface.tick(now, column, &mut self.shared);
+        for (interface, feed) in self.interfaces.iter_mut().zip(&mut self.feeds) {
+            if feed.is_forsaken(now.mono) && !feed.asleep {
+                feed.asleep = true;
+                interface.finish(now, column, &mut self.shared);
+            } else if !feed.asleep {
+                interface.tick(now, column, &mut self.shared);
+            }
         }
+    }
+
+    /// A file has no more frames.
+    fn ended(&mut self, file: usize) {
+        let now = self.passage.map_or(Mono(0), |passage| passage.now().mono);
+        self.feeds.iter_mut().for_each(|feed| feed.ends(file, now));
+    }
+
+    /// Notices a hole between the file that this frame of an interface comes from and the one before.
+    fn follow(&mut self, number: usize, head: &Head<'_>) -> Result<()> {
+        let feed = &mut self.feeds[number];
+        let hole = feed.frame(head.file, head.wall);
+        if std::mem::take(&mut feed.asleep) {
+            self.interfaces[number].wake(&self.options.traffic)?;
+        }
+        if let Some((before, hole)) = hole {
+            let (before, behind) = (self.named(before), self.named(head.file));
+            let place = format!("between {before} and {behind}");
+            let finding = hole.finding(Some(&self.interfaces[number].name), &place, "");
+            self.shared.ledger.add(finding, |_| None);
+        }
+        Ok(())
+    }
+
+    /// A file's name without its folder.
+    fn named(&self, file: usize) -> String {
+        let path = &self.captures[file];
+        path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
     }
 
     fn column(&mut self, at: Stamp) -> usize {
@@ -259,10 +312,12 @@ impl<'a> Pass<'a> {
             origin.interface = format!("{}@{}", origin.interface, origin.link_type.0);
         }
         let known = self.interfaces.iter().position(|judged| named(judged, &origin.interface));
+        let known = known.or_else(|| self.goes_on(head));
         let place = match known {
             Some(known) => Some(known),
             None if self.interfaces.len() < INTERFACES => {
                 self.interfaces.push(Judged::new(&origin, &self.options.traffic)?);
+                self.feeds.push(Feed::default());
                 Some(self.interfaces.len() - 1)
             }
             None => None,
@@ -272,18 +327,42 @@ impl<'a> Pass<'a> {
         let file = &mut self.places[head.file];
         file.resize(file.len().max(head.frame.origin + 1), None);
         file[head.frame.origin] = Some(place);
+        if let Some(number) = place {
+            self.feeds[number].begins(head.file);
+        }
         Ok(place)
+    }
+
+    /// The interface of a file that ended before this one began, where neither names it and both are named as
+    /// files of one series: recorders that begin a new file now and then write those.
+    fn goes_on(&self, head: &Head<'_>) -> Option<usize> {
+        let stem = |file: usize| file::stem(&self.captures[file].display().to_string());
+        let unnamed = stem(head.file);
+        if head.origin.interface != unnamed {
+            return None;
+        }
+        let series = series_of(&unnamed);
+        let goes_on = |(judged, feed): (&Judged, &Feed)| {
+            feed.has_ended()
+                && judged.link_type == head.origin.link_type
+                && *judged.name == *stem(feed.first)
+                && series_of(&judged.name) == series
+        };
+        self.interfaces.iter().zip(&self.feeds).position(goes_on)
     }
 
     fn finish(mut self, options: &Options, files: &Files, mut told: Told) -> Report {
         if let Some(passage) = self.passage {
             let now = passage.now();
             let column = self.column(now);
-            for interface in &mut self.interfaces {
-                interface.finish(now, column, &mut self.shared);
+            for (interface, feed) in self.interfaces.iter_mut().zip(&self.feeds) {
+                if !feed.asleep {
+                    interface.finish(now, column, &mut self.shared);
+                }
             }
         }
         let notes = self.notes(files);
+        told.losses.extend(self.losses(files));
         let Self { interfaces, shared, first, last, .. } = self;
         let Shared { columns, offset: _, talkers, mut tracks, mut ledger } = shared;
         told.probes(&mut tracks);
