@@ -22,6 +22,7 @@ mod input;
 pub mod merge;
 pub mod passage;
 mod sections;
+mod statistics;
 mod survey;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ use pcap_file::Endianness;
 use self::classic::Classic;
 use self::input::Input;
 use self::sections::{Description, Sections, Step};
+pub use self::statistics::Statistics;
 pub use self::survey::{LATE, Survey};
 use super::MAX_SNAPLEN;
 use crate::error::{Error, Result};
@@ -62,6 +64,8 @@ pub struct FileSource {
     format: Format,
     origins: Vec<Arc<Origin>>,
     current: Option<Step>,
+    /// At most one for each origin.
+    statistics: Vec<Statistics>,
     frames: u64,
     ended: bool,
 }
@@ -183,6 +187,8 @@ impl FileSource {
             Sections::begin(&mut input).map(Format::Sections)
         } else if classic::is_magic(begin) {
             Classic::begin(&mut input).map(Format::Classic)
+        } else if input::is_compression(begin) {
+            return Err(refused("it is compressed twice".to_owned()));
         } else {
             return Err(refused("it does not begin as a capture file does".to_owned()));
         };
@@ -194,6 +200,7 @@ impl FileSource {
             format,
             origins: Vec::new(),
             current: None,
+            statistics: Vec::new(),
             frames: 0,
             ended: false,
         };
@@ -239,6 +246,9 @@ impl FileSource {
                 self.ended = item.is_none();
                 self.frames += u64::from(item == Some(Item::Frame));
                 self.current = step;
+                if item == Some(Item::Block) {
+                    self.count();
+                }
                 Ok(item)
             }
             Err(Stop(what)) => {
@@ -252,6 +262,19 @@ impl FileSource {
                     frames: self.frames,
                 })
             }
+        }
+    }
+
+    /// Remembers what the block tells that this stands at, if it is one of statistics.
+    fn count(&mut self) {
+        let (Format::Sections(sections), Some(step)) = (&self.format, &self.current) else {
+            return;
+        };
+        let block = self.input.ahead().get(..step.length()).unwrap_or_default();
+        let Some(told) = sections.statistics(block) else { return };
+        match self.statistics.iter_mut().find(|known| known.origin == told.origin) {
+            Some(known) => *known = told,
+            None => self.statistics.push(told),
         }
     }
 
@@ -304,6 +327,11 @@ impl FileSource {
         &self.origins
     }
 
+    /// What the file's recorder counted, of each interface the last that was told so far.
+    pub fn statistics(&self) -> &[Statistics] {
+        &self.statistics
+    }
+
     /// As it was named.
     pub fn name(&self) -> &str {
         &self.name
@@ -343,6 +371,23 @@ impl FileSource {
     pub fn progress(&self) -> (u64, Option<u64>) {
         self.input.progress()
     }
+}
+
+/// The first stamp of a file that can be read twice: how old frames without a stamp are taken to be that
+/// stand before it. None where none of its first frames has one.
+pub fn first_stamp(path: &Path) -> Option<Wall> {
+    /// Frames without a stamp that are passed over: more than any file was seen to begin with.
+    const MOST: u64 = 10_000;
+    if !path.is_file() {
+        return None;
+    }
+    let mut file = FileSource::open(path).ok()?;
+    while file.frames() < MOST && file.advance().ok()? {
+        if let Some(wall) = file.frame()?.wall {
+            return Some(wall);
+        }
+    }
+    None
 }
 
 impl<'a> FileFrame<'a> {
@@ -394,8 +439,9 @@ fn origin(description: Description, stem: &str) -> Origin {
     Origin { interface, index: number, link_type, snaplen, clock: StampClock::Software }
 }
 
-/// The file's name without folder and endings that say what it is: `router.pcap.gz` is `router`.
-fn stem(name: &str) -> String {
+/// The file's name without folder and endings that say what it is: `router.pcap.gz` is `router`. What
+/// interfaces without a name are called, see [`FileSource::origins`].
+pub fn stem(name: &str) -> String {
     const ENDINGS: [&str; 7] = [".gz", ".zst", ".pcapng", ".pcap", ".cap", ".dmp", ".dump"];
     let name = name.rsplit('/').next().unwrap_or(name);
     let stem = ENDINGS.iter().fold(name, |name, ending| name.strip_suffix(ending).unwrap_or(name));

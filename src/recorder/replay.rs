@@ -341,7 +341,7 @@ impl Replay {
 
     /// What became of files that ended belongs to the evidence.
     fn tell_ended(&mut self) {
-        for Ended { file, frames, damage } in std::mem::take(&mut self.ended) {
+        for Ended { file, frames, damage, .. } in std::mem::take(&mut self.ended) {
             let what = match &damage {
                 Some(damage) => damage.to_string(),
                 None if self.files.next_at().or(self.events.next_at()).is_none() => continue,

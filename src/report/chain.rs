@@ -13,7 +13,7 @@
 use std::time::Duration;
 
 use super::model::{Entry, Onset, Step, Trigger, seconds_between};
-use crate::finding::Severity;
+use crate::finding::{FindingKind, Severity};
 use crate::frame::Direction;
 use crate::time::Wall;
 
@@ -126,6 +126,12 @@ fn mark(findings: &mut [Entry], trigger: Wall) {
             entry.in_incident = true;
             earliest = earliest.min(entry.first.0);
         }
+    }
+    // What is not in the files is part of the story, though it explains nothing.
+    let hole = FindingKind::CaptureGap.name();
+    let within = |entry: &Entry| entry.first.0 > earliest && entry.first <= trigger;
+    for entry in findings.iter_mut().filter(|entry| entry.kind == hole && within(entry)) {
+        entry.in_incident = true;
     }
     let mut latest = trigger.0;
     for entry in findings.iter_mut().filter(|entry| entry.first > trigger) {

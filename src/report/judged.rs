@@ -85,13 +85,7 @@ impl Judged {
     /// When the process is out of descriptors.
     pub(super) fn new(origin: &Origin, traffic: &traffic::Options) -> Result<Self> {
         let name: Arc<str> = origin.interface.as_str().into();
-        let classes = CLASSES.map(Arc::from).to_vec();
-        let subject = Subject { interface: Arc::clone(&name), classes, filters: Vec::new() };
-        let protocols = Protocols::new(&name, &protocols::Options::default());
-        let bell = Wakeup::new().map_err(|e| Error::operation("judge", &*name, e))?;
-        let (mut tap, detectors) =
-            Detectors::new(subject, traffic, vec![Box::new(protocols)], bell)?;
-        tap.begin(origin.link_type);
+        let (tap, detectors) = detectors(&name, origin.link_type, traffic)?;
         Ok(Self {
             name,
             link_type: origin.link_type,
@@ -109,6 +103,16 @@ impl Judged {
         })
     }
 
+    /// Frames come again after a time of which no file tells: what was before says nothing of what is now.
+    ///
+    /// # Errors
+    /// When the process is out of descriptors.
+    pub(super) fn wake(&mut self, traffic: &traffic::Options) -> Result<()> {
+        (self.tap, self.detectors) = detectors(&self.name, self.link_type, traffic)?;
+        self.shown = 0;
+        Ok(())
+    }
+
     /// A frame arrived at `at`, in `column`; `copies` and their last arrival where it stands for others.
     pub(super) fn frame(
         &mut self,
@@ -119,8 +123,8 @@ impl Judged {
         shared: &mut Shared,
     ) {
         let class = if is_control(self.link_type, frame) { CONTROL } else { DATA };
-        let (first, _) = self.span.unwrap_or((at.wall, at.wall));
-        self.span = Some((first, at.wall.max(first)));
+        let (first, last) = self.span.unwrap_or((at.wall, at.wall));
+        self.span = Some((first.min(at.wall), last.max(at.wall)));
         let (count, last) = copies.unwrap_or((1, at.mono));
         let flow = || Flow::of(self.link_type, frame.parts[0]);
         let (flow, fast) = match self.copies.frame(frame, class, (at.mono, last), count) {
@@ -274,4 +278,19 @@ impl Judged {
     pub(super) fn refused(&self) -> u64 {
         self.copies.refused()
     }
+}
+
+/// What judges an interface, from its first frame on.
+fn detectors(
+    name: &Arc<str>,
+    link_type: LinkType,
+    traffic: &traffic::Options,
+) -> Result<(Tap, Detectors)> {
+    let classes = CLASSES.map(Arc::from).to_vec();
+    let subject = Subject { interface: Arc::clone(name), classes, filters: Vec::new() };
+    let protocols = Protocols::new(name, &protocols::Options::default());
+    let bell = Wakeup::new().map_err(|e| Error::operation("judge", &**name, e))?;
+    let (mut tap, detectors) = Detectors::new(subject, traffic, vec![Box::new(protocols)], bell)?;
+    tap.begin(link_type);
+    Ok((tap, detectors))
 }

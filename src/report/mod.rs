@@ -15,10 +15,12 @@
 mod browser;
 mod chain;
 mod copies;
+mod holes;
 mod host;
 mod html;
 mod judged;
 mod ledger;
+mod losses;
 pub mod model;
 mod passage;
 mod series;
@@ -37,6 +39,7 @@ pub use self::html::html;
 pub use self::model::Report;
 pub use self::text::{Look, text};
 
+use self::holes::{Feed, Pauses, series_of};
 use self::host::Told;
 use self::judged::{Judged, Shared};
 use self::ledger::Ledger;
@@ -46,13 +49,13 @@ use self::series::Columns;
 use self::stations::Stations;
 use self::talkers::Talkers;
 use self::tracks::Tracks;
-use crate::capture::file::Damage;
-use crate::capture::file::merge::{Head, Merged};
+use crate::capture::file::merge::{Ended, Head, Merged};
+use crate::capture::file::{self, Damage};
 use crate::detect::traffic;
 use crate::error::{Error, Result};
 use crate::frame::{Direction, Frame, FrameHeader, Origin};
 use crate::incident::bundle;
-use crate::time::{Stamp, Wall};
+use crate::time::{Mono, Stamp, Wall};
 
 /// Most interfaces that are judged: each has tables of about 1 MiB. Frames of others are counted.
 const INTERFACES: usize = 64;
@@ -118,17 +121,19 @@ pub fn report(options: &Options, mut show: impl FnMut(&Progress)) -> Result<Repo
     }
     let stations = Stations::scan(&captures)?;
     let (mut files, ended) = Merged::open(&captures)?;
-    let mut damage: Vec<_> = ended.into_iter().filter_map(|ended| ended.damage).collect();
-    let mut pass = Pass::new(options, stations);
+    let mut pass = Pass::new(options, &captures, stations);
+    ended.into_iter().for_each(|ended| pass.ended(ended));
     while let Some(head) = files.head() {
         pass.frame(&head)?;
         if pass.read.is_multiple_of(SHOWN_EVERY) {
             let (read, size) = files.progress();
             show(&Progress { read, size, frames: pass.read, at: pass.now() });
         }
-        damage.extend(files.pass().and_then(|ended| ended.damage));
+        if let Some(ended) = files.pass() {
+            pass.ended(ended);
+        }
     }
-    Ok(pass.finish(options, files.unstamped(), &damage, told))
+    Ok(pass.finish(options, &files, told))
 }
 
 /// A bundle's directory stands for the capture in it.
@@ -149,12 +154,18 @@ fn folders(paths: &[PathBuf]) -> BTreeSet<PathBuf> {
 /// One pass over the files.
 struct Pass<'a> {
     options: &'a Options,
+    captures: &'a [PathBuf],
     stations: Stations,
     passage: Option<Passage>,
     interfaces: Vec<Judged>,
+    /// Where the frames of each interface come from.
+    feeds: Vec<Feed>,
+    /// The pauses of each file.
+    pauses: Vec<Pauses>,
     /// Which interface each file's origins are; none for one too many.
     places: Vec<Vec<Option<Option<usize>>>>,
     shared: Shared,
+    damage: Vec<Damage>,
     read: u64,
     not_judged: u64,
     guessed: u64,
@@ -163,7 +174,7 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new(options: &'a Options, stations: Stations) -> Self {
+    fn new(options: &'a Options, captures: &'a [PathBuf], stations: Stations) -> Self {
         let shared = Shared {
             columns: Columns::from(0),
             offset: crate::time::Offset::default(),
@@ -173,11 +184,15 @@ impl<'a> Pass<'a> {
         };
         Self {
             options,
+            captures,
             stations,
             passage: None,
             interfaces: Vec::new(),
+            feeds: Vec::new(),
+            pauses: vec![Pauses::default(); captures.len()],
             places: Vec::new(),
             shared,
+            damage: Vec::new(),
             read: 0,
             not_judged: 0,
             guessed: 0,
@@ -193,6 +208,7 @@ impl<'a> Pass<'a> {
     fn frame(&mut self, head: &Head<'_>) -> Result<()> {
         self.read += 1;
         let first = *self.first.get_or_insert(head.wall);
+        self.first = Some(first.min(head.wall));
         let mut passage = match self.passage {
             Some(passage) => passage,
             None => {
@@ -205,10 +221,16 @@ impl<'a> Pass<'a> {
         self.last = self.last.max(head.wall);
         self.passage = Some(passage);
         self.shared.offset = passage.offset();
+        if let Some(hole) = self.pauses[head.file].within(head.wall) {
+            let place = format!("of any interface in {}", self.named(head.file));
+            let why = ": the recorder stood still, or the network did";
+            self.shared.ledger.add(hole.finding(None, &place, why), |_| None);
+        }
         let Some(number) = self.place(head)? else {
             self.not_judged += 1;
             return Ok(());
         };
+        self.follow(number, head)?;
         let column = self.column(at);
         let mut direction = head.frame.direction;
         if direction == Direction::Unknown {
@@ -230,9 +252,43 @@ impl<'a> Pass<'a> {
 
     fn tick(&mut self, now: Stamp) {
         let column = self.column(now);
-        for interface in &mut self.interfaces {
-            interface.tick(now, column, &mut self.shared);
+        for (interface, feed) in self.interfaces.iter_mut().zip(&mut self.feeds) {
+            if feed.is_forsaken(now.mono) && !feed.asleep {
+                feed.asleep = true;
+                interface.finish(now, column, &mut self.shared);
+            } else if !feed.asleep {
+                interface.tick(now, column, &mut self.shared);
+            }
         }
+    }
+
+    /// A file has no more frames.
+    fn ended(&mut self, ended: Ended) {
+        let now = self.passage.map_or(Mono(0), |passage| passage.now().mono);
+        self.feeds.iter_mut().for_each(|feed| feed.ends(ended.number, now));
+        self.damage.extend(ended.damage);
+    }
+
+    /// Notices a hole between the file that this frame of an interface comes from and the one before.
+    fn follow(&mut self, number: usize, head: &Head<'_>) -> Result<()> {
+        let feed = &mut self.feeds[number];
+        let hole = feed.frame(head.file, head.wall);
+        if std::mem::take(&mut feed.asleep) {
+            self.interfaces[number].wake(&self.options.traffic)?;
+        }
+        if let Some((before, hole)) = hole {
+            let (before, behind) = (self.named(before), self.named(head.file));
+            let place = format!("between {before} and {behind}");
+            let finding = hole.finding(Some(&self.interfaces[number].name), &place, "");
+            self.shared.ledger.add(finding, |_| None);
+        }
+        Ok(())
+    }
+
+    /// A file's name without its folder.
+    fn named(&self, file: usize) -> String {
+        let path = &self.captures[file];
+        path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
     }
 
     fn column(&mut self, at: Stamp) -> usize {
@@ -260,10 +316,12 @@ impl<'a> Pass<'a> {
             origin.interface = format!("{}@{}", origin.interface, origin.link_type.0);
         }
         let known = self.interfaces.iter().position(|judged| named(judged, &origin.interface));
+        let known = known.or_else(|| self.goes_on(head));
         let place = match known {
             Some(known) => Some(known),
             None if self.interfaces.len() < INTERFACES => {
                 self.interfaces.push(Judged::new(&origin, &self.options.traffic)?);
+                self.feeds.push(Feed::default());
                 Some(self.interfaces.len() - 1)
             }
             None => None,
@@ -273,25 +331,43 @@ impl<'a> Pass<'a> {
         let file = &mut self.places[head.file];
         file.resize(file.len().max(head.frame.origin + 1), None);
         file[head.frame.origin] = Some(place);
+        if let Some(number) = place {
+            self.feeds[number].begins(head.file);
+        }
         Ok(place)
     }
 
-    fn finish(
-        mut self,
-        options: &Options,
-        unstamped: u64,
-        damage: &[Damage],
-        mut told: Told,
-    ) -> Report {
+    /// The interface of a file that ended before this one began, where neither names it and both are named as
+    /// files of one series: recorders that begin a new file now and then write those.
+    fn goes_on(&self, head: &Head<'_>) -> Option<usize> {
+        let stem = |file: usize| file::stem(&self.captures[file].display().to_string());
+        let unnamed = stem(head.file);
+        if head.origin.interface != unnamed {
+            return None;
+        }
+        let series = series_of(&unnamed);
+        let goes_on = |(judged, feed): (&Judged, &Feed)| {
+            feed.has_ended()
+                && judged.link_type == head.origin.link_type
+                && *judged.name == *stem(feed.first)
+                && series_of(&judged.name) == series
+        };
+        self.interfaces.iter().zip(&self.feeds).position(goes_on)
+    }
+
+    fn finish(mut self, options: &Options, files: &Merged, mut told: Told) -> Report {
         if let Some(passage) = self.passage {
             let now = passage.now();
             let column = self.column(now);
-            for interface in &mut self.interfaces {
-                interface.finish(now, column, &mut self.shared);
+            for (interface, feed) in self.interfaces.iter_mut().zip(&self.feeds) {
+                if !feed.asleep {
+                    interface.finish(now, column, &mut self.shared);
+                }
             }
         }
-        let notes = self.notes(unstamped);
-        let Self { interfaces, shared, first, last, .. } = self;
+        let notes = self.notes(files);
+        told.losses.extend(self.losses(files));
+        let Self { interfaces, shared, damage, first, last, .. } = self;
         let Shared { columns, offset: _, talkers, mut tracks, mut ledger } = shared;
         told.probes(&mut tracks);
         std::mem::take(&mut told.entries).into_iter().for_each(|entry| ledger.add_told(entry));
@@ -329,7 +405,7 @@ impl<'a> Pass<'a> {
     }
 
     /// What one must know to read the report.
-    fn notes(&self, unstamped: u64) -> Vec<String> {
+    fn notes(&self, files: &Merged) -> Vec<String> {
         let mut notes = Vec::new();
         let unknown: u64 = self.interfaces.iter().map(|judged| judged.counts[0].frames).sum();
         if self.guessed > 0 {
@@ -344,7 +420,7 @@ impl<'a> Pass<'a> {
         let refused: u64 = self.interfaces.iter().map(Judged::refused).sum();
         let steps = self.passage.map_or(0, |passage| passage.steps());
         for (count, what) in [
-            (unstamped, "frames without a stamp, taken to be as old as the one before"),
+            (files.unstamped(), "frames without a stamp, taken to be as old as the one before"),
             (steps, "times the stamps went back"),
             (self.not_judged, "frames of interfaces beyond the first 64, not judged"),
             (refused, "frames that came fast while 64 others did, not counted as copies"),

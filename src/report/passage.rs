@@ -11,11 +11,12 @@ use crate::capture::file::passage;
 use crate::time::{Mono, Offset, Stamp, Wall};
 
 /// After a pause of so long, ticks are so wide: detectors wait for 90 s at most (LACP), and for some
-/// minutes where a protocol's hold time says so.
-const TICKS: [(Duration, Duration); 3] = [
+/// minutes where a protocol's hold time says so (LLDP's is 120 s). A day without a frame costs 360 ticks.
+const TICKS: [(Duration, Duration); 4] = [
     (Duration::from_secs(5), Duration::from_millis(100)),
-    (Duration::from_secs(600), Duration::from_secs(1)),
-    (Duration::from_secs(86_400), Duration::from_secs(60)),
+    (Duration::from_secs(125), Duration::from_secs(1)),
+    (Duration::from_secs(600), Duration::from_secs(10)),
+    (Duration::from_secs(86_400), Duration::from_secs(600)),
 ];
 
 /// The present.
@@ -91,7 +92,7 @@ mod tests {
             (100, 100, 0),
             (50, 101, 0),
             (160, 211, 1_200),
-            (1_700_000_000, 1_700_000_051, 3_000),
+            (1_700_000_000, 1_700_000_051, 400),
         ] {
             let mut ticks = 0;
             let mut last = Mono(0);

@@ -105,6 +105,20 @@ impl Page {
         let count = words::count(*frames);
         let bytes = words::bytes(*bytes);
         self.line(&format!("{count} frames, {bytes}, {} interfaces", interfaces.len()));
+        let dropped: u64 = report
+            .losses
+            .iter()
+            .filter(|loss| loss.name.ends_with("dropped"))
+            .filter_map(|loss| loss.count)
+            .sum();
+        if dropped > 0 {
+            let told = format!(
+                "{} frames more were dropped before they were recorded, see Losses",
+                words::count(dropped)
+            );
+            let told = self.painted(paint(Severity::Warning), &told);
+            self.line(&told);
+        }
         for damage in &report.damage {
             let damage = self.painted(paint(Severity::Critical), damage);
             self.line(&damage);

@@ -38,6 +38,18 @@ pub(super) fn distance(before: f64) -> String {
     }
 }
 
+/// How long something lasted: `0.034 s`, `5.2 s`, `12 min`.
+pub(super) fn lasting(seconds: f64) -> String {
+    const MINUTE: f64 = 60.0;
+    match seconds {
+        s if s < 0.1 => format!("{s:.3} s"),
+        s if s < 10.0 * MINUTE => format!("{s:.1} s"),
+        s if s < 120.0 * MINUTE => format!("{:.0} min", s / MINUTE),
+        s if s < 48.0 * 60.0 * MINUTE => format!("{:.1} h", s / MINUTE / 60.0),
+        s => format!("{:.1} days", s / MINUTE / 60.0 / 24.0),
+    }
+}
+
 /// `+02:00`.
 pub(super) fn offset(minutes: i32) -> String {
     let sign = if minutes < 0 { '-' } else { '+' };
@@ -69,6 +81,9 @@ mod tests {
             (10_000.0, "2.8 h before"),
         ] {
             assert_eq!(distance(seconds), shown);
+        }
+        for (seconds, shown) in [(0.034, "0.034 s"), (5.23, "5.2 s"), (7_200.0, "2.0 h")] {
+            assert_eq!(lasting(seconds), shown);
         }
         assert_eq!((figure(0.25), figure(1_386.7)), ("0.2".to_owned(), "1,387".to_owned()));
     }

@@ -27,6 +27,11 @@ const GATHER: usize = 256 << 10;
 /// The name that means standard input.
 const STANDARD_INPUT: &str = "-";
 
+/// True if a file that begins so is compressed.
+pub(super) fn is_compression(begin: &[u8]) -> bool {
+    begin.starts_with(&ZSTD) || begin.starts_with(&GZIP)
+}
+
 /// An open file of any kind.
 pub(super) struct Input {
     reader: Box<dyn Read + Send>,

@@ -14,7 +14,7 @@ use std::collections::BinaryHeap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Damage, FileFrame, FileSource};
+use super::{Damage, FileFrame, FileSource, first_stamp};
 use crate::error::Result;
 use crate::frame::Origin;
 use crate::time::Wall;
@@ -36,6 +36,7 @@ pub struct Merged {
 
 #[derive(Debug)]
 struct Open {
+    number: usize,
     source: FileSource,
     /// The stamp of its first frame.
     begun: Wall,
@@ -62,6 +63,8 @@ pub struct Head<'a> {
 /// A file that has no more frames.
 #[derive(Debug)]
 pub struct Ended {
+    /// Its number.
+    pub number: usize,
     /// As it was named.
     pub file: String,
     /// How many it had.
@@ -117,7 +120,9 @@ impl Merged {
         let mut ended = Vec::new();
         for (number, path) in paths.iter().enumerate() {
             let source = FileSource::open(path)?;
-            let mut open = Open { source, begun: Wall(0), next: Wall(0), unstamped: 0 };
+            // A frame without a stamp has none before it here: the first that a later frame has stands for it.
+            let next = first_stamp(path).unwrap_or_default();
+            let mut open = Open { number, source, begun: Wall(0), next, unstamped: 0 };
             match open.advance() {
                 Ok(wall) => merged.order.add(wall, number),
                 Err(end) => ended.push(end),
@@ -159,9 +164,14 @@ impl Merged {
         self.files.iter().map(|file| file.unstamped).sum()
     }
 
+    /// The files, by number.
+    pub fn sources(&self) -> impl Iterator<Item = &FileSource> {
+        self.files.iter().map(|file| &file.source)
+    }
+
     /// Bytes read of all files as they are on disk, and their sum where all are known.
     pub fn progress(&self) -> (u64, Option<u64>) {
-        progress(self.files.iter().map(|file| &file.source))
+        progress(self.sources())
     }
 }
 
@@ -176,7 +186,7 @@ pub fn progress<'a>(files: impl Iterator<Item = &'a FileSource>) -> (u64, Option
 impl Open {
     /// The stamp of its next frame, or how it ended.
     fn advance(&mut self) -> Result<Wall, Ended> {
-        let Self { source, next, unstamped, .. } = self;
+        let Self { number, source, next, unstamped, .. } = self;
         let damage = match source.advance() {
             Ok(true) => {
                 match source.frame().and_then(|frame| frame.wall) {
@@ -188,7 +198,12 @@ impl Open {
             Ok(false) => None,
             Err(damage) => Some(damage),
         };
-        Err(Ended { file: source.name().to_owned(), frames: source.frames(), damage })
+        Err(Ended {
+            number: *number,
+            file: source.name().to_owned(),
+            frames: source.frames(),
+            damage,
+        })
     }
 }
 

@@ -20,6 +20,7 @@ use pcap_file::{Endianness, PcapError};
 use super::copies;
 use super::fields::{Options, i64_at, u16_at, u32_at};
 use super::input::Input;
+use super::statistics::{self, Statistics};
 use super::ticks::Ticks;
 use super::{LONGEST_BLOCK, LONGEST_FRAME, MAX_INTERFACES, Record, Stop};
 use crate::frame::{Direction, LinkType, Reception};
@@ -35,6 +36,9 @@ const BODY: usize = 8;
 const TRAILER: usize = 4;
 /// The one major version there is.
 const MAJOR: u16 = 1;
+/// Letters of an interface's name: Linux has 15 at most (IFNAMSIZ, linux/if.h), Windows some 60
+/// (`\Device\NPF_{GUID}`); a file may claim 65,535.
+const LONGEST_NAME: usize = 256;
 
 /// `if_name`, `if_tsresol`, `if_tsoffset` of an interface description.
 const IF_NAME: u16 = 2;
@@ -138,6 +142,17 @@ impl Sections {
         };
         let bytes = record.bytes.start + BODY..record.bytes.end + BODY;
         Ok(Some(Step::Frame(Record { bytes, length, ..record })))
+    }
+
+    /// What `block`, a whole one of this section, tells of an interface; none if it is no statistics block.
+    pub(super) fn statistics(&self, block: &[u8]) -> Option<Statistics> {
+        if u32_at(self.order, block, 0)? != INTERFACE_STATISTIC_BLOCK {
+            return None;
+        }
+        let body = body(block, block.len());
+        let number = statistics::interface(self.order, body)?;
+        let interface = self.interfaces.get(number as usize)?;
+        Some(statistics::read(self.order, body, interface.origin, interface.clock))
     }
 
     /// How long the block is that begins here, and its stamp if it has one; none if it seems to be no
@@ -321,11 +336,12 @@ impl Sections {
     }
 }
 
-/// Some end with a zero that does not belong to them; and a name is printed on terminals.
+/// Some end with a zero that does not belong to them; and a name is printed on terminals, and kept for each
+/// thing that was seen there: of one that is longer than [`LONGEST_NAME`], as much is taken.
 fn printable(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
+    let text = String::from_utf8_lossy(text.get(..4 * LONGEST_NAME).unwrap_or(text));
     let replaced = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    text.trim_end_matches('\0').chars().map(replaced).collect()
+    text.trim_end_matches('\0').chars().take(LONGEST_NAME).map(replaced).collect()
 }
 
 fn body(block: &[u8], length: usize) -> &[u8] {
@@ -367,5 +383,6 @@ mod tests {
         {
             assert_eq!(printable(bytes), name);
         }
+        assert_eq!(printable(&[b'n'; 65_535]).len(), LONGEST_NAME);
     }
 }
