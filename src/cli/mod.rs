@@ -7,6 +7,7 @@ mod cut;
 mod demo;
 mod events;
 mod exec;
+mod incidents;
 mod log;
 mod replay;
 mod report;
@@ -42,6 +43,7 @@ enum Command {
     Replay(replay::Replay),
     Report(report::Report),
     Cut(cut::Cut),
+    Incidents(incidents::Incidents),
     Exec(exec::Exec),
     Check(check::Check),
     Snapshot(snapshot::Snapshot),
@@ -70,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Disarm(disarm) => disarm.start(),
         Command::Report(report) => report.start(&line),
         Command::Cut(cut) => cut.start(&line),
+        Command::Incidents(incidents) => incidents.start(),
         Command::Demo(demo) => demo.start(),
     };
     line.end();

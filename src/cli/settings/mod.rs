@@ -26,6 +26,7 @@ use self::traffic::{FilterMatch, RateLimit, Silence};
 use self::witnesses::{Attribute, Log};
 use super::values::{Age, On, Part, Size, Span};
 use crate::capture::Choice;
+use crate::error::Result;
 
 /// Every option as typed; none means not typed.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
@@ -334,6 +335,12 @@ impl Settings {
     /// The file, if there is one that can be read again: a pipe cannot.
     pub(super) fn file(&self) -> Option<&Path> {
         self.config.as_deref().filter(|file| file.is_file())
+    }
+
+    /// Where bundles appear if a recording is told no more than this `file`.
+    pub(super) fn output_of(file: Option<&Path>) -> Result<PathBuf> {
+        let settings = file.map(file::read).transpose()?.unwrap_or_default();
+        Ok(settings.output.unwrap_or_else(|| PathBuf::from(".")))
     }
 
     /// What is typed here, and for the rest what `file` says.
