@@ -5,6 +5,7 @@
 //! ([`Error::Usage`], exit status 2), or the machine refused ([`Error::Operation`], exit status 1).
 
 use std::fmt::Display;
+use std::io;
 
 /// What went wrong, worded for the operator who reads it in a terminal or a journal.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -32,6 +33,8 @@ pub enum Error {
         reason: String,
         /// What the operator can try.
         hint: Option<String>,
+        /// What the system called it, where that decides how to go on.
+        kind: Option<io::ErrorKind>,
     },
 }
 
@@ -56,7 +59,8 @@ impl Error {
 
     /// An [`Error::Operation`] without advice; add it with [`Error::hint`].
     pub fn operation(doing: &'static str, object: impl Into<String>, reason: impl Display) -> Self {
-        Self::Operation { doing, object: object.into(), reason: reason.to_string(), hint: None }
+        let (object, reason) = (object.into(), reason.to_string());
+        Self::Operation { doing, object, reason, hint: None, kind: None }
     }
 
     /// The same error with advice on what to try.
@@ -66,6 +70,21 @@ impl Error {
             *hint = Some(advice.into());
         }
         self
+    }
+
+    /// The same error, with what the system called it.
+    #[must_use]
+    pub fn of_kind(mut self, called: io::ErrorKind) -> Self {
+        if let Self::Operation { kind, .. } = &mut self {
+            *kind = Some(called);
+        }
+        self
+    }
+
+    /// True if the disk, or the operator's share of it, was full (ENOSPC, EDQUOT).
+    pub fn is_disk_full(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Self::Operation { kind: Some(StorageFull | QuotaExceeded), .. })
     }
 
     /// The exit status of a process that ends with this error.

@@ -104,6 +104,8 @@ pub struct Bundles {
     pub pending: u64,
     /// Could not be written.
     pub lost: u64,
+    /// Old ones that went, because the limits of the store say so.
+    pub removed: u64,
     /// The latest.
     pub last: Option<String>,
 }
@@ -221,8 +223,9 @@ impl fmt::Display for OpenIncident {
 
 impl fmt::Display for Bundles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { directory, written, pending, lost, last } = self;
-        write!(f, "{written} written, {pending} pending, {lost} lost; in {directory}")?;
+        let Self { directory, written, pending, lost, removed, last } = self;
+        write!(f, "{written} written, {pending} pending, {lost} lost, {removed} removed")?;
+        write!(f, "; in {directory}")?;
         match last.as_ref().and_then(|last| Path::new(last).file_name()) {
             Some(name) => write!(f, "; last {}", name.display()),
             None => Ok(()),
@@ -285,7 +288,7 @@ mod tests {
             standing.to_string(),
             "dashcap 0.1.0 on router, process 4711, for 2 h\n\
              triggers  armed: link-down, signal\n\
-             bundles   0 written, 0 pending, 0 lost; in /var/lib/dashcap\n\
+             bundles   0 written, 0 pending, 0 lost, 0 removed; in /var/lib/dashcap\n\
              traffic   1234 frames/s\n\
              memory    256 MiB hold data 41 s; 2 min before a trigger are wanted\n\
              watchers  link, probe (missed 3); 3 observations missed, 0 forgotten\n\

@@ -7,6 +7,7 @@ mod cut;
 mod demo;
 mod events;
 mod exec;
+mod incidents;
 mod log;
 mod recover;
 mod replay;
@@ -44,6 +45,7 @@ enum Command {
     Report(report::Report),
     Recover(recover::Recover),
     Cut(cut::Cut),
+    Incidents(incidents::Incidents),
     Exec(exec::Exec),
     Check(check::Check),
     Snapshot(snapshot::Snapshot),
@@ -73,6 +75,7 @@ pub fn main() -> ExitCode {
         Command::Report(report) => report.start(&line),
         Command::Recover(recover) => recover.start(),
         Command::Cut(cut) => cut.start(&line),
+        Command::Incidents(incidents) => incidents.start(),
         Command::Demo(demo) => demo.start(),
     };
     line.end();

@@ -53,7 +53,7 @@ impl Report {
             line.advance(&replay::Progress { read, size, frames, at });
         })?;
         line.end();
-        let offset_minutes = report.span.and_then(|span| local_offset(span.from));
+        let offset_minutes = report.span.and_then(|span| report::local_offset(span.from));
         let mut text = None;
         match &self.html {
             Some(path) if path.as_os_str() == "-" => {
@@ -95,12 +95,6 @@ fn moment(text: &str) -> Result<Wall> {
     };
     let timestamp: jiff::Timestamp = text.parse().map_err(|e: jiff::Error| told(e.to_string()))?;
     u64::try_from(timestamp.as_nanosecond()).map(Wall).map_err(|_| told("before 1970".to_owned()))
-}
-
-/// Minutes by which the local clock was ahead of UTC.
-fn local_offset(wall: Wall) -> Option<i32> {
-    let timestamp = jiff::Timestamp::from_nanosecond(i128::from(wall.0)).ok()?;
-    Some(jiff::tz::TimeZone::try_system().ok()?.to_offset(timestamp).seconds() / 60)
 }
 
 /// On a terminal, unless the operator does not want any (no-color.org).

@@ -33,6 +33,36 @@ impl fmt::Display for Span {
     }
 }
 
+/// An age: `30d`, `12h`, `2w`. Days have 24 hours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Age(pub(super) Duration);
+
+/// Seconds of a day.
+const DAY: u64 = 86_400;
+
+impl FromStr for Age {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let accepted = "accepted: a number with a unit, such as 30d, 12h or 2w";
+        let span: jiff::Span = text.parse().map_err(|_| format!("not an age; {accepted}"))?;
+        let age = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours());
+        let age = age.map_err(|_| format!("no months or years, which differ; {accepted}"))?;
+        Duration::try_from(age).map(Self).map_err(|_| format!("negative; {accepted}"))
+    }
+}
+
+impl fmt::Display for Age {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.as_secs() {
+            seconds if seconds >= DAY && self.0 == Duration::from_secs(seconds / DAY * DAY) => {
+                write!(f, "{}d", seconds / DAY)
+            }
+            _ => Span(self.0).fmt(f),
+        }
+    }
+}
+
 /// An amount of memory: `256MiB`, `2GiB`, `1GB`, `65536`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size(pub(super) u64);
@@ -140,7 +170,7 @@ macro_rules! as_typed {
     )*};
 }
 
-as_typed!(Span, Size, Part, On, Kind);
+as_typed!(Span, Age, Size, Part, On, Kind);
 
 #[cfg(test)]
 mod tests {
@@ -170,6 +200,19 @@ mod tests {
     }
 
     #[test]
+    fn ages_are_typed_in_days() {
+        for (text, hours, shown) in
+            [("30d", 720, "30d"), ("2w", 336, "14d"), ("36h", 36, "36h"), ("1d 12h", 36, "36h")]
+        {
+            assert_eq!(text.parse::<Age>(), Ok(Age(Duration::from_secs(hours * 3_600))), "{text}");
+            assert_eq!(text.parse::<Age>().map(|age| age.to_string()), Ok(shown.to_owned()));
+        }
+        for bad in ["", "30", "1mo", "-1d", "2 parsecs"] {
+            assert!(bad.parse::<Age>().unwrap_err().contains("such as 30d"), "{bad}");
+        }
+    }
+
+    #[test]
     fn sizes_are_typed_in_bytes_or_with_a_unit() {
         for (text, bytes) in
             [("256MiB", 256 << 20), ("2GiB", 2 << 30), ("1GB", 1_000_000_000), ("65536", 65_536)]
@@ -189,6 +232,7 @@ mod tests {
         fn no_text_panics(text in r"\PC{0,40}|-?[0-9.]{1,40} ?[a-zA-Z%]{0,4}") {
             let told = [
                 text.parse::<Span>().map(|span| span.to_string()),
+                text.parse::<Age>().map(|age| age.to_string()),
                 text.parse::<Size>().map(|size| size.to_string()),
                 text.parse::<Part>().map(|part| part.to_string()),
                 text.parse::<On>().map(|on| on.to_string()),

@@ -3,6 +3,9 @@
 //! The capture comes first, because it is the evidence, the manifest last, because it knows the
 //! others. Nothing is visible under the bundle's name before all of it is on the disk, and nothing is
 //! left behind when it fails: the incident is only read and can be written again.
+//!
+//! A bundle whose evidence is on the disk can be [`secured`](super::secured) before it is published:
+//! then its frames leave the memory, and its report is made.
 
 use std::io;
 use std::path::PathBuf;
@@ -26,6 +29,10 @@ pub const TIMELINE: &str = "timeline.csv";
 pub const EVENTS: &str = "events.jsonl";
 /// What the system said.
 pub const SYSTEM: &str = "system";
+/// What happened, for browsers.
+pub const REPORT: &str = "report.html";
+/// The same for a terminal.
+pub const REPORT_TEXT: &str = "report.txt";
 /// What the bundle is.
 pub const MANIFEST: &str = "manifest.json";
 
@@ -40,11 +47,28 @@ pub struct Bundle {
     pub frames: u64,
 }
 
-/// Writes `incident` to `store`.
+/// Why a bundle that nobody asked a report of has none.
+pub(super) const NO_REPORT: &str = "none was asked for";
+
+/// Writes `incident` to `store`, without a report.
 ///
 /// # Errors
 /// When the output directory refuses; then nothing of it is left there.
 pub fn write(store: &Store, incident: &Incident, level: Level) -> Result<Bundle> {
+    let (mut partial, contents) = evidence(store, incident, level)?;
+    let files = partial.files().to_vec();
+    let told =
+        Manifest { report_missing: Some(NO_REPORT), ..Manifest::of(incident, &contents, &files) };
+    partial.file(MANIFEST, |file| manifest(&told, file))?;
+    publish(partial, &contents)
+}
+
+/// Everything but the manifest.
+pub(super) fn evidence(
+    store: &Store,
+    incident: &Incident,
+    level: Level,
+) -> Result<(Partial, Contents)> {
     let mut partial = store.begin(&incident.name())?;
     let contents = partial.file(CAPTURE, |file| capture(incident, file, level))?;
     partial.file(TIMELINE, |file| {
@@ -52,8 +76,11 @@ pub fn write(store: &Store, incident: &Incident, level: Level) -> Result<Bundle>
     })?;
     partial.file(EVENTS, |file| events::write(incident, &contents.runs, file))?;
     system(&mut partial, incident)?;
-    let files = partial.files().to_vec();
-    partial.file(MANIFEST, |file| manifest(&Manifest::of(incident, &contents, &files), file))?;
+    Ok((partial, contents))
+}
+
+/// Makes it appear.
+pub(super) fn publish(partial: Partial, contents: &Contents) -> Result<Bundle> {
     let bytes = partial.files().iter().map(|file| file.size).sum();
     let frames = contents.origins.iter().map(|(_, written)| written.frames).sum();
     Ok(Bundle { path: partial.publish()?, bytes, frames })
@@ -115,7 +142,8 @@ fn system(partial: &mut Partial, incident: &Incident) -> Result<()> {
     Ok(())
 }
 
-fn manifest(manifest: &Manifest<'_>, out: &mut BundleFile) -> io::Result<()> {
+/// The manifest, for people too.
+pub(super) fn manifest(manifest: &Manifest<'_>, out: &mut BundleFile) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, manifest)?;
     io::Write::write_all(out, b"\n")
 }

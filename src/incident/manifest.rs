@@ -10,7 +10,7 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::pcapng::{Contents, Written};
 use super::recovered::Recovered;
@@ -55,6 +55,8 @@ pub struct Manifest<'a> {
     pub frames_shortened: u64,
     /// What watchers saw.
     pub observations: Observations<'a>,
+    /// Why there is no `report.html`, or what it lacks; null if it is whole.
+    pub report_missing: Option<&'a str>,
     /// The settings in force.
     pub settings: &'a serde_json::Value,
     /// Every other file of the bundle.
@@ -242,7 +244,7 @@ pub struct Observations<'a> {
 }
 
 /// One file of the bundle.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
     /// Path inside the bundle.
     pub name: String,
@@ -282,6 +284,7 @@ impl<'a> Manifest<'a> {
                 missed: incident.observations_missed,
                 limitations: &incident.limitations,
             },
+            report_missing: None,
             settings: &incident.settings,
             files,
             recovered: incident.recovered.as_ref(),

@@ -11,6 +11,7 @@
 //!                      ├► timeline.csv        timeline
 //!                      ├► events.jsonl        events
 //!                      ├► system/             system (asked at the trigger)
+//!                      ├► report.html, .txt   secured (made from the above, once that is safe)
 //!                      └► manifest.json       manifest (last: it knows the others' sums)
 //! ```
 //!
@@ -30,6 +31,7 @@ pub mod partial;
 pub mod pcapng;
 pub mod recovered;
 pub mod runs;
+pub mod secured;
 pub mod store;
 pub mod system;
 pub mod timeline;

@@ -2,7 +2,7 @@
 //!
 //! Whoever looks into the output directory sees a bundle either not at all or complete: each file is
 //! flushed and synced, then the directory, then it is renamed, then the parent is synced. Dropped
-//! before that, the partial directory and all in it are removed.
+//! before that, the partial directory and all in it are removed, unless it was [`Partial::secure`]d.
 //!
 //! Directories are made with mode 0750, files with 0640, less the umask: captured traffic is nobody's
 //! business outside the group.
@@ -22,6 +22,8 @@ use crate::error::{Error, Result};
 pub(super) const DIRECTORY_MODE: u32 = 0o750;
 /// Files: the owner writes, the group reads.
 pub(super) const FILE_MODE: u32 = 0o640;
+/// Ends the name of a file that takes the place of another when it is whole.
+pub(super) const BESIDE: &str = ".new";
 /// Names tried before giving up: `NAME`, `NAME-2`, ... One is taken only when two incidents of one kind
 /// open in the same millisecond, or after a backward step of the clock.
 const NAMES: u32 = 1_000;
@@ -33,7 +35,8 @@ pub struct Partial {
     name: String,
     path: PathBuf,
     files: Vec<FileEntry>,
-    published: bool,
+    /// All that is needed is on the disk, or it is published: dropped, it stays.
+    safe: bool,
 }
 
 impl Partial {
@@ -50,7 +53,7 @@ impl Partial {
             match DirBuilder::new().mode(DIRECTORY_MODE).create(&path) {
                 Ok(()) => {
                     let parent = parent.to_owned();
-                    return Ok(Self { parent, name, path, files: Vec::new(), published: false });
+                    return Ok(Self { parent, name, path, files: Vec::new(), safe: false });
                 }
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(cannot("create bundle", &path, &e)),
@@ -100,6 +103,60 @@ impl Partial {
         &self.files
     }
 
+    /// Where it is being built.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it will be called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Writes the file `name` anew: beside it, then renamed over it, so that one of the two is there
+    /// whatever happens.
+    ///
+    /// # Errors
+    /// When it cannot be written; the old one stays then.
+    pub fn replace(
+        &mut self,
+        name: &str,
+        content: impl FnOnce(&mut BundleFile) -> io::Result<()>,
+    ) -> Result<()> {
+        let beside = format!("{name}{BESIDE}");
+        let (old, new) = (self.path.join(name), self.path.join(&beside));
+        if let Err(error) = self.file(&beside, content) {
+            self.discard(&beside);
+            return Err(error);
+        }
+        fs::rename(&new, &old).map_err(|e| cannot("write", &old, &e))?;
+        self.files.retain(|file| file.name != name);
+        if let Some(file) = self.files.iter_mut().find(|file| file.name == beside) {
+            name.clone_into(&mut file.name);
+        }
+        Ok(())
+    }
+
+    /// Takes the file `name` out again, whole or not.
+    pub fn discard(&mut self, name: &str) {
+        self.files.retain(|file| file.name != name);
+        // It may never have been made, and what is not listed is taken out of a leftover, too.
+        let _ = fs::remove_file(self.path.join(name));
+    }
+
+    /// What is in it now is enough, and stays whatever happens: syncs its names. Should dashcap die
+    /// before it is published, the next start publishes it.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn secure(&mut self) -> Result<()> {
+        for directory in self.directories().iter().chain([&self.parent]) {
+            sync_directory(directory).map_err(|e| cannot("sync", directory, &e))?;
+        }
+        self.safe = true;
+        Ok(())
+    }
+
     /// Makes the bundle appear under its name, safe on the disk, and tells its path.
     ///
     /// # Errors
@@ -110,7 +167,7 @@ impl Partial {
         }
         let whole = self.parent.join(&self.name);
         fs::rename(&self.path, &whole).map_err(|e| cannot("publish bundle", &whole, &e))?;
-        self.published = true;
+        self.safe = true;
         sync_directory(&self.parent).map_err(|e| cannot("sync", &self.parent, &e))?;
         Ok(whole)
     }
@@ -127,7 +184,7 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        if self.published {
+        if self.safe {
             return;
         }
         if let Err(error) = fs::remove_dir_all(&self.path) {
@@ -147,7 +204,7 @@ pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
 
 /// What failed in the output directory, and what to try.
 pub(super) fn cannot(doing: &'static str, path: &Path, error: &io::Error) -> Error {
-    let failed = Error::operation(doing, path.display().to_string(), error);
+    let failed = Error::operation(doing, path.display().to_string(), error).of_kind(error.kind());
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             failed.hint("free space there, or name another directory with -o")

@@ -5,10 +5,20 @@
 //! proven writable *by writing*, because permissions, quotas, read-only mounts and full disks all show
 //! only then.
 //!
-//! What a dead dashcap left half-built is removed. Dead is who holds no lock: every dashcap holds a
-//! shared flock(2) on the output directory itself, which the kernel releases however the process ends.
-//! Who gets the lock exclusively at start is alone, and everything called `*.partial` by our own
-//! pattern is a leftover; who does not leaves such directories alone. Never touched: anything else.
+//! What a dead dashcap left half-built is [finished or removed](leftover). Dead is who holds no lock:
+//! every dashcap holds a shared flock(2) on the output directory itself, which the kernel releases
+//! however the process ends. Who gets the lock exclusively at start is alone, and everything called
+//! `*.partial` or `*.removing` by our own pattern is a leftover; who does not leaves such directories
+//! alone. Whoever removes bundles holds the lock, too.
+//!
+//! Old bundles go when the operator's [limits](retention) say so: after each new one, at the start, and
+//! one by one where a new one does not fit. Never touched: anything that is not a bundle of ours
+//! ([`Listing`]), a marked one, one that is being built.
+
+mod leftover;
+mod listing;
+mod removal;
+pub mod retention;
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -16,9 +26,14 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use self::listing::{Listing, Other, Stored, What};
+pub use self::removal::{KEPT, REMOVING, mark, remove};
+
+use self::retention::Why;
 use super::partial::{DIRECTORY_MODE, FILE_MODE, Partial, cannot};
 use crate::error::{Error, Result};
 use crate::sys::space;
+use crate::time::Wall;
 
 /// Ends the name of a bundle that is not whole.
 pub const SUFFIX: &str = ".partial";
@@ -39,15 +54,43 @@ pub struct Store {
     directory: PathBuf,
     /// Keeps the shared lock; none where the file system knows no locks.
     lock: Option<File>,
+    limits: retention::Options,
+    /// What had to go before it could be opened.
+    removed: Vec<Removed>,
+}
+
+/// A bundle that went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// Its name.
+    pub name: String,
+    /// What it took on the disk.
+    pub bytes: u64,
+    /// Why it went.
+    pub why: Why,
 }
 
 impl Store {
-    /// Opens `directory`, making it if it is missing. Warns in the log if less than `expected` bytes,
-    /// the size a bundle may have, are free.
+    /// Opens `directory`, making it if it is missing; nothing in it is ever removed. Warns in the log
+    /// if less than `expected` bytes, the size a bundle may have, are free.
     ///
     /// # Errors
     /// When it cannot be made, opened or written to.
     pub fn open(directory: &Path, expected: u64) -> Result<Self> {
+        Self::open_within(directory, expected, retention::Options::default(), Wall::default())
+    }
+
+    /// The same, within `limits`: where the disk is full already, bundles go until it is not.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_within(
+        directory: &Path,
+        expected: u64,
+        limits: retention::Options,
+        now: Wall,
+    ) -> Result<Self> {
+        limits.check()?;
         DirBuilder::new()
             .recursive(true)
             .mode(DIRECTORY_MODE)
@@ -56,10 +99,55 @@ impl Store {
         // Absolute, so that a later change of the working directory does not move it.
         let directory =
             directory.canonicalize().map_err(|e| cannot("open output directory", directory, &e))?;
-        prove_writable(&directory)?;
         let lock = lock(&directory)?;
-        warn_if_short(&directory, expected);
-        Ok(Self { directory, lock })
+        let mut store = Self { directory, lock, limits, removed: Vec::new() };
+        store.removed = store.sweep(now);
+        while let Err(error) = prove_writable(&store.directory) {
+            let removed = if error.is_disk_full() { store.make_room() } else { None };
+            store.removed.push(removed.ok_or(error)?);
+        }
+        warn_if_short(&store.directory, expected);
+        Ok(store)
+    }
+
+    /// What had to go when it was opened; told once.
+    pub fn take_removed(&mut self) -> Vec<Removed> {
+        std::mem::take(&mut self.removed)
+    }
+
+    /// Removes what the limits do not allow.
+    pub fn sweep(&self, now: Wall) -> Vec<Removed> {
+        if !self.limits.has_limits() {
+            return Vec::new();
+        }
+        let free = space::free(&self.directory).ok();
+        let bundles = self.bundles();
+        let excess = self.limits.excess(&bundles, now, free);
+        excess.into_iter().filter_map(|(bundle, why)| took_out(bundle, why)).collect()
+    }
+
+    /// Removes the oldest bundle that may go, so that a new one has room; none if none may.
+    pub fn make_room(&self) -> Option<Removed> {
+        let mut bundles = self.bundles();
+        // One that cannot be removed is no reason not to try the next.
+        while let Some(first) = self.limits.first(&bundles) {
+            if let Some(removed) = took_out(first, Why::Full) {
+                return Some(removed);
+            }
+            let name = first.name.clone();
+            bundles.retain(|bundle| bundle.name != name);
+        }
+        None
+    }
+
+    fn bundles(&self) -> Vec<Stored> {
+        match Listing::read(&self.directory) {
+            Ok(listing) => listing.bundles,
+            Err(error) => {
+                tracing::warn!("no bundle can be removed: {error}");
+                Vec::new()
+            }
+        }
     }
 
     /// Where bundles appear.
@@ -87,6 +175,17 @@ impl Drop for Store {
     }
 }
 
+fn took_out(bundle: &Stored, why: Why) -> Option<Removed> {
+    let Stored { name, bytes, path, .. } = bundle;
+    match remove(path, false) {
+        Ok(()) => Some(Removed { name: name.clone(), bytes: *bytes, why }),
+        Err(error) => {
+            tracing::warn!("{error}");
+            None
+        }
+    }
+}
+
 fn prove_writable(directory: &Path) -> Result<()> {
     let path = directory.join(format!(".dashcap-{}{SUFFIX}", std::process::id()));
     let write = || -> io::Result<()> {
@@ -109,7 +208,7 @@ fn lock(directory: &Path) -> Result<Option<File>> {
     let cannot_lock = |e: &io::Error| cannot("open output directory", directory, e);
     let file = File::open(directory).map_err(|e| cannot_lock(&e))?;
     match file.try_lock() {
-        Ok(()) => remove_leftovers(directory),
+        Ok(()) => leftover::clear(directory),
         Err(TryLockError::WouldBlock) => {
             tracing::info!(
                 "another dashcap uses {}: its bundles being built are left alone",
@@ -124,11 +223,30 @@ fn lock(directory: &Path) -> Result<Option<File>> {
             return Ok(None);
         }
     }
+    share(&file, directory).map(|()| Some(file))
+}
+
+/// Keeps every dashcap that starts from clearing `directory` of leftovers, while the file lives: for
+/// whoever removes bundles. None where the file system knows no locks; then nobody clears it.
+///
+/// # Errors
+/// When the directory cannot be opened, or somebody holds the lock for long.
+pub fn hold(directory: &Path) -> Result<Option<File>> {
+    let file = File::open(directory).map_err(|e| cannot("open", directory, &e))?;
+    match file.try_lock_shared() {
+        Err(TryLockError::Error(_)) => Ok(None),
+        _ => share(&file, directory).map(|()| Some(file)),
+    }
+}
+
+fn share(file: &File, directory: &Path) -> Result<()> {
     for _ in 0..LOCK_ATTEMPTS {
         match file.try_lock_shared() {
-            Ok(()) => return Ok(Some(file)),
+            Ok(()) => return Ok(()),
             Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
-            Err(TryLockError::Error(error)) => return Err(cannot_lock(&error)),
+            Err(TryLockError::Error(error)) => {
+                return Err(cannot("open output directory", directory, &error));
+            }
         }
     }
     let object = directory.display().to_string();
@@ -136,30 +254,11 @@ fn lock(directory: &Path) -> Result<Option<File>> {
         .hint("name another directory with -o"))
 }
 
-fn remove_leftovers(directory: &Path) {
-    let Ok(entries) = fs::read_dir(directory) else { return };
-    for entry in entries.flatten() {
-        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        if !is_directory || !is_leftover(entry.file_name().as_encoded_bytes()) {
-            continue;
-        }
-        let path = entry.path();
-        match fs::remove_dir_all(&path) {
-            Ok(()) => tracing::warn!(
-                "removed {}: a dashcap that has died did not finish it",
-                path.display()
-            ),
-            Err(error) => tracing::warn!("cannot remove leftover {}: {error}", path.display()),
-        }
-    }
-}
-
-/// True for names only a dashcap makes: a bundle's name and the suffix.
-fn is_leftover(name: &[u8]) -> bool {
+/// True for names only a dashcap gives: when, and what for.
+fn is_our_name(name: &str) -> bool {
     let like = |(c, p): (&u8, &u8)| if *p == b'0' { c.is_ascii_digit() } else { c == p };
-    name.ends_with(SUFFIX.as_bytes())
-        && name.len() > NAME_PATTERN.len() + SUFFIX.len()
-        && name.iter().zip(NAME_PATTERN).all(like)
+    let name = name.as_bytes();
+    name.len() > NAME_PATTERN.len() && name.iter().zip(NAME_PATTERN).all(like)
 }
 
 fn warn_if_short(directory: &Path, expected: u64) {
@@ -185,19 +284,16 @@ mod tests {
     const LEFTOVER: &str = "2026-11-22T14-14-20.811Z_link-down_eth0.partial";
 
     #[test]
-    fn only_our_own_names_are_leftovers() {
+    fn only_our_own_names_are_ours() {
         for (name, ours) in [
-            (LEFTOVER, true),
-            ("2026-11-22T14-14-20.811Z_signal.partial", true),
-            ("2026-11-22T14-14-20.811Z_signal-2.partial", true),
-            ("2026-11-22T14-14-20.811Z_signal", false),
-            ("2026-11-22T14-14-20.811Z_.partial", false),
-            ("thesis.partial", false),
-            ("2026-11-22_14-14-20.811Z_signal.partial", false),
-            (".partial", false),
+            ("2026-11-22T14-14-20.811Z_link-down_eth0", true),
+            ("2026-11-22T14-14-20.811Z_signal-2", true),
+            ("2026-11-22T14-14-20.811Z_", false),
+            ("thesis", false),
+            ("2026-11-22_14-14-20.811Z_signal", false),
             ("", false),
         ] {
-            assert_eq!(is_leftover(name.as_bytes()), ours, "{name}");
+            assert_eq!(is_our_name(name), ours, "{name}");
         }
     }
 

@@ -11,6 +11,10 @@
 //! cannot be written does not hold up the next; and that neither capture nor the recorder ever waits for
 //! the disk: the shelf's lock is held for a push or a pop, never while writing. While an incident waits,
 //! its memory stays pinned; [`Writer::abandon`] gives the oldest one up when the recorder needs it.
+//!
+//! Evidence first: the reports of bundles, whose evidence is on the disk by then, wait until nothing is
+//! left on the shelf. Where a bundle does not fit the disk, old ones go as the store's limits allow, one
+//! by one, and it is tried again at once.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,9 +25,10 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::Incident;
-use super::bundle::{self, Bundle};
+use super::bundle::Bundle;
 use super::pcapng::Level;
-use super::store::Store;
+use super::secured::{Evidence, Reporter, Secured};
+use super::store::{Removed, Store, retention};
 use crate::error::{Error, Result};
 use crate::sys::priority;
 use crate::time::{Clock, Mono, Window};
@@ -38,6 +43,14 @@ const SHELF: usize = 16;
 /// Outcomes nobody has taken at most. Then the writer waits with the next written or lost incident;
 /// word of retries is dropped, the next one says the same.
 const OUTCOMES: usize = 64;
+/// Bundles whose report waits at most; then the oldest one is made before the next incident is written.
+const REPORTS: usize = 16;
+/// Longest time for the report of one bundle; it then tells how far it came. A gigabyte of frames takes
+/// two seconds where one core is fast.
+const REPORT_TIME: Duration = Duration::from_secs(30);
+/// The same once the recording ends: who stops a service waits for it (90 s, `DefaultTimeoutStopSec=` of
+/// systemd-system.conf(5)).
+const LAST_REPORT_TIME: Duration = Duration::from_secs(10);
 /// Nice value of the writer: compressing takes a whole core for seconds, which capture may need.
 const NICE: i32 = 10;
 
@@ -52,11 +65,16 @@ pub struct Options {
     pub level: Level,
     /// Pause before a failed incident is tried again.
     pub retry_pause: Duration,
+    /// Who makes the reports; nobody, where there shall be none.
+    pub report: Option<Reporter>,
+    /// How long bundles stay.
+    pub retention: retention::Options,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { level: Level::default(), retry_pause: RETRY_PAUSE }
+        let retention = retention::Options::default();
+        Self { level: Level::default(), retry_pause: RETRY_PAUSE, report: None, retention }
     }
 }
 
@@ -64,8 +82,9 @@ impl Options {
     /// Refuses what has no meaning.
     ///
     /// # Errors
-    /// [`Error::Usage`] when zstd has no such level.
+    /// [`Error::Usage`] when zstd has no such level, or nothing could be kept.
     pub fn check(&self) -> Result<()> {
+        self.retention.check()?;
         let levels = FASTEST..=*zstd::compression_level_range().end();
         if levels.contains(&self.level.0) {
             return Ok(());
@@ -96,6 +115,8 @@ pub enum Outcome {
     },
     /// It is gone.
     Lost(Lost),
+    /// An old bundle went, because the limits of the store say so.
+    Removed(Removed),
 }
 
 /// An incident that was never written.
@@ -128,6 +149,8 @@ struct Shelf {
     waiting: VecDeque<Waiting>,
     came: u64,
     writing: bool,
+    /// Bundles whose evidence is on the disk, and whose report is not.
+    secured: usize,
     stopping: bool,
 }
 
@@ -147,13 +170,14 @@ impl Writer {
     ///
     /// # Errors
     /// When the options have no meaning or no thread can be made.
-    pub fn start(store: Store, clock: Clock, options: Options) -> Result<Self> {
+    pub fn start(mut store: Store, clock: Clock, options: Options) -> Result<Self> {
         options.check()?;
         let shelf = Arc::new(Mutex::new(Shelf::default()));
         // One ring is enough: the writer looks at the whole shelf when it hears it.
         let (bell, rings) = bounded(1);
         let (told, outcomes) = bounded(OUTCOMES);
-        let desk = Desk { store, clock, options, shelf: Arc::clone(&shelf), rings, told };
+        let (removed, shelf_there) = (store.take_removed(), Arc::clone(&shelf));
+        let desk = Desk { store, removed, clock, options, shelf: shelf_there, rings, told };
         let thread = thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || desk.work())
@@ -184,10 +208,10 @@ impl Writer {
         &self.outcomes
     }
 
-    /// Incidents that are not on the disk yet, the one being written included.
+    /// Incidents whose bundle has not appeared yet, the one being written included.
     pub fn pending(&self) -> usize {
         let shelf = open(&self.shelf);
-        shelf.waiting.len() + usize::from(shelf.writing)
+        shelf.waiting.len() + usize::from(shelf.writing) + shelf.secured
     }
 
     /// Gives up the oldest incident that could not be written, so that its memory is free, and tells
@@ -240,11 +264,21 @@ fn open(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
 /// The thread's side.
 struct Desk {
     store: Store,
+    /// What went when the store was opened.
+    removed: Vec<Removed>,
     clock: Clock,
     options: Options,
     shelf: Arc<Mutex<Shelf>>,
     rings: Receiver<()>,
     told: Sender<Outcome>,
+}
+
+/// A bundle whose evidence is on the disk.
+struct Finishing {
+    secured: Secured,
+    /// When the attempt began that succeeded.
+    begun: Mono,
+    attempts: u32,
 }
 
 /// What is to be done next.
@@ -287,13 +321,19 @@ impl Desk {
         if let Err(error) = priority::step_back(NICE) {
             tracing::warn!("the writer keeps its priority: {error}");
         }
+        let mut secured = VecDeque::new();
+        self.removed.iter().for_each(|removed| self.tell(Outcome::Removed(removed.clone())));
         loop {
             let now = self.clock.now().mono;
             let next = open(&self.shelf).next(now);
             match next {
-                Next::Write { waiting, last } => self.write(waiting, last),
-                Next::Wait(pause) => self.wait(pause),
-                Next::End => return,
+                Next::Write { waiting, last } => secured.extend(self.write(waiting, last)),
+                Next::Wait(pause) if secured.is_empty() => self.wait(pause),
+                Next::End if secured.is_empty() => return,
+                Next::Wait(_) | Next::End => self.finish(secured.pop_front()),
+            }
+            if secured.len() > REPORTS {
+                self.finish(secured.pop_front());
             }
         }
     }
@@ -309,20 +349,20 @@ impl Desk {
         }
     }
 
-    fn write(&self, mut waiting: Waiting, last: bool) {
+    /// Brings an incident's evidence to the disk; what is left to do then is returned.
+    fn write(&self, mut waiting: Waiting, last: bool) -> Option<Finishing> {
         let begun = self.clock.now().mono;
-        let written = self.attempt(&waiting.incident);
+        let written = self.insist(&waiting.incident);
         let now = self.clock.now().mono;
         waiting.attempts += 1;
         match written {
-            Ok(bundle) => {
+            Ok(evidence) => {
+                let (attempts, secured) = (waiting.attempts, evidence.secured(waiting.incident));
                 let mut shelf = open(&self.shelf);
                 shelf.hurry();
                 shelf.writing = false;
-                drop(shelf);
-                // Its memory is free before anybody hears of it.
-                drop(waiting);
-                self.tell(Outcome::Written { bundle, took: now.since(begun) });
+                shelf.secured += 1;
+                return Some(Finishing { secured, begun, attempts });
             }
             Err(reason) if last => {
                 open(&self.shelf).writing = false;
@@ -332,16 +372,50 @@ impl Desk {
             }
             Err(reason) => self.keep(waiting, reason, now),
         }
+        None
+    }
+
+    /// Attempts it again while the disk is full and an old bundle may go for it.
+    fn insist(&self, incident: &Incident) -> Result<Evidence> {
+        loop {
+            let attempted = self.attempt(incident);
+            let is_full = attempted.as_ref().is_err_and(Error::is_disk_full);
+            match is_full.then(|| self.store.make_room()).flatten() {
+                Some(removed) => self.tell(Outcome::Removed(removed)),
+                None => return attempted,
+            }
+        }
     }
 
     /// A panic is a failure like others: a defect in writing one incident must not take the rest with
     /// it. Nothing is left half-changed, for the incident is only read and the partial bundle removed.
-    fn attempt(&self, incident: &Incident) -> Result<Bundle> {
-        let write = || bundle::write(&self.store, incident, self.options.level);
+    fn attempt(&self, incident: &Incident) -> Result<Evidence> {
+        let write = || Evidence::write(&self.store, incident, self.options.level);
         catch_unwind(AssertUnwindSafe(write)).unwrap_or_else(|_| {
             Err(Error::operation("write bundle", incident.name(), "dashcap panicked")
                 .hint("this is a defect in dashcap, please report it"))
         })
+    }
+
+    /// Makes the report, lets the bundle appear, and lets old ones go for it.
+    fn finish(&self, finishing: Option<Finishing>) {
+        let Some(Finishing { secured, begun, attempts }) = finishing else { return };
+        let reporting = self.clock.now().mono;
+        let in_time = || {
+            let stopping = open(&self.shelf).stopping;
+            let time = if stopping { LAST_REPORT_TIME } else { REPORT_TIME };
+            self.clock.now().mono.since(reporting) < time
+        };
+        let finished = secured.finish(self.options.report, &in_time);
+        open(&self.shelf).secured -= 1;
+        let now = self.clock.now();
+        self.tell(match finished {
+            Ok(bundle) => Outcome::Written { bundle, took: now.mono.since(begun) },
+            Err((reason, incident)) => Outcome::Lost(Lost::of(&incident, attempts, reason)),
+        });
+        for removed in self.store.sweep(now.wall) {
+            self.tell(Outcome::Removed(removed));
+        }
     }
 
     fn keep(&self, mut waiting: Waiting, reason: Error, now: Mono) {
@@ -438,7 +512,7 @@ mod tests {
             match next(&writer) {
                 Outcome::Retrying { .. } => {}
                 Outcome::Written { .. } => break,
-                Outcome::Lost(lost) => panic!("{lost:?}"),
+                other => panic!("{other:?}"),
             }
         }
         assert_eq!(bundles(&directory), 1);

@@ -166,7 +166,7 @@ impl Doors {
                 // A name that was taken has a number behind it.
                 self.tell(|of| name.starts_with(of), &Fate::Written { path, frames, bytes });
             }
-            Outcome::Retrying { .. } => {}
+            Outcome::Retrying { .. } | Outcome::Removed(_) => {}
             Outcome::Lost(lost) => self.lost(&lost.name, &lost.reason.to_string()),
         }
     }
@@ -284,12 +284,13 @@ impl Recorder {
     }
 
     fn bundles(&self) -> Bundles {
-        let Summary { bundles, lost, .. } = &self.summary;
+        let Summary { bundles, lost, removed, .. } = &self.summary;
         Bundles {
             directory: absolute(&self.options.output),
             written: bundles.len() as u64,
             pending: (self.closing.len() + self.writer.pending()) as u64,
             lost: *lost,
+            removed: *removed,
             last: bundles.last().map(|last| absolute(last)),
         }
     }

@@ -238,7 +238,8 @@ impl Recorder {
         let tapping = capture::Tapping::new(detectors.taps(), options.wanted.clone())?;
         options.witnesses.check()?;
         let witnesses = options.witnesses.open(witnesses)?;
-        let store = Store::open(&options.output, options.pool.memory)?;
+        let (retention, now) = (options.writer.retention, clock.now().wall);
+        let store = Store::open_within(&options.output, options.pool.memory, retention, now)?;
         let doors = api::Doors::open(&options.api)?;
         let directory = options.api.directory.as_ref();
         let directory = directory.map(|o| DirectoryWatcher::open(o, &clock)).transpose()?;
@@ -614,6 +615,9 @@ impl<K: Keeper> Recorder<K> {
         for outcome in self.writer.stop() {
             self.doors.settle(&outcome);
             self.summary.note(outcome);
+        }
+        if self.summary.removed > 0 {
+            tracing::info!("{} old bundles were removed", self.summary.removed);
         }
         self.doors.close();
         // An incident that is not on the disk is only there: then the next start recovers it.

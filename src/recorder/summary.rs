@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::incident::store::Removed;
 use crate::incident::writer::{Lost, Outcome};
 use crate::stats::CaptureStats;
 
@@ -12,6 +13,8 @@ pub struct Summary {
     pub bundles: Vec<PathBuf>,
     /// Incidents that could not be written.
     pub lost: u64,
+    /// Old bundles that went, because the limits of the store say so.
+    pub removed: u64,
     /// Triggers that opened nothing because the same had just opened an incident.
     pub cooling: u64,
     /// Windows that were held, and released because nothing confirmed them.
@@ -42,6 +45,10 @@ impl Summary {
             }
             Outcome::Retrying { .. } => {}
             Outcome::Lost(lost) => self.lost(&lost),
+            Outcome::Removed(Removed { name, bytes, why }) => {
+                self.removed += 1;
+                tracing::info!("removed bundle {name} ({bytes} bytes): {why}");
+            }
         }
     }
 

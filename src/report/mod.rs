@@ -13,6 +13,7 @@
 
 #[cfg(test)]
 mod browser;
+mod bundled;
 mod chain;
 mod copies;
 mod holes;
@@ -35,6 +36,7 @@ mod words;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+pub use self::bundled::{local_offset, of_bundle};
 pub use self::html::html;
 pub use self::model::Report;
 pub use self::text::{Look, text};
@@ -61,6 +63,8 @@ use crate::time::{Mono, Stamp, Wall};
 const INTERFACES: usize = 64;
 /// Progress is shown after so many frames, some ten times a second.
 const SHOWN_EVERY: u64 = 1 << 18;
+/// How the note begins that tells of a report that was ended.
+const ENDS_AT: &str = "the report ends at ";
 /// As `directions` are numbered.
 const DIRECTIONS: [Direction; 3] = [Direction::Unknown, Direction::Inbound, Direction::Outbound];
 
@@ -113,6 +117,20 @@ pub struct Progress {
 /// # Errors
 /// When a file cannot be read or is no capture file. Damage further on is in the report instead.
 pub fn report(options: &Options, mut show: impl FnMut(&Progress)) -> Result<Report> {
+    report_while(options, |progress| {
+        show(progress);
+        true
+    })
+}
+
+/// The same, as long as `goes_on` says so: then a note tells how far it came.
+///
+/// # Errors
+/// As [`report`].
+pub fn report_while(
+    options: &Options,
+    mut goes_on: impl FnMut(&Progress) -> bool,
+) -> Result<Report> {
     options.check()?;
     let captures: Vec<_> = options.files.iter().map(|path| capture_of(path)).collect();
     let mut told = Told::default();
@@ -127,7 +145,11 @@ pub fn report(options: &Options, mut show: impl FnMut(&Progress)) -> Result<Repo
         pass.frame(&head)?;
         if pass.read.is_multiple_of(SHOWN_EVERY) {
             let (read, size) = files.progress();
-            show(&Progress { read, size, frames: pass.read, at: pass.now() });
+            let at = pass.now();
+            if !goes_on(&Progress { read, size, frames: pass.read, at }) {
+                told.notes.push(format!("{ENDS_AT}{}, its time was over", at.milliseconds()));
+                break;
+            }
         }
         if let Some(ended) = files.pass() {
             pass.ended(ended);

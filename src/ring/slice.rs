@@ -40,6 +40,11 @@ impl Slice {
         self.full_from
     }
 
+    /// Gives its pages back: what it covered is still told, but there are no frames any more.
+    pub fn release(&mut self) {
+        self.segments = Vec::new();
+    }
+
     /// The window's frames, in order of arrival; can be read any number of times.
     pub fn frames(&self) -> impl Iterator<Item = StoredFrame> + '_ {
         let window = self.window;

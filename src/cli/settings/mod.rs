@@ -24,8 +24,9 @@ use self::probes::Entry;
 use self::table::Table;
 use self::traffic::{FilterMatch, RateLimit, Silence};
 use self::witnesses::{Attribute, Log};
-use super::values::{On, Part, Size, Span};
+use super::values::{Age, On, Part, Size, Span};
 use crate::capture::Choice;
+use crate::error::Result;
 
 /// Every option as typed; none means not typed.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
@@ -237,6 +238,28 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     compression: Option<i32>,
 
+    /// Bundles that may stay: beyond that the oldest is removed, marked ones (`dashcap incidents keep`)
+    /// neither counted nor removed [default: all stay].
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep_count: Option<u64>,
+
+    /// Bytes that bundles may take together, likewise; the newest stays in any case [default: no limit].
+    #[arg(long, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep_bytes: Option<Size>,
+
+    /// Age beyond which a bundle is removed, such as 30d [default: no limit].
+    #[arg(long, value_name = "AGE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep_age: Option<Age>,
+
+    /// Bytes of the disk that stay free: with less the oldest bundle is removed, never the newest
+    /// [default: no limit].
+    #[arg(long, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep_free: Option<Size>,
+
     /// UNIX socket where `dashcap snapshot`, `status`, `events`, `arm` and `disarm` ask, or off [default:
     /// $RUNTIME_DIRECTORY/control.sock or /run/dashcap/control.sock, if no other dashcap has it; with
     /// exec: off].
@@ -340,6 +363,12 @@ impl Settings {
         self.config.as_deref().filter(|file| file.is_file())
     }
 
+    /// Where bundles appear if a recording is told no more than this `file`.
+    pub(super) fn output_of(file: Option<&Path>) -> Result<PathBuf> {
+        let settings = file.map(file::read).transpose()?.unwrap_or_default();
+        Ok(settings.output.unwrap_or_else(|| PathBuf::from(".")))
+    }
+
     /// What is typed here, and for the rest what `file` says.
     fn or(self, file: Self) -> Self {
         fn list<T>(typed: Vec<T>, file: Vec<T>) -> Vec<T> {
@@ -384,6 +413,10 @@ impl Settings {
             interval: self.interval.or(file.interval),
             output: self.output.or(file.output),
             compression: self.compression.or(file.compression),
+            keep_count: self.keep_count.or(file.keep_count),
+            keep_bytes: self.keep_bytes.or(file.keep_bytes),
+            keep_age: self.keep_age.or(file.keep_age),
+            keep_free: self.keep_free.or(file.keep_free),
             control: self.control.or(file.control),
             trigger_directory: self.trigger_directory.or(file.trigger_directory),
             http: self.http.or(file.http),

@@ -19,6 +19,7 @@ use crate::incident::pcapng::Level;
 use crate::incident::writer;
 use crate::privilege;
 use crate::recorder::{self, WindowOptions};
+use crate::report;
 use crate::ring::{LaneOptions, PoolOptions};
 use crate::trigger::{About, Names, Rule, TriggerKind};
 use crate::watch::{probe, sysfs};
@@ -200,6 +201,12 @@ impl Settings {
     fn writer(&self) -> Result<writer::Options> {
         let mut options = writer::Options::default();
         options.level = self.compression.map_or(options.level, Level);
+        options.report = Some(report::of_bundle);
+        let retention = &mut options.retention;
+        retention.count = self.keep_count;
+        retention.bytes = self.keep_bytes.map(|size| size.0);
+        retention.age = self.keep_age.map(|age| age.0);
+        retention.free = self.keep_free.map(|size| size.0);
         options.check().map(|()| options)
     }
 

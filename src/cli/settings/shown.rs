@@ -7,7 +7,7 @@ use super::traffic::{FilterMatch, RateLimit, Silence};
 use super::witnesses::{Attribute, Log};
 use super::{Class, Fade, Fold, OFF, Pack, Sandbox, Settings};
 use crate::capture;
-use crate::cli::values::{On, Part, Size, Span};
+use crate::cli::values::{Age, On, Part, Size, Span};
 use crate::recorder;
 use crate::ring::LaneOptions;
 
@@ -72,6 +72,10 @@ impl Settings {
             interval: Some(Span(options.timeline.interval)),
             output: Some(options.output.clone()),
             compression: Some(options.writer.level.0),
+            keep_count: options.writer.retention.count,
+            keep_bytes: options.writer.retention.bytes.map(Size),
+            keep_age: options.writer.retention.age.map(Age),
+            keep_free: options.writer.retention.free.map(Size),
             control: Some(
                 options.api.control.as_ref().map_or(OFF.into(), |control| control.path.clone()),
             ),

@@ -1,0 +1,158 @@
+//! A bundle whose evidence is on the disk, from there to its report and its name.
+//!
+//! ```text
+//!   evidence ─► manifest ─► synced │ frames leave the memory ─► report ─► manifest anew ─► renamed
+//!                                  └ from here on a dead dashcap's bundle is published by the next start
+//! ```
+//!
+//! The report is made from the bundle itself, by whoever the recorder was given for that
+//! ([`Reporter`]): nothing here knows how. Whatever becomes of it, the evidence stays: a report that
+//! fails, panics, or does not fit the disk is told in the manifest (`report_missing`) and in the log.
+
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use super::Incident;
+use super::bundle::{self, Bundle, MANIFEST, NO_REPORT, REPORT, REPORT_TEXT};
+use super::manifest::Manifest;
+use super::partial::Partial;
+use super::pcapng::{Contents, Level};
+use super::store::Store;
+use crate::error::{Error, Result};
+
+/// Makes the report of a bundle that is being built.
+pub type Reporter = fn(&Subject<'_>) -> Result<Pages>;
+
+/// What is to be reported on.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    /// Where the bundle lies now, whole but for its report.
+    pub folder: &'a Path,
+    /// What it will be called.
+    pub name: &'a str,
+    /// To be asked now and then: once it says no, the report ends with what was read by then.
+    pub in_time: &'a dyn Fn() -> bool,
+}
+
+/// A report.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pages {
+    /// For browsers.
+    pub html: String,
+    /// For a terminal.
+    pub text: String,
+    /// What it lacks, if anything: "it ends at 14:14:20, its time was over".
+    pub lacks: Option<String>,
+}
+
+/// What the manifest says until the report is made.
+const NOT_YET: &str = "dashcap ended before it was made";
+
+/// Evidence that is safe, without its frames in memory.
+#[derive(Debug)]
+pub struct Secured {
+    incident: Box<Incident>,
+    partial: Partial,
+    contents: Contents,
+}
+
+/// Evidence that is safe while its incident is still whole.
+#[derive(Debug)]
+pub struct Evidence {
+    partial: Partial,
+    contents: Contents,
+}
+
+impl Evidence {
+    /// Brings `incident` to the disk.
+    ///
+    /// # Errors
+    /// When the output directory refuses; then nothing of it is left there.
+    pub fn write(store: &Store, incident: &Incident, level: Level) -> Result<Self> {
+        let (mut partial, contents) = bundle::evidence(store, incident, level)?;
+        let files = partial.files().to_vec();
+        let told = Manifest::of(incident, &contents, &files);
+        let told = Manifest { report_missing: Some(NOT_YET), ..told };
+        partial.file(MANIFEST, |file| bundle::manifest(&told, file))?;
+        partial.secure()?;
+        Ok(Self { partial, contents })
+    }
+
+    /// Lets the frames of `incident`, of which this is the evidence, leave the memory.
+    pub fn secured(self, mut incident: Box<Incident>) -> Secured {
+        let slices = incident.tracks.iter_mut().flat_map(|track| &mut track.classes);
+        slices.for_each(|class| class.slice.release());
+        let Self { partial, contents } = self;
+        Secured { incident, partial, contents }
+    }
+}
+
+impl Secured {
+    /// Lets `reporter` make the report, and the bundle appear. `in_time` as in [`Subject`].
+    ///
+    /// # Errors
+    /// When the disk refuses to rename it. Then it stays where it is, whole, until the next start; the
+    /// incident, without its frames, comes back.
+    pub fn finish(
+        mut self,
+        reporter: Option<Reporter>,
+        in_time: &dyn Fn() -> bool,
+    ) -> Result<Bundle, (Error, Box<Incident>)> {
+        let missing = match reporter {
+            None => Some(NO_REPORT.to_owned()),
+            Some(reporter) => self.report(reporter, in_time),
+        };
+        if let Err(error) = self.tell(missing.as_deref()) {
+            // The manifest that is there does not list a report, so there may be none.
+            tracing::warn!("{} has no report: {error}", self.partial.name());
+            self.discard();
+        }
+        let object = self.partial.path().display().to_string();
+        let Self { incident, partial, contents } = self;
+        bundle::publish(partial, &contents).map_err(|error| {
+            let hint = format!("all of it is in {object}; dashcap publishes it at its next start");
+            (error.hint(hint), incident)
+        })
+    }
+
+    /// Writes the report; tells what it lacks, or why there is none.
+    fn report(&mut self, reporter: Reporter, in_time: &dyn Fn() -> bool) -> Option<String> {
+        let subject = Subject { folder: self.partial.path(), name: self.partial.name(), in_time };
+        let made = catch_unwind(AssertUnwindSafe(|| reporter(&subject)));
+        let made = made.unwrap_or_else(|_| {
+            Err(Error::operation("report on", self.partial.name(), "dashcap panicked")
+                .hint("this is a defect in dashcap, please report it"))
+        });
+        let written = made.and_then(|pages| self.pages(&pages).map(|()| pages.lacks));
+        written.unwrap_or_else(|error| {
+            tracing::warn!("{} has no report: {error}", self.partial.name());
+            self.discard();
+            Some(error.to_string())
+        })
+    }
+
+    fn pages(&mut self, pages: &Pages) -> Result<()> {
+        let Pages { html, text, lacks: _ } = pages;
+        for (name, page) in [(REPORT, html), (REPORT_TEXT, text)] {
+            self.partial.file(name, |file| file.write_all(page.as_bytes()))?;
+        }
+        Ok(())
+    }
+
+    fn discard(&mut self) {
+        [REPORT, REPORT_TEXT].into_iter().for_each(|page| self.partial.discard(page));
+    }
+
+    /// Writes the manifest anew, with the report in it.
+    fn tell(&mut self, missing: Option<&str>) -> Result<()> {
+        let mut files = self.partial.files().to_vec();
+        files.retain(|file| file.name != MANIFEST);
+        let told = Manifest::of(&self.incident, &self.contents, &files);
+        let told = Manifest { report_missing: missing, ..told };
+        self.partial.replace(MANIFEST, |file| bundle::manifest(&told, file))
+    }
+}
+
+#[cfg(test)]
+mod tests;

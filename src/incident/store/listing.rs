@@ -1,0 +1,331 @@
+//! What is in an output directory: bundles, and what only lies beside them.
+//!
+//! A bundle is a directory with a name of ours and a manifest of ours; only those are ever counted,
+//! removed or marked. Everything else is named with the reason, and left alone. Links are never followed.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::removal::{KEPT, REMOVING};
+use super::{SUFFIX, is_our_name};
+use crate::error::{Error, Result};
+use crate::incident::bundle::MANIFEST;
+use crate::incident::manifest::FORMAT;
+use crate::incident::partial::cannot;
+use crate::time::Wall;
+
+/// Longest manifest in bytes; one of a thousand interfaces has about 2 MiB.
+pub(super) const LONGEST_MANIFEST: u64 = 64 << 20;
+/// Directories below a bundle whose files count for its size: it has `system/`; nobody nests deeper.
+const DEPTH: u32 = 4;
+
+/// All of a directory.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Listing {
+    /// The bundles, oldest first.
+    pub bundles: Vec<Stored>,
+    /// What is no bundle, by name.
+    pub others: Vec<Other>,
+}
+
+/// A bundle in the store, as its manifest tells.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Stored {
+    /// Its name.
+    pub name: String,
+    /// Its directory.
+    #[serde(skip)]
+    pub path: PathBuf,
+    /// When it was triggered.
+    pub time: Wall,
+    /// Kind of the trigger: `link-down`.
+    pub kind: String,
+    /// The interface, host or command; none where there is none.
+    pub object: Option<String>,
+    /// What happened, for a person.
+    pub sentence: String,
+    /// Length of its window in seconds.
+    pub seconds: f64,
+    /// The interfaces.
+    pub interfaces: Vec<String>,
+    /// Frames in it.
+    pub frames: u64,
+    /// Copies that were counted only.
+    pub folded: u64,
+    /// Size of its files.
+    pub bytes: u64,
+    /// Marked to be kept.
+    pub kept: bool,
+    /// It has a report for browsers.
+    pub report: bool,
+}
+
+/// Something beside the bundles.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Other {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// What a directory is that is no bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "what", rename_all = "snake_case")]
+pub enum What {
+    /// A bundle that is being built, or was when dashcap died.
+    BeingBuilt,
+    /// A bundle that is being removed, or was when that was interrupted.
+    BeingRemoved,
+    /// Has a bundle's name, but its manifest is not in order.
+    Damaged {
+        /// Why not.
+        reason: String,
+    },
+    /// None of ours.
+    Foreign,
+}
+
+/// What is read of a manifest; whatever version wrote it, fields it lacks are empty.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Manifest {
+    format: String,
+    triggers: Vec<Trigger>,
+    window: Window,
+    interfaces: Vec<Interface>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Trigger {
+    kind: String,
+    object: Option<String>,
+    sentence: String,
+    time: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Window {
+    closed: Span,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Span {
+    seconds: f64,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Interface {
+    name: String,
+    in_bundle: InBundle,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct InBundle {
+    frames: u64,
+    folded: u64,
+}
+
+impl Listing {
+    /// Looks at everything in `directory`.
+    ///
+    /// # Errors
+    /// When the directory cannot be read. What of it cannot is among the others.
+    pub fn read(directory: &Path) -> Result<Self> {
+        let failed = |e: io::Error| cannot("list bundles in", directory, &e);
+        let mut listing = Self::default();
+        for entry in fs::read_dir(directory).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            // Of links, the link counts.
+            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                continue;
+            }
+            let name = entry.file_name().to_string_lossy().into_owned();
+            match look(&entry.path(), &name) {
+                Ok(bundle) => listing.bundles.push(bundle),
+                Err(what) => listing.others.push(Other { name, what }),
+            }
+        }
+        listing.bundles.sort_by(|a, b| (a.time, &a.name).cmp(&(b.time, &b.name)));
+        listing.others.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(listing)
+    }
+}
+
+impl Stored {
+    /// All that its manifest says.
+    ///
+    /// # Errors
+    /// When it cannot be read any more.
+    pub fn manifest(&self) -> Result<Value> {
+        let object = || self.path.join(MANIFEST).display().to_string();
+        let text = manifest(&self.path).map_err(|e| Error::operation("read", object(), e))?;
+        serde_json::from_slice(&text).map_err(|e| Error::operation("read", object(), e))
+    }
+}
+
+/// The bundle at `path`, or what it is instead.
+fn look(path: &Path, name: &str) -> Result<Stored, What> {
+    let ours = |suffix: &str| name.strip_suffix(suffix).is_some_and(is_our_name);
+    if ours(SUFFIX) {
+        return Err(What::BeingBuilt);
+    }
+    if ours(REMOVING) {
+        return Err(What::BeingRemoved);
+    }
+    if !is_our_name(name) {
+        return Err(What::Foreign);
+    }
+    let damaged = |reason: String| What::Damaged { reason };
+    let text = manifest(path).map_err(|e| damaged(format!("{MANIFEST}: {e}")))?;
+    let told = parse(&text).map_err(damaged)?;
+    let opened_by = told.triggers.into_iter().next().unwrap_or_default();
+    let time = moment(&opened_by.time)
+        .ok_or_else(|| damaged(format!("{MANIFEST} does not tell when it was triggered")))?;
+    let sum = |of: fn(&InBundle) -> u64| {
+        told.interfaces.iter().map(|i| of(&i.in_bundle)).fold(0, u64::saturating_add)
+    };
+    Ok(Stored {
+        name: name.to_owned(),
+        path: path.to_owned(),
+        time,
+        kind: opened_by.kind,
+        object: opened_by.object,
+        sentence: opened_by.sentence,
+        seconds: told.window.closed.seconds,
+        frames: sum(|held| held.frames),
+        folded: sum(|held| held.folded),
+        interfaces: told.interfaces.into_iter().map(|interface| interface.name).collect(),
+        bytes: size(path, DEPTH),
+        kept: path.join(KEPT).is_file(),
+        report: path.join(crate::incident::bundle::REPORT).is_file(),
+    })
+}
+
+/// The bytes of a bundle's manifest.
+///
+/// # Errors
+/// When it cannot be read or is far too long.
+pub(super) fn manifest(folder: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let file = File::open(folder.join(MANIFEST))?;
+    file.take(LONGEST_MANIFEST + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > LONGEST_MANIFEST {
+        return Err(io::Error::other(format!("longer than {LONGEST_MANIFEST} bytes")));
+    }
+    Ok(text)
+}
+
+fn parse(text: &[u8]) -> Result<Manifest, String> {
+    let told: Manifest =
+        serde_json::from_slice(text).map_err(|e| format!("{MANIFEST} has no meaning: {e}"))?;
+    if told.format != FORMAT {
+        return Err(format!("{MANIFEST} is not one of dashcap"));
+    }
+    Ok(told)
+}
+
+fn moment(text: &str) -> Option<Wall> {
+    let timestamp: jiff::Timestamp = text.parse().ok()?;
+    u64::try_from(timestamp.as_nanosecond()).ok().map(Wall)
+}
+
+/// Length of all files below `path`; what cannot be read counts nothing.
+fn size(path: &Path, depth: u32) -> u64 {
+    let Ok(entries) = fs::read_dir(path) else { return 0 };
+    let each = entries.flatten().map(|entry| match entry.file_type() {
+        Ok(kind) if kind.is_dir() && depth > 0 => size(&entry.path(), depth - 1),
+        Ok(kind) if kind.is_file() => entry.metadata().map_or(0, |file| file.len()),
+        _ => 0,
+    });
+    each.fold(0, u64::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::incident::bundle;
+    use crate::incident::fixture::{Story, WALL};
+    use crate::incident::pcapng::Level;
+    use crate::incident::store::Store;
+
+    #[test]
+    fn bundles_are_told_from_what_lies_beside_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path(), 0).unwrap();
+        let written = |second: i64| {
+            let mut incident = Story::new().track("eth0", 1, vec![]).incident();
+            let at = &mut incident.opened_by.at;
+            at.wall = Wall(at.wall.0.saturating_add_signed(second * 1_000_000_000));
+            bundle::write(&store, &incident, Level::default()).unwrap()
+        };
+        let (later, first) = (written(5), written(0));
+        let make = |name: &str, manifest: Option<&str>| {
+            let path = directory.path().join(name);
+            fs::create_dir(&path).unwrap();
+            if let Some(text) = manifest {
+                fs::write(path.join(MANIFEST), text).unwrap();
+            }
+        };
+        const NAME: &str = "2026-11-22T14-14-20.811Z_link-down_eth9";
+        make("thesis", None);
+        make(&format!("{NAME}.partial"), None);
+        make(&format!("{NAME}-2.removing"), None);
+        make(NAME, None);
+        make(&format!("{NAME}-2"), Some("{}"));
+        make(&format!("{NAME}-3"), Some("{\"format\":\"dashcap-bundle\"}"));
+        make(&format!("{NAME}-4"), Some("{\"format\":"));
+        fs::write(directory.path().join(format!("{NAME}-5")), "a file").unwrap();
+        std::os::unix::fs::symlink(&first.path, directory.path().join(format!("{NAME}-6")))
+            .unwrap();
+
+        let listing = Listing::read(directory.path()).unwrap();
+        let paths: Vec<_> = listing.bundles.iter().map(|b| (b.path.clone(), b.bytes)).collect();
+        assert_eq!(paths, [(first.path, first.bytes), (later.path, later.bytes)]);
+        let bundle = &listing.bundles[0];
+        assert_eq!((bundle.time, bundle.seconds, bundle.kept), (Wall(WALL), 30.0, false));
+        assert_eq!(
+            (bundle.kind.as_str(), bundle.object.as_deref()),
+            ("link-down", Some("dp0bond0"))
+        );
+        assert_eq!(bundle.interfaces, ["eth0"]);
+        let others: Vec<_> = listing
+            .others
+            .iter()
+            .map(|other| (other.name.replace(NAME, "N"), format!("{:?}", other.what)))
+            .collect();
+        for ((name, what), (expected, reason)) in others.iter().zip([
+            ("N", "No such file"),
+            ("N-2", "not one of dashcap"),
+            ("N-2.removing", "BeingRemoved"),
+            ("N-3", "when it was triggered"),
+            ("N-4", "no meaning"),
+            ("N.partial", "BeingBuilt"),
+            ("thesis", "Foreign"),
+        ]) {
+            assert!(name == expected && what.contains(reason), "{others:#?}");
+        }
+        assert_eq!(others.len(), 7);
+    }
+
+    proptest! {
+        #[test]
+        fn no_manifest_panics(text in r#"\{?("(format|triggers|window|time)":[\[\]{}0-9"a-z:,]{0,30},?){0,3}\}?"#, bytes: Vec<u8>) {
+            let _ = parse(text.as_bytes());
+            let _ = parse(&bytes);
+            let _ = moment(&text);
+        }
+    }
+}
