@@ -14,16 +14,18 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("trigger", &["watch"]),
     ("incident", &["ring", "trigger", "watch"]),
     ("report", &["capture", "detect", "incident"]),
-    ("recorder", &["api", "capture", "detect", "incident", "ring", "trigger", "watch"]),
+    ("recorder", &["api", "capture", "detect", "hook", "incident", "ring", "trigger", "watch"]),
     ("api", &["watch"]),
     (
         "cli",
         &[
-            "api", "capture", "cut", "detect", "incident", "recorder", "report", "ring", "trigger",
-            "watch",
+            "api", "capture", "cut", "detect", "doctor", "hook", "incident", "recorder", "report",
+            "ring", "trigger", "watch",
         ],
     ),
     ("detect", &["watch"]),
+    ("doctor", &["watch"]),
+    ("hook", &["trigger", "watch"]),
     ("wire", &[]),
     ("cut", &["capture"]),
 ];

@@ -7,6 +7,7 @@ mod cut;
 mod demo;
 mod events;
 mod exec;
+mod hook_runner;
 mod log;
 mod replay;
 mod report;
@@ -50,6 +51,8 @@ enum Command {
     Arm(arm::Arm),
     Disarm(arm::Disarm),
     Demo(demo::Demo),
+    #[command(hide = true)]
+    HookRunner(hook_runner::HookRunner),
 }
 
 /// Runs the command line of this process. Exit status: 0 done, 1 the machine refused, 2 what was typed
@@ -71,6 +74,7 @@ pub fn main() -> ExitCode {
         Command::Report(report) => report.start(&line),
         Command::Cut(cut) => cut.start(&line),
         Command::Demo(demo) => demo.start(),
+        Command::HookRunner(runner) => runner.start(),
     };
     line.end();
     outcome.unwrap_or_else(|error| {

@@ -257,6 +257,7 @@ mod tests {
         Options {
             interfaces: Vec::new(),
             api: crate::api::Options::default(),
+            programs: crate::hook::Options::default(),
             pool: PoolOptions::default(),
             capture: capture::Options::default(),
             window: WindowOptions::new(Duration::from_secs(pre), Duration::from_secs(1)),

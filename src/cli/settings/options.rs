@@ -73,6 +73,7 @@ impl Settings {
             timeline: settings.timeline()?,
             writer: settings.writer()?,
             api: settings.api(defaults)?,
+            programs: settings.programs()?,
             output: settings.output.unwrap_or_else(|| PathBuf::from(".")),
             interfaces: settings.interface,
             settings: serde_json::Value::Null,

@@ -1,5 +1,6 @@
 //! Options as the operator would write them, defaults included: what the manifest shows.
 
+use super::hooks::Hook;
 use super::options::usual_probe;
 use super::probes::Entry;
 use super::table::Table;
@@ -77,6 +78,8 @@ impl Settings {
             trigger_directory: options.api.directory.as_ref().map(|o| o.path.clone()),
             http: options.api.http.as_ref().map(|http| http.listen.to_string()),
             http_token_file: options.api.http.as_ref().map(|http| http.token_file.clone()),
+            collect_directory: Some(options.programs.collect.clone().unwrap_or(OFF.into())),
+            hook: options.programs.hooks.iter().map(Hook::of).collect(),
             config: None,
         }
     }

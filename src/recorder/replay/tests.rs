@@ -29,6 +29,7 @@ impl Story {
         let options = crate::recorder::Options {
             interfaces: Vec::new(),
             api: crate::api::Options::default(),
+            programs: crate::hook::Options::default(),
             pool: PoolOptions { memory: 16 << 20, lock: false },
             capture: capture::Options::default(),
             window: crate::recorder::WindowOptions::new(
