@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("report", &["capture", "detect", "incident"]),
     (
         "recorder",
-        &["api", "capture", "detect", "incident", "privilege", "ring", "trigger", "watch"],
+        &["api", "capture", "detect", "hook", "incident", "privilege", "ring", "trigger", "watch"],
     ),
     ("privilege", &[]),
     ("api", &["watch"]),
@@ -27,6 +27,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "capture",
             "cut",
             "detect",
+            "doctor",
+            "hook",
             "incident",
             "privilege",
             "recorder",
@@ -37,6 +39,8 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("detect", &["watch"]),
+    ("doctor", &["watch"]),
+    ("hook", &["trigger", "watch"]),
     ("wire", &[]),
     ("cut", &["capture"]),
 ];

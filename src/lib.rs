@@ -46,6 +46,7 @@ pub mod detect;
 pub mod error;
 pub mod finding;
 pub mod frame;
+pub mod hook;
 #[cfg(test)]
 mod house;
 pub mod incident;

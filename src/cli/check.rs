@@ -9,6 +9,7 @@ use super::settings::Settings;
 use super::values::{Size, Span};
 use crate::detect::traffic::Bound;
 use crate::error::Result;
+use crate::hook::When;
 use crate::recorder::{Links, Options, Selection, Witnesses};
 use crate::watch::attribute::Condition;
 use crate::watch::link::{self, LinkWatcher};
@@ -69,6 +70,7 @@ fn meaning(options: &Options) -> Vec<String> {
     }
     lines.extend(witnesses(options));
     lines.extend(options.rules.iter().map(|rule| format!("armed     {rule}")));
+    lines.extend(programs(options));
     lines.push(format!("bundles   in {}", options.output.display()));
     lines
 }
@@ -109,6 +111,22 @@ fn witnesses(options: &Options) -> Vec<String> {
             .map(|silence| format!("silence   of {} for {}", silence.class, Span(silence.after))),
     );
     lines
+}
+
+/// The operator's own programs, a line each.
+fn programs(options: &Options) -> Vec<String> {
+    let hooks = options.programs.hooks.iter().map(|hook| {
+        let when = match hook.when {
+            When::Frozen => "frozen",
+            When::Written => "written",
+        };
+        let on: Vec<String> = hook.on.iter().map(ToString::to_string).collect();
+        let on = if on.is_empty() { "every trigger".to_owned() } else { on.join(", ") };
+        let words = hook.command.words().join(" ");
+        format!("hook      {} when {when}, for {on}: {words}", hook.name)
+    });
+    let collect = options.programs.collect.iter();
+    hooks.chain(collect.map(|place| format!("collects  by {}", place.display()))).collect()
 }
 
 /// The interfaces as named, and which of them are here; or those that would be taken here.

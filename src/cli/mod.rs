@@ -7,6 +7,7 @@ mod cut;
 mod demo;
 mod events;
 mod exec;
+mod hook_runner;
 mod incidents;
 mod log;
 mod recover;
@@ -54,6 +55,8 @@ enum Command {
     Arm(arm::Arm),
     Disarm(arm::Disarm),
     Demo(demo::Demo),
+    #[command(hide = true)]
+    HookRunner(hook_runner::HookRunner),
 }
 
 /// Runs the command line of this process. Exit status: 0 done, 1 the machine refused, 2 what was typed
@@ -77,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Cut(cut) => cut.start(&line),
         Command::Incidents(incidents) => incidents.start(),
         Command::Demo(demo) => demo.start(),
+        Command::HookRunner(runner) => runner.start(),
     };
     line.end();
     outcome.unwrap_or_else(|error| {

@@ -87,6 +87,7 @@ fn priority(fact: &Fact) -> Priority {
         Fact::Address(change) if change.now == Some(Validity::Duplicate) => Priority::Notice,
         Fact::ProbeSlow(slow) if !slow.over => Priority::Notice,
         Fact::ProbeLossy(lossy) if !lossy.over => Priority::Notice,
+        Fact::Program(note) if !note.is_well() => Priority::Notice,
         Fact::LinkGone { .. }
         | Fact::ProbeLost { .. }
         | Fact::ProbeDown(_)

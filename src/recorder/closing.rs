@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
-use super::{Open, phase};
+use super::{Open, phase, programs};
 use crate::api::question::{Fate, Reply};
 use crate::capture::{ClassReport, Sliced};
 use crate::incident::{ClassTrack, Host, Incident, Track};
@@ -74,6 +74,7 @@ impl Closing {
         });
         let system = self.open.system.as_ref();
         let answered = system.is_none_or(crate::incident::system::Collection::is_complete);
+        let answered = programs::are_complete(&mut self.open) && answered;
         self.expected.is_empty() && (answered || now.since(self.begun) >= SYSTEM)
     }
 
@@ -89,6 +90,8 @@ impl Closing {
             ending,
         } = self.closed;
         self.tracks.sort_by(|a, b| a.origin.interface.cmp(&b.origin.interface));
+        let mut system = self.open.system.map(|s| s.take(Duration::ZERO)).unwrap_or_default();
+        programs::add_outputs(&mut system, self.open.programs);
         for track in &mut self.tracks {
             track.filter.clone_from(&when.filter);
         }
@@ -107,7 +110,7 @@ impl Closing {
             observations_missed: when.observations_missed,
             limitations: when.limitations,
             probes: when.probes,
-            system: self.open.system.map(|s| s.take(Duration::ZERO)).unwrap_or_default(),
+            system,
             host: when.host,
             settings: when.settings,
             recovered: None,

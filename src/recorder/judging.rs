@@ -115,6 +115,7 @@ impl<K: Keeper> Recorder<K> {
         self.doors.pulled(trigger.clone());
         let (kind, sentence, at) = (trigger.kind, trigger.sentence.clone(), trigger.at.mono);
         let confirmed = self.holds.confirmed(&rules, at);
+        let pulled = trigger.clone();
         let effect = self.phase.trigger(trigger, terms, lasted);
         let mut preceded = None;
         for Held { fired, from, .. } in &confirmed {
@@ -134,7 +135,8 @@ impl<K: Keeper> Recorder<K> {
                 let system = system.inspect_err(|e| tracing::warn!("cannot ask the system: {e}"));
                 let system = system.ok().flatten();
                 let waiting = Vec::new();
-                self.open = Some(Open { hold, pinned_after: first_pinned, system, waiting });
+                let pinned_after = first_pinned;
+                self.open = Some(Open { hold, pinned_after, system, programs: None, waiting });
                 self.refused = 0;
                 tracing::warn!("{kind}: {sentence}; window frozen after {pinned_after:?}");
                 let left = self.phase.deadline().map(|deadline| deadline.since(at));
@@ -157,6 +159,8 @@ impl<K: Keeper> Recorder<K> {
                 Verdict::Extended { left_ns: nanos(left) }
             }
         };
+        let held = confirmed.iter().map(|held| &held.fired.trigger);
+        self.ask_programs(held.chain([&pulled]));
         for held in confirmed {
             tracing::warn!("{}: confirmed by {kind}", held.fired.trigger.kind);
             self.unpin(held.id);

@@ -9,6 +9,7 @@ use crate::time::Mono;
 use crate::watch::counters::Counter;
 use crate::watch::ip::address::Validity;
 use crate::watch::ip::neighbour::Answers;
+use crate::watch::program::Role;
 use crate::watch::{CaptureEvent, Fact, Observation};
 
 /// How much was told in the present second.
@@ -89,6 +90,8 @@ fn worth(fact: &Fact) -> Option<bool> {
         Fact::ProbeSlow(slow) => Some(!slow.over),
         Fact::ProbeLossy(lossy) => Some(!lossy.over),
         Fact::Finding(finding) => Some(finding.severity >= Severity::Warning && !finding.over),
+        Fact::Program(note) if note.role == Role::Collector && note.is_well() => None,
+        Fact::Program(note) => Some(!note.is_well()),
         Fact::ProbeLost { .. }
         | Fact::ProbeDown(_)
         | Fact::Counter(_)

@@ -21,6 +21,7 @@ mod judging;
 mod keeper;
 mod log;
 mod phase;
+mod programs;
 mod reload;
 pub mod replay;
 mod selection;
@@ -52,6 +53,7 @@ use self::holds::Holds;
 use self::keeper::Keeper;
 use self::log::Log;
 use self::phase::{Count, Phase};
+use self::programs::Programs;
 use self::reload::Inbox;
 use self::status::{depths, in_words};
 use self::survival::Memory;
@@ -62,6 +64,7 @@ use crate::capture;
 use crate::capture::Wanted;
 use crate::detect::watcher::{self, DetectWatcher};
 use crate::error::Result;
+use crate::hook::{self, Pending};
 use crate::incident::store::Store;
 use crate::incident::system::Collection;
 use crate::incident::writer::{self, Writer};
@@ -112,6 +115,8 @@ pub struct Options {
     pub api: api::Options,
     /// What the process gives up.
     pub privilege: privilege::Options,
+    /// The operator's own programs.
+    pub programs: hook::Options,
     /// All of this as the operator would write it, for the manifest.
     pub settings: serde_json::Value,
 }
@@ -168,6 +173,7 @@ pub struct Recorder<K = Captures> {
     glance: Glance,
     log: Log,
     doors: Doors,
+    programs: Option<Programs>,
     leaving: bool,
     summary: Summary,
     /// Where frames outlive the process.
@@ -180,6 +186,7 @@ struct Open {
     hold: HoldId,
     pinned_after: Duration,
     system: Option<Collection>,
+    programs: Option<Pending>,
     /// Those who wait for its bundle.
     waiting: Vec<Reply<Fate>>,
 }
@@ -225,7 +232,7 @@ impl Recorder {
     /// # Errors
     /// As [`Recorder::start`].
     pub fn start_with(sockets: Sockets, options: Options, clock: Clock) -> Result<Self> {
-        let Sockets { links, witnesses } = sockets;
+        let Sockets { links, witnesses, runner } = sockets;
         options.window.check()?;
         Rule::check_all(&options.rules)?;
         let (desk, seen) = bounded(watch::CHANNEL);
@@ -270,6 +277,7 @@ impl Recorder {
         );
         let writer = Writer::start(store, clock.clone(), options.writer.clone())?;
         let mut recorder = Self::around(captures, options, clock, writer, (desk, seen));
+        recorder.programs = Programs::employ(runner, &recorder.clock, &recorder.desk)?;
         recorder.limitations.extend(sampler.limitation().map(str::to_owned));
         recorder.table = table;
         recorder.ring_file = file;
@@ -350,6 +358,7 @@ impl Recorder {
             },
             recv(self.writer.outcomes()) -> outcome => if let Ok(outcome) = outcome {
                 self.doors.settle(&outcome);
+                self.follow_up(&outcome);
                 self.summary.note(outcome);
             },
             default(due) => {}
@@ -399,6 +408,7 @@ impl<K: Keeper> Recorder<K> {
             glance: Glance { at: now, ..Glance::default() },
             log: Log::default(),
             doors: Doors::new(begun),
+            programs: None,
             leaving: false,
             summary: Summary::default(),
             ring_file: None,
@@ -479,6 +489,7 @@ impl<K: Keeper> Recorder<K> {
                     settings: self.options.settings.clone(),
                 });
                 self.doors.wait_for(&incident.name(), waiting);
+                self.remember(&incident.name(), incident.triggers());
                 self.submit(Box::new(incident));
             } else {
                 self.closing.push(closing);
@@ -491,6 +502,7 @@ impl<K: Keeper> Recorder<K> {
         let probes = self.probes.iter().map(|(_, watch)| watch);
         let logs = self.logs.iter().map(|(_, watch)| watch);
         self.missed_before
+            + self.programs.as_ref().map_or(0, Programs::missed)
             + self.watches.iter().chain(probes).chain(logs).map(Watch::missed).sum::<u64>()
     }
 
@@ -502,6 +514,7 @@ impl<K: Keeper> Recorder<K> {
                 self.summary.lost += 1;
                 tracing::error!("lost {name}: {reason}");
                 self.doors.lost(&name, reason);
+                self.forget(&name);
             }
         }
     }
@@ -511,6 +524,7 @@ impl<K: Keeper> Recorder<K> {
         self.release_holds("new frames need its memory");
         if let Some(lost) = self.writer.abandon() {
             self.doors.lost(&lost.name, &lost.reason.to_string());
+            self.forget(&lost.name);
             self.summary.lost(&lost);
         }
     }
@@ -612,9 +626,16 @@ impl<K: Keeper> Recorder<K> {
         }
         self.log.end();
         self.summary.tell_unwritten();
+        let mut programs = self.programs.take();
         for outcome in self.writer.stop() {
             self.doors.settle(&outcome);
+            for note in programs.as_mut().map(|p| p.follow_up(&outcome)).unwrap_or_default() {
+                self.log.tell(&programs::observed(note, &self.clock));
+            }
             self.summary.note(outcome);
+        }
+        if let Some(programs) = programs {
+            programs.finish(&self.seen, &mut self.log);
         }
         if self.summary.removed > 0 {
             tracing::info!("{} old bundles were removed", self.summary.removed);

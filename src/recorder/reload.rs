@@ -257,6 +257,7 @@ mod tests {
         Options {
             interfaces: Vec::new(),
             api: crate::api::Options::default(),
+            programs: crate::hook::Options::default(),
             pool: PoolOptions::default(),
             ring_file: None,
             capture: capture::Options::default(),

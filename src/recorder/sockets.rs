@@ -1,27 +1,30 @@
-//! Sockets that are opened before privileges are given up: with CAP_NET_ADMIN they get the buffers they ask
-//! for (SO_RCVBUFFORCE, socket(7)), else what `net.core.rmem_max` allows, and overflow sooner. Opening them
-//! makes no thread.
+//! What needs privileges, begun before they are given up, while there is one thread: sockets that get the
+//! buffers they ask for with CAP_NET_ADMIN only (SO_RCVBUFFORCE, socket(7); else what `net.core.rmem_max`
+//! allows, and they overflow sooner), and the process that runs the operator's programs, which keeps all.
 
 use super::Options;
 use super::witnesses::Early;
 use crate::error::Result;
+use crate::hook::Runner;
 use crate::watch::link::{self, LinkWatcher};
 
-/// The sockets, open; nobody reads them yet.
+/// The sockets, open, and the process; nobody reads them yet.
 #[derive(Debug)]
 pub struct Sockets {
     pub(super) links: LinkWatcher,
     pub(super) witnesses: Early,
+    pub(super) runner: Option<Runner>,
 }
 
 impl Sockets {
-    /// Opens them.
+    /// Opens and starts them.
     ///
     /// # Errors
     /// When one is refused, or a witness has no meaning.
     pub fn open(options: &Options) -> Result<Self> {
         options.witnesses.check()?;
         let links = LinkWatcher::open(&link::Options::default())?;
-        Ok(Self { links, witnesses: Early::open(&options.witnesses)? })
+        let runner = Runner::start(&options.programs)?;
+        Ok(Self { links, witnesses: Early::open(&options.witnesses)?, runner })
     }
 }

@@ -3,6 +3,7 @@
 #![allow(unsafe_code, reason = "this folder is where the safe types are made")]
 
 pub mod attribute;
+pub mod child;
 pub(crate) mod clock;
 pub(crate) mod drops;
 pub(crate) mod file_system;

@@ -41,6 +41,7 @@ pub mod logs;
 mod netlink;
 pub mod observation;
 pub mod probe;
+pub mod program;
 pub mod signal;
 pub mod sysfs;
 pub mod table;

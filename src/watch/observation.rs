@@ -16,6 +16,7 @@ use crate::watch::ip::{address::AddressChange, neighbour::NeighbourChange, route
 use crate::watch::link::{difference, role};
 use crate::watch::logs::LogLine;
 use crate::watch::probe::{ProbeDown, ProbeLossy, ProbeSlow, ProbeUp};
+use crate::watch::program::ProgramNote;
 
 /// One fact, and when its watcher learned it.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,6 +130,8 @@ pub enum Fact {
     },
     /// A detector concluded something from the frames.
     Finding(Box<Finding>),
+    /// A hook or a collector began, ended, or did not run.
+    Program(Box<ProgramNote>),
     /// Somebody logged a line that matches.
     Log(Box<LogLine>),
     /// Something happened to the capture of an interface itself.
@@ -338,6 +341,7 @@ impl Fact {
             Self::Told { door, .. } => door.name(),
             Self::Arming { .. } => Door::Control.name(),
             Self::Finding(_) => "detect",
+            Self::Program(_) => "hook",
             Self::Log(_) => "log",
             Self::Capture { .. } => "capture",
             Self::Reloaded { .. } | Self::ReloadRefused { .. } => "config",
@@ -410,6 +414,7 @@ impl fmt::Display for Fact {
                 write!(f, "disarmed by {who}: only snapshots asked for open incidents")
             }
             Self::Finding(finding) => write!(f, "{finding}"),
+            Self::Program(note) => write!(f, "{note}"),
             Self::Log(line) => write!(f, "{line}"),
             Self::Capture { interface, event } => write!(f, "capture on {interface}: {event}"),
             Self::Reloaded { file, changed, needs_restart } => {

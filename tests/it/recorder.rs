@@ -290,6 +290,7 @@ fn record_inside(lab: &Lab, clock: Clock, facts: Receiver<Fact>, ready: &Sender<
         writer: writer::Options::default(),
         api: api::Options::default(),
         privilege: dashcap::privilege::Options::default(),
+        programs: dashcap::hook::Options::default(),
         settings: serde_json::Value::Null,
     };
     let mut recorder = Recorder::start(options, clock).unwrap();

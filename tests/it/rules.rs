@@ -166,6 +166,7 @@ fn a_storm_of_triggers_is_one_incident_with_counts_and_no_frame_is_lost() {
     let options = Options {
         interfaces: vec!["eth0".to_owned()],
         api: dashcap::api::Options::default(),
+        programs: dashcap::hook::Options::default(),
         pool: PoolOptions { memory: 32 << 20, lock: false },
         ring_file: None,
         privilege: dashcap::privilege::Options::default(),

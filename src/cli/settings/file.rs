@@ -108,6 +108,7 @@ mod tests {
             "filter_match",
             "rate_limit",
             "silence",
+            "hook",
         ] {
             let tables = example[list].as_array().unwrap();
             for key in keys(list) {

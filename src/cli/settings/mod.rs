@@ -6,6 +6,7 @@
 //! and triggers typed replace all of the file's.
 
 pub(super) mod file;
+mod hooks;
 mod options;
 mod probes;
 mod shown;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use self::hooks::Hook;
 use self::probes::Entry;
 use self::table::Table;
 use self::traffic::{FilterMatch, RateLimit, Silence};
@@ -297,6 +299,18 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     sandbox: Option<Sandbox>,
 
+    /// Directory of executables that tell of the host: run side by side when a window is frozen, what they
+    /// print goes into system/ of the bundle; off for none [default: /etc/dashcap/collect.d if it exists].
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    collect_directory: Option<PathBuf>,
+
+    /// Programs that act when a window is frozen or a bundle written, in the file only: `[[hook]]` with
+    /// name and command.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    hook: Vec<Hook>,
+
     /// TOML file with any of these options as keys, `-` written as `_`: pre = "90s". Read again on SIGHUP
     /// and when it changes; docs/dashcap.toml has every key.
     #[arg(short, long, value_name = "FILE")]
@@ -423,6 +437,8 @@ impl Settings {
             http_token_file: self.http_token_file.or(file.http_token_file),
             user: self.user.or(file.user),
             sandbox: self.sandbox.or(file.sandbox),
+            collect_directory: self.collect_directory.or(file.collect_directory),
+            hook: file.hook,
             config: self.config,
         }
     }

@@ -77,6 +77,7 @@ impl Settings {
             writer: settings.writer()?,
             api: settings.api(defaults)?,
             privilege: settings.privilege()?,
+            programs: settings.programs()?,
             output: settings.output.unwrap_or_else(|| PathBuf::from(".")),
             interfaces: settings.interface,
             settings: serde_json::Value::Null,

@@ -1,5 +1,6 @@
 //! Options as the operator would write them, defaults included: what the manifest shows.
 
+use super::hooks::Hook;
 use super::options::usual_probe;
 use super::probes::Entry;
 use super::table::Table;
@@ -84,6 +85,8 @@ impl Settings {
             http_token_file: options.api.http.as_ref().map(|http| http.token_file.clone()),
             user: options.privilege.user.clone(),
             sandbox: Some(if options.privilege.sandbox { Sandbox::On } else { Sandbox::Off }),
+            collect_directory: Some(options.programs.collect.clone().unwrap_or(OFF.into())),
+            hook: options.programs.hooks.iter().map(Hook::of).collect(),
             config: None,
         }
     }

@@ -29,6 +29,7 @@ impl Story {
         let options = crate::recorder::Options {
             interfaces: Vec::new(),
             api: crate::api::Options::default(),
+            programs: crate::hook::Options::default(),
             pool: PoolOptions { memory: 16 << 20, lock: false },
             ring_file: None,
             capture: capture::Options::default(),

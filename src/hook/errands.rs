@@ -1,0 +1,403 @@
+//! dashcap's side of the runner: asks, waits for nothing, and knows what is still to come.
+
+use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+
+use super::answers::{AnswerWatcher, Entry, Ledger, Place};
+use super::collectors;
+use super::message::{Request, line};
+use super::options::{Hook, Options, When};
+use super::story::Story;
+use crate::error::{Error, Result};
+use crate::trigger::Trigger;
+use crate::watch::program::{ProgramEvent, ProgramNote, Role};
+
+/// Requests on their way to the runner. It reads them at once; beyond this it is stuck, and what is
+/// asked does not run, which is told.
+const REQUESTS: usize = 64;
+/// Outputs of one incident on their way: every hook and every collector, twice over.
+const ITEMS: usize = 256;
+/// Incidents whose triggers are remembered until their bundle is whole: more than wait for the disk.
+const STORIES: usize = 64;
+/// When dashcap ends, hooks that are still running have so long, or what is left of their own time.
+const FAREWELL: Duration = Duration::from_secs(30);
+/// The runner ends its programs and itself within their grace of 3 s.
+const RUNNER_ENDS: Duration = Duration::from_secs(5);
+/// Between two looks whether the runner has ended.
+const LOOK: Duration = Duration::from_millis(10);
+/// The hidden command that becomes the runner.
+const COMMAND: &str = "hook-runner";
+
+/// What one program said, as a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputFile {
+    /// Its name, without directory.
+    pub name: String,
+    /// Its content.
+    pub content: String,
+}
+
+impl OutputFile {
+    pub(super) fn of(role: Role, name: &str, content: String) -> Self {
+        Self { name: Self::name(role, name), content }
+    }
+
+    pub(super) fn name(role: Role, name: &str) -> String {
+        match role {
+            Role::Hook => format!("hook-{name}.txt"),
+            Role::Collector => format!("{name}.txt"),
+        }
+    }
+}
+
+/// What an incident hears of its programs.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// These files will come.
+    Expect(Vec<String>),
+    /// One came.
+    File(OutputFile),
+}
+
+/// Outputs that an open incident waits for.
+#[derive(Debug)]
+pub struct Pending {
+    incident: String,
+    sender: Sender<Item>,
+    items: Receiver<Item>,
+    /// True until the runner told which collectors there are.
+    unknown: bool,
+    expected: Vec<String>,
+    came: Vec<OutputFile>,
+    /// Hooks that were asked for: each runs once for an incident.
+    asked: Vec<String>,
+}
+
+impl Pending {
+    fn new(incident: String) -> Self {
+        let (sender, items) = bounded(ITEMS);
+        let (expected, came, asked) = (Vec::new(), Vec::new(), Vec::new());
+        Self { incident, sender, items, unknown: false, expected, came, asked }
+    }
+
+    fn hear(&mut self) {
+        for item in self.items.try_iter() {
+            match item {
+                Item::Expect(names) => {
+                    self.unknown = false;
+                    self.expected.extend(names);
+                }
+                Item::File(file) => self.came.push(file),
+            }
+        }
+    }
+
+    /// True once everything is there that was asked for.
+    pub fn is_complete(&mut self) -> bool {
+        self.hear();
+        !self.unknown && self.came.len() >= self.expected.len()
+    }
+
+    /// The files; each that did not come says so.
+    pub fn take(mut self) -> Vec<OutputFile> {
+        self.hear();
+        let came = |name: &String| self.came.iter().any(|file| file.name == *name);
+        let missing = self.expected.iter().filter(|name| !came(name)).map(|name| OutputFile {
+            name: name.clone(),
+            content: "[it was still running when the incident was closed; the log has its end]\n"
+                .to_owned(),
+        });
+        let missing: Vec<_> = missing.collect();
+        self.came.extend(missing);
+        self.came
+    }
+}
+
+/// The process that runs hooks and collectors; nobody speaks to it yet.
+#[derive(Debug)]
+pub struct Runner {
+    options: Options,
+    process: Child,
+    requests: ChildStdin,
+    answers: ChildStdout,
+}
+
+/// The runner, and what it may be asked.
+#[derive(Debug)]
+pub struct Hooks {
+    options: Options,
+    output: String,
+    requests: Option<Sender<Request>>,
+    asker: JoinHandle<()>,
+    ledger: Arc<Ledger>,
+    runner: Child,
+    asked: u64,
+    /// Triggers of incidents whose bundles are not whole yet.
+    closed: Vec<(String, Vec<Trigger>)>,
+}
+
+impl Runner {
+    /// Starts it, with the privileges of this process, and makes no thread; none if there is nothing to run.
+    ///
+    /// # Errors
+    /// When the options have no meaning, or no process can be made.
+    pub fn start(options: &Options) -> Result<Option<Self>> {
+        options.check()?;
+        if options.is_idle() {
+            return Ok(None);
+        }
+        if let Some(directory) = &options.collect {
+            let found = collectors::list(directory);
+            let object = || directory.display().to_string();
+            found.map_err(|e| Error::operation("use collectors in", object(), e))?;
+        }
+        let mut process = Command::new(&options.program)
+            .arg0("dashcap")
+            .arg(COMMAND)
+            // Signals of the terminal are dashcap's; the runner ends with it.
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(failed)?;
+        let (Some(requests), Some(answers)) = (process.stdin.take(), process.stdout.take()) else {
+            return Err(failed(io::ErrorKind::BrokenPipe.into()));
+        };
+        Ok(Some(Self { options: options.clone(), process, requests, answers }))
+    }
+}
+
+fn failed(error: io::Error) -> Error {
+    Error::operation("start", "the runner of hooks", error)
+}
+
+impl Hooks {
+    /// Tells the runner what there is to run; the watcher hears what becomes of it.
+    ///
+    /// # Errors
+    /// When no thread can be made.
+    pub fn over(runner: Runner) -> Result<(Self, AnswerWatcher)> {
+        let Runner { options, process, requests: stdin, answers } = runner;
+        let (requests, told) = bounded(REQUESTS);
+        let asker = thread::Builder::new()
+            .name("hook/ask".to_owned())
+            .spawn(move || pass_on(&told, stdin))
+            .map_err(failed)?;
+        let Options { hooks, collect, .. } = options.clone();
+        // There is room: it is the first.
+        let _ = requests.try_send(Request::Roster { hooks, collect });
+        let ledger = Arc::new(Ledger::default());
+        let watcher = AnswerWatcher::new(answers, Arc::clone(&ledger));
+        let output =
+            std::path::absolute(&options.output).unwrap_or_else(|_| options.output.clone());
+        let hooks = Self {
+            output: output.to_string_lossy().into_owned(),
+            options,
+            requests: Some(requests),
+            asker,
+            ledger,
+            runner: process,
+            asked: 0,
+            closed: Vec::new(),
+        };
+        Ok((hooks, watcher))
+    }
+
+    /// An incident was opened by `trigger`, and its frames are safe: collectors begin.
+    pub fn opened(&mut self, incident: &str, trigger: &Trigger) -> (Pending, Vec<ProgramNote>) {
+        let mut pending = Pending::new(incident.to_owned());
+        let mut refused = Vec::new();
+        if self.options.collect.is_some() {
+            let story = Story::of(trigger, incident, &self.output);
+            let entry = self.entry(Role::Collector, &pending, Vec::new());
+            pending.unknown = true;
+            if let Err(note) = self.ask("collectors", entry, |id| Request::Collect { id, story }) {
+                pending.unknown = false;
+                refused.push(*note);
+            }
+        }
+        (pending, refused)
+    }
+
+    /// Something triggered in the open incident: its hooks begin, each once.
+    pub fn frozen(&mut self, pending: &mut Pending, trigger: &Trigger) -> Vec<ProgramNote> {
+        let due = |hook: &&Hook| {
+            hook.when == When::Frozen && hook.is_for(trigger) && !pending.asked.contains(&hook.name)
+        };
+        let due: Vec<String> =
+            self.options.hooks.iter().filter(due).map(|hook| hook.name.clone()).collect();
+        let mut refused = Vec::new();
+        for name in due {
+            let story = Story::of(trigger, &pending.incident, &self.output);
+            let entry = self.entry(Role::Hook, pending, vec![name.clone()]);
+            pending.asked.push(name.clone());
+            pending.expected.push(OutputFile::name(Role::Hook, &name));
+            let asked =
+                self.ask(&name, entry, |id| Request::Hook { id, name: name.clone(), story });
+            refused.extend(asked.err().map(|note| *note));
+        }
+        refused
+    }
+
+    /// An incident was closed; these triggers are its own.
+    pub fn closed<'a>(&mut self, incident: &str, triggers: impl Iterator<Item = &'a Trigger>) {
+        if self.closed.len() >= STORIES {
+            let (forgotten, _) = self.closed.remove(0);
+            tracing::warn!("hooks will not run for {forgotten}: too many incidents wait");
+        }
+        self.closed.push((incident.to_owned(), triggers.cloned().collect()));
+    }
+
+    /// The bundle is whole: its hooks begin.
+    pub fn written(&mut self, bundle: &Path) -> Vec<ProgramNote> {
+        let file = bundle.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        // A name that was taken has a number behind it.
+        let of = |(at, (name, _)): (usize, &(String, _))| {
+            file.strip_prefix(name.as_str()).map(|rest| (rest.len(), at))
+        };
+        let Some((_, at)) = self.closed.iter().enumerate().filter_map(of).min() else {
+            return Vec::new();
+        };
+        let (incident, triggers) = self.closed.remove(at);
+        let whole = std::path::absolute(bundle).unwrap_or_else(|_| bundle.to_owned());
+        let mut due = Vec::new();
+        for hook in self.options.hooks.iter().filter(|hook| hook.when == When::Written) {
+            if let Some(trigger) = triggers.iter().find(|trigger| hook.is_for(trigger)) {
+                let mut story = Story::of(trigger, &incident, &self.output);
+                story.bundle = Some(whole.to_string_lossy().into_owned());
+                due.push((hook.name.clone(), story));
+            }
+        }
+        let mut refused = Vec::new();
+        for (name, story) in due {
+            let entry = Entry {
+                role: Role::Hook,
+                incident: incident.clone(),
+                names: vec![name.clone()],
+                place: Place::Bundle(whole.clone()),
+            };
+            let asked =
+                self.ask(&name, entry, |id| Request::Hook { id, name: name.clone(), story });
+            refused.extend(asked.err().map(|note| *note));
+        }
+        refused
+    }
+
+    /// The incident called `name` will have no bundle.
+    pub fn lost(&mut self, name: &str) {
+        self.closed.retain(|(incident, _)| incident != name);
+    }
+
+    /// Lets what runs have its time, then ends it, and the runner. Everything is told by the watcher
+    /// when this returns; nothing more is asked.
+    pub fn finish(mut self) {
+        if !self.ledger.wait(FAREWELL) {
+            tracing::warn!("hooks are still running after {FAREWELL:?} and are ended");
+        }
+        // The end of the runner's input is its end.
+        drop(self.requests.take());
+        let ended = wait_for(&mut self.runner, RUNNER_ENDS);
+        if !ended {
+            tracing::error!("the runner of hooks does not end and is killed");
+            // Fails only if it has ended meanwhile.
+            let _ = self.runner.kill();
+            let _ = self.runner.wait();
+        }
+        if self.asker.join().is_err() {
+            tracing::error!("the thread hook/ask ended in a panic, which is a bug");
+        }
+    }
+
+    fn entry(&self, role: Role, pending: &Pending, names: Vec<String>) -> Entry {
+        let place = Place::Incident(pending.sender.clone());
+        Entry { role, incident: pending.incident.clone(), names, place }
+    }
+
+    /// Asks; what is refused here is told as what the runner refuses.
+    fn ask(
+        &mut self,
+        name: &str,
+        entry: Entry,
+        request: impl FnOnce(u64) -> Request,
+    ) -> Result<(), Box<ProgramNote>> {
+        self.asked += 1;
+        let id = self.asked;
+        let refused = |entry: &Entry, why: &str| {
+            entry.keep(name, format!("[did not run: {why}]\n"));
+            Err(Box::new(entry.note(name, ProgramEvent::NotRun { why: why.to_owned() })))
+        };
+        if !self.ledger.add(id, entry.clone()) {
+            return refused(&entry, "the runner of hooks and collectors is gone");
+        }
+        let sent = self.requests.as_ref().map(|requests| requests.try_send(request(id)));
+        match sent {
+            Some(Ok(())) => Ok(()),
+            Some(Err(TrySendError::Full(_))) => {
+                self.ledger.remove(id);
+                refused(&entry, "the runner of hooks and collectors is stuck")
+            }
+            Some(Err(TrySendError::Disconnected(_))) | None => {
+                self.ledger.remove(id);
+                refused(&entry, "the runner of hooks and collectors is gone")
+            }
+        }
+    }
+}
+
+/// Writes requests as they come, on a thread that may wait for the runner.
+fn pass_on(requests: &Receiver<Request>, mut runner: ChildStdin) {
+    for request in requests {
+        if let Err(error) = runner.write_all(line(&request).as_bytes()) {
+            tracing::error!("cannot ask the runner of hooks: {error}");
+            return;
+        }
+    }
+}
+
+/// True if `child` ended within `patience`.
+fn wait_for(child: &mut Child, patience: Duration) -> bool {
+    let looks = patience.as_millis() / LOOK.as_millis();
+    (0..looks).any(|_| {
+        let ended = matches!(child.try_wait(), Ok(Some(_)));
+        if !ended {
+            thread::sleep(LOOK);
+        }
+        ended
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str) -> OutputFile {
+        OutputFile { name: name.to_owned(), content: "x".to_owned() }
+    }
+
+    #[test]
+    fn an_incident_knows_what_is_still_to_come() {
+        let mut pending = Pending::new("i".to_owned());
+        assert!(pending.is_complete(), "nothing was asked");
+        pending.unknown = true;
+        assert!(!pending.is_complete());
+        let names = ["a.txt", "b.txt"].map(str::to_owned).to_vec();
+        pending.sender.send(Item::Expect(names)).unwrap();
+        pending.sender.send(Item::File(file("b.txt"))).unwrap();
+        assert!(!pending.is_complete());
+        let files = pending.take();
+        assert_eq!(files[0], file("b.txt"));
+        assert!(files[1].name == "a.txt" && files[1].content.contains("still running"));
+    }
+
+    #[test]
+    fn nothing_to_run_needs_no_runner() {
+        assert!(Runner::start(&Options::default()).unwrap().is_none());
+    }
+}
