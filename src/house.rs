@@ -19,13 +19,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "api", "capture", "cut", "detect", "incident", "recorder", "report", "ring", "trigger",
-            "watch",
+            "api", "capture", "cut", "detect", "incident", "recorder", "report", "ring", "thin",
+            "trigger", "watch",
         ],
     ),
     ("detect", &["watch"]),
     ("wire", &[]),
     ("cut", &["capture"]),
+    ("thin", &["capture", "cut"]),
 ];
 const GROUND: [&str; 7] = ["error", "finding", "frame", "stats", "sys", "time", "wire"];
 

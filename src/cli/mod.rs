@@ -14,6 +14,7 @@ mod run;
 mod settings;
 mod snapshot;
 mod status;
+mod thin;
 mod values;
 
 use std::process::ExitCode;
@@ -42,6 +43,7 @@ enum Command {
     Replay(replay::Replay),
     Report(report::Report),
     Cut(cut::Cut),
+    Thin(thin::Thin),
     Exec(exec::Exec),
     Check(check::Check),
     Snapshot(snapshot::Snapshot),
@@ -70,6 +72,7 @@ pub fn main() -> ExitCode {
         Command::Disarm(disarm) => disarm.start(),
         Command::Report(report) => report.start(&line),
         Command::Cut(cut) => cut.start(&line),
+        Command::Thin(thin) => thin.start(&line),
         Command::Demo(demo) => demo.start(),
     };
     line.end();
