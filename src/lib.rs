@@ -56,6 +56,7 @@ pub mod report;
 pub mod ring;
 pub mod stats;
 pub mod sys;
+pub mod thin;
 pub mod time;
 pub mod trigger;
 pub mod watch;

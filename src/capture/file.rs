@@ -16,7 +16,7 @@
 
 mod classic;
 mod cooked;
-mod copies;
+pub mod copies;
 pub(crate) mod fields;
 mod input;
 pub mod merge;
@@ -105,6 +105,7 @@ struct Record {
     reception: Reception,
     bytes: Range<usize>,
     copies: Option<Copies>,
+    commented: bool,
     /// Of the whole record.
     length: usize,
 }
@@ -146,6 +147,8 @@ pub struct FileFrame<'a> {
     /// None for a frame of its own; else it stands for so many that were counted and not stored, as the
     /// comment on it says.
     pub copies: Option<Copies>,
+    /// Somebody wrote a comment on it, dashcap or a person.
+    pub commented: bool,
 }
 
 /// Frames that one frame of our own bundles stands for.
@@ -308,9 +311,19 @@ impl FileSource {
     /// The frame that [`Self::advance`] or [`Self::step`] went to.
     pub fn frame(&self) -> Option<FileFrame<'_>> {
         let Some(Step::Frame(record)) = &self.current else { return None };
-        let &Record { origin, wall, original_len, direction, reception, copies, .. } = record;
+        let &Record { origin, wall, original_len, direction, reception, copies, commented, .. } =
+            record;
         let bytes = self.input.ahead().get(record.bytes.clone())?;
-        Some(FileFrame { origin, wall, original_len, direction, reception, bytes, copies })
+        Some(FileFrame {
+            origin,
+            wall,
+            original_len,
+            direction,
+            reception,
+            bytes,
+            copies,
+            commented,
+        })
     }
 
     /// The whole block that [`Self::step`] went to, with a frame or without; none in a file of the classic

@@ -73,7 +73,7 @@ pub(super) struct Cut {
 
 /// What [`Format`] is called.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Kind {
+pub(super) enum Kind {
     /// pcapng, compressed with zstd.
     #[value(name = "pcapng.zst")]
     PcapngZst,
@@ -81,6 +81,16 @@ enum Kind {
     Pcapng,
     /// pcap with nanoseconds: frames of one link type, nothing else.
     Pcap,
+}
+
+impl From<Kind> for Format {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::PcapngZst => Self::PcapngZstd,
+            Kind::Pcapng => Self::Pcapng,
+            Kind::Pcap => Self::Pcap,
+        }
+    }
 }
 
 /// Before and after --around.
@@ -121,9 +131,7 @@ impl Cut {
             None => Asked::Between(moment("--from", self.from)?, moment("--to", self.to)?),
         };
         let format = match self.format {
-            Some(Kind::PcapngZst) => Format::PcapngZstd,
-            Some(Kind::Pcapng) => Format::Pcapng,
-            Some(Kind::Pcap) => Format::Pcap,
+            Some(kind) => kind.into(),
             None => Format::of(&self.output)?,
         };
         Ok(cut::Options {

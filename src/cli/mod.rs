@@ -17,6 +17,7 @@ mod run;
 mod settings;
 mod snapshot;
 mod status;
+mod thin;
 mod values;
 
 use std::process::ExitCode;
@@ -46,6 +47,7 @@ enum Command {
     Report(report::Report),
     Recover(recover::Recover),
     Cut(cut::Cut),
+    Thin(thin::Thin),
     Incidents(incidents::Incidents),
     Exec(exec::Exec),
     Check(check::Check),
@@ -78,6 +80,7 @@ pub fn main() -> ExitCode {
         Command::Report(report) => report.start(&line),
         Command::Recover(recover) => recover.start(),
         Command::Cut(cut) => cut.start(&line),
+        Command::Thin(thin) => thin.start(&line),
         Command::Incidents(incidents) => incidents.start(),
         Command::Demo(demo) => demo.start(),
         Command::HookRunner(runner) => runner.start(),

@@ -15,27 +15,27 @@ use crate::capture::file::Block;
 use crate::capture::file::fields::{Options, u16_at, u32_at};
 
 /// Type and length, before a block's body.
-pub(super) const BODY: usize = 8;
+pub(crate) const BODY: usize = 8;
 /// The length once more, behind it.
 const TRAILER: usize = 4;
 /// Decryption secrets.
-pub(super) const SECRETS: u32 = 10;
+pub(crate) const SECRETS: u32 = 10;
 /// Custom blocks, which others define: this one may be copied by who does not understand it, ...
 const CUSTOM: u32 = 0x0bad;
 /// ... and this one may not.
-pub(super) const CUSTOM_TO_STAY: u32 = 0x4000_0bad;
+pub(crate) const CUSTOM_TO_STAY: u32 = 0x4000_0bad;
 /// Custom options: text and bytes, to be copied and not; they begin with a number.
 const CUSTOM_OPTIONS: [u16; 4] = [2_988, 2_989, 19_372, 19_373];
 /// Bytes of a block's fields before its options, or before what follows them at a length told by one.
 const SECTION_FIELDS: usize = 16;
 
 /// The body of a block, without type and lengths.
-pub(super) fn body<'a>(block: &Block<'a>) -> &'a [u8] {
+pub(crate) fn body<'a>(block: &Block<'a>) -> &'a [u8] {
     block.bytes.get(BODY..block.bytes.len().saturating_sub(TRAILER)).unwrap_or_default()
 }
 
 /// Appends a block with a body that `fill` appends.
-pub(super) fn append(out: &mut Vec<u8>, kind: u32, fill: impl FnOnce(&mut Vec<u8>)) {
+pub(crate) fn append(out: &mut Vec<u8>, kind: u32, fill: impl FnOnce(&mut Vec<u8>)) {
     let begin = out.len();
     out.extend(kind.to_le_bytes());
     out.extend([0; 4]);
@@ -47,7 +47,7 @@ pub(super) fn append(out: &mut Vec<u8>, kind: u32, fill: impl FnOnce(&mut Vec<u8
 }
 
 /// Appends an option; its value is cut to what its length can tell.
-pub(super) fn option(out: &mut Vec<u8>, code: u16, value: &[u8]) {
+pub(crate) fn option(out: &mut Vec<u8>, code: u16, value: &[u8]) {
     let length = u16::try_from(value.len()).unwrap_or(u16::MAX);
     out.extend(code.to_le_bytes());
     out.extend(length.to_le_bytes());
@@ -57,12 +57,12 @@ pub(super) fn option(out: &mut Vec<u8>, code: u16, value: &[u8]) {
 }
 
 /// Appends the mark behind the last option.
-pub(super) fn end_options(out: &mut Vec<u8>) {
+pub(crate) fn end_options(out: &mut Vec<u8>) {
     out.extend([0; 4]);
 }
 
 /// Appends the block in little-endian order; false, and nothing appended, where that cannot be done.
-pub(super) fn append_little(out: &mut Vec<u8>, block: &Block<'_>) -> bool {
+pub(crate) fn append_little(out: &mut Vec<u8>, block: &Block<'_>) -> bool {
     if block.order == Endianness::Little {
         out.extend_from_slice(block.bytes);
         return true;
@@ -73,15 +73,43 @@ pub(super) fn append_little(out: &mut Vec<u8>, block: &Block<'_>) -> bool {
     true
 }
 
+/// Appends a block with a frame that is in little-endian order already, and `text` as a further comment on it,
+/// the first one; without the comment where the block has no room for one.
+pub(crate) fn append_commented(out: &mut Vec<u8>, block: &[u8], text: &str) {
+    const COMMENT: u16 = 1;
+    /// Of both kinds of block: captured length, and where the frame's bytes begin.
+    const CAPTURED: usize = BODY + 12;
+    const DATA: usize = BODY + 20;
+    let order = Endianness::Little;
+    let kind = u32_at(order, block, 0).unwrap_or_default();
+    let captured = u32_at(order, block, CAPTURED).unwrap_or_default() as usize;
+    let options = DATA + captured.next_multiple_of(4);
+    let parts = block.split_at_checked(options).filter(|(_, rest)| {
+        [ENHANCED_PACKET_BLOCK, PACKET_BLOCK].contains(&kind) && rest.len() >= TRAILER
+    });
+    let Some((frame, rest)) = parts else {
+        out.extend_from_slice(block);
+        return;
+    };
+    append(out, kind, |out| {
+        out.extend_from_slice(&frame[BODY..]);
+        option(out, COMMENT, text.as_bytes());
+        match &rest[..rest.len() - TRAILER] {
+            [] => end_options(out),
+            others => out.extend_from_slice(others),
+        }
+    });
+}
+
 /// The options of a section header, in little-endian order and without end mark.
-pub(super) fn section_options(block: &Block<'_>) -> Vec<u8> {
+pub(crate) fn section_options(block: &Block<'_>) -> Vec<u8> {
     let mut out = Vec::new();
     turn_options(&mut out, SECTION_HEADER_BLOCK, block.order, body(block), SECTION_FIELDS);
     out
 }
 
 /// The comments of a section header.
-pub(super) fn comments<'a>(block: &Block<'a>) -> impl Iterator<Item = &'a [u8]> {
+pub(crate) fn comments<'a>(block: &Block<'a>) -> impl Iterator<Item = &'a [u8]> {
     const COMMENT: u16 = 1;
     Options::of(block.order, body(block), SECTION_FIELDS)
         .filter(|(code, _)| *code == COMMENT)
@@ -186,7 +214,7 @@ fn pad(out: &mut Vec<u8>, begin: usize) {
 }
 
 /// The stamp of a journal entry in nanoseconds, if it tells one.
-pub(super) fn entry_nanos(body: &[u8]) -> Option<u64> {
+pub(crate) fn entry_nanos(body: &[u8]) -> Option<u64> {
     const FIELD: &[u8] = b"__REALTIME_TIMESTAMP=";
     let micros = body.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(FIELD))?;
     let micros: u64 = std::str::from_utf8(micros).ok()?.trim_end_matches('\0').parse().ok()?;
@@ -247,6 +275,31 @@ mod tests {
     }
 
     #[test]
+    fn a_comment_goes_before_other_options() {
+        let fields = [0_u32, 1, 2, 3, 9].iter().flat_map(|field| field.to_le_bytes());
+        let frame: Vec<u8> = fields.chain(*b"abc\0").collect();
+        let made = |rest: &[u8]| {
+            let mut out = Vec::new();
+            append(&mut out, ENHANCED_PACKET_BLOCK, |out| out.extend([&frame, rest].concat()));
+            out
+        };
+        let flags = b"\x02\0\x04\0\x01\0\0\0\0\0\0\0";
+        for (rest, expected) in [
+            (&b""[..], &b"\x01\0\x03\0why\0\0\0\0\0"[..]),
+            (flags, &[&b"\x01\0\x03\0why\0"[..], flags].concat()),
+        ] {
+            let mut out = Vec::new();
+            append_commented(&mut out, &made(rest), "why");
+            assert_eq!(out, made(expected));
+        }
+        let mut simple = Vec::new();
+        append(&mut simple, SIMPLE_PACKET_BLOCK, |out| out.extend(b"\0\0\0\x01abcd"));
+        let mut out = Vec::new();
+        append_commented(&mut out, &simple, "why");
+        assert_eq!(out, simple, "no room for options");
+    }
+
+    #[test]
     fn entries_have_a_time() {
         for (text, nanos) in [
             (&b"__REALTIME_TIMESTAMP=12\nMESSAGE=x\n"[..], Some(12_000)),
@@ -264,6 +317,8 @@ mod tests {
         fn random_bodies_never_panic(kind in 0..12_u32, body in prop::collection::vec(any::<u8>(), 0..200)) {
             turned(kind, &body);
             entry_nanos(&body);
+            let mut out = Vec::new();
+            append_commented(&mut out, &body, "text");
         }
     }
 }

@@ -15,12 +15,12 @@
 
 mod block;
 mod moment;
-mod output;
-mod source;
+pub(crate) mod output;
+pub(crate) mod source;
 #[cfg(test)]
 mod tests;
 mod wanted;
-mod writing;
+pub(crate) mod writing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -48,7 +48,7 @@ const STANDARD_INPUT: &str = "-";
 /// Frames between two looks at the progress: a few milliseconds.
 const PROGRESS_EVERY: u64 = 65_536;
 /// Name and version, as other programs are to show it.
-const APPLICATION: &str = concat!("dashcap ", env!("CARGO_PKG_VERSION"));
+pub(crate) const APPLICATION: &str = concat!("dashcap ", env!("CARGO_PKG_VERSION"));
 
 /// What to cut.
 #[derive(Debug, Clone)]
@@ -141,7 +141,7 @@ pub struct Account {
 
 /// Why a cut ends early.
 #[derive(Debug)]
-enum Halt {
+pub(crate) enum Halt {
     Failed(Error),
     /// A file that was bisected is not in order.
     Disorder,
@@ -159,31 +159,39 @@ impl Options {
     /// # Errors
     /// Wrong usage, when there is no file, standard input is named twice, or the output is one of the files.
     pub fn check(&self) -> Result<()> {
-        if self.files.is_empty() || self.standard_inputs() > 1 {
-            return Err(Error::usage(
-                "FILE",
-                if self.files.is_empty() { "" } else { "- -" },
-                "nothing to read, or one thing twice",
-                "one or more capture files, such as before.pcap after.pcapng.zst, and - once",
-            ));
-        }
-        let identity =
-            |path: &Path| fs::metadata(path).ok().map(|m| (m.dev(), m.ino(), m.is_file()));
-        let output = identity(&self.output).filter(|(.., is_file)| *is_file);
-        if output.is_some() && self.files.iter().any(|file| identity(file) == output) {
-            return Err(Error::usage(
-                "--output",
-                self.output.display().to_string(),
-                "it is one of the files to be cut",
-                "another name",
-            ));
-        }
-        Ok(())
+        check_files(&self.files, &self.output)
     }
 
     fn standard_inputs(&self) -> usize {
-        self.files.iter().filter(|file| file.as_os_str() == STANDARD_INPUT).count()
+        standard_inputs(&self.files)
     }
+}
+
+/// Refuses files that cannot be read, or not with this output.
+pub(crate) fn check_files(files: &[PathBuf], output: &Path) -> Result<()> {
+    if files.is_empty() || standard_inputs(files) > 1 {
+        return Err(Error::usage(
+            "FILE",
+            if files.is_empty() { "" } else { "- -" },
+            "nothing to read, or one thing twice",
+            "one or more capture files, such as before.pcap after.pcapng.zst, and - once",
+        ));
+    }
+    let identity = |path: &Path| fs::metadata(path).ok().map(|m| (m.dev(), m.ino(), m.is_file()));
+    let written = identity(output).filter(|(.., is_file)| *is_file);
+    if written.is_some() && files.iter().any(|file| identity(file) == written) {
+        return Err(Error::usage(
+            "--output",
+            output.display().to_string(),
+            "it is one of the files to be read",
+            "another name",
+        ));
+    }
+    Ok(())
+}
+
+fn standard_inputs(files: &[PathBuf]) -> usize {
+    files.iter().filter(|file| file.as_os_str() == STANDARD_INPUT).count()
 }
 
 /// Cuts, telling the progress now and then.

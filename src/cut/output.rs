@@ -10,6 +10,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 
@@ -75,7 +76,7 @@ pub fn is_standard(path: &Path) -> bool {
 }
 
 /// A file being written.
-pub(super) struct Output {
+pub(crate) struct Output {
     name: String,
     buffer: Vec<u8>,
     full: Option<Sender<Vec<u8>>>,
@@ -83,6 +84,10 @@ pub(super) struct Output {
     thread: Option<JoinHandle<io::Result<()>>>,
     /// The name it has until it is whole, and the one it gets; none for what is no file.
     aside: Option<(PathBuf, PathBuf)>,
+    /// Where in the file the head is that may be written once more, and its length.
+    head: (u64, usize),
+    /// Bytes handed over, before compression.
+    sent: u64,
 }
 
 impl Output {
@@ -91,11 +96,20 @@ impl Output {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub(super) fn create(path: &Path, format: Format) -> Result<Self> {
+    pub(crate) fn create(path: &Path, format: Format) -> Result<Self> {
+        Self::create_with(path, format, &[])
+    }
+
+    /// The same, with a head at its begin, which is not compressed, so that [`Self::finish_with`] can write it
+    /// anew. One that is too long for that, of more than 64 KiB, is compressed like the rest.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub(crate) fn create_with(path: &Path, format: Format, head: &[u8]) -> Result<Self> {
         let name = path.display().to_string();
         let failed = |e: io::Error| Error::operation("write", &name, e);
         let direct = fs::metadata(path).is_ok_and(|there| !there.is_file());
-        let (sink, aside): (Box<dyn Write + Send>, _) = if is_standard(path) {
+        let (mut sink, aside): (Box<dyn Write + Send>, _) = if is_standard(path) {
             (Box::new(io::stdout()), None)
         } else if direct {
             (Box::new(File::options().write(true).open(path).map_err(failed)?), None)
@@ -106,6 +120,17 @@ impl Output {
             let file = File::create(&partial).map_err(failed)?;
             (Box::new(file), Some((partial, path.to_owned())))
         };
+        let frame = match format {
+            Format::PcapngZstd => stored(head),
+            Format::Pcapng | Format::Pcap => Some(Vec::new()),
+        };
+        if let Some(frame) = &frame {
+            let written = sink.write_all(frame).and_then(|()| sink.write_all(head));
+            written.map_err(|e| {
+                let _ = aside.as_ref().map(|(partial, _)| fs::remove_file(partial));
+                failed(e)
+            })?;
+        }
         let (full, work) = bounded::<Vec<u8>>(UNDER_WAY);
         let (done, empty) = bounded(UNDER_WAY + 1);
         let begin = move || thread::Builder::new().name("cut/write".into());
@@ -125,13 +150,21 @@ impl Output {
             }),
         };
         let thread = Some(thread.map_err(failed)?);
-        let buffer = Vec::with_capacity(2 * BUFFER);
-        Ok(Self { name, buffer, full: Some(full), empty, thread, aside })
+        let mut buffer = Vec::with_capacity(2 * BUFFER);
+        let head = match frame {
+            Some(frame) => (frame.len() as u64, head.len()),
+            None => {
+                buffer.extend(head);
+                (0, 0)
+            }
+        };
+        let full = Some(full);
+        Ok(Self { name, buffer, full, empty, thread, aside, head, sent: 0 })
     }
 
     /// Where the next bytes are appended; [`Self::hand_over`] follows.
     #[inline]
-    pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
+    pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
     }
 
@@ -140,13 +173,19 @@ impl Output {
     /// # Errors
     /// When something could not be written.
     #[inline]
-    pub(super) fn hand_over(&mut self) -> Result<()> {
+    pub(crate) fn hand_over(&mut self) -> Result<()> {
         if self.buffer.len() < BUFFER { Ok(()) } else { self.send() }
+    }
+
+    /// Bytes so far, before compression.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.head.1 as u64 + self.sent + self.buffer.len() as u64
     }
 
     fn send(&mut self) -> Result<()> {
         let empty = self.empty.try_recv().unwrap_or_else(|_| Vec::with_capacity(2 * BUFFER));
         let buffer = std::mem::replace(&mut self.buffer, empty);
+        self.sent += buffer.len() as u64;
         let sent = self.full.as_ref().is_some_and(|full| full.send(buffer).is_ok());
         if sent { Ok(()) } else { self.join() }
     }
@@ -166,11 +205,27 @@ impl Output {
     ///
     /// # Errors
     /// When something could not be written; the file is gone then.
-    pub(super) fn finish(mut self) -> Result<Option<u64>> {
+    #[cfg(test)]
+    pub(crate) fn finish(self) -> Result<Option<u64>> {
+        self.finish_with(&[])
+    }
+
+    /// The same, and writes the head anew where the output is a file and `head` is as long as the first one.
+    ///
+    /// # Errors
+    /// When something could not be written; the file is gone then.
+    pub(crate) fn finish_with(mut self, head: &[u8]) -> Result<Option<u64>> {
         self.send()?;
         self.join()?;
         let Some((partial, path)) = self.aside.take() else { return Ok(None) };
-        let published = fs::rename(&partial, &path).and_then(|()| fs::metadata(&path));
+        let (at, length) = self.head;
+        let written = if length > 0 && head.len() == length {
+            File::options().write(true).open(&partial).and_then(|file| file.write_all_at(head, at))
+        } else {
+            Ok(())
+        };
+        let published =
+            written.and_then(|()| fs::rename(&partial, &path)).and_then(|()| fs::metadata(&path));
         match published {
             Ok(about) => Ok(Some(about.len())),
             Err(error) => {
@@ -192,6 +247,19 @@ impl Drop for Output {
             let _ = fs::remove_file(partial);
         }
     }
+}
+
+/// What stands before `bytes` to make them a zstd frame of their own, in which they are stored as they are
+/// (RFC 8878 §3.1.1: single segment, content size of two bytes less 256, one raw block, no checksum). None for
+/// lengths that are not told so.
+fn stored(bytes: &[u8]) -> Option<Vec<u8>> {
+    const DESCRIPTOR: u8 = 0b0110_0000;
+    const SIZE_BEGINS: usize = 256;
+    const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+    let size = u16::try_from(bytes.len().checked_sub(SIZE_BEGINS)?).ok()?;
+    // 17 bits of 21; the lowest bit says that it is the last block, the next two that it is raw.
+    let block = ((bytes.len() as u32) << 3 | 1).to_le_bytes();
+    Some([&MAGIC[..], &[DESCRIPTOR], &size.to_le_bytes(), &block[..3]].concat())
 }
 
 fn compressor(
@@ -257,6 +325,29 @@ mod tests {
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
         let missing = Output::create(&place.path().join("no/out.pcapng"), Format::Pcapng);
         assert!(missing.is_err_and(|e| e.to_string().contains("cannot write")));
+    }
+
+    #[test]
+    fn a_head_is_written_anew_when_the_rest_is() {
+        let place = tempfile::tempdir().unwrap();
+        for (name, format) in [("a.pcapng", Format::Pcapng), ("a.pcapng.zst", Format::PcapngZstd)] {
+            let path = place.path().join(name);
+            for (size, rest) in [(256, 0), (4_000, 3 * BUFFER), (65_791, 7)] {
+                let mut output = Output::create_with(&path, format, &vec![1; size]).unwrap();
+                output.buffer().extend(vec![7; rest]);
+                assert_eq!(output.bytes(), (size + rest) as u64);
+                output.finish_with(&vec![2; size]).unwrap();
+                let read = fs::read(&path).unwrap();
+                let read = match format {
+                    Format::PcapngZstd => zstd::decode_all(&read[..]).unwrap(),
+                    _ => read,
+                };
+                assert!(read == [vec![2; size], vec![7; rest]].concat(), "{name} {size}");
+            }
+            let output = Output::create_with(&path, format, &[1; 70_000]).unwrap();
+            assert_eq!(output.bytes(), 70_000);
+            output.finish_with(&[1; 70_000]).unwrap();
+        }
     }
 
     #[test]

@@ -19,8 +19,8 @@ use pcap_file::pcapng::blocks::SYSTEMD_JOURNAL_EXPORT_BLOCK;
 const MOST_BEFORE: usize = 32 << 20;
 
 /// An open file.
-pub(super) struct Source {
-    pub(super) file: FileSource,
+pub(crate) struct Source {
+    pub(crate) file: FileSource,
     /// Blocks before the first frame.
     before: Vec<Kept>,
     survey: Option<Survey>,
@@ -29,20 +29,20 @@ pub(super) struct Source {
     /// Stamp of the last frame, and the earliest and the latest of all that were read.
     last: Wall,
     seen: Option<(Wall, Wall)>,
-    pub(super) unstamped: u64,
-    pub(super) damage: Option<Damage>,
+    pub(crate) unstamped: u64,
+    pub(crate) damage: Option<Damage>,
     /// What the writing knows of it.
-    pub(super) numbers: Numbers,
+    pub(crate) numbers: Numbers,
 }
 
 /// Interfaces of a section, as they are numbered in the output.
 #[derive(Debug, Default)]
-pub(super) struct Numbers {
-    pub(super) interfaces: Vec<u32>,
+pub(crate) struct Numbers {
+    pub(crate) interfaces: Vec<u32>,
     /// How often a description was in this section.
-    pub(super) described: HashMap<Vec<u8>, usize>,
+    pub(crate) described: HashMap<Vec<u8>, usize>,
     /// Where frames go that have neither stamp nor number, or are of a classic file.
-    pub(super) made: Option<u32>,
+    pub(crate) made: Option<u32>,
 }
 
 struct Kept {
@@ -62,7 +62,7 @@ impl Source {
     ///
     /// # Errors
     /// When it cannot be read, or is no capture file.
-    pub(super) fn open(path: &Path, bisect: Option<u64>) -> Result<Self> {
+    pub(crate) fn open(path: &Path, bisect: Option<u64>) -> Result<Self> {
         let mut source = Self {
             file: FileSource::open(path)?,
             before: Vec::new(),
@@ -101,28 +101,28 @@ impl Source {
     }
 
     /// Stamp of its first frame.
-    pub(super) fn begun(&self) -> Option<Wall> {
+    pub(crate) fn begun(&self) -> Option<Wall> {
         self.file.frame()?.wall
     }
 
     /// Its first section header.
-    pub(super) fn section(&self) -> Option<Block<'_>> {
+    pub(crate) fn section(&self) -> Option<Block<'_>> {
         self.before.first().map(Kept::block)
     }
 
     /// Earliest and latest stamp, as far as they are known.
-    pub(super) fn span(&self) -> Option<(Wall, Wall)> {
+    pub(crate) fn span(&self) -> Option<(Wall, Wall)> {
         self.survey.as_ref().and_then(Survey::ends).or(self.seen)
     }
 
     /// True if not all of it is read.
-    pub(super) fn is_bisected(&self) -> bool {
+    pub(crate) fn is_bisected(&self) -> bool {
         self.survey.is_some()
     }
 
     /// Writes what is before its first frame, goes to where the window may begin, and tells the stamp of the
     /// frame there.
-    pub(super) fn begin(
+    pub(crate) fn begin(
         &mut self,
         window: Window,
         out: &mut Writing,
@@ -147,7 +147,7 @@ impl Source {
     }
 
     /// Goes on to the next frame or journal entry, and tells its stamp; other blocks are written as they come.
-    pub(super) fn next(&mut self, window: Window, out: &mut Writing) -> Result<Option<Wall>, Halt> {
+    pub(crate) fn next(&mut self, window: Window, out: &mut Writing) -> Result<Option<Wall>, Halt> {
         loop {
             match self.file.step() {
                 Ok(Some(Item::Frame)) => {

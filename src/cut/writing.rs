@@ -36,16 +36,16 @@ const NANOSECONDS: u8 = 9;
 const PCAP_NANOSECONDS: u32 = 0xa1b2_3c4d;
 
 /// A capture file being written.
-pub(super) struct Writing {
+pub(crate) struct Writing {
     output: Output,
     /// None for pcap.
     section: Option<Section>,
     /// The link type of a pcap file, and whose frames set it.
     link_type: Option<(LinkType, String)>,
-    pub(super) frames: u64,
-    pub(super) entries: u64,
-    pub(super) span: Option<(Wall, Wall)>,
-    pub(super) left_out: BTreeMap<&'static str, u64>,
+    pub(crate) frames: u64,
+    pub(crate) entries: u64,
+    pub(crate) span: Option<(Wall, Wall)>,
+    pub(crate) left_out: BTreeMap<&'static str, u64>,
 }
 
 /// Interfaces by their description.
@@ -57,22 +57,25 @@ struct Section {
 
 impl Writing {
     /// Begins the file; `about` says what it is.
-    pub(super) fn begin(
+    pub(crate) fn begin(
         mut output: Output,
         format: Format,
         sources: &[Source],
         about: &str,
     ) -> Result<Self> {
+        output.buffer().extend(head(format, sources, about));
+        Ok(Self::behind(output, format))
+    }
+
+    /// Goes on behind what [`head`] made.
+    pub(crate) fn behind(output: Output, format: Format) -> Self {
         let section = (format != Format::Pcap).then(Section::default);
-        if section.is_some() {
-            section_header(output.buffer(), sources, about);
-        }
         let (span, left_out) = (None, BTreeMap::new());
-        Ok(Self { output, section, link_type: None, frames: 0, entries: 0, span, left_out })
+        Self { output, section, link_type: None, frames: 0, entries: 0, span, left_out }
     }
 
     /// A block without frame or stamp.
-    pub(super) fn block(&mut self, block: &Block<'_>, numbers: &mut Numbers) -> Result<()> {
+    pub(crate) fn block(&mut self, block: &Block<'_>, numbers: &mut Numbers) -> Result<()> {
         let statistics = block.kind == INTERFACE_STATISTIC_BLOCK;
         let Some(section) = &mut self.section else {
             match block.kind {
@@ -121,7 +124,7 @@ impl Writing {
     }
 
     /// A journal entry.
-    pub(super) fn entry(&mut self, block: &Block<'_>, wanted: bool) -> Result<()> {
+    pub(crate) fn entry(&mut self, block: &Block<'_>, wanted: bool) -> Result<()> {
         if !wanted {
             return Ok(());
         }
@@ -135,16 +138,69 @@ impl Writing {
     }
 
     /// The frame that a source stands at, which is of `wall`. Per frame: no allocation, and one copy.
-    pub(super) fn frame(&mut self, source: &mut Source, wall: Wall) -> Result<()> {
-        let Some(frame) = source.file.frame() else { return Ok(()) };
-        let origin = &source.file.origins()[frame.origin];
+    pub(crate) fn frame(&mut self, source: &mut Source, wall: Wall) -> Result<()> {
+        self.append(source, wall)?;
+        self.count(wall);
+        self.output.hand_over()
+    }
+
+    /// The same, into `held` instead of the file; what must stand before it goes to the file.
+    pub(crate) fn hold(
+        &mut self,
+        source: &mut Source,
+        wall: Wall,
+        held: &mut Vec<u8>,
+    ) -> Result<()> {
+        let begin = self.append(source, wall)?;
+        let out = self.output.buffer();
+        held.extend_from_slice(&out[begin..]);
+        out.truncate(begin);
+        Ok(())
+    }
+
+    /// A frame of `wall` that was held, with a comment if there is room for one in this kind of file.
+    pub(crate) fn release(&mut self, held: &[u8], wall: Wall, comment: Option<&str>) -> Result<()> {
+        let out = self.output.buffer();
+        match comment.filter(|_| self.section.is_some()) {
+            Some(comment) => block::append_commented(out, held, comment),
+            None => out.extend_from_slice(held),
+        }
+        self.count(wall);
+        self.output.hand_over()
+    }
+
+    /// A journal entry, into `held`; false, and counted, where the file has no place for it.
+    pub(crate) fn hold_entry(&mut self, block: &Block<'_>, held: &mut Vec<u8>) -> bool {
+        if self.section.is_none() {
+            self.leave_out(ENTRIES);
+            return false;
+        }
+        block::append_little(held, block)
+    }
+
+    /// A journal entry that was held.
+    pub(crate) fn release_entry(&mut self, held: &[u8]) -> Result<()> {
+        self.output.buffer().extend_from_slice(held);
+        self.entries += 1;
+        self.output.hand_over()
+    }
+
+    fn count(&mut self, wall: Wall) {
         self.frames += 1;
         let (first, last) = self.span.unwrap_or((wall, wall));
         self.span = Some((first.min(wall), last.max(wall)));
+    }
+
+    /// Appends a frame to the buffer, and tells where in it the frame's block or record begins: before it
+    /// may be the description of its interface.
+    fn append(&mut self, source: &mut Source, wall: Wall) -> Result<usize> {
+        let Some(frame) = source.file.frame() else { return Ok(self.output.buffer().len()) };
+        let origin = &source.file.origins()[frame.origin];
         let Some(section) = &mut self.section else {
             return self.record(&frame, origin, source.file.name(), wall);
         };
         let out = self.output.buffer();
+        let mut at = out.len();
         match source.file.block() {
             Some(block) if block.kind == ENHANCED_PACKET_BLOCK => {
                 let begin = out.len() + BODY;
@@ -170,11 +226,12 @@ impl Writing {
                     Some(number) => number,
                     None => section.make(out, origin)?,
                 };
+                at = out.len();
                 made_frame(out, &frame, number, wall);
                 source.numbers.made = Some(number);
             }
         }
-        self.output.hand_over()
+        Ok(at)
     }
 
     /// A frame of a pcap file, and before the first one the file header.
@@ -184,7 +241,7 @@ impl Writing {
         origin: &Origin,
         file: &str,
         wall: Wall,
-    ) -> Result<()> {
+    ) -> Result<usize> {
         const MOST: &str = "write pcapng, which has none of pcap's limits";
         let out = self.output.buffer();
         match &self.link_type {
@@ -209,26 +266,40 @@ impl Writing {
                 Error::operation("write", "pcap", format!("{wall} is after 2106")).hint(MOST)
             );
         };
+        let at = out.len();
         for number in [seconds, nanos as u32, frame.bytes.len() as u32, frame.original_len] {
             out.extend(number.to_le_bytes());
         }
         out.extend_from_slice(frame.bytes);
-        self.output.hand_over()
+        Ok(at)
     }
 
     fn leave_out(&mut self, what: &'static str) {
         *self.left_out.entry(what).or_default() += 1;
     }
 
+    /// Bytes of the file so far, before compression.
+    pub(crate) fn bytes(&mut self) -> u64 {
+        self.output.bytes()
+    }
+
     /// Writes the rest, and gives the file its name; tells its size, if it has one.
     ///
     /// # Errors
     /// When it could not be written.
-    pub(super) fn finish(mut self) -> Result<Option<u64>> {
+    pub(crate) fn finish(self) -> Result<Option<u64>> {
+        self.finish_with(&[])
+    }
+
+    /// The same, with other bytes for the head, see [`Output::finish_with`].
+    ///
+    /// # Errors
+    /// When it could not be written.
+    pub(crate) fn finish_with(mut self, head: &[u8]) -> Result<Option<u64>> {
         if self.section.is_none() && self.link_type.is_none() {
             file_header(self.output.buffer(), LinkType::ETHERNET);
         }
-        self.output.finish()
+        self.output.finish_with(head)
     }
 }
 
@@ -292,6 +363,15 @@ fn next(count: &mut usize) -> Result<u32> {
         );
     }
     Ok(number as u32)
+}
+
+/// What a file begins with: a section header, whose last comment is `about`; nothing for pcap.
+pub(crate) fn head(format: Format, sources: &[Source], about: &str) -> Vec<u8> {
+    let mut head = Vec::new();
+    if format != Format::Pcap {
+        section_header(&mut head, sources, about);
+    }
+    head
 }
 
 /// The options of the first section header, the comments of the others, and what this file is.

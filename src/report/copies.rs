@@ -18,8 +18,7 @@ use foldhash::fast::FixedState;
 use crate::detect::tap::{Shown, Storm};
 use crate::frame::{Frame, FrameHeader};
 use crate::time::{Mono, Offset, Stamp};
-
-use super::talkers::Flow;
+use crate::wire::Flow;
 
 /// What is known of frames that come again.
 #[derive(Debug)]

@@ -12,14 +12,14 @@ use crate::finding::{Finding, FindingKind};
 use crate::frame::{Direction, Frame, FrameHeader, LinkType, Origin};
 use crate::sys::wakeup::Wakeup;
 use crate::time::{Mono, Offset, Stamp, Wall};
-use crate::wire::Reading;
 use crate::wire::control::is_control;
+use crate::wire::{Flow, Reading};
 
 use super::copies::{Copies, Run};
 use super::ledger::{Ledger, Settled, first_since};
 use super::model::Count;
 use super::series::{self, Columns, Series};
-use super::talkers::{Flow, Talkers};
+use super::talkers::Talkers;
 use super::tracks::Tracks;
 
 /// Numbers of the classes of an interface: control is the first by definition of the tap.

@@ -2,14 +2,10 @@
 //! counted together.
 
 use std::collections::HashMap;
-use std::fmt;
-use std::net::IpAddr;
 
 use foldhash::fast::FixedState;
 
-use crate::frame::LinkType;
-use crate::wire::link::{Content, Vlans};
-use crate::wire::{Mac, Message, Reading};
+use crate::wire::Flow;
 
 use super::model::{self, Count, Share};
 use super::series::{self, Series};
@@ -22,21 +18,6 @@ pub(super) struct Talkers {
     small: Count,
     protocols: Vec<(&'static str, Count, Series)>,
     sizes: [Count; SIZES.len()],
-}
-
-/// One way of a conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Flow {
-    vlans: Vlans,
-    ends: Ends,
-    protocol: &'static str,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Ends {
-    Ip(IpAddr, u16, IpAddr, u16),
-    Link(Mac, Mac),
-    Nobody,
 }
 
 /// Most flows; when there are more, the smaller half makes room. 1 MiB.
@@ -56,62 +37,6 @@ const SIZES: [(u32, &str); 8] = [
     (9_216, "1519 to 9216"),
     (u32::MAX, "longer"),
 ];
-
-impl Flow {
-    /// Whose a frame is.
-    pub(super) fn of(link_type: LinkType, bytes: &[u8]) -> Self {
-        let Some(reading) = Reading::of(link_type, bytes) else {
-            let (vlans, ends) = (Vlans::default(), Ends::Nobody);
-            return Self { vlans, ends, protocol: "other" };
-        };
-        let (from, to) = ports(&reading.message);
-        let ends = match (reading.packet, reading.link.source, reading.link.destination) {
-            (Some(packet), ..) => Ends::Ip(packet.source, from, packet.destination, to),
-            (None, Some(source), Some(destination)) => Ends::Link(source, destination),
-            _ => Ends::Nobody,
-        };
-        let protocol = match (&reading.message, reading.link.content) {
-            (Message::Tcp(_) | Message::Udp(_), _) => service(&reading.message, from, to),
-            (Message::Other, Content::Bridge(_)) => "STP",
-            (Message::Other, Content::Osi(_)) => "IS-IS",
-            (Message::Other, Content::Cisco(..)) => "Cisco",
-            (Message::Other, _) if reading.packet.is_some() => "IP, other",
-            (Message::Other, _) => "other",
-            (message, _) => message.protocol(),
-        };
-        Self { vlans: reading.vlans(), ends, protocol }
-    }
-}
-
-/// Ports of a flow; those of a client are left out where the server's is well known.
-fn ports(message: &Message<'_>) -> (u16, u16) {
-    match message {
-        Message::Tcp(tcp) | Message::Bgp(_, tcp) => (tcp.source, tcp.destination),
-        Message::Udp(udp) => (udp.source, udp.destination),
-        _ => (0, 0),
-    }
-}
-
-/// The service by its port (IANA), for those that are on every network.
-fn service(message: &Message<'_>, from: u16, to: u16) -> &'static str {
-    let tcp = matches!(message, Message::Tcp(_));
-    let known = |port| {
-        Some(match (port, tcp) {
-            (53, _) => "DNS",
-            (22, true) => "SSH",
-            (80, true) => "HTTP",
-            (443, true) => "TLS",
-            (443, false) => "QUIC",
-            (123, false) => "NTP",
-            (161 | 162, false) => "SNMP",
-            (514, false) => "syslog",
-            (4789, false) => "VXLAN",
-            (500 | 4500, false) => "IPsec",
-            _ => return None,
-        })
-    };
-    known(to).or_else(|| known(from)).unwrap_or(if tcp { "TCP" } else { "UDP" })
-}
 
 impl Talkers {
     pub(super) fn new() -> Self {
@@ -142,10 +67,10 @@ impl Talkers {
         let size = SIZES.iter().position(|(longest, _)| length <= *longest);
         // The last one has no end.
         add(&mut self.sizes[size.unwrap_or(SIZES.len() - 1)]);
-        let known = self.protocols.iter().position(|(name, ..)| *name == flow.protocol);
+        let known = self.protocols.iter().position(|(name, ..)| *name == flow.protocol());
         let at = known.unwrap_or_else(|| {
             if self.protocols.len() < PROTOCOLS {
-                self.protocols.push((flow.protocol, Count::default(), Series::new()));
+                self.protocols.push((flow.protocol(), Count::default(), Series::new()));
             }
             self.protocols.len() - 1
         });
@@ -209,20 +134,5 @@ impl Talkers {
     pub(super) fn sizes(&self) -> Vec<Share> {
         let each = SIZES.iter().zip(&self.sizes);
         each.map(|((_, name), count)| Share { name: (*name).to_owned(), count: *count }).collect()
-    }
-}
-
-impl fmt::Display for Flow {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.vlans.ids().is_empty() {
-            write!(f, "VLAN {}: ", self.vlans)?;
-        }
-        match self.ends {
-            Ends::Ip(from, 0, to, 0) => write!(f, "{from} → {to} "),
-            Ends::Ip(from, port, to, other) => write!(f, "{from} port {port} → {to} port {other} "),
-            Ends::Link(from, to) => write!(f, "{from} → {to} "),
-            Ends::Nobody => Ok(()),
-        }?;
-        f.write_str(self.protocol)
     }
 }

@@ -16,6 +16,7 @@ pub mod bgp;
 pub mod bpdu;
 pub mod control;
 pub mod dhcp;
+pub mod flow;
 pub mod headers;
 pub mod hsrp;
 pub mod icmp;
@@ -32,6 +33,7 @@ pub mod tcp;
 pub mod udp;
 pub mod vrrp;
 
+pub use flow::Flow;
 pub use mac::Mac;
 pub use reading::{Message, Reading};
 

@@ -165,6 +165,7 @@ impl Classic {
             reception,
             bytes: length..end,
             copies: None,
+            commented: false,
             length: end,
         }))
     }

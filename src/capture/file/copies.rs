@@ -1,4 +1,4 @@
-//! What the comment on a frame of our own bundles says: how many copies it stands for.
+//! What the comment on a frame of our own files says: how many copies it stands for.
 //!
 //! Anybody may write such a comment, so nothing of it is trusted but the two numbers, and these only as
 //! a claim: who counts by them says so.
@@ -13,7 +13,7 @@ const LAST: &str = "the last time at ";
 const END: &str = ";";
 
 /// What the comment tells; none for any other.
-pub(super) fn told(comment: &[u8]) -> Option<Copies> {
+pub fn told(comment: &[u8]) -> Option<Copies> {
     let rest = std::str::from_utf8(comment).ok()?.strip_prefix(BEGIN)?;
     let (count, rest) = rest.split_once(TIMES)?;
     let (_, rest) = rest.split_once(LAST)?;
@@ -22,6 +22,13 @@ pub(super) fn told(comment: &[u8]) -> Option<Copies> {
     let last = Wall(u64::try_from(last.as_nanosecond()).ok()?);
     let count = count.parse().ok().filter(|count| *count > 0)?;
     Some(Copies { count, last })
+}
+
+/// The comment on a frame of `first` that stands for these.
+pub fn comment(first: Wall, copies: Copies) -> String {
+    let Copies { count, last } = copies;
+    let seconds = last.0.saturating_sub(first.0) as f64 / 1e9;
+    format!("{BEGIN}{count}{TIMES}{seconds:.6} s, {LAST}{last}{END} it is stored once")
 }
 
 #[cfg(test)]
@@ -36,6 +43,8 @@ mod tests {
                        2026-11-22T14:14:20.811089123Z; it is stored once";
         let last = Wall(1_795_356_860_811_089_123);
         assert_eq!(told(comment.as_bytes()), Some(Copies { count: 371_999, last }));
+        let again = super::comment(Wall(last.0 - 999_997_000), Copies { count: 371_999, last });
+        assert_eq!(again, comment);
         for other in [
             "",
             "a comment",

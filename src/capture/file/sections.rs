@@ -308,11 +308,14 @@ impl Sections {
             return Err(Stop(format!("a frame of {captured} bytes in a shorter block")));
         }
         let options = end.next_multiple_of(4);
-        let (mut flags, mut copies) = (0, None);
+        let (mut flags, mut copies, mut commented) = (0, None, false);
         for (code, value) in Options::of(self.order, body, options) {
             match code {
                 FLAGS => flags = u32_at(self.order, value, 0).unwrap_or_default(),
-                COMMENT => copies = copies.or(copies::told(value)),
+                COMMENT => {
+                    commented = true;
+                    copies = copies.or(copies::told(value));
+                }
                 _ => {}
             }
         }
@@ -324,6 +327,7 @@ impl Sections {
             reception: reception(flags),
             bytes: data..end,
             copies,
+            commented,
             length: 0,
         })
     }

@@ -1,0 +1,71 @@
+//! What thinning says in the file itself: comments on the last frame before a hole, and one on the file.
+
+use std::fmt::Write;
+
+use super::account::{Account, name};
+use super::limits::Limits;
+use super::second::{Aside, Bucket, Kind};
+use super::{Amount, Options};
+use crate::capture::file::{Copies, copies};
+use crate::cut::APPLICATION;
+use crate::time::Wall;
+
+/// Files named in the comment on the file; the others are counted.
+const FILES: usize = 8;
+
+/// What is missing behind a frame of `wall`, the last one of its bucket before a hole.
+///
+/// Of copies it is the comment of our bundles, which readers of ours count by: the frame itself is one of those
+/// it stands for.
+pub(super) fn comment(bucket: &Bucket, wall: Wall) -> String {
+    let Aside { frames, bytes, first, last } = bucket.aside;
+    let flow = name(&bucket.key);
+    match bucket.kind {
+        Kind::Run(None) => copies::comment(wall, Copies { count: frames + 1, last }),
+        Kind::Run(Some((lowest, highest))) => format!(
+            "dashcap: folded; {frames} frames, {bytes} bytes, as this one but for time to live ({lowest} to \
+             {highest}), identification and checksum set aside here, from {first} to {last}: {flow}"
+        ),
+        Kind::Flow => format!(
+            "dashcap: thinned; {frames} frames, {bytes} bytes set aside here, from {first} to {last}: {flow}"
+        ),
+    }
+}
+
+/// What the file is; with what is missing in all once that is known.
+pub(super) fn about(options: &Options, limits: Limits, account: Option<&Account>) -> String {
+    let names = options.files.iter().take(FILES).map(|file| {
+        file.file_name().map_or_else(|| file.to_string_lossy(), |name| name.to_string_lossy())
+    });
+    let mut text = format!("{APPLICATION}: thinned from {}", names.collect::<Vec<_>>().join(", "));
+    if let Some(more) = options.files.len().checked_sub(FILES).filter(|more| *more > 0) {
+        text += &format!(" and {more} more");
+    }
+    let Limits { keep, copies, flows } = limits;
+    // Writing to a string does not fail, here and below.
+    let _ = write!(
+        text,
+        ". Kept: all control traffic; of identical frames {copies} a second; of each flow the first and \
+         last {keep} frames of a second, with {flows} flows told apart"
+    );
+    if let Amount::Target(target) = options.amount {
+        let _ = write!(text, ", to be at most {target} bytes");
+    }
+    text += ". What is missing behind a frame its comment tells.";
+    let Some(account) = account else { return text };
+    let total = &account.total;
+    let _ = write!(
+        text,
+        " {} frames were read, {} are here, {} identical ones are folded, {} set aside.",
+        total.read.frames, total.kept.frames, total.folded.count.frames, total.thinned.count.frames
+    );
+    for flow in &account.flows {
+        let aside = flow.share.aside();
+        let _ = write!(
+            text,
+            " {} {}: {} frames, {} bytes missing of {};",
+            flow.interface, flow.flow, aside.frames, aside.bytes, flow.share.read.frames
+        );
+    }
+    text
+}

@@ -1,0 +1,125 @@
+//! Whose a frame is: one way of a conversation, for whoever counts who sends what to whom.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use super::link::{Content, Vlans};
+use super::{Mac, Message, Reading};
+use crate::frame::LinkType;
+
+/// One way of a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Flow {
+    vlans: Vlans,
+    ends: Ends,
+    protocol: &'static str,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Ends {
+    Ip(IpAddr, u16, IpAddr, u16),
+    Link(Mac, Mac),
+    Nobody,
+}
+
+impl Flow {
+    /// Whose a frame is.
+    pub fn of(link_type: LinkType, bytes: &[u8]) -> Self {
+        let Some(reading) = Reading::of(link_type, bytes) else {
+            let (vlans, ends) = (Vlans::default(), Ends::Nobody);
+            return Self { vlans, ends, protocol: "other" };
+        };
+        let (from, to) = ports(&reading.message);
+        let ends = match (reading.packet, reading.link.source, reading.link.destination) {
+            (Some(packet), ..) => Ends::Ip(packet.source, from, packet.destination, to),
+            (None, Some(source), Some(destination)) => Ends::Link(source, destination),
+            _ => Ends::Nobody,
+        };
+        let protocol = match (&reading.message, reading.link.content) {
+            (Message::Tcp(_) | Message::Udp(_), _) => service(&reading.message, from, to),
+            (Message::Other, Content::Bridge(_)) => "STP",
+            (Message::Other, Content::Osi(_)) => "IS-IS",
+            (Message::Other, Content::Cisco(..)) => "Cisco",
+            (Message::Other, _) if reading.packet.is_some() => "IP, other",
+            (Message::Other, _) => "other",
+            (message, _) => message.protocol(),
+        };
+        Self { vlans: reading.vlans(), ends, protocol }
+    }
+
+    /// What it carries, by its service where the port is on every network.
+    pub fn protocol(&self) -> &'static str {
+        self.protocol
+    }
+}
+
+/// Ports of a flow; those of a client are left out where the server's is well known.
+fn ports(message: &Message<'_>) -> (u16, u16) {
+    match message {
+        Message::Tcp(tcp) | Message::Bgp(_, tcp) => (tcp.source, tcp.destination),
+        Message::Udp(udp) => (udp.source, udp.destination),
+        _ => (0, 0),
+    }
+}
+
+/// The service by its port (IANA), for those that are on every network.
+fn service(message: &Message<'_>, from: u16, to: u16) -> &'static str {
+    let tcp = matches!(message, Message::Tcp(_));
+    let known = |port| {
+        Some(match (port, tcp) {
+            (53, _) => "DNS",
+            (22, true) => "SSH",
+            (80, true) => "HTTP",
+            (443, true) => "TLS",
+            (443, false) => "QUIC",
+            (123, false) => "NTP",
+            (161 | 162, false) => "SNMP",
+            (514, false) => "syslog",
+            (4789, false) => "VXLAN",
+            (500 | 4500, false) => "IPsec",
+            _ => return None,
+        })
+    };
+    known(to).or_else(|| known(from)).unwrap_or(if tcp { "TCP" } else { "UDP" })
+}
+
+impl fmt::Display for Flow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.vlans.ids().is_empty() {
+            write!(f, "VLAN {}: ", self.vlans)?;
+        }
+        match self.ends {
+            Ends::Ip(from, 0, to, 0) => write!(f, "{from} → {to} "),
+            Ends::Ip(from, port, to, other) => write!(f, "{from} port {port} → {to} port {other} "),
+            Ends::Link(from, to) => write!(f, "{from} → {to} "),
+            Ends::Nobody => Ok(()),
+        }?;
+        f.write_str(self.protocol)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_flow_reads_as_an_engineer_would_say() {
+        let mut bytes = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x81, 0, 0x03, 0xbc, 8, 0];
+        bytes.extend([0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2]);
+        bytes.extend([0xf1, 0x22, 5, 0x9a, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x10, 0, 64, 0, 0, 0, 0]);
+        let flow = Flow::of(LinkType::ETHERNET, &bytes);
+        assert_eq!(flow.to_string(), "VLAN 956: 192.0.2.1 port 61730 → 192.0.2.2 port 1434 TCP");
+        assert_eq!(Flow::of(LinkType::ETHERNET, &[1, 2, 3]).to_string(), "other");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_belong_to_somebody(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            for link_type in [LinkType::ETHERNET, LinkType::RAW, LinkType::NETLINK] {
+                let _ = Flow::of(link_type, &bytes).to_string();
+            }
+        }
+    }
+}
