@@ -70,6 +70,7 @@ fn meaning(options: &Options) -> Vec<String> {
     lines.extend(witnesses(options));
     lines.extend(options.rules.iter().map(|rule| format!("armed     {rule}")));
     lines.push(format!("bundles   in {}", options.output.display()));
+    lines.push(format!("kept      {}", options.writer.retention));
     lines
 }
 
@@ -160,6 +161,7 @@ mod tests {
             "armed     link-down",
             "armed     lacp-expired (warning or worse)",
             "bundles   in /tmp/x",
+            "kept      all of them",
         ] {
             assert!(told.iter().any(|line| line == expected), "{expected}: {told:#?}");
         }
