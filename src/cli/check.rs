@@ -72,6 +72,7 @@ fn meaning(options: &Options) -> Vec<String> {
     lines.extend(options.rules.iter().map(|rule| format!("armed     {rule}")));
     lines.extend(programs(options));
     lines.push(format!("bundles   in {}", options.output.display()));
+    lines.push(format!("kept      {}", options.writer.retention));
     lines
 }
 
@@ -178,6 +179,7 @@ mod tests {
             "armed     link-down",
             "armed     lacp-expired (warning or worse)",
             "bundles   in /tmp/x",
+            "kept      all of them",
         ] {
             assert!(told.iter().any(|line| line == expected), "{expected}: {told:#?}");
         }

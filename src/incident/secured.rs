@@ -47,7 +47,7 @@ pub struct Pages {
 }
 
 /// What the manifest says until the report is made.
-const NOT_YET: &str = "dashcap ended before it was made";
+const NOT_YET: &str = "dashcap ended, or the disk was full, before it was made";
 
 /// Evidence that is safe, without its frames in memory.
 #[derive(Debug)]

@@ -45,8 +45,8 @@ const SHELF: usize = 16;
 const OUTCOMES: usize = 64;
 /// Bundles whose report waits at most; then the oldest one is made before the next incident is written.
 const REPORTS: usize = 16;
-/// Longest time for the report of one bundle; it then tells how far it came. A gigabyte of frames takes
-/// two seconds where one core is fast.
+/// Longest time for the report of one bundle; it then tells how far it came. A frame takes half a
+/// microsecond where a core is fast, so this is enough for millions on a slow one.
 const REPORT_TIME: Duration = Duration::from_secs(30);
 /// The same once the recording ends: who stops a service waits for it (90 s, `DefaultTimeoutStopSec=` of
 /// systemd-system.conf(5)).

@@ -19,6 +19,7 @@ mod lab;
 mod recorder;
 mod replay;
 mod rules;
+mod store;
 mod storm;
 #[path = "../story/mod.rs"]
 mod story;

@@ -168,7 +168,7 @@ fn found<'a>(listing: &'a Listing, name: &str) -> Result<&'a Stored> {
 /// What something is that is no bundle.
 fn what(what: &What) -> String {
     match what {
-        What::BeingBuilt => "a bundle that is being built".to_owned(),
+        What::BeingBuilt => "a bundle that is being built, or was".to_owned(),
         What::BeingRemoved => "a bundle that is being removed, or was".to_owned(),
         What::Damaged { reason } => format!("damaged: {}", plain(reason)),
         What::Foreign => "not a bundle of dashcap".to_owned(),
@@ -308,7 +308,7 @@ mod tests {
             ("2026-11-22_a-", Ok("2026-11-22_a-2")),
             ("2026", Err("3 bundles begin so: 2026-11-22_a, 2026-11-22_a-2")),
             ("2026-11-23_c", Err("the nearest is 2026-11-23_b")),
-            ("2026-11-24_c.partial", Err("being built; it is left alone")),
+            ("2026-11-24_c.partial", Err("being built, or was; it is left alone")),
             ("thesis", Err("not a bundle of dashcap")),
             ("", Err("no bundle is called so")),
         ] {

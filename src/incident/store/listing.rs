@@ -15,7 +15,6 @@ use super::{SUFFIX, is_our_name};
 use crate::error::{Error, Result};
 use crate::incident::bundle::MANIFEST;
 use crate::incident::manifest::FORMAT;
-use crate::incident::partial::cannot;
 use crate::time::Wall;
 
 /// Longest manifest in bytes; one of a thousand interfaces has about 2 MiB.
@@ -142,7 +141,10 @@ impl Listing {
     /// # Errors
     /// When the directory cannot be read. What of it cannot is among the others.
     pub fn read(directory: &Path) -> Result<Self> {
-        let failed = |e: io::Error| cannot("list bundles in", directory, &e);
+        let failed = |e: io::Error| {
+            Error::operation("list bundles in", directory.display().to_string(), e)
+                .hint("where they are is said by -o DIR, or -c FILE")
+        };
         let mut listing = Self::default();
         for entry in fs::read_dir(directory).map_err(failed)? {
             let entry = entry.map_err(failed)?;

@@ -51,6 +51,20 @@ impl fmt::Display for Why {
     }
 }
 
+/// `at most 200 bundles, none older than 90 d`.
+impl fmt::Display for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let limits = [
+            self.count.map(|count| format!("at most {count} bundles")),
+            self.bytes.map(|bytes| format!("at most {bytes} bytes of them")),
+            self.age.map(|age| format!("none older than {}", crate::time::rough(age))),
+            self.free.map(|bytes| format!("while {bytes} bytes of the disk are free")),
+        ];
+        let limits: Vec<_> = limits.into_iter().flatten().collect();
+        f.write_str(&if limits.is_empty() { "all of them".to_owned() } else { limits.join(", ") })
+    }
+}
+
 impl Options {
     /// Refuses what would keep nothing.
     ///
@@ -195,6 +209,10 @@ mod tests {
         let refused = Options { age: Some(Duration::ZERO), ..Options::default() }.check();
         let refused = refused.unwrap_err().to_string();
         assert!(refused.contains("--keep-age \"0\"") && refused.contains("30d"), "{refused}");
-        Options { count: Some(1), ..Options::default() }.check().unwrap();
+        let some =
+            Options { count: Some(1), age: Some(Duration::from_secs(7_200)), ..Options::default() };
+        some.check().unwrap();
+        assert_eq!(some.to_string(), "at most 1 bundles, none older than 2 h");
+        assert_eq!(Options::default().to_string(), "all of them");
     }
 }

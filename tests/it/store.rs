@@ -1,0 +1,185 @@
+//! The store: bundles that explain themselves, limits that hold, and the command that shows it all.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use crate::lab::{BINARY, Bundle, Lab, Pace, SmallDisk, output, until};
+
+/// `dashcap incidents WORDS` over `store`.
+fn incidents(store: &Path, words: &[&str]) -> Output {
+    let mut command = Command::new(BINARY);
+    command.arg("incidents").args(words).arg("-o").arg(store).env("TZ", "UTC");
+    command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").stdin(Stdio::null());
+    command.output().expect("it can be run")
+}
+
+/// What it prints; it must succeed.
+fn told(store: &Path, words: &[&str]) -> String {
+    let output = incidents(store, words);
+    assert!(output.status.success(), "{words:?}: {output:?}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+/// Why it refuses.
+fn refused(store: &Path, words: &[&str]) -> String {
+    let output = incidents(store, words);
+    assert!(!output.status.success(), "{words:?}: {output:?}");
+    String::from_utf8(output.stderr).expect("text")
+}
+
+#[test]
+fn every_bundle_explains_itself() {
+    let Some(lab) = Lab::new() else { return };
+    let dashcap = lab.record(&["-i", "eth0", "--pre", "10s", "--post", "200ms"]);
+    let talker = lab.far.talk("far0", Pace::GENTLE);
+    talker.wait_for(50);
+    dashcap.snapshot();
+    dashcap.wait_for("bundle /");
+    dashcap.finish_well();
+    talker.stop();
+
+    // Its files are those of the manifest, to the byte: the report's, too.
+    let bundle = lab.bundle();
+    assert_eq!(bundle.jq(".report_missing"), "null");
+    let name = bundle.name();
+    let text = fs::read_to_string(bundle.file("report.txt")).unwrap();
+    assert!(text.starts_with(&format!("dashcap report of {name}\n")), "{text}");
+    assert!(text.contains("Trigger 2") && !text.contains(".partial"), "{text}");
+    assert!(!text.contains("not whole") && !text.contains("has no meaning"), "{text}");
+    let page = fs::read_to_string(bundle.file("report.html")).unwrap();
+    assert!(page.contains(&name) && !page.contains(".partial"));
+    for (file, most) in [("", 0o750), ("report.html", 0o640), ("report.txt", 0o640)] {
+        let mode = fs::metadata(bundle.file(file)).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode & !most, 0, "{file}: {mode:o}");
+    }
+    // What the command reports of it is what lies in it, but for the place it was read from.
+    let now = output(BINARY, &["report", "--width", "80", &bundle.file("")]);
+    let findings = |text: &str| text.split_once("Interfaces\n").map(|(_, rest)| rest.to_owned());
+    assert_eq!(findings(&now), findings(&text));
+}
+
+#[test]
+fn the_store_is_listed_shown_marked_and_cleared() {
+    let Some(lab) = Lab::new() else { return };
+    let store = lab.output();
+    let dashcap = lab.record(&["-i", "eth0", "--pre", "0s", "--post", "50ms", "--keep-count", "2"]);
+    for nth in 1..=2 {
+        dashcap.snapshot();
+        dashcap.wait_for_nth(nth, "bundle /");
+    }
+    fs::create_dir(store.join("thesis")).unwrap();
+    fs::create_dir(store.join("2026-11-22T14-14-20.811Z_signal")).unwrap();
+    fs::create_dir(store.join("2026-11-22T14-14-20.811Z_signal-2.partial")).unwrap();
+    let names = || -> Vec<String> {
+        let listing = told(store, &["--json"]);
+        let listing: serde_json::Value = serde_json::from_str(&listing).expect("JSON");
+        let bundles = listing["bundles"].as_array().expect("a list").clone();
+        bundles.iter().map(|b| b["name"].as_str().expect("a name").to_owned()).collect()
+    };
+    let first = names();
+    assert_eq!(told(store, &["keep", &first[0]]), format!("{} is kept\n", first[0]));
+    // The marked one does not count: two others may stay.
+    for nth in 3..=4 {
+        dashcap.snapshot();
+        dashcap.wait_for_nth(nth, "bundle /");
+    }
+    let gone = dashcap.wait_for("removed bundle ");
+    assert!(gone.contains(&first[1]) && gone.contains("keep_count is 2"), "{gone}");
+    until("the removal", || (names().len() == 3).then_some(()));
+    let bundles = names();
+    assert_eq!(bundles[0], first[0]);
+
+    let table = told(store, &["list"]);
+    let lines: Vec<_> = table.lines().collect();
+    assert!(lines[0].starts_with("NAME ") && lines[1].ends_with("kept"), "{table}");
+    assert!(lines[3].starts_with(&bundles[2]) && lines[3].contains(" eth0 "), "{table}");
+    assert!(table.contains("_signal-2.partial: a bundle that is being built"), "{table}");
+    assert!(table.contains("_signal: damaged: manifest.json"), "{table}");
+    assert!(table.contains("not bundles: thesis"), "{table}");
+
+    let shown = told(store, &["show"]);
+    for part in
+        [&*bundles[2], "by               signal: ", "\ndashcap report of ", "kept             no"]
+    {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    let page = told(store, &["open", "last"]);
+    assert!(page.ends_with("/report.html\n") && Path::new(page.trim()).is_file(), "{page}");
+
+    for (words, reason) in [
+        (vec!["rm", "last"], "nobody can be asked"),
+        (vec!["rm", "--yes", &first[0]], "marked to be kept"),
+        (
+            vec!["rm", "--yes", "--force", "2026-11-22T14-14-20.811Z_signal-2.partial"],
+            "being built",
+        ),
+        (vec!["rm", "--yes", "2026-11-22T14-14-20.811Z_signal"], "damaged"),
+        (vec!["rm", "--yes", "thesis"], "not a bundle of dashcap"),
+        (vec!["show", "2"], "3 bundles begin so"),
+    ] {
+        let why = refused(store, &words);
+        assert!(why.contains(reason), "{words:?}: {why}");
+    }
+    told(store, &["rm", "--yes", "last"]);
+    told(store, &["rm", "-y", "--force", &first[0]]);
+    assert_eq!(names(), [bundles[1].clone()]);
+    assert!(store.join("thesis").is_dir());
+    let end = dashcap.finish_well();
+    assert!(end.log.contains("1 old bundles were removed"), "{end:?}");
+}
+
+#[test]
+fn a_report_is_opened_where_there_is_a_display() {
+    let Some(lab) = Lab::new() else { return };
+    let dashcap = lab.record(&["-i", "eth0", "--pre", "0s", "--post", "50ms"]);
+    dashcap.snapshot();
+    dashcap.wait_for("bundle /");
+    dashcap.finish_well();
+    let tools = tempfile::tempdir().unwrap();
+    let (tool, seen) = (tools.path().join("xdg-open"), tools.path().join("seen"));
+    fs::write(&tool, format!("#!/bin/sh\necho \"$1\" > {}\n", seen.display())).unwrap();
+    fs::set_permissions(&tool, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let printed = Command::new(BINARY)
+        .args(["incidents", "open", "-o"])
+        .arg(lab.output())
+        .env("DISPLAY", ":7")
+        .env("PATH", format!("{}:{path}", tools.path().display()))
+        .output()
+        .expect("it can be run");
+    let printed = String::from_utf8(printed.stdout).expect("text");
+    until("the page to be opened", || {
+        fs::read_to_string(&seen).ok().filter(|seen| *seen == printed)
+    });
+}
+
+#[test]
+fn a_full_disk_gives_old_bundles_for_the_new_one() {
+    let Some(lab) = Lab::new() else { return };
+    let disk = SmallDisk::mount(4 << 20);
+    let options = ["-i", "eth0", "--pre", "1s", "--post", "200ms", "--keep-count", "100"];
+    let dashcap = lab.record(&[&options[..], &["--output", disk.text()]].concat());
+    let talker = lab.far.talk("far0", Pace::GENTLE);
+    talker.wait_for(50);
+    for nth in 1..=2 {
+        dashcap.snapshot();
+        dashcap.wait_for_nth(nth, "bundle /");
+    }
+    disk.fill();
+    dashcap.snapshot();
+    let gone = dashcap.wait_for("removed bundle ");
+    assert!(gone.contains("the disk is full, and a new bundle is worth more"), "{gone}");
+    // Without its report, maybe: evidence first.
+    dashcap.wait_for_nth(3, "bundle /");
+    let end = dashcap.finish_well();
+    let (received, accounted) = end.received("eth0");
+    assert_eq!(received, accounted);
+    let sent = talker.stop();
+    disk.make_room();
+    let mut bundles: Vec<_> = fs::read_dir(disk.path()).unwrap().flatten().collect();
+    bundles.sort_by_key(fs::DirEntry::file_name);
+    let newest = bundles.last().expect("there is one");
+    Bundle::open(newest.path()).holds_what_was_sent("eth0", &sent);
+}
