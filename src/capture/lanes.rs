@@ -125,6 +125,11 @@ impl Lanes {
         self.names.iter().cloned().zip(slices).collect()
     }
 
+    /// After a panic: whole frames stay, everything half done begins anew.
+    pub(super) fn salvage(&mut self) {
+        self.lanes.iter_mut().for_each(Lane::salvage);
+    }
+
     /// Frames dropped so far for want of memory.
     pub(super) fn dropped(&self) -> u64 {
         self.lanes.iter().map(|lane| lane.counters().dropped).sum()

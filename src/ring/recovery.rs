@@ -25,7 +25,6 @@ use serde::Serialize;
 use super::chunk::{ChunkHeader, Codec, Described, State};
 use super::open::Chain;
 use super::pool::Pool;
-use super::record::Record;
 use super::segment::{LaneId, Part, Segment, Summary};
 use super::slice::Slice;
 use super::standing::Standing;
@@ -254,19 +253,7 @@ fn open(origin: Arc<Origin>, begun: &Summary, chunks: Vec<Bytes>) -> Option<Cand
     let Summary { lane, sequence, offset, .. } = *begun;
     let length = chunks.iter().map(Bytes::len).sum();
     let mut part = Part { origin, summary: Summary::empty(lane, sequence, offset), length };
-    let mut summary = part.summary;
-    let mut whole = 0;
-    for frame in part.read(chunks.clone()) {
-        let tally = frame.tally.map_or(0, |_| Record::TALLY);
-        whole += Record::SIZE + frame.bytes.len() + tally;
-        let wall = frame.header.wall;
-        summary.first = summary.first.min(wall);
-        summary.last = summary.last.max(frame.tally.map_or(wall, |tally| tally.last));
-        match frame.tally {
-            Some(tally) => summary.folded = summary.folded.saturating_add(tally.count),
-            None => summary.frames += 1,
-        }
-    }
+    let (summary, whole) = part.summed_up(chunks.clone());
     if whole == 0 {
         return None;
     }

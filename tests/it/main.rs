@@ -16,6 +16,7 @@ mod cut;
 mod incident;
 mod lab;
 mod recorder;
+mod recovery;
 mod replay;
 mod rules;
 mod storm;

@@ -135,6 +135,23 @@ fn sealed_and_open_segments_are_told_apart() {
 }
 
 #[test]
+fn a_lane_that_was_left_in_the_middle_of_an_append_keeps_its_whole_frames() {
+    let mut ring = Ring::new(PoolOptions::MIN_MEMORY, LaneOptions::AS_IS);
+    (0..300).for_each(|_| ring.append(1_000));
+    // A part that cannot be read is what a defect in a source looks like: the record's head is there.
+    let header = FrameHeader { wall: Wall(300 * MS), original_len: 9, ..FrameHeader::default() };
+    ring.lane.begin_record(&Frame::whole(header, b"cut short"));
+    let before = ring.recovered();
+    assert_eq!(numbers(&before), (0..300).collect::<Vec<_>>());
+    ring.lane.salvage();
+    (0..50).for_each(|_| ring.append(1_000));
+    assert_eq!(numbers(&ring.recovered()), (0..350).collect::<Vec<_>>());
+    let everything = Window { from: Mono(0), to: Mono(u64::MAX) };
+    let slice = ring.lane.slice(everything, None);
+    assert_eq!(slice.frames().map(|frame| number(&frame)).collect::<Vec<_>>().len(), 350);
+}
+
+#[test]
 fn what_was_evicted_does_not_come_back() {
     let mut ring = Ring::new(PoolOptions::MIN_MEMORY, LaneOptions::AS_IS);
     (0..9_000).for_each(|_| ring.append(1_514));
