@@ -175,6 +175,7 @@ impl Recording {
             self.panicked();
         }
         self.answer_slices(Mono(u64::MAX));
+        self.lanes.keep();
         self.report()
     }
 

@@ -196,6 +196,11 @@ impl Lane {
         Appended::Stored
     }
 
+    /// The recording ends: what all lanes of the pool hold stays readable in its file.
+    pub fn keep(&self) {
+        self.pool.keep();
+    }
+
     /// After a panic in the middle of an append nobody knows what is half done: whole records stay, and
     /// everything else begins anew. Copies that were counted and not told yet are counted as dropped.
     pub fn salvage(&mut self) {

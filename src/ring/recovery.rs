@@ -340,7 +340,7 @@ fn finish(
     let window = spans().map(Segment::first).min().zip(spans().map(Segment::last).max());
     let window = window.map(|(from, to)| Window { from, to });
     let lanes = lanes.into_iter().filter_map(|(lane, candidates)| {
-        let covered_from = covered_from(&candidates);
+        let covered_from = covered_from(&candidates).max(window?.from);
         let cut = candidates.iter().filter(|candidate| candidate.segment.faded() > 0);
         let full_from = cut.map(|candidate| Mono(candidate.segment.last().0.saturating_add(1)));
         let full_from = full_from.chain([covered_from]).max()?;
@@ -366,7 +366,8 @@ fn covered_from(segments: &[Candidate]) -> Mono {
         from = from.min(candidate.segment.first());
         next = candidate.sequences.first().copied();
     }
-    from
+    // From the lane's very first segment on: then nothing was ever forgotten.
+    if next == Some(0) { Mono(0) } else { from }
 }
 
 #[cfg(test)]

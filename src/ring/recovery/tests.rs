@@ -123,6 +123,18 @@ fn every_appended_frame_is_there_at_any_moment() {
 }
 
 #[test]
+fn a_recording_that_ended_leaves_what_it_held() {
+    let mut ring = Ring::new(PoolOptions::MIN_MEMORY, LaneOptions::AS_IS);
+    (0..2_500).for_each(|_| ring.append(60));
+    let Ring { lane, pool, path, _directory, .. } = ring;
+    lane.keep();
+    drop((lane, pool));
+    let recovery = file::read(&Bytes::from(fs::read(path).unwrap())).unwrap();
+    assert_eq!(numbers(&recovery), (0..2_500).collect::<Vec<_>>());
+    assert_eq!(slice_of(&recovery).covered_from(), Mono(0));
+}
+
+#[test]
 fn sealed_and_open_segments_are_told_apart() {
     let mut ring = Ring::new(PoolOptions::MIN_MEMORY, LaneOptions::AS_IS);
     // A second each is a segment.
