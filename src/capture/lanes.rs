@@ -125,6 +125,16 @@ impl Lanes {
         self.names.iter().cloned().zip(slices).collect()
     }
 
+    /// The recording ends: what the lanes hold stays readable where it outlives the process.
+    pub(super) fn keep(&self) {
+        self.lanes.iter().for_each(Lane::keep);
+    }
+
+    /// After a panic: whole frames stay, everything half done begins anew.
+    pub(super) fn salvage(&mut self) {
+        self.lanes.iter_mut().for_each(Lane::salvage);
+    }
+
     /// Frames dropped so far for want of memory.
     pub(super) fn dropped(&self) -> u64 {
         self.lanes.iter().map(|lane| lane.counters().dropped).sum()

@@ -11,8 +11,12 @@
 //! The lanes belong to this thread alone, so nothing here waits for a lock: an order is looked at
 //! between two kernel blocks, and a slice is a list of references. Per frame there is no allocation, no
 //! system call and no formatting.
+//!
+//! A panic in here is a bug, and costs a gap: whole frames stay, the source is opened anew, and so is the
+//! tap; if that does not help, frames are recorded and no longer looked at.
 
 use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +26,7 @@ use super::event_queue::EventQueue;
 use super::lanes::Lanes;
 use super::packing::{Memory, Packing};
 use super::source::Source;
-use super::tapping::Tapped;
+use super::tapping::{Tapped, Tapping};
 use super::thread::{Hands, Order, Report, SliceOrder, Sliced};
 use super::{FrameSink, FrameSource, Interface, Options, RETIRE, Ready, SETTLED, SourceCounters};
 use crate::detect::tap::Health;
@@ -47,10 +51,15 @@ const SHORTAGE_OVER: Duration = Duration::from_secs(1);
 /// each time, and half a second shows whether that was enough.
 const SHORTAGE_RETOLD: Duration = Duration::from_millis(500);
 
+/// After so many panics the detectors of this interface no longer see its frames: they are what looks into
+/// bytes from outside, and a recording without findings is better than one with gaps.
+const DEAF_AFTER: u64 = 2;
+
 /// Everything the thread owns.
 pub(super) struct Recording {
     lanes: Lanes,
     tapped: Tapped,
+    tapping: Tapping,
     arrivals: ArrivalClock,
     source: Option<Source>,
     source_name: &'static str,
@@ -70,6 +79,7 @@ pub(super) struct Recording {
     /// Counts of sources that were closed before this one.
     closed_sources: Option<SourceCounters>,
     gaps: u64,
+    panics: u64,
     events: EventQueue,
 }
 
@@ -86,7 +96,8 @@ struct Shortage {
 /// Appends what a source hands over, and shows it to the tap.
 struct Intake<'a> {
     lanes: &'a mut Lanes,
-    tapped: &'a mut Tapped,
+    /// None once nobody looks any more.
+    tapped: Option<&'a mut Tapped>,
     arrivals: &'a mut ArrivalClock,
     clock: &'a Clock,
 }
@@ -100,7 +111,9 @@ impl FrameSink for Intake<'_> {
     fn frame(&mut self, frame: &Frame<'_>) {
         let offset = self.arrivals.offset(frame.header.wall);
         let (class, appended) = self.lanes.append(frame, offset);
-        self.tapped.frame(frame, class, appended == Appended::Folded, offset);
+        if let Some(tapped) = &mut self.tapped {
+            tapped.frame(frame, class, appended == Appended::Folded, offset);
+        }
     }
 }
 
@@ -127,6 +140,7 @@ impl Recording {
         let mut recording = Self {
             tapped: tapping.tap(&binding.name, lanes.names())?,
             lanes,
+            tapping,
             arrivals: ArrivalClock::new(now),
             source_name: source.name(),
             unknowns: source.unknowns(),
@@ -145,6 +159,7 @@ impl Recording {
             since: now,
             closed_sources: None,
             gaps: 0,
+            panics: 0,
         };
         recording.begin(source)?;
         // Before the first frame: what the detectors count from.
@@ -154,25 +169,50 @@ impl Recording {
 
     /// Until the recorder lets go.
     pub(super) fn run(mut self) -> Report {
-        loop {
-            let dropped_before = self.lanes.dropped();
-            self.read();
-            self.tapped.block();
-            let stamp = self.clock.now();
-            let now = stamp.mono;
-            self.lanes.tick(now);
-            self.tell_detectors_if_due(stamp);
-            self.tell_about_drops(dropped_before, now);
-            self.reopen_if_due(now);
-            self.answer_slices(now);
-            self.events.flush();
-            if !self.take_orders() {
-                break;
-            }
+        // What a panic leaves half done is put in order before it is used again.
+        while catch_unwind(AssertUnwindSafe(|| self.round())).unwrap_or_else(|_| self.panicked()) {}
+        if catch_unwind(AssertUnwindSafe(|| self.drain())).is_err() {
+            self.panicked();
         }
-        self.drain();
         self.answer_slices(Mono(u64::MAX));
+        self.lanes.keep();
         self.report()
+    }
+
+    /// False when the recorder is gone.
+    fn round(&mut self) -> bool {
+        let dropped_before = self.lanes.dropped();
+        self.read();
+        self.tapped.block();
+        let stamp = self.clock.now();
+        let now = stamp.mono;
+        self.lanes.tick(now);
+        self.tell_detectors_if_due(stamp);
+        self.tell_about_drops(dropped_before, now);
+        self.reopen_if_due(now);
+        self.answer_slices(now);
+        self.events.flush();
+        self.take_orders()
+    }
+
+    /// Begins anew, with the history of whole frames; true, as there is more to do.
+    fn panicked(&mut self) -> bool {
+        self.panics += 1;
+        self.lanes.salvage();
+        let name = &self.origin.interface;
+        // Its detectors begin anew as well: the old ones end with the old tap.
+        match self.tapping.tap(name, self.lanes.names()) {
+            Ok(tapped) => self.tapped = tapped,
+            Err(error) => tracing::error!("{error}"),
+        }
+        let deaf = if self.panics < DEAF_AFTER { "" } else { "; its frames are no longer judged" };
+        let reason = format!("{}{deaf}", CaptureEvent::PANICKED);
+        tracing::error!("capture on {name}: {reason}");
+        self.close_source();
+        self.retry_at = Some(self.clock.now().mono.plus(RETRY));
+        self.gaps += 1;
+        self.tell(CaptureEvent::Failed { reason });
+        true
     }
 
     /// One kernel block at most, or a nap.
@@ -185,7 +225,7 @@ impl Recording {
         };
         let mut intake = Intake {
             lanes: &mut self.lanes,
-            tapped: &mut self.tapped,
+            tapped: (self.panics < DEAF_AFTER).then_some(&mut self.tapped),
             arrivals: &mut self.arrivals,
             clock: &self.clock,
         };
@@ -359,7 +399,7 @@ impl Recording {
         let until = self.clock.now().mono.plus(PATIENCE);
         let mut intake = Intake {
             lanes: &mut self.lanes,
-            tapped: &mut self.tapped,
+            tapped: (self.panics < DEAF_AFTER).then_some(&mut self.tapped),
             arrivals: &mut self.arrivals,
             clock: &self.clock,
         };

@@ -76,6 +76,9 @@ impl FromStr for Choice {
 pub(super) enum Source {
     PacketRing(PacketRing),
     Pnet(PnetSource),
+    /// Panics when it has handed over so many frames, or at once.
+    #[cfg(test)]
+    Breaking(PacketRing, u64),
 }
 
 impl Source {
@@ -117,6 +120,8 @@ impl Source {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::PacketRing(_) => "packet ring",
+            #[cfg(test)]
+            Self::Breaking(..) => "packet ring",
             Self::Pnet(_) => "pnet",
         }
     }
@@ -125,6 +130,8 @@ impl Source {
 impl FrameSource for Source {
     fn origin(&self) -> &Origin {
         match self {
+            #[cfg(test)]
+            Self::Breaking(source, _) => source.origin(),
             Self::PacketRing(source) => source.origin(),
             Self::Pnet(source) => source.origin(),
         }
@@ -132,6 +139,8 @@ impl FrameSource for Source {
 
     fn unknowns(&self) -> &'static [&'static str] {
         match self {
+            #[cfg(test)]
+            Self::Breaking(source, _) => source.unknowns(),
             Self::PacketRing(source) => source.unknowns(),
             Self::Pnet(source) => source.unknowns(),
         }
@@ -139,6 +148,8 @@ impl FrameSource for Source {
 
     fn read(&mut self, timeout: Duration, sink: &mut impl FrameSink) -> Result<Ready> {
         match self {
+            #[cfg(test)]
+            Self::Breaking(source, left) => source.read(timeout, &mut Breaking { sink, left }),
             Self::PacketRing(source) => source.read(timeout, sink),
             Self::Pnet(source) => source.read(timeout, sink),
         }
@@ -146,6 +157,8 @@ impl FrameSource for Source {
 
     fn counters(&mut self) -> SourceCounters {
         match self {
+            #[cfg(test)]
+            Self::Breaking(source, _) => source.counters(),
             Self::PacketRing(source) => source.counters(),
             Self::Pnet(source) => source.counters(),
         }
@@ -153,8 +166,29 @@ impl FrameSource for Source {
 
     fn stop(&mut self) -> Result<()> {
         match self {
+            #[cfg(test)]
+            Self::Breaking(source, _) => source.stop(),
             Self::PacketRing(source) => source.stop(),
             Self::Pnet(source) => source.stop(),
         }
+    }
+}
+
+/// Takes so many frames and panics in the middle of the next one, as a defect would.
+#[cfg(test)]
+struct Breaking<'a, S> {
+    sink: &'a mut S,
+    left: &'a mut u64,
+}
+
+#[cfg(test)]
+impl<S: FrameSink> FrameSink for Breaking<'_, S> {
+    fn batch(&mut self) {
+        self.sink.batch();
+    }
+
+    fn frame(&mut self, frame: &crate::frame::Frame<'_>) {
+        *self.left = self.left.checked_sub(1).expect("on purpose, for a test");
+        self.sink.frame(frame);
     }
 }

@@ -2,6 +2,7 @@
 
 mod detect;
 mod net;
+mod panic;
 
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, Ordering};

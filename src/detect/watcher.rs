@@ -12,6 +12,7 @@
 use std::fmt;
 use std::mem;
 use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -79,6 +80,8 @@ impl fmt::Debug for Taps {
 pub struct DetectWatcher {
     taps: Taps,
     interfaces: Vec<Listened>,
+    /// Interfaces whose detectors panicked and were not told of yet.
+    broken: Vec<String>,
 }
 
 /// An interface, and what its detectors did not get and was not told.
@@ -101,7 +104,7 @@ impl DetectWatcher {
             .map_err(|reason| Error::operation("start watcher", Self::NAME, reason))?;
         let new = Mutex::default();
         let taps = Taps(Arc::new(Shared { options, protocols, bell, new }));
-        Ok(Self { taps, interfaces: Vec::new() })
+        Ok(Self { taps, interfaces: Vec::new(), broken: Vec::new() })
     }
 
     /// Where taps are made that this watcher listens to.
@@ -119,9 +122,15 @@ impl DetectWatcher {
     /// between two frames.
     pub fn hear(&mut self, findings: &mut Vec<Finding>) -> bool {
         self.meet();
-        let mut more = false;
+        let (mut more, broken) = (false, &mut self.broken);
         self.interfaces.retain_mut(|listened| {
-            let heard = listened.detectors.hear(findings);
+            // Detectors look into bytes from outside: a defect in one must not deafen the others. What is
+            // left half done goes with them.
+            let hearing = AssertUnwindSafe(|| listened.detectors.hear(findings));
+            let Ok(heard) = catch_unwind(hearing) else {
+                broken.push(listened.detectors.interface().to_owned());
+                return false;
+            };
             listened.unseen += heard.unseen;
             more |= heard.more;
             !heard.gone
@@ -157,6 +166,12 @@ impl Watcher for DetectWatcher {
             let mut more = true;
             while more && !desk.stopping() {
                 more = self.hear(&mut findings);
+                for interface in self.broken.drain(..) {
+                    desk.confess(format!(
+                        "everything from now on: the detectors of {interface} panicked, which is a bug; \
+                         its frames are recorded"
+                    ));
+                }
                 for finding in findings.drain(..) {
                     desk.send(Fact::Finding(Box::new(finding)));
                 }

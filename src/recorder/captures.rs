@@ -33,6 +33,8 @@ pub struct Captures {
     links: Links,
     lanes: u16,
     ring_file: Option<RingFile>,
+    /// Panics of packing that were told.
+    pack_panics: u64,
 }
 
 impl Captures {
@@ -60,6 +62,7 @@ impl Captures {
             links,
             lanes,
             ring_file,
+            pack_panics: 0,
         })
     }
 
@@ -201,6 +204,15 @@ impl Keeper for Captures {
             survival::note(file, self.clock.now(), &reports);
         }
         reports
+    }
+
+    fn mishap(&mut self) -> Option<String> {
+        let panics = self.pack.panics();
+        let told = std::mem::replace(&mut self.pack_panics, panics);
+        (panics > told).then(|| {
+            "packing panicked, which is a bug: some segments take more memory than they could"
+                .to_owned()
+        })
     }
 
     fn stop(self) -> Vec<Report> {

@@ -41,6 +41,11 @@ pub trait Keeper: Debug {
     /// How all interfaces stand; those that do not answer are left out.
     fn reports(&mut self) -> Vec<Report>;
 
+    /// What went wrong in keeping them and was not told yet.
+    fn mishap(&mut self) -> Option<String> {
+        None
+    }
+
     /// Stops after the last frame.
     fn stop(self) -> Vec<Report>;
 }

@@ -20,6 +20,7 @@ mod holds;
 mod judging;
 mod keeper;
 mod log;
+mod mishap;
 mod phase;
 mod programs;
 mod reload;
@@ -52,6 +53,7 @@ use self::history::History;
 use self::holds::Holds;
 use self::keeper::Keeper;
 use self::log::Log;
+use self::mishap::Fallen;
 use self::phase::{Count, Phase};
 use self::programs::Programs;
 use self::reload::Inbox;
@@ -178,6 +180,8 @@ pub struct Recorder<K = Captures> {
     summary: Summary,
     /// Where frames outlive the process.
     ring_file: Option<RingFile>,
+    /// Witnesses that panicked, and are to be put to work again.
+    fallen: Fallen,
 }
 
 /// What belongs to the open incident beside its phase.
@@ -333,6 +337,7 @@ impl Recorder {
             self.close_if_due();
             self.collect_slices();
             self.tell_depth();
+            self.revive();
             if let Some(status) = self.status() {
                 show(&status);
             }
@@ -412,6 +417,7 @@ impl<K: Keeper> Recorder<K> {
             leaving: false,
             summary: Summary::default(),
             ring_file: None,
+            fallen: Fallen::default(),
         }
     }
 
@@ -431,10 +437,12 @@ impl<K: Keeper> Recorder<K> {
                 self.release_holds("the recording ends");
             }
             Fact::CommandEnded { .. } => self.leaving = true,
+            Fact::Missed { watcher, what } => self.fallen.note(watcher, what),
             Fact::Capture { event: CaptureEvent::Dropping, .. } => self.make_memory(),
             Fact::Arming { armed, who } => self.doors.arm(*armed, who),
             _ => {}
         }
+        self.limitations.extend(mishap::limitation(&seen.fact, &self.limitations));
         self.log.tell(&seen);
         self.doors.publish(&seen);
         if let Some((interface, reading)) = changed(&seen.fact)
@@ -574,6 +582,7 @@ impl<K: Keeper> Recorder<K> {
         if passed < STATUS {
             return None;
         }
+        self.limitations.extend(self.captures.mishap());
         let reports = self.captures.reports();
         let (frames, before) = (status::frames(&reports), self.glance.frames);
         let per_second = frames.saturating_sub(before) as f64 / passed.as_secs_f64();

@@ -318,6 +318,13 @@ impl Folder {
         self.candidates[candidate].run = place as u16;
     }
 
+    /// Forgets everything, and tells how many copies were counted and never told.
+    pub(super) fn forget(&mut self) -> u64 {
+        let untold = self.tell().iter().map(|run| run.tally.count).sum();
+        *self = Self::new(self.options);
+        untold
+    }
+
     /// Takes every tally that was not told yet; counting begins anew.
     pub(super) fn tell(&mut self) -> Vec<Told> {
         if self.untold.take().is_none() {

@@ -196,6 +196,36 @@ impl Lane {
         Appended::Stored
     }
 
+    /// The recording ends: what all lanes of the pool hold stays readable in its file.
+    pub fn keep(&self) {
+        self.pool.keep();
+    }
+
+    /// After a panic in the middle of an append nobody knows what is half done: whole records stay, and
+    /// everything else begins anew. Copies that were counted and not told yet are counted as dropped.
+    pub fn salvage(&mut self) {
+        self.spare.clear();
+        self.rest = None;
+        let untold = self.folder.forget();
+        self.counters.folded = self.counters.folded.saturating_sub(untold);
+        self.counters.dropped += untold;
+        if let Some(segment) = self.open.take().and_then(OpenSegment::salvage) {
+            let segment = Arc::new(segment);
+            self.saving.sealed(&segment);
+            self.sealed.push_back(segment);
+        }
+        let stored = |segment: &Arc<Segment>| segment.stored_bytes() as u64;
+        self.counters.ring_bytes = self.sealed.iter().map(stored).sum();
+    }
+
+    /// What a panic in the middle of an append leaves: the head of a record, and nothing behind it.
+    #[cfg(test)]
+    pub(super) fn begin_record(&mut self, frame: &Frame<'_>) {
+        if let Some(open) = &mut self.open {
+            open.begin_record(frame);
+        }
+    }
+
     /// To be called now and then also when no frames come: seals what is old, repays lent pages.
     pub fn tick(&mut self, now: Mono) {
         let untold = self.folder.untold().map(|(first, _)| first);

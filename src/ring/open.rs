@@ -19,6 +19,8 @@ pub(super) struct Chain {
     chunk: Chunk,
     /// Where the next byte goes in `chunk`.
     at: usize,
+    /// Up to here the records in `chunk` are whole.
+    whole: usize,
     /// What tells its chunks from all others of the pool.
     number: u64,
 }
@@ -41,7 +43,7 @@ impl Chain {
     /// has this `number`.
     pub(super) fn new(chunk: Chunk, number: u64) -> Self {
         let full = Vec::with_capacity(OpenSegment::FULL);
-        Self { full, chunk, at: ChunkHeader::SIZE, number }
+        Self { full, chunk, at: ChunkHeader::SIZE, whole: ChunkHeader::SIZE, number }
     }
 
     /// What tells its chunks from all others of the pool.
@@ -52,6 +54,7 @@ impl Chain {
     /// Whole records end here: they survive the process from now on.
     #[inline]
     fn commit(&mut self) {
+        self.whole = self.at;
         ChunkHeader::commit(&mut self.chunk, self.at);
     }
 
@@ -100,7 +103,7 @@ impl Chain {
         header.close(&mut self.chunk, self.at, self.full.len(), false);
         let full = std::mem::replace(&mut self.chunk, next);
         self.full.push(Bytes::from_owner(full).slice(ChunkHeader::SIZE..self.at));
-        self.at = ChunkHeader::SIZE;
+        (self.at, self.whole) = (ChunkHeader::SIZE, ChunkHeader::SIZE);
         // Of what is packed nothing is worth anything before all of it is there.
         if header.codec == Codec::Plain {
             header.open(&mut self.chunk, self.full.len());
@@ -197,6 +200,12 @@ impl OpenSegment {
         self.summary.frames += 1;
     }
 
+    /// See [`Lane::begin_record`](super::Lane::begin_record).
+    #[cfg(test)]
+    pub(super) fn begin_record(&mut self, frame: &Frame<'_>) {
+        self.write(&Record::encode(&frame.header, 9, Record::FRAME), &mut Vec::new());
+    }
+
     fn extend_span(&mut self, first: Wall, last: Wall) {
         self.summary.first = self.summary.first.min(first);
         self.summary.last = self.summary.last.max(last);
@@ -208,6 +217,20 @@ impl OpenSegment {
         let number = chain.number;
         let header = ChunkHeader { summary, origin, codec: Codec::Plain, chain: number };
         chain.write(bytes, spare, header);
+    }
+
+    /// Seals a segment that nobody knows the state of, with what it has of whole records; none if it has
+    /// none.
+    pub(super) fn salvage(mut self) -> Option<Segment> {
+        self.chain.at = self.chain.whole;
+        let chunks = self.chain.full.iter().cloned();
+        let last = Bytes::copy_from_slice(&self.chain.chunk[ChunkHeader::SIZE..self.chain.at]);
+        let chunks: Vec<_> = chunks.chain([last]).collect();
+        let length = chunks.iter().map(Bytes::len).sum();
+        let part = Part { origin: Arc::clone(&self.origin), summary: self.summary, length };
+        let (summary, whole) = part.summed_up(chunks);
+        self.summary = summary;
+        (whole > 0).then(|| self.seal().0)
     }
 
     /// Seals the segment, and gives back the rest of its last page if that is worth it.

@@ -97,6 +97,9 @@ pub struct Job {
     pub(super) span: (u64, u64),
     /// In their order.
     pub(super) segments: Vec<Weak<Segment>>,
+    /// Doing it panics.
+    #[cfg(test)]
+    pub(super) breaks: bool,
 }
 
 /// What became of a job.
@@ -124,7 +127,7 @@ impl Job {
         there.map(|segment| segment.image_bytes()).sum()
     }
 
-    fn done(&self, made: Option<Segment>) -> Outcome {
+    pub(super) fn done(&self, made: Option<Segment>) -> Outcome {
         Outcome { lane: self.lane, work: self.work, span: self.span, made }
     }
 }
@@ -166,6 +169,8 @@ impl Packer {
 
     /// Does a job.
     pub fn work(&mut self, job: &Job) -> Outcome {
+        #[cfg(test)]
+        assert!(!job.breaks, "on purpose, for a test");
         let segments: Option<Vec<_>> = job.segments.iter().map(Weak::upgrade).collect();
         let made = segments.and_then(|segments| self.make(job, &segments));
         job.done(made)

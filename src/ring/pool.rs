@@ -110,6 +110,11 @@ impl Pool {
         Ok(Self { pages, total, wanted: Arc::default(), chains: Arc::default() })
     }
 
+    /// The recording ends: what it holds stays readable in its file when it is dropped.
+    pub(super) fn keep(&self) {
+        self.pages.keep();
+    }
+
     /// A number that no other chain of chunks of this pool has.
     pub(super) fn next_chain(&self) -> u64 {
         self.chains.fetch_add(1, Ordering::Relaxed)

@@ -25,7 +25,6 @@ use serde::Serialize;
 use super::chunk::{ChunkHeader, Codec, Described, State};
 use super::open::Chain;
 use super::pool::Pool;
-use super::record::Record;
 use super::segment::{LaneId, Part, Segment, Summary};
 use super::slice::Slice;
 use super::standing::Standing;
@@ -254,19 +253,7 @@ fn open(origin: Arc<Origin>, begun: &Summary, chunks: Vec<Bytes>) -> Option<Cand
     let Summary { lane, sequence, offset, .. } = *begun;
     let length = chunks.iter().map(Bytes::len).sum();
     let mut part = Part { origin, summary: Summary::empty(lane, sequence, offset), length };
-    let mut summary = part.summary;
-    let mut whole = 0;
-    for frame in part.read(chunks.clone()) {
-        let tally = frame.tally.map_or(0, |_| Record::TALLY);
-        whole += Record::SIZE + frame.bytes.len() + tally;
-        let wall = frame.header.wall;
-        summary.first = summary.first.min(wall);
-        summary.last = summary.last.max(frame.tally.map_or(wall, |tally| tally.last));
-        match frame.tally {
-            Some(tally) => summary.folded = summary.folded.saturating_add(tally.count),
-            None => summary.frames += 1,
-        }
-    }
+    let (summary, whole) = part.summed_up(chunks.clone());
     if whole == 0 {
         return None;
     }
@@ -353,7 +340,7 @@ fn finish(
     let window = spans().map(Segment::first).min().zip(spans().map(Segment::last).max());
     let window = window.map(|(from, to)| Window { from, to });
     let lanes = lanes.into_iter().filter_map(|(lane, candidates)| {
-        let covered_from = covered_from(&candidates);
+        let covered_from = covered_from(&candidates).max(window?.from);
         let cut = candidates.iter().filter(|candidate| candidate.segment.faded() > 0);
         let full_from = cut.map(|candidate| Mono(candidate.segment.last().0.saturating_add(1)));
         let full_from = full_from.chain([covered_from]).max()?;
@@ -379,7 +366,8 @@ fn covered_from(segments: &[Candidate]) -> Mono {
         from = from.min(candidate.segment.first());
         next = candidate.sequences.first().copied();
     }
-    from
+    // From the lane's very first segment on: then nothing was ever forgotten.
+    if next == Some(0) { Mono(0) } else { from }
 }
 
 #[cfg(test)]

@@ -228,6 +228,24 @@ impl Part {
         Box::new(frames.into_iter())
     }
 
+    /// What its whole records come to, and their bytes in `chain`.
+    pub(super) fn summed_up(&self, chain: Vec<Bytes>) -> (Summary, usize) {
+        let Summary { lane, sequence, offset, .. } = self.summary;
+        let (mut summary, mut whole) = (Summary::empty(lane, sequence, offset), 0);
+        for frame in self.read(chain) {
+            let tally = frame.tally.map_or(0, |_| Record::TALLY);
+            whole += Record::SIZE + frame.bytes.len() + tally;
+            let wall = frame.header.wall;
+            summary.first = summary.first.min(wall);
+            summary.last = summary.last.max(frame.tally.map_or(wall, |tally| tally.last));
+            match frame.tally {
+                Some(tally) => summary.folded = summary.folded.saturating_add(tally.count),
+                None => summary.frames += 1,
+            }
+        }
+        (summary, whole)
+    }
+
     /// Its whole records in the order in which they stand in `chain`.
     pub(super) fn read(&self, chain: Vec<Bytes>) -> impl Iterator<Item = StoredFrame> + '_ {
         let mut cursor = Cursor { chunks: chain.into(), at: 0 };

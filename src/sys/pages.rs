@@ -21,7 +21,7 @@ use std::os::fd::AsRawFd;
 use std::ptr::NonNull;
 use std::slice;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_queue::ArrayQueue;
 
@@ -57,6 +57,8 @@ struct Mapping {
     length: usize,
     page_size: usize,
     free: ArrayQueue<usize>,
+    /// What is written stays as it is, also when nobody owns it any more.
+    keeps: AtomicBool,
 }
 
 // SAFETY: `base` points to memory that belongs to this mapping alone (a file by the contract of
@@ -108,7 +110,8 @@ impl Pages {
             return Err(io::Error::last_os_error());
         }
         let base = NonNull::new(base.cast()).ok_or_else(io::Error::last_os_error)?;
-        let mapping = Mapping { base, length, page_size: request.page_size, free };
+        let keeps = AtomicBool::new(false);
+        let mapping = Mapping { base, length, page_size: request.page_size, free, keeps };
         mapping.prepare(request)?;
         Ok(Self(Arc::new(mapping)))
     }
@@ -120,6 +123,12 @@ impl Pages {
         let lease =
             Arc::new(Lease { mapping: Arc::clone(&self.0), page, account: account.clone() });
         Some(Chunk { start: 0, end: self.0.page_size, lease })
+    }
+
+    /// The end: what is owned now is not marked vacant any more when it is dropped, so that a file shows it
+    /// as it was.
+    pub fn keep(&self) {
+        self.0.keeps.store(true, Ordering::Relaxed);
     }
 
     /// Pages that can be taken now.
@@ -243,7 +252,9 @@ impl Chunk {
 
 impl Drop for Chunk {
     fn drop(&mut self) {
-        self.vacate();
+        if !self.lease.mapping.keeps.load(Ordering::Relaxed) {
+            self.vacate();
+        }
     }
 }
 

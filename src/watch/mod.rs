@@ -56,6 +56,11 @@ pub const CHANNEL: usize = 4_096;
 /// How soon a watcher tries again to send what the full channel refused.
 const RETRY: Duration = Duration::from_millis(100);
 
+/// How a watcher's last word begins, in [`Fact::Missed`].
+pub const LAST_WORD: &str = "everything from now on: ";
+/// The last word of a watcher that panicked.
+pub const PANICKED: &str = "everything from now on: the watcher panicked, which is a bug";
+
 /// Somebody who sees one kind of thing.
 pub trait Watcher: Send + 'static {
     /// In thread names, in [`Fact::Missed`] and in the manifest; at most nine bytes, because Linux
@@ -267,7 +272,7 @@ impl Desk {
         let why = match ended {
             Ok(Ok(())) => return,
             Ok(Err(error)) => format!("everything from now on: {error}"),
-            Err(_) => "everything from now on: the watcher panicked, which is a bug".to_owned(),
+            Err(_) => PANICKED.to_owned(),
         };
         tracing::error!(watcher = self.name, "{why}");
         self.confess(why);

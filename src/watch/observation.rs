@@ -198,6 +198,12 @@ pub enum CaptureEvent {
     },
 }
 
+impl CaptureEvent {
+    /// How the reason of a [`Self::Failed`] begins that is our own fault.
+    pub const PANICKED: &str = "dashcap panicked there, which is a bug; what was recorded stays, and it is \
+                                opened anew";
+}
+
 /// `IF_OPER_*` of RFC 2863 as the kernel numbers them (linux/if.h).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -17,6 +17,7 @@ mod hooks;
 mod incident;
 mod lab;
 mod recorder;
+mod recovery;
 mod replay;
 mod rules;
 mod store;

@@ -148,6 +148,8 @@ impl Lane {
             account: self.account.clone(),
             span,
             segments,
+            #[cfg(test)]
+            breaks: false,
         })
     }
 
@@ -193,7 +195,15 @@ impl Lane {
         }
         let span = span?;
         self.saving.fading = true;
-        Some(Job { lane: self.id, work: Work::Fade, account: self.account.clone(), span, segments })
+        Some(Job {
+            lane: self.id,
+            work: Work::Fade,
+            account: self.account.clone(),
+            span,
+            segments,
+            #[cfg(test)]
+            breaks: false,
+        })
     }
 
     /// Puts `made` where the segments of `span` were, unless something became of them meanwhile.

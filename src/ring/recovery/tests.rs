@@ -123,6 +123,18 @@ fn every_appended_frame_is_there_at_any_moment() {
 }
 
 #[test]
+fn a_recording_that_ended_leaves_what_it_held() {
+    let mut ring = Ring::new(PoolOptions::MIN_MEMORY, LaneOptions::AS_IS);
+    (0..2_500).for_each(|_| ring.append(60));
+    let Ring { lane, pool, path, _directory, .. } = ring;
+    lane.keep();
+    drop((lane, pool));
+    let recovery = file::read(&Bytes::from(fs::read(path).unwrap())).unwrap();
+    assert_eq!(numbers(&recovery), (0..2_500).collect::<Vec<_>>());
+    assert_eq!(slice_of(&recovery).covered_from(), Mono(0));
+}
+
+#[test]
 fn sealed_and_open_segments_are_told_apart() {
     let mut ring = Ring::new(PoolOptions::MIN_MEMORY, LaneOptions::AS_IS);
     // A second each is a segment.
@@ -132,6 +144,23 @@ fn sealed_and_open_segments_are_told_apart() {
     ring.lane.tick(Mono(10 * SECOND));
     let counts = ring.recovered().counts;
     assert_eq!((counts.sealed, counts.open, counts.frames), (4, 0, 3_500));
+}
+
+#[test]
+fn a_lane_that_was_left_in_the_middle_of_an_append_keeps_its_whole_frames() {
+    let mut ring = Ring::new(PoolOptions::MIN_MEMORY, LaneOptions::AS_IS);
+    (0..300).for_each(|_| ring.append(1_000));
+    // A part that cannot be read is what a defect in a source looks like: the record's head is there.
+    let header = FrameHeader { wall: Wall(300 * MS), original_len: 9, ..FrameHeader::default() };
+    ring.lane.begin_record(&Frame::whole(header, b"cut short"));
+    let before = ring.recovered();
+    assert_eq!(numbers(&before), (0..300).collect::<Vec<_>>());
+    ring.lane.salvage();
+    (0..50).for_each(|_| ring.append(1_000));
+    assert_eq!(numbers(&ring.recovered()), (0..350).collect::<Vec<_>>());
+    let everything = Window { from: Mono(0), to: Mono(u64::MAX) };
+    let slice = ring.lane.slice(everything, None);
+    assert_eq!(slice.frames().map(|frame| number(&frame)).collect::<Vec<_>>().len(), 350);
 }
 
 #[test]

@@ -1,0 +1,136 @@
+//! What went wrong in dashcap itself: told as a limitation in the status and in every bundle from then on,
+//! and mended where that is safe.
+//!
+//! A witness that panicked is opened anew and put to work again if all it needs are its options; it begins
+//! with the state it finds. Others (a command, a signal, a directory, logs with their place in a file)
+//! stay silent, which is told.
+
+use super::Recorder;
+use super::keeper::Keeper;
+use crate::error::Result;
+use crate::watch::attribute::AttributeWatcher;
+use crate::watch::counters::CounterWatcher;
+use crate::watch::ip::IpWatcher;
+use crate::watch::link::{self, LinkWatcher};
+use crate::watch::sysfs::Sampler;
+use crate::watch::{self, CaptureEvent, Fact, Watcher};
+
+/// What a fact says of dashcap's own defects, unless it is among the `known`. There are as many as
+/// watchers and interfaces.
+pub(super) fn limitation(fact: &Fact, known: &[String]) -> Option<String> {
+    let told = match fact {
+        Fact::Missed { watcher, what } if what.starts_with(watch::LAST_WORD) => {
+            format!("{watcher}: {what}")
+        }
+        Fact::Capture { interface, event: CaptureEvent::Failed { reason } }
+            if reason.starts_with(CaptureEvent::PANICKED) =>
+        {
+            format!("capture on {interface}: {reason}")
+        }
+        _ => return None,
+    };
+    (!known.contains(&told)).then_some(told)
+}
+
+/// Witnesses that panicked.
+#[derive(Debug, Default)]
+pub(super) struct Fallen {
+    waiting: Vec<String>,
+    revived: Vec<String>,
+}
+
+impl Fallen {
+    /// So often one is put to work again: what panics more often does so whenever it looks.
+    const MOST: usize = 3;
+
+    /// Notes that a witness panicked, if that is what its last word says.
+    pub(super) fn note(&mut self, watcher: &str, what: &str) {
+        let before = self.revived.iter().filter(|name| *name == watcher).count();
+        if what == watch::PANICKED && before < Self::MOST {
+            self.waiting.push(watcher.to_owned());
+        }
+    }
+}
+
+impl Recorder {
+    /// Puts those to work again that panicked and can be opened anew.
+    pub(super) fn revive(&mut self) {
+        for name in std::mem::take(&mut self.fallen.waiting) {
+            match self.open_anew(&name) {
+                Ok(false) => {}
+                Ok(true) => {
+                    tracing::warn!("watcher {name} works again");
+                    self.fallen.revived.push(name);
+                }
+                Err(error) => tracing::error!("watcher {name} stays silent: {error}"),
+            }
+        }
+    }
+
+    /// False if this one cannot be.
+    fn open_anew(&mut self, name: &str) -> Result<bool> {
+        let witnesses = self.options.witnesses.clone();
+        match name {
+            LinkWatcher::NAME => {
+                let links = LinkWatcher::open(&link::Options::default())?;
+                // What happened in between was seen by nobody.
+                for now in links.links() {
+                    self.captures.follow(&Fact::Link { before: None, now })?;
+                }
+                self.watch_names();
+                self.employ(links)?;
+            }
+            Sampler::NAME => {
+                let table = self.table.clone();
+                self.employ(Sampler::open(self.options.timeline.clone(), table)?)?;
+            }
+            AttributeWatcher::NAME => self.employ(AttributeWatcher::open(witnesses.attributes)?)?,
+            IpWatcher::NAME => self.employ(IpWatcher::open(&witnesses.ip)?)?,
+            CounterWatcher::NAME => self.employ(CounterWatcher::open(witnesses.counters)?)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn missed(watcher: &str, what: &str) -> Fact {
+        Fact::Missed { watcher: watcher.to_owned(), what: what.to_owned() }
+    }
+
+    #[test]
+    fn defects_are_limitations_once_and_what_was_merely_missed_is_none() {
+        let failed = |reason: &str| Fact::Capture {
+            interface: "eth0".to_owned(),
+            event: CaptureEvent::Failed { reason: reason.to_owned() },
+        };
+        for (fact, told) in [
+            (missed("ip", watch::PANICKED), true),
+            (missed("ip", "everything from now on: cannot wait: no memory"), true),
+            (missed("ip", "3 observations found no room on the way to the recorder"), false),
+            (failed(CaptureEvent::PANICKED), true),
+            (failed("network is down"), false),
+            (Fact::StopSignal, false),
+        ] {
+            let limitation = limitation(&fact, &[]);
+            assert_eq!(limitation.is_some(), told, "{fact}");
+            if let Some(known) = limitation {
+                assert_eq!(super::limitation(&fact, &[known]), None);
+            }
+        }
+    }
+
+    #[test]
+    fn who_panics_whenever_it_looks_stays_silent_in_the_end() {
+        let mut fallen = Fallen::default();
+        for _ in 0..5 {
+            fallen.note("ip", watch::PANICKED);
+            fallen.note("ip", "2 observations found no room on the way to the recorder");
+            fallen.revived.append(&mut fallen.waiting);
+        }
+        assert_eq!(fallen.revived.len(), Fallen::MOST);
+    }
+}
