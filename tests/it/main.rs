@@ -15,6 +15,7 @@ mod config;
 mod cut;
 mod incident;
 mod lab;
+mod privilege;
 mod recorder;
 mod replay;
 mod rules;
