@@ -70,6 +70,9 @@ fn meaning(options: &Options) -> Vec<String> {
     lines.extend(witnesses(options));
     lines.extend(options.rules.iter().map(|rule| format!("armed     {rule}")));
     lines.push(format!("bundles   in {}", options.output.display()));
+    let privilege = &options.privilege;
+    lines.extend(privilege.user.iter().map(|user| format!("user      {user}")));
+    lines.push(format!("sandbox   {}", if privilege.sandbox { "on" } else { "off" }));
     lines
 }
 
