@@ -37,6 +37,7 @@
 //!    is zero.
 //! 4. Decisions are pure and are told the time; only [`time`] reads clocks, and only `sys` is unsafe.
 //! 5. Bundles appear by rename, whole or not at all.
+//! 6. Threads are made after privileges were given up ([`privilege`]); none has more than it needs.
 
 pub mod api;
 pub mod capture;

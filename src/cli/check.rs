@@ -73,6 +73,9 @@ fn meaning(options: &Options) -> Vec<String> {
     lines.extend(programs(options));
     lines.push(format!("bundles   in {}", options.output.display()));
     lines.push(format!("kept      {}", options.writer.retention));
+    let privilege = &options.privilege;
+    lines.extend(privilege.user.iter().map(|user| format!("user      {user}")));
+    lines.push(format!("sandbox   {}", if privilege.sandbox { "on" } else { "off" }));
     lines
 }
 

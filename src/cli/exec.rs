@@ -45,6 +45,11 @@ const LOOK: Duration = Duration::from_millis(10);
 impl Exec {
     pub(super) fn start(self) -> Result<ExitCode> {
         let options = self.settings.options(DEFAULTS, |_| vec![Rule::command_failed()])?;
+        if options.privilege.user.is_some() {
+            tracing::warn!(
+                "--user is for `dashcap run`; the command and its recorder stay who they are"
+            );
+        }
         let clock = Clock::system();
         let mut recorder = Recorder::start(options, clock.clone())?;
         let (status, ended) = bounded(1);

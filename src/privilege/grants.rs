@@ -1,7 +1,7 @@
 //! What the process keeps: places it writes to, files it reads beyond what every program does, programs it
 //! runs, capabilities. Whoever needs something more adds it here, before privileges are given up.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -11,6 +11,7 @@ use rustix::fs::{OFlags, fchown};
 
 use super::Capabilities;
 use super::user::User;
+use crate::sys::attribute;
 
 /// Ends the name of a lock beside a socket, which whoever runs next must be able to take.
 const LOCK: &str = "lock";
@@ -115,22 +116,29 @@ impl Place {
         if self.is_ours { self.hand_over(owner) } else { Ok(()) }
     }
 
-    /// The directory as somebody else left it, and the locks in it.
+    /// The directory as somebody else left it, and the locks in it; not while somebody holds one.
     fn hand_over(&self, owner: &User) -> io::Result<()> {
-        give(&self.path, OFlags::DIRECTORY, owner)?;
-        for entry in fs::read_dir(&self.path)? {
-            let path = entry?.path();
-            // What is no lock at all, a link, is refused and stays as it is.
-            if path.extension().is_some_and(|ending| ending == LOCK) {
-                let _ = give(&path, OFlags::empty(), owner);
-            }
+        let entries = fs::read_dir(&self.path)?.filter_map(|entry| Some(entry.ok()?.path()));
+        let is_lock = |path: &PathBuf| path.extension().is_some_and(|ending| ending == LOCK);
+        let locks: Vec<_> = entries.filter(is_lock).collect();
+        if locks.iter().any(|path| is_held(path)) {
+            return Ok(());
         }
-        Ok(())
+        for path in locks {
+            // What is no lock at all, a link, is refused and stays as it is.
+            let _ = give(&path, OFlags::empty(), owner);
+        }
+        give(&self.path, OFlags::DIRECTORY, owner)
     }
 }
 
 fn is_missing(path: &Path) -> bool {
     !path.as_os_str().is_empty() && !path.exists()
+}
+
+/// True if a living process has the lock at `path`. Opened so that nothing planted there makes us wait.
+fn is_held(path: &Path) -> bool {
+    attribute::open(path).is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 /// Gives the file or directory at `path` to `owner`. Done by root in a directory that another user may
@@ -170,6 +178,11 @@ mod tests {
         fs::hard_link(there.join("secret"), there.join("y.lock")).unwrap();
         symlink("secret", there.join("z.lock")).unwrap();
         let ours = Place { is_ours: true, ..Place::new(&there, 0o750) };
+        let held = File::open(there.join("x.lock")).unwrap();
+        held.lock().unwrap();
+        ours.make(Some(&nobody)).unwrap();
+        assert_eq!(uid(&there), 0, "somebody uses it");
+        drop(held);
         ours.make(Some(&nobody)).unwrap();
         assert_eq!((uid(&there), uid(&there.join("x.lock"))), (65_534, 65_534));
         assert_eq!(uid(&there.join("secret")), 0, "it has another name");

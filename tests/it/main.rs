@@ -16,6 +16,7 @@ mod cut;
 mod hooks;
 mod incident;
 mod lab;
+mod privilege;
 mod recorder;
 mod recovery;
 mod replay;

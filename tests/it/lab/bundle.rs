@@ -68,6 +68,11 @@ impl Bundle {
         bundle.with_packets().checked()
     }
 
+    /// Its directory.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Its name.
     pub(crate) fn name(&self) -> String {
         self.path.file_name().expect("it has a name").to_string_lossy().into_owned()

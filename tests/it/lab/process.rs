@@ -50,7 +50,8 @@ impl Lab {
     /// The same, with the logs that the options or their file say.
     pub(crate) fn record_with_logs(&self, options: &[&str]) -> Dashcap {
         let output = self.output().to_str().expect("text");
-        let modest = MODEST.iter().filter(|(option, _)| *option != "--log");
+        let modest =
+            MODEST.iter().filter(|(option, _)| *option != "--log" && !options.contains(option));
         let modest: Vec<&str> = modest.flat_map(|(option, value)| [*option, *value]).collect();
         let words = [&[BINARY, "run", "--output", output], &modest[..], options].concat();
         let dashcap = Dashcap::start(self.on_near(&words));
@@ -120,6 +121,11 @@ impl Dashcap {
     /// True if a line of the log contains `text` by now.
     pub(crate) fn has_said(&self, text: &str) -> bool {
         self.log.lines().iter().any(|line| line.contains(text))
+    }
+
+    /// Its process id.
+    pub(crate) fn process(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends it a signal.
