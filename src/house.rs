@@ -14,16 +14,17 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("trigger", &["watch"]),
     ("incident", &["ring", "trigger", "watch"]),
     ("report", &["capture", "detect", "incident"]),
-    ("recorder", &["api", "capture", "detect", "incident", "ring", "trigger", "watch"]),
+    ("recorder", &["api", "capture", "detect", "incident", "ring", "service", "trigger", "watch"]),
     ("api", &["watch"]),
     (
         "cli",
         &[
-            "api", "capture", "cut", "detect", "incident", "recorder", "report", "ring", "trigger",
-            "watch",
+            "api", "capture", "cut", "detect", "incident", "recorder", "report", "ring", "service",
+            "trigger", "watch",
         ],
     ),
     ("detect", &["watch"]),
+    ("service", &[]),
     ("wire", &[]),
     ("cut", &["capture"]),
 ];

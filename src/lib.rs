@@ -26,6 +26,7 @@
 //! | `api` | serves the control socket and HTTP, asks the recorder | clients, the recorder's answers |
 //! | `system` | asks the host at a trigger | programs, seconds at most |
 //! | `writer` | turns incidents into bundles | incidents, the disk |
+//! | `notify` | at the end, asks the service manager for time to write | the writer |
 //!
 //! What always holds:
 //!
@@ -52,6 +53,7 @@ pub mod incident;
 pub mod recorder;
 pub mod report;
 pub mod ring;
+pub mod service;
 pub mod stats;
 pub mod sys;
 pub mod time;

@@ -21,6 +21,7 @@ use crossbeam_channel::{Receiver, TryRecvError};
 use super::event_queue::EventQueue;
 use super::lanes::Lanes;
 use super::packing::{Memory, Packing};
+use super::pulse::Pulse;
 use super::source::Source;
 use super::tapping::Tapped;
 use super::thread::{Hands, Order, Report, SliceOrder, Sliced};
@@ -71,6 +72,7 @@ pub(super) struct Recording {
     closed_sources: Option<SourceCounters>,
     gaps: u64,
     events: EventQueue,
+    pulse: Pulse,
 }
 
 /// Frames are being dropped because pinned incidents have all the memory.
@@ -117,7 +119,7 @@ impl Recording {
         memory: &Memory,
         hands: Hands,
     ) -> Result<Self> {
-        let Hands { bell, clock, inbox, events, tapping } = hands;
+        let Hands { bell, clock, inbox, events, tapping, pulse } = hands;
         let now = clock.now();
         let origin = Arc::new(source.origin().clone());
         let classes = options.classes.clone();
@@ -145,6 +147,7 @@ impl Recording {
             since: now,
             closed_sources: None,
             gaps: 0,
+            pulse,
         };
         recording.begin(source)?;
         // Before the first frame: what the detectors count from.
@@ -166,6 +169,7 @@ impl Recording {
             self.reopen_if_due(now);
             self.answer_slices(now);
             self.events.flush();
+            self.pulse.beat();
             if !self.take_orders() {
                 break;
             }

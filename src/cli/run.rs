@@ -9,6 +9,8 @@ use super::log::StatusLine;
 use super::settings::{Defaults, Settings};
 use crate::error::Result;
 use crate::recorder::{Options, Recorder, Reloader};
+use crate::service::Service;
+use crate::service::notify::{Environment, Notifier, Word};
 use crate::time::Clock;
 use crate::watch::config::ConfigWatcher;
 use crate::watch::signal::{SnapshotWatcher, StopWatcher};
@@ -18,6 +20,9 @@ use crate::watch::signal::{SnapshotWatcher, StopWatcher};
 /// SIGUSR1 freezes a snapshot; SIGINT or SIGTERM finishes the open incident and ends, a second one ends
 /// at once. With a configuration file SIGHUP reads it again, as a change of the file does; without one it
 /// ends like SIGTERM, because then it means that the terminal is gone.
+///
+/// Under a service manager (systemd, Type=notify) it says when frames are recorded and how it stands, and
+/// feeds the watchdog only while every capture moves.
 #[derive(Debug, Args)]
 pub(super) struct Run {
     #[command(flatten)]
@@ -39,14 +44,35 @@ impl Run {
         let clock = Clock::system();
         let stop = StopWatcher::open(clock.clone(), || std::process::exit(INTERRUPTED))?;
         let config = self.settings.file().map(ConfigWatcher::open).transpose()?;
-        let mut recorder = Recorder::start(options(self.settings.clone())?, clock)?;
+        let environment = Environment::read();
+        let service = Service::open(&environment, std::process::id(), clock.now().mono)?;
+        let notifier = service.notifier();
+        let started = options(self.settings.clone())
+            .and_then(|options| Recorder::start(options, clock.clone()))
+            .inspect_err(|error| say(notifier.as_ref(), &[Word::Status(&error.to_string())]));
+        let mut recorder = started?;
+        recorder.attended_by(service);
         recorder.employ(snapshot)?;
         recorder.employ(stop)?;
         if let Some(config) = config {
-            recorder.employ(config.calling(reading(self.settings, recorder.reloader())))?;
+            let mut read = reading(self.settings, recorder.reloader());
+            let read = move || {
+                say(notifier.as_ref(), &[Word::Reloading(clock.now().mono)]);
+                // What is accepted is ready once the recorder has taken it up.
+                read().inspect_err(|_| say(notifier.as_ref(), &[Word::Ready]))
+            };
+            recorder.employ(config.calling(read))?;
         }
         let summary = recorder.run(|status| line.show(status));
         Ok(ExitCode::from(u8::from(summary.lost > 0)))
+    }
+}
+
+/// To the service manager, if there is one. What it does not take is not worth trouble: it shows a little
+/// less, or waits a little longer.
+fn say(notifier: Option<&Notifier>, words: &[Word<'_>]) {
+    if let Some(notifier) = notifier {
+        notifier.say(words);
     }
 }
 

@@ -11,6 +11,7 @@
 //! All decisions are made here, one after the other, by pure parts (rules, gate, phase) that are told
 //! the time. The recorder never touches a frame and never waits for the disk.
 
+mod attending;
 mod captures;
 mod closing;
 mod doors;
@@ -62,6 +63,7 @@ use crate::incident::system::Collection;
 use crate::incident::writer::{self, Writer};
 use crate::incident::{Host, Incident};
 use crate::ring::{HoldId, Pool, PoolOptions};
+use crate::service::Service;
 use crate::stats::CaptureStats;
 use crate::time::{Clock, Mono};
 use crate::trigger::{Gate, Rule, Rules, Terms};
@@ -159,6 +161,8 @@ pub struct Recorder<K = Captures> {
     glance: Glance,
     log: Log,
     doors: Doors,
+    service: Option<Service>,
+    state_told: Option<std::mem::Discriminant<State>>,
     leaving: bool,
     summary: Summary,
 }
@@ -296,7 +300,9 @@ impl Recorder {
             self.close_if_due();
             self.collect_slices();
             self.tell_depth();
-            if let Some(status) = self.status() {
+            let status = self.status();
+            self.attend(status.as_ref());
+            if let Some(status) = status {
                 show(&status);
             }
         }
@@ -370,6 +376,8 @@ impl<K: Keeper> Recorder<K> {
             glance: Glance { at: now, ..Glance::default() },
             log: Log::default(),
             doors: Doors::new(begun),
+            service: None,
+            state_told: None,
             leaving: false,
             summary: Summary::default(),
         }
@@ -550,6 +558,7 @@ impl<K: Keeper> Recorder<K> {
 
     /// Watchers first, then the captures to the last frame, then the disk.
     fn stop(mut self) -> Summary {
+        let leaving = self.service.take().and_then(Service::leave);
         self.release_holds("the recording ends");
         let probes = std::mem::take(&mut self.probes).into_iter().map(|(_, watch)| watch);
         let logs = std::mem::take(&mut self.logs).into_iter().map(|(_, watch)| watch);
@@ -583,6 +592,7 @@ impl<K: Keeper> Recorder<K> {
             self.summary.note(outcome);
         }
         self.doors.close();
+        drop(leaving);
         self.summary
     }
 }

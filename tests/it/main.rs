@@ -18,6 +18,7 @@ mod lab;
 mod recorder;
 mod replay;
 mod rules;
+mod service;
 mod storm;
 #[path = "../story/mod.rs"]
 mod story;
