@@ -7,7 +7,9 @@ mod cut;
 mod demo;
 mod events;
 mod exec;
+mod install;
 mod log;
+mod manual;
 mod replay;
 mod report;
 mod run;
@@ -50,6 +52,12 @@ enum Command {
     Arm(arm::Arm),
     Disarm(arm::Disarm),
     Demo(demo::Demo),
+    Install(install::Install),
+    Uninstall(install::Uninstall),
+    #[command(hide = true)]
+    Man(manual::Pages),
+    #[command(hide = true)]
+    Completions(manual::Completions),
 }
 
 /// Runs the command line of this process. Exit status: 0 done, 1 the machine refused, 2 what was typed
@@ -71,6 +79,10 @@ pub fn main() -> ExitCode {
         Command::Report(report) => report.start(&line),
         Command::Cut(cut) => cut.start(&line),
         Command::Demo(demo) => demo.start(),
+        Command::Install(install) => install.start(),
+        Command::Uninstall(uninstall) => uninstall.start(),
+        Command::Man(pages) => pages.start(),
+        Command::Completions(completions) => completions.start(),
     };
     line.end();
     outcome.unwrap_or_else(|error| {
