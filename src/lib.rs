@@ -26,6 +26,7 @@
 //! | `api` | serves the control socket and HTTP, asks the recorder | clients, the recorder's answers |
 //! | `system` | asks the host at a trigger | programs, seconds at most |
 //! | `writer` | turns incidents into bundles | incidents, the disk |
+//! | `notify` | at the end, asks the service manager for time to write | the writer |
 //!
 //! What always holds:
 //!
@@ -55,6 +56,7 @@ pub mod privilege;
 pub mod recorder;
 pub mod report;
 pub mod ring;
+pub mod service;
 pub mod stats;
 pub mod sys;
 pub mod thin;

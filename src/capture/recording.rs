@@ -25,6 +25,7 @@ use crossbeam_channel::{Receiver, TryRecvError};
 use super::event_queue::EventQueue;
 use super::lanes::Lanes;
 use super::packing::{Memory, Packing};
+use super::pulse::Pulse;
 use super::source::Source;
 use super::tapping::{Tapped, Tapping};
 use super::thread::{Hands, Order, Report, SliceOrder, Sliced};
@@ -81,6 +82,7 @@ pub(super) struct Recording {
     gaps: u64,
     panics: u64,
     events: EventQueue,
+    pulse: Pulse,
 }
 
 /// Frames are being dropped because pinned incidents have all the memory.
@@ -130,7 +132,7 @@ impl Recording {
         memory: &Memory,
         hands: Hands,
     ) -> Result<Self> {
-        let Hands { bell, clock, inbox, events, tapping } = hands;
+        let Hands { bell, clock, inbox, events, tapping, pulse } = hands;
         let now = clock.now();
         let origin = Arc::new(source.origin().clone());
         let classes = options.classes.clone();
@@ -160,6 +162,7 @@ impl Recording {
             closed_sources: None,
             gaps: 0,
             panics: 0,
+            pulse,
         };
         recording.begin(source)?;
         // Before the first frame: what the detectors count from.
@@ -192,6 +195,7 @@ impl Recording {
         self.reopen_if_due(now);
         self.answer_slices(now);
         self.events.flush();
+        self.pulse.beat();
         self.take_orders()
     }
 

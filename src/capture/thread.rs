@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::lanes::ClassReport;
 use super::packing::Memory;
+use super::pulse::Pulse;
 use super::recording::Recording;
 use super::source::Source;
 use super::tapping::Tapping;
@@ -79,6 +80,7 @@ pub(super) struct Hands {
     pub(super) inbox: Receiver<Order>,
     pub(super) events: Sender<Observation>,
     pub(super) tapping: Tapping,
+    pub(super) pulse: Pulse,
 }
 
 /// The recorder's hand on a capture thread.
@@ -87,6 +89,7 @@ pub struct Capture {
     interface: String,
     orders: Sender<Order>,
     bell: Wakeup,
+    pulse: Pulse,
     thread: JoinHandle<Report>,
 }
 
@@ -111,18 +114,25 @@ impl Capture {
         let source = Source::open(&binding, &options, &bell, &clock)?;
         let interface = binding.name.clone();
         let (orders, inbox) = bounded(ORDERS);
-        let hands = Hands { bell: bell.clone(), clock, inbox, events, tapping };
+        let pulse = Pulse::default();
+        let hands =
+            Hands { bell: bell.clone(), clock, inbox, events, tapping, pulse: pulse.clone() };
         let recording = Recording::new(first_lane, binding, source, options, memory, hands)?;
         let thread = thread::Builder::new()
             .name(format!("cap/{interface}"))
             .spawn(move || recording.run())
             .map_err(|e| Error::operation("start the capture thread of", &*interface, e))?;
-        Ok(Self { interface, orders, bell, thread })
+        Ok(Self { interface, orders, bell, pulse, thread })
     }
 
     /// The interface's name.
     pub fn interface(&self) -> &str {
         &self.interface
+    }
+
+    /// Whether its thread moves.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
     }
 
     /// The interface was created (again): record it.

@@ -9,7 +9,9 @@ mod events;
 mod exec;
 mod hook_runner;
 mod incidents;
+mod install;
 mod log;
+mod manual;
 mod recover;
 mod replay;
 mod report;
@@ -59,6 +61,12 @@ enum Command {
     Demo(demo::Demo),
     #[command(hide = true)]
     HookRunner(hook_runner::HookRunner),
+    Install(install::Install),
+    Uninstall(install::Uninstall),
+    #[command(hide = true)]
+    Man(manual::Pages),
+    #[command(hide = true)]
+    Completions(manual::Completions),
 }
 
 /// Runs the command line of this process. Exit status: 0 done, 1 the machine refused, 2 what was typed
@@ -84,6 +92,10 @@ pub fn main() -> ExitCode {
         Command::Incidents(incidents) => incidents.start(),
         Command::Demo(demo) => demo.start(),
         Command::HookRunner(runner) => runner.start(),
+        Command::Install(install) => install.start(),
+        Command::Uninstall(uninstall) => uninstall.start(),
+        Command::Man(pages) => pages.start(),
+        Command::Completions(completions) => completions.start(),
     };
     line.end();
     outcome.unwrap_or_else(|error| {

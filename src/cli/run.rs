@@ -11,6 +11,8 @@ use super::settings::{Defaults, Settings};
 use crate::error::Result;
 use crate::privilege::{self, Account, Grants};
 use crate::recorder::{Options, Recorder, Reloader, Sockets};
+use crate::service::Service;
+use crate::service::notify::{Environment, Notifier, Word};
 use crate::time::Clock;
 use crate::watch::config::ConfigWatcher;
 use crate::watch::signal::{SnapshotWatcher, StopWatcher};
@@ -20,6 +22,9 @@ use crate::watch::signal::{SnapshotWatcher, StopWatcher};
 /// SIGUSR1 freezes a snapshot; SIGINT or SIGTERM finishes the open incident and ends, a second one ends
 /// at once. With a configuration file SIGHUP reads it again, as a change of the file does; without one it
 /// ends like SIGTERM, because then it means that the terminal is gone.
+///
+/// Under a service manager (systemd, Type=notify) it says when frames are recorded and how it stands, and
+/// feeds the watchdog only while every capture moves.
 #[derive(Debug, Args)]
 pub(super) struct Run {
     #[command(flatten)]
@@ -36,6 +41,14 @@ const INTERRUPTED: i32 = 130;
 
 impl Run {
     pub(super) fn start(self, line: &StatusLine) -> Result<ExitCode> {
+        let clock = Clock::system();
+        let service = Service::open(&Environment::read(), std::process::id(), clock.now().mono)?;
+        let notifier = service.notifier();
+        self.record(service, &clock, line)
+            .inspect_err(|error| say(notifier.as_ref(), &[Word::Status(&error.to_string())]))
+    }
+
+    fn record(self, service: Service, clock: &Clock, line: &StatusLine) -> Result<ExitCode> {
         let file = self.settings.file();
         let content = file.map(ConfigWatcher::content);
         let options = options(self.settings.clone())?;
@@ -46,16 +59,23 @@ impl Run {
         // Here may be threads, without privileges. Listening first: a signal that comes while memory is
         // obtained is not lost.
         let snapshot = SnapshotWatcher::open()?;
-        let clock = Clock::system();
         let stop = StopWatcher::open(clock.clone(), || std::process::exit(INTERRUPTED))?;
         let config = file.map(ConfigWatcher::open).transpose()?;
         let config = config.map(|config| config.since(content.flatten()));
-        let mut recorder = Recorder::start_with(sockets, options, clock)?;
+        let mut recorder = Recorder::start_with(sockets, options, clock.clone())?;
         recorder.confined(account);
+        let notifier = service.notifier();
+        recorder.attended_by(service);
         recorder.employ(snapshot)?;
         recorder.employ(stop)?;
         if let Some(config) = config {
-            recorder.employ(config.calling(reading(self.settings, recorder.reloader())))?;
+            let (mut read, clock) = (reading(self.settings, recorder.reloader()), clock.clone());
+            let read = move || {
+                say(notifier.as_ref(), &[Word::Reloading(clock.now().mono)]);
+                // What is accepted is ready once the recorder has taken it up.
+                read().inspect_err(|_| say(notifier.as_ref(), &[Word::Ready]))
+            };
+            recorder.employ(config.calling(read))?;
         }
         let summary = recorder.run(|status| line.show(status));
         Ok(ExitCode::from(u8::from(summary.lost > 0)))
@@ -84,6 +104,14 @@ fn tell(account: &Account, options: &privilege::Options) {
     }
     for limitation in &account.limitations {
         tracing::warn!("{limitation}");
+    }
+}
+
+/// To the service manager, if there is one. What it does not take is not worth trouble: it shows a little
+/// less, or waits a little longer.
+fn say(notifier: Option<&Notifier>, words: &[Word<'_>]) {
+    if let Some(notifier) = notifier {
+        notifier.say(words);
     }
 }
 

@@ -125,6 +125,11 @@ impl Captures {
         self.links.iter().find(|link| link.name == name).map(LinkState::is_up)
     }
 
+    /// The rounds each capture thread has done, by interface.
+    pub(super) fn rounds(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.running.iter().map(|(name, capture)| (name.as_str(), capture.pulse().rounds()))
+    }
+
     /// Memory for frames, in bytes.
     pub(super) fn memory(&self) -> u64 {
         self.memory.pool.obtained_bytes()

@@ -11,6 +11,7 @@
 //! All decisions are made here, one after the other, by pure parts (rules, gate, phase) that are told
 //! the time. The recorder never touches a frame and never waits for the disk.
 
+mod attending;
 mod captures;
 mod closing;
 mod doors;
@@ -73,6 +74,7 @@ use crate::incident::writer::{self, Writer};
 use crate::incident::{Host, Incident};
 use crate::privilege;
 use crate::ring::{HoldId, PoolOptions, RingFile};
+use crate::service::Service;
 use crate::stats::CaptureStats;
 use crate::time::{Clock, Mono};
 use crate::trigger::{Gate, Rule, Rules, Terms};
@@ -176,6 +178,8 @@ pub struct Recorder<K = Captures> {
     log: Log,
     doors: Doors,
     programs: Option<Programs>,
+    service: Option<Service>,
+    state_told: Option<std::mem::Discriminant<State>>,
     leaving: bool,
     summary: Summary,
     /// Where frames outlive the process.
@@ -338,7 +342,9 @@ impl Recorder {
             self.collect_slices();
             self.tell_depth();
             self.revive();
-            if let Some(status) = self.status() {
+            let status = self.status();
+            self.attend(status.as_ref());
+            if let Some(status) = status {
                 show(&status);
             }
         }
@@ -414,6 +420,8 @@ impl<K: Keeper> Recorder<K> {
             log: Log::default(),
             doors: Doors::new(begun),
             programs: None,
+            service: None,
+            state_told: None,
             leaving: false,
             summary: Summary::default(),
             ring_file: None,
@@ -603,6 +611,7 @@ impl<K: Keeper> Recorder<K> {
 
     /// Watchers first, then the captures to the last frame, then the disk.
     fn stop(mut self) -> Summary {
+        let leaving = self.service.take().and_then(Service::leave);
         self.release_holds("the recording ends");
         let probes = std::mem::take(&mut self.probes).into_iter().map(|(_, watch)| watch);
         let logs = std::mem::take(&mut self.logs).into_iter().map(|(_, watch)| watch);
@@ -654,6 +663,7 @@ impl<K: Keeper> Recorder<K> {
         if let Some(file) = self.ring_file.filter(|_| self.summary.lost == 0) {
             survival::stopped(&file, self.clock.now());
         }
+        drop(leaving);
         self.summary
     }
 }

@@ -154,6 +154,7 @@ impl Recorder {
             fact: Fact::Reloaded { file, changed, needs_restart },
         });
         tracing::info!("armed: {}", Rule::in_a_row(&self.options.rules));
+        self.tell_reloaded();
     }
 
     /// Ends the probes that are no longer wanted; those that stay go on undisturbed.

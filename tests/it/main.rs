@@ -21,6 +21,7 @@ mod recorder;
 mod recovery;
 mod replay;
 mod rules;
+mod service;
 mod store;
 mod storm;
 #[path = "../story/mod.rs"]

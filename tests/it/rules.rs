@@ -169,8 +169,6 @@ fn a_storm_of_triggers_is_one_incident_with_counts_and_no_frame_is_lost() {
         api: dashcap::api::Options::default(),
         programs: dashcap::hook::Options::default(),
         pool: PoolOptions { memory: 32 << 20, lock: false },
-        ring_file: None,
-        privilege: dashcap::privilege::Options::default(),
         capture: capture::Options::default(),
         window: WindowOptions::new(Duration::from_secs(60), Duration::from_secs(600)),
         cool_down: Duration::from_secs(30),

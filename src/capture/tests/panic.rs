@@ -6,6 +6,7 @@ use crossbeam_channel::{Receiver, bounded};
 
 use super::net::{Net, PATIENCE, Sender, interface};
 use super::{frame, open, small};
+use crate::capture::pulse::Pulse;
 use crate::capture::recording::Recording;
 use crate::capture::source::Source;
 use crate::capture::thread::{Hands, Order, SliceOrder};
@@ -46,7 +47,8 @@ fn a_panic_in_capture_marks_a_gap_and_keeps_the_history() {
     let pack = PackThread::start(pool.clone()).unwrap();
     let memory = Memory { pool, requests: pack.requests() };
     let bell = Wakeup::new().unwrap();
-    let hands = Hands { bell: bell.clone(), clock, inbox, events: outbox, tapping };
+    let pulse = Pulse::default();
+    let hands = Hands { bell: bell.clone(), clock, inbox, events: outbox, tapping, pulse };
     let mut sender = net.inside(|| Sender::on("b"));
     let mut send = |fill: u8| sender.send(&frame(&[], 100, fill));
 

@@ -1,0 +1,114 @@
+//! What an installation consists of: each file, where it goes, and whose it is afterwards.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap_complete::Shell;
+
+use super::super::manual;
+
+/// The unit, shared with the package.
+pub(super) const UNIT: &str = include_str!("../../../packaging/dashcap.service");
+/// Its user, likewise.
+const SYSUSERS: &str = include_str!("../../../packaging/dashcap.sysusers");
+/// Its configuration, likewise.
+const CONFIGURATION: &str = include_str!("../../../packaging/dashcap.toml");
+
+/// Where the unit looks for the program if nobody says otherwise: where the package puts it.
+const PACKAGED: &str = "/usr/bin/dashcap";
+/// The unit's place for what an administrator installs (systemd.unit(5), "Unit File Load Path").
+pub(super) const UNIT_PATH: &str = "/etc/systemd/system/dashcap.service";
+/// sysusers.d(5).
+pub(super) const SYSUSERS_PATH: &str = "/etc/sysusers.d/dashcap.conf";
+/// Where configuration lives.
+pub(super) const CONFIGURATION_DIRECTORY: &str = "/etc/dashcap";
+/// Where incidents appear.
+pub(super) const STATE_DIRECTORY: &str = "/var/lib/dashcap";
+
+const PROGRAM_MODE: u32 = 0o755;
+const TEXT_MODE: u32 = 0o644;
+
+/// One file of an installation.
+#[derive(Debug)]
+pub(super) struct Piece {
+    /// Where it goes, in the installed system.
+    pub(super) path: PathBuf,
+    pub(super) content: Vec<u8>,
+    pub(super) mode: u32,
+    pub(super) owner: Owner,
+}
+
+/// Who may change a file once it is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// dashcap: the next installation writes it anew.
+    Program,
+    /// The operator: what was changed is kept.
+    Operator,
+}
+
+/// Every file, with the program's own below `prefix`.
+///
+/// # Errors
+/// When this program's own file cannot be read.
+pub(super) fn all(prefix: &Path) -> io::Result<Vec<Piece>> {
+    let program = prefix.join("bin/dashcap");
+    let text =
+        |path: PathBuf, content: Vec<u8>, owner| Piece { path, content, mode: TEXT_MODE, owner };
+    let share = prefix.join("share");
+    let mut pieces = vec![Piece {
+        path: program.clone(),
+        content: fs::read(std::env::current_exe()?)?,
+        mode: PROGRAM_MODE,
+        owner: Owner::Program,
+    }];
+    for (name, page) in manual::pages()? {
+        pieces.push(text(share.join("man/man1").join(name), page, Owner::Program));
+    }
+    for (shell, place) in [
+        (Shell::Bash, "bash-completion/completions/dashcap"),
+        (Shell::Zsh, "zsh/site-functions/_dashcap"),
+        (Shell::Fish, "fish/vendor_completions.d/dashcap.fish"),
+    ] {
+        pieces.push(text(share.join(place), manual::completions(shell), Owner::Program));
+    }
+    let unit = UNIT.replace(PACKAGED, &program.to_string_lossy());
+    let configuration = Path::new(CONFIGURATION_DIRECTORY).join("dashcap.toml");
+    for (path, content) in [
+        (UNIT_PATH.into(), unit),
+        (SYSUSERS_PATH.into(), SYSUSERS.to_owned()),
+        (configuration, CONFIGURATION.to_owned()),
+    ] {
+        pieces.push(text(path, content.into_bytes(), Owner::Operator));
+    }
+    Ok(pieces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unit_starts_the_program_that_was_installed() {
+        let pieces = all(Path::new("/opt/dashcap")).unwrap();
+        let unit = pieces.iter().find(|piece| piece.path == Path::new(UNIT_PATH)).unwrap();
+        let unit = String::from_utf8(unit.content.clone()).unwrap();
+        let start = "ExecStart=/opt/dashcap/bin/dashcap run --config /etc/dashcap/dashcap.toml\n";
+        assert!(unit.contains(start), "{unit}");
+        assert!(!unit.contains(PACKAGED), "{unit}");
+        assert!(pieces.iter().any(|piece| piece.path == Path::new("/opt/dashcap/bin/dashcap")));
+    }
+
+    #[test]
+    fn the_configuration_that_is_installed_has_a_meaning() {
+        crate::cli::check_configuration(CONFIGURATION).unwrap();
+        // And so has every line that is an example, once its # is taken away.
+        let examples = |line: &str| match line.strip_prefix('#') {
+            Some(example) if !example.starts_with(' ') => example.to_owned(),
+            _ => line.to_owned(),
+        };
+        let examples: Vec<_> = CONFIGURATION.lines().map(examples).collect();
+        crate::cli::check_configuration(&examples.join("\n")).unwrap();
+    }
+}
