@@ -25,7 +25,6 @@ use crate::time::Wall;
 /// NAME is a bundle's name, any beginning of it that only one has, or `last`. Without a subcommand the
 /// bundles are listed, the newest last.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = false)]
 pub(super) struct Incidents {
     #[command(subcommand)]
     what: Option<Do>,

@@ -101,11 +101,12 @@ impl Options {
         free: Option<u64>,
     ) -> Vec<(&'a Stored, Why)> {
         let newest = bundles.last().map(|bundle| &bundle.name);
-        let mut count = bundles.iter().filter(|bundle| !bundle.kept).count() as u64;
-        let mut bytes: u64 = bundles.iter().filter(|b| !b.kept).map(|b| b.bytes).sum();
+        let loose = || bundles.iter().filter(|bundle| !bundle.kept);
+        let mut count = loose().count() as u64;
+        let mut bytes = loose().map(|bundle| bundle.bytes).fold(0, u64::saturating_add);
         let mut free = free;
         let mut excess = Vec::new();
-        for bundle in bundles.iter().filter(|bundle| !bundle.kept) {
+        for bundle in loose() {
             let is_newest = Some(&bundle.name) == newest;
             let old = self.age.filter(|age| age_of(bundle, now) > *age).map(Why::Age);
             let much = [
@@ -116,7 +117,7 @@ impl Options {
             let much = much.into_iter().flatten().find(|_| !is_newest);
             let Some(why) = old.or(much) else { continue };
             count -= 1;
-            bytes -= bundle.bytes;
+            bytes = bytes.saturating_sub(bundle.bytes);
             free = free.map(|free| free.saturating_add(bundle.bytes));
             excess.push((bundle, why));
         }
