@@ -212,9 +212,10 @@ pub(super) fn cannot(doing: &'static str, path: &Path, error: &io::Error) -> Err
         io::ErrorKind::ReadOnlyFilesystem => {
             failed.hint("mount it writable, or name another directory with -o")
         }
-        io::ErrorKind::PermissionDenied => {
-            failed.hint("give dashcap's user write permission, or name another directory with -o")
-        }
+        io::ErrorKind::PermissionDenied => failed.hint(
+            "give dashcap's user write permission, restart dashcap if the directory was made \
+                 anew, or name another with -o",
+        ),
         io::ErrorKind::NotFound => failed
             .hint("was the output directory removed? create it again, or name another with -o"),
         _ => failed,

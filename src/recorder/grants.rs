@@ -1,6 +1,7 @@
 //! What a recording keeps when the process gives up its privileges: one list of places, files, programs
 //! and capabilities, by the options. Whoever opens something new while frames are recorded adds it here.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use glob::glob;
@@ -8,6 +9,7 @@ use glob::glob;
 use super::Options;
 use crate::incident::system;
 use crate::privilege::{Capabilities, Grants, Place};
+use crate::sys::attribute;
 use crate::watch::logs;
 
 /// Bundles and what asks for them: the owner writes, the group reads.
@@ -20,6 +22,8 @@ const PRIVILEGED_PORTS: u16 = 1_024;
 /// Followed files that are looked at to see whether they can be read; the others are told when they are
 /// opened.
 const LOOKED_AT: usize = 256;
+/// What begins a wildcard (glob(7)).
+const WILDCARDS: [char; 3] = ['*', '?', '['];
 
 impl Options {
     /// Everything that recording with these options takes.
@@ -79,7 +83,11 @@ impl Options {
 fn grant_log(place: &logs::Place, grants: &mut Grants) {
     match place {
         logs::Place::Files(pattern) => {
-            grants.read(beginning(pattern));
+            let directory = beginning(pattern);
+            grants.read(&directory);
+            if has_wildcard(pattern) {
+                grants.needs_to_read(directory);
+            }
             for file in glob(pattern).into_iter().flatten().flatten().take(LOOKED_AT) {
                 // A link, as container logs are: what it leads to must be readable where it is.
                 if let Some(there) = file.canonicalize().ok().as_deref().and_then(Path::parent) {
@@ -97,9 +105,22 @@ fn grant_log(place: &logs::Place, grants: &mut Grants) {
     }
 }
 
+/// The directory of a log with wildcards that we may not list: nothing in it would be found, and nobody would
+/// say so. After a reload it may lie outside of what was granted at the start.
+pub(super) fn unlisted(place: &logs::Place) -> Option<PathBuf> {
+    let logs::Place::Files(pattern) = place else { return None };
+    let directory = Some(beginning(pattern)).filter(|_| has_wildcard(pattern))?;
+    let opened = attribute::open(&directory);
+    opened.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied).then_some(directory)
+}
+
+fn has_wildcard(pattern: &str) -> bool {
+    pattern.contains(WILDCARDS)
+}
+
 /// The directory that everything a pattern can find lies in, or the nearest above it that is there.
 fn beginning(pattern: &str) -> PathBuf {
-    let literal = pattern.split(['*', '?', '[']).next().unwrap_or_default();
+    let literal = pattern.split(WILDCARDS).next().unwrap_or_default();
     let directory = literal.rsplit_once('/').map_or("/", |(directory, _)| directory);
     let mut there = Path::new(if directory.is_empty() { "/" } else { directory });
     while let Some(above) = there.parent().filter(|_| !there.is_dir()) {

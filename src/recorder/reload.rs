@@ -13,6 +13,7 @@ use std::mem;
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use serde_json::Value;
 
+use super::grants::unlisted;
 use super::{Logs, Options, Recorder};
 use crate::error::Result;
 use crate::trigger::Rule;
@@ -100,6 +101,13 @@ impl Reloader {
         for options in logs.each() {
             if self.known_logs.contains(&options) || is_taken(&options, &self.known_logs) {
                 continue;
+            }
+            if let Some(directory) = unlisted(&options.place) {
+                tracing::warn!(
+                    "{}: nothing is found, because {} may not be listed; if the user may, restart dashcap",
+                    options.place,
+                    directory.display()
+                );
             }
             match LogWatcher::open(&options) {
                 Ok(watcher) => opened.push((options, watcher)),

@@ -110,10 +110,12 @@ fn as_another_user_everything_still_works() {
     dashcap.wait_for("xyzzy two");
 
     // The configuration is read again, with a probe of another kind and a log that only root may open.
-    let more = "[[log]]\nkernel = true\n[[log.match]]\nname = \"kernel\"\npattern = \"plugh\"\n";
+    let more = "[[log]]\nkernel = true\n[[log.match]]\nname = \"kernel\"\npattern = \"plugh\"\n\
+                [[log]]\nfile = \"/root/*.log\"\n";
     let probes = format!("probe = [\"arp:{FAR_ADDRESS}\", \"{FAR_ADDRESS}\"]\n");
     fs::write(&config, format!("{probes}{}", settings(more))).unwrap();
     dashcap.wait_for("read again, changed: log, probe");
+    dashcap.wait_for("/root may not be listed");
     fs::write("/dev/kmsg", "dashcap privilege test: plugh").expect("root may");
     dashcap.wait_for("plugh");
 
