@@ -5,6 +5,7 @@ mod check;
 mod control;
 mod cut;
 mod demo;
+mod doctor;
 mod events;
 mod exec;
 mod hook_runner;
@@ -45,6 +46,7 @@ enum Command {
     Cut(cut::Cut),
     Exec(exec::Exec),
     Check(check::Check),
+    Doctor(doctor::Doctor),
     Snapshot(snapshot::Snapshot),
     Status(status::Status),
     Events(events::Events),
@@ -66,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Exec(exec) => exec.start(),
         Command::Replay(replay) => replay.start(&line),
         Command::Check(check) => check.start(),
+        Command::Doctor(doctor) => doctor.start(),
         Command::Snapshot(snapshot) => snapshot.start(),
         Command::Status(status) => status.start(),
         Command::Events(events) => events.start(),
