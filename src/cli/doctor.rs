@@ -1,9 +1,11 @@
 //! `dashcap doctor`: what would keep dashcap from working well on this machine, and what to do.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
 use console::{Style, style};
+use rustix::fs::{Access, access};
 use serde_json::json;
 
 use super::control::print;
@@ -11,6 +13,7 @@ use super::run;
 use super::settings::Settings;
 use crate::doctor::{self, Check, State, Subject};
 use crate::error::Result;
+use crate::hook::{CommandLine, Hook};
 use crate::recorder::{Links, Options, Selection};
 use crate::watch::link::{self, LinkWatcher};
 
@@ -50,6 +53,7 @@ impl Doctor {
             }
         };
         checks.extend(doctor::examine(&subject(&options)?));
+        checks.extend(options.programs.hooks.iter().filter_map(hook));
         let worst = checks.iter().map(|check| check.state).max().unwrap_or(State::Ok);
         if self.json {
             let told = json!({ "version": VERSION, "worst": worst, "checks": checks });
@@ -60,6 +64,21 @@ impl Doctor {
         }
         Ok(ExitCode::from(u8::from(worst == State::Fail)))
     }
+}
+
+/// Whether the program of a hook is there; none where a shell or PATH decides.
+fn hook(hook: &Hook) -> Option<Check> {
+    let CommandLine::Words(words) = &hook.command else { return None };
+    let program = Path::new(words.first()?);
+    if !program.is_absolute() {
+        return None;
+    }
+    let subject = format!("hook {}", hook.name);
+    let found = match access(program, Access::EXEC_OK) {
+        Ok(()) => return Some(Check::ok(subject, format!("{} can be run", program.display()))),
+        Err(error) => format!("{}: {error}", program.display()),
+    };
+    Some(Check::new(State::Warning, subject, found, "install it, or chmod +x"))
 }
 
 /// What these options mean on this machine.

@@ -281,8 +281,11 @@ impl Hooks {
         let ended = wait_for(&mut self.runner, RUNNER_ENDS);
         if !ended {
             tracing::error!("the runner of hooks does not end and is killed");
-            // Fails only if it has ended meanwhile.
-            let _ = self.runner.kill();
+            // Refused to a dashcap that gave up its privileges: then it is left to the service manager,
+            // and neither it nor whoever asks it is waited for.
+            if self.runner.kill().is_err() {
+                return;
+            }
             let _ = self.runner.wait();
         }
         if self.asker.join().is_err() {
