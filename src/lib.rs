@@ -45,6 +45,7 @@ pub mod capture;
 pub mod cli;
 pub mod cut;
 pub mod detect;
+pub mod doctor;
 pub mod error;
 pub mod finding;
 pub mod frame;

@@ -5,6 +5,7 @@ mod check;
 mod control;
 mod cut;
 mod demo;
+mod doctor;
 mod events;
 mod exec;
 mod hook_runner;
@@ -53,6 +54,7 @@ enum Command {
     Incidents(incidents::Incidents),
     Exec(exec::Exec),
     Check(check::Check),
+    Doctor(doctor::Doctor),
     Snapshot(snapshot::Snapshot),
     Status(status::Status),
     Events(events::Events),
@@ -80,6 +82,7 @@ pub fn main() -> ExitCode {
         Command::Exec(exec) => exec.start(),
         Command::Replay(replay) => replay.start(&line),
         Command::Check(check) => check.start(),
+        Command::Doctor(doctor) => doctor.start(),
         Command::Snapshot(snapshot) => snapshot.start(),
         Command::Status(status) => status.start(),
         Command::Events(events) => events.start(),

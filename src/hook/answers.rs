@@ -16,6 +16,7 @@ use super::errands::{Item, OutputFile};
 use super::message::{Answer, End, LONGEST_LINE};
 use crate::error::{Error, Result};
 use crate::sys::poll;
+use crate::watch::ask::one_line;
 use crate::watch::program::{ProgramEvent, ProgramNote, Role};
 use crate::watch::{Desk, Fact, Wake, Watcher};
 
@@ -26,7 +27,7 @@ const DIRECTORY_MODE: u32 = 0o750;
 const FILE_MODE: u32 = 0o640;
 /// Read at once, in bytes: what a pipe holds (pipe(7)).
 const CHUNK: usize = 65_536;
-/// Longest last line of a program in an observation, in bytes.
+/// Longest last line of a program in an observation, in characters.
 const LONGEST_LAST: usize = 200;
 /// Once the watcher is to stop, the runner's last words are waited for so long; by then it has ended.
 const LAST_WORDS: Duration = Duration::from_millis(200);
@@ -277,17 +278,13 @@ fn tell(desk: &mut Desk, entry: &Entry, name: &str, event: ProgramEvent) {
 
 fn event(end: &End) -> ProgramEvent {
     let last = end.output.lines().rev().find(|line| !line.trim().is_empty());
-    let shown = |line: &str| {
-        let line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        line[..line.floor_char_boundary(LONGEST_LAST)].to_owned()
-    };
     ProgramEvent::Ended {
         ending: end.ending.clone(),
         success: end.success,
         ran: Duration::from_nanos(end.ran_ns),
         kept: end.output.len() as u64,
         beyond: end.beyond,
-        last: last.map(shown),
+        last: last.map(|line| one_line(line, LONGEST_LAST)),
     }
 }
 
@@ -325,11 +322,9 @@ mod tests {
             assert_eq!(content(end(output, beyond)), kept);
         }
         let long = "ü".repeat(LONGEST_LAST);
-        for (output, last) in [
-            ("", None),
-            ("a\n\u{1b}[31mb\n\n", Some(" [31mb")),
-            (&long, Some(&long[..LONGEST_LAST])),
-        ] {
+        for (output, last) in
+            [("", None), ("a\n\u{1b}[31mb\n\n", Some("[31mb")), (&long, Some(long.as_str()))]
+        {
             let ProgramEvent::Ended { last: told, .. } = event(&end(output, 0)) else { panic!() };
             assert_eq!(told.as_deref(), last);
         }

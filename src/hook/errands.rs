@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::answers::{AnswerWatcher, Entry, Ledger, Place};
 use super::collectors;
@@ -217,11 +217,9 @@ impl Hooks {
         if self.options.collect.is_some() {
             let story = Story::of(trigger, incident, &self.output);
             let entry = self.entry(Role::Collector, &pending, Vec::new());
-            pending.unknown = true;
-            if let Err(note) = self.ask("collectors", entry, |id| Request::Collect { id, story }) {
-                pending.unknown = false;
-                refused.push(*note);
-            }
+            let refusal = self.ask("collectors", &entry, |id| Request::Collect { id, story });
+            pending.unknown = refusal.is_none();
+            refused.extend(refusal);
         }
         (pending, refused)
     }
@@ -240,8 +238,8 @@ impl Hooks {
             pending.asked.push(name.clone());
             pending.expected.push(OutputFile::name(Role::Hook, &name));
             let asked =
-                self.ask(&name, entry, |id| Request::Hook { id, name: name.clone(), story });
-            refused.extend(asked.err().map(|note| *note));
+                self.ask(&name, &entry, |id| Request::Hook { id, name: name.clone(), story });
+            refused.extend(asked);
         }
         refused
     }
@@ -284,8 +282,8 @@ impl Hooks {
                 place: Place::Bundle(whole.clone()),
             };
             let asked =
-                self.ask(&name, entry, |id| Request::Hook { id, name: name.clone(), story });
-            refused.extend(asked.err().map(|note| *note));
+                self.ask(&name, &entry, |id| Request::Hook { id, name: name.clone(), story });
+            refused.extend(asked);
         }
         refused
     }
@@ -306,8 +304,11 @@ impl Hooks {
         let ended = wait_for(&mut self.runner, RUNNER_ENDS);
         if !ended {
             tracing::error!("the runner of hooks does not end and is killed");
-            // Fails only if it has ended meanwhile.
-            let _ = self.runner.kill();
+            // Refused to a dashcap that gave up its privileges: then it is left to the service manager,
+            // and neither it nor whoever asks it is waited for.
+            if self.runner.kill().is_err() {
+                return;
+            }
             let _ = self.runner.wait();
         }
         if self.asker.join().is_err() {
@@ -320,34 +321,30 @@ impl Hooks {
         Entry { role, incident: pending.incident.clone(), names, place }
     }
 
-    /// Asks; what is refused here is told as what the runner refuses.
+    /// Asks; if nobody can be asked, what is told of that.
     fn ask(
         &mut self,
         name: &str,
-        entry: Entry,
+        entry: &Entry,
         request: impl FnOnce(u64) -> Request,
-    ) -> Result<(), Box<ProgramNote>> {
+    ) -> Option<ProgramNote> {
         self.asked += 1;
         let id = self.asked;
-        let refused = |entry: &Entry, why: &str| {
-            entry.keep(name, format!("[did not run: {why}]\n"));
-            Err(Box::new(entry.note(name, ProgramEvent::NotRun { why: why.to_owned() })))
+        let why = if !self.ledger.add(id, entry.clone()) {
+            "the runner of hooks and collectors is gone"
+        } else if self.send(request(id)) {
+            return None;
+        } else {
+            self.ledger.remove(id);
+            "the runner of hooks and collectors is stuck or gone"
         };
-        if !self.ledger.add(id, entry.clone()) {
-            return refused(&entry, "the runner of hooks and collectors is gone");
-        }
-        let sent = self.requests.as_ref().map(|requests| requests.try_send(request(id)));
-        match sent {
-            Some(Ok(())) => Ok(()),
-            Some(Err(TrySendError::Full(_))) => {
-                self.ledger.remove(id);
-                refused(&entry, "the runner of hooks and collectors is stuck")
-            }
-            Some(Err(TrySendError::Disconnected(_))) | None => {
-                self.ledger.remove(id);
-                refused(&entry, "the runner of hooks and collectors is gone")
-            }
-        }
+        entry.keep(name, format!("[did not run: {why}]\n"));
+        Some(entry.note(name, ProgramEvent::NotRun { why: why.to_owned() }))
+    }
+
+    /// False if the runner does not take it at once.
+    fn send(&self, request: Request) -> bool {
+        self.requests.as_ref().is_some_and(|requests| requests.try_send(request).is_ok())
     }
 }
 

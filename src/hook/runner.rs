@@ -54,7 +54,9 @@ pub fn serve(mut input: impl BufRead, output: impl Write + Send, clock: &Clock) 
     thread::scope(|scope| {
         let served = loop {
             match next_request(&mut input) {
-                Ok(Some(Request::Hook { id, name, story })) => runner.hook(scope, id, name, story),
+                Ok(Some(Request::Hook { id, name, story })) => {
+                    runner.hook(scope, id, &name, &story);
+                }
                 Ok(Some(Request::Collect { id, story })) => match &collect {
                     Some(directory) => runner.collect(scope, id, directory, &story),
                     None => runner.tell(&Answer::Expect { id, names: Vec::new() }),
@@ -97,12 +99,12 @@ impl<W: Write + Send> Runner<'_, W> {
         self.tell(&Answer::NotRun { id, name: name.to_owned(), why: why.into() });
     }
 
-    fn hook<'s>(&'s self, scope: &'s Scope<'s, '_>, id: u64, name: String, story: Story) {
+    fn hook<'s>(&'s self, scope: &'s Scope<'s, '_>, id: u64, name: &str, story: &Story) {
         let Some((allowance, hook)) = self.hooks.iter().find(|(_, hook)| hook.name == name) else {
-            return self.not_run(id, &name, "there is no such hook");
+            return self.not_run(id, name, "there is no such hook");
         };
         if self.running.load(Ordering::Acquire) >= MOST_RUNNING {
-            return self.not_run(id, &name, format!("{MOST_RUNNING} hooks are running"));
+            return self.not_run(id, name, format!("{MOST_RUNNING} hooks are running"));
         }
         let now = self.clock.now().mono;
         let taken = allowance.lock().unwrap_or_else(PoisonError::into_inner).take(now);
@@ -110,10 +112,10 @@ impl<W: Write + Send> Runner<'_, W> {
             let (runs, per) = (hook.at_most, hook.per);
             let times = if runs == 1 { "once".to_owned() } else { format!("{runs} times") };
             let why = format!("it runs {times} in {per:?} at most, again in {}", rough(wait));
-            return self.not_run(id, &name, why);
+            return self.not_run(id, name, why);
         }
         self.running.fetch_add(1, Ordering::AcqRel);
-        let errand = errand(hook, &story);
+        let errand = errand(hook, story);
         let work = move || {
             self.run(id, &hook.name, &errand);
             self.running.fetch_sub(1, Ordering::AcqRel);
@@ -121,7 +123,7 @@ impl<W: Write + Send> Runner<'_, W> {
         let thread = thread::Builder::new().name(format!("hook/{name}"));
         if let Err(error) = thread.spawn_scoped(scope, work) {
             self.running.fetch_sub(1, Ordering::AcqRel);
-            self.not_run(id, &name, error.to_string());
+            self.not_run(id, name, error.to_string());
         }
     }
 

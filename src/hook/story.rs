@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::options::When;
 use crate::trigger::Trigger;
+use crate::watch::ask::one_line;
 
 /// Version of the JSON; fields are added, never renamed or removed.
 const VERSION: u32 = 1;
-/// Longest text that is handed on, in bytes: a sentence for a person. What is longer is cut; the bundle
-/// has all of it.
+/// Longest text that is handed on, in characters: a sentence for a person, on one line. What is longer is
+/// cut; the bundle has all of it.
 const LONGEST: usize = 1_024;
 /// Where programs are looked for, whatever environment dashcap has.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -49,12 +50,12 @@ impl Story {
     /// The story of `trigger` in the incident called `incident`.
     pub(super) fn of(trigger: &Trigger, incident: &str, output: &str) -> Self {
         Self {
-            incident: cut(incident),
+            incident: incident.to_owned(),
             trigger: trigger.kind.to_string(),
-            object: trigger.object.as_deref().map(cut),
-            sentence: cut(&trigger.sentence),
+            object: trigger.object.as_deref().map(|object| one_line(object, LONGEST)),
+            sentence: one_line(&trigger.sentence, LONGEST),
             time: trigger.at.wall.to_string(),
-            output: cut(output),
+            output: output.to_owned(),
             bundle: None,
         }
     }
@@ -97,10 +98,6 @@ fn word(when: Option<When>) -> &'static str {
         Some(When::Written) => "written",
         None => "collect",
     }
-}
-
-fn cut(text: &str) -> String {
-    text.get(..text.floor_char_boundary(LONGEST)).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -147,8 +144,16 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn long_texts_are_cut_between_letters() {
-        assert_eq!(cut(&"ü".repeat(LONGEST)).len(), LONGEST);
-        assert_eq!(cut(&("x".to_owned() + &"ü".repeat(LONGEST))).len(), LONGEST - 1);
+    fn a_sentence_is_one_line_and_a_path_is_as_it_is() {
+        let trigger = Trigger {
+            kind: crate::trigger::TriggerKind::Log,
+            object: Some("stall".to_owned()),
+            at: crate::time::Stamp::default(),
+            sentence: "a\nb ".to_owned() + &"ü".repeat(2 * LONGEST),
+        };
+        let story = Story::of(&trigger, "i", "/a  b");
+        assert!(story.sentence.starts_with("a b ") && story.sentence.ends_with('…'));
+        assert_eq!(story.sentence.chars().count(), LONGEST);
+        assert_eq!(story.output, "/a  b");
     }
 }

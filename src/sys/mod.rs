@@ -5,9 +5,12 @@
 pub mod attribute;
 pub mod child;
 pub(crate) mod clock;
+pub mod discipline;
 pub(crate) mod drops;
+pub mod ethtool;
 pub(crate) mod file_system;
 pub mod kernel_log;
+pub mod landlock;
 pub mod link_address;
 pub mod mapped_file;
 pub(crate) mod packet_block;

@@ -13,6 +13,7 @@ mod capture;
 mod cli;
 mod config;
 mod cut;
+mod doctor;
 mod hooks;
 mod incident;
 mod lab;

@@ -1,0 +1,152 @@
+//! Whether the memory that is asked for is there, and stays there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::{Check, State, Subject, bytes};
+
+/// Where control groups are (Documentation/admin-guide/cgroup-v2.rst).
+const CGROUPS: &str = "/sys/fs/cgroup";
+/// What dashcap takes beside the memory for frames: the program, observations, compression.
+const BESIDE: u64 = 64 << 20;
+/// `CAP_IPC_LOCK` (linux/capability.h): memory may be locked without a limit.
+const IPC_LOCK: u32 = 14;
+
+pub(super) fn examine(subject: &Subject) -> Vec<Check> {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let count = subject.recorded.len().max(1) as u64;
+    let wanted = subject.memory + subject.kernel_memory * count + BESIDE;
+    let mut checks = vec![available(&read("/proc/meminfo"), wanted)];
+    checks.extend(control_group(&read("/proc/self/cgroup"), wanted, |path| {
+        fs::read_to_string(path).ok()
+    }));
+    if subject.lock {
+        checks.push(lock(&read("/proc/self/limits"), &read("/proc/self/status"), subject.memory));
+    }
+    checks
+}
+
+/// Judges what proc_meminfo(5) says.
+fn available(meminfo: &str, wanted: u64) -> Check {
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    let Some(available) = kib.map(|kib| kib * 1024) else {
+        let advice = "mount /proc";
+        return Check::new(State::Note, "memory", "the kernel does not tell what is left", advice);
+    };
+    let found =
+        format!("{} wanted with the kernel's, {} available", bytes(wanted), bytes(available));
+    let advice = "a smaller --memory or --kernel-memory, or fewer interfaces";
+    if wanted > available {
+        return Check::new(State::Fail, "memory", found, advice);
+    }
+    if wanted > available / 2 {
+        return Check::new(State::Warning, "memory", found, advice);
+    }
+    Check::ok("memory", found)
+}
+
+/// The smallest limit of the process's control groups, from its own up; none without a limit.
+fn control_group(
+    groups: &str,
+    wanted: u64,
+    read: impl Fn(&Path) -> Option<String>,
+) -> Option<Check> {
+    let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
+    let own = PathBuf::from(CGROUPS).join(own);
+    let above = own.ancestors().take_while(|place| place.starts_with(CGROUPS));
+    let limit = above.filter_map(|place| read(&place.join("memory.max"))?.trim().parse().ok());
+    let limit: u64 = limit.min()?;
+    let found = format!("memory.max is {}, {} wanted", bytes(limit), bytes(wanted));
+    Some(if wanted > limit {
+        let advice = "raise MemoryMax= of the service, or give a smaller --memory";
+        Check::new(State::Fail, "control group", found, advice)
+    } else {
+        Check::ok("control group", found)
+    })
+}
+
+/// Judges what proc_pid_limits(5) says.
+fn lock(limits: &str, status: &str, memory: u64) -> Check {
+    let capabilities = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = capabilities.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+    if effective.is_some_and(|effective| effective & (1 << IPC_LOCK) != 0) {
+        return Check::ok("locked memory", "CAP_IPC_LOCK: no limit");
+    }
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max locked memory"));
+    let soft = line.and_then(|line| line.split_whitespace().next());
+    match soft {
+        Some("unlimited") => Check::ok("locked memory", "no limit"),
+        Some(limit) if limit.parse::<u64>().is_ok_and(|limit| limit >= memory) => {
+            Check::ok("locked memory", format!("the limit is {limit} bytes"))
+        }
+        limit => {
+            let limit = limit.unwrap_or("unknown");
+            let found = format!("the limit is {limit} bytes, {memory} are to be locked");
+            let advice = "LimitMEMLOCK=infinity in the service, ulimit -l, or CAP_IPC_LOCK";
+            Check::new(State::Fail, "locked memory", found, advice)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn memory_must_be_there() {
+        const MIB: u64 = 1 << 20;
+        let meminfo = "MemTotal:  9999999 kB\nMemAvailable:    1048576 kB\n";
+        for (wanted, state) in
+            [(100 * MIB, State::Ok), (600 * MIB, State::Warning), (2_000 * MIB, State::Fail)]
+        {
+            assert_eq!(available(meminfo, wanted).state, state, "{wanted}");
+        }
+        assert_eq!(available("", 1).state, State::Note);
+    }
+
+    #[test]
+    fn the_smallest_limit_of_the_groups_counts() {
+        let read = |path: &Path| match path.to_str()? {
+            "/sys/fs/cgroup/system.slice/dashcap.service/memory.max" => Some("max\n".to_owned()),
+            "/sys/fs/cgroup/system.slice/memory.max" => Some("1000\n".to_owned()),
+            _ => None,
+        };
+        let own = "0::/system.slice/dashcap.service\n";
+        for (groups, wanted, state) in [
+            (own, 1_000, Some(State::Ok)),
+            (own, 1_001, Some(State::Fail)),
+            ("0::/\n", 1, None),
+            ("12:memory:/x\n", 1, None),
+        ] {
+            assert_eq!(control_group(groups, wanted, read).map(|check| check.state), state);
+        }
+    }
+
+    #[test]
+    fn what_is_locked_needs_a_limit_that_allows_it() {
+        let limits =
+            |soft: &str| format!("Max locked memory         {soft}      8388608    bytes\n");
+        for (soft, bits, state) in [
+            ("unlimited", 0_u64, State::Ok),
+            ("4096", 0, State::Ok),
+            ("4095", 0, State::Fail),
+            ("4095", 1 << IPC_LOCK, State::Ok),
+        ] {
+            let status = format!("CapEff:\t{bits:016x}\n");
+            assert_eq!(lock(&limits(soft), &status, 4_096).state, state, "{soft}");
+        }
+        assert_eq!(lock("", "", 1).state, State::Fail);
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in "(\\PC|\\n){0,200}") {
+            let _ = available(&format!("MemAvailable:{text}"), 1);
+            let _ = control_group(&format!("0::/{text}"), 1, |_| Some(text.clone()));
+            let _ = lock(&format!("Max locked memory{text}"), &format!("CapEff:{text}"), 1);
+        }
+    }
+}
