@@ -76,11 +76,6 @@ impl Passage {
         self.at(self.now)
     }
 
-    /// Between the stamps and monotonic time.
-    pub(super) fn offset(&self) -> Offset {
-        self.offset
-    }
-
     fn at(&self, mono: Mono) -> Stamp {
         Stamp { mono, wall: self.offset.wall(mono) }
     }
