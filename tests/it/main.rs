@@ -17,6 +17,7 @@ mod incident;
 mod lab;
 mod recorder;
 mod replay;
+mod report;
 mod rules;
 mod storm;
 #[path = "../story/mod.rs"]
