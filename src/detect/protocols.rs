@@ -41,7 +41,7 @@ mod ospf;
 mod resolution;
 mod stp;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod vrrp;
 
 use std::sync::Arc;

@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::words;
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
-use crate::time::{Mono, Offset, Stamp, Wall};
+use crate::time::{Offset, Stamp, Wall};
 
 /// Shorter pauses are no holes: programs that read several interfaces are late by so much.
 const SHORTEST: Duration = Duration::from_secs(2);
@@ -40,7 +40,14 @@ pub(super) struct Pauses {
     frames: u64,
 }
 
-/// The files that an interface's frames come from.
+/// The files that an interface's frames come from, and its own time: that of which no file tells does not pass,
+/// so nothing is missed in it.
+///
+/// ```text
+///   frames   ▂▃▁▅▂▃│ file ended      │▂▃▁▅ the next one
+///   its time ──────┴─────────────────┴────►
+///              12 s ┘ stands still    └ 12 s
+/// ```
 #[derive(Debug, Clone, Default)]
 pub(super) struct Feed {
     /// Those that have not ended.
@@ -50,10 +57,23 @@ pub(super) struct Feed {
     /// That of the last frame.
     file: usize,
     /// When the last of them ended.
-    ended: Option<Mono>,
-    /// Nothing more is to be concluded of it: who hears nothing because no file goes on must not say silence.
-    pub(super) asleep: bool,
+    ended: Option<Stamp>,
+    /// What was running then was told.
+    settled: bool,
+    /// How long its time has stood still.
+    stood: Duration,
     pauses: Pauses,
+}
+
+/// What an interface is to do when time passes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It is so late.
+    Tick(Stamp),
+    /// It ended then, and no file went on for long.
+    Settle(Stamp),
+    /// Nothing.
+    Wait,
 }
 
 /// A time of which there is nothing.
@@ -108,19 +128,22 @@ impl Pauses {
 }
 
 impl Feed {
-    /// `file` has frames of it.
-    pub(super) fn begins(&mut self, file: usize) {
+    /// `file` has frames of it, the first of them `at`.
+    pub(super) fn begins(&mut self, file: usize, at: Stamp) {
         if self.pauses.frames == 0 && self.open.is_empty() {
             (self.first, self.file) = (file, file);
         }
         if !self.open.contains(&file) {
             self.open.push(file);
         }
-        self.ended = None;
+        if let Some(ended) = self.ended.take() {
+            self.stood += at.mono.since(ended.mono);
+            self.settled = false;
+        }
     }
 
     /// `file` has ended.
-    pub(super) fn ends(&mut self, file: usize, now: Mono) {
+    pub(super) fn ends(&mut self, file: usize, now: Stamp) {
         let before = self.open.len();
         self.open.retain(|open| *open != file);
         if self.open.is_empty() && before > 0 {
@@ -133,9 +156,27 @@ impl Feed {
         self.open.is_empty()
     }
 
-    /// True if they ended so long ago that no file goes on where they did.
-    pub(super) fn is_forsaken(&self, now: Mono) -> bool {
-        self.ended.is_some_and(|ended| now.since(ended) >= SHORTEST)
+    /// A moment in its own time.
+    pub(super) fn own(&self, at: Stamp) -> Stamp {
+        Stamp { mono: at.mono.minus(self.stood), wall: at.wall }
+    }
+
+    /// What is to be done `now`.
+    pub(super) fn turn(&mut self, now: Stamp) -> Turn {
+        match self.ended {
+            None => Turn::Tick(self.own(now)),
+            Some(ended) if !self.settled && now.mono.since(ended.mono) >= SHORTEST => {
+                self.settled = true;
+                Turn::Settle(self.own(ended))
+            }
+            Some(_) => Turn::Wait,
+        }
+    }
+
+    /// What is to be done when everything has ended; none where that was done.
+    pub(super) fn last(&self, now: Stamp) -> Option<Stamp> {
+        let end = self.ended.unwrap_or(now);
+        (!self.settled).then(|| self.own(end))
     }
 
     /// A frame of it in `file`; the file before it and the hole between them, if there is one.
@@ -203,6 +244,7 @@ pub(super) fn series_of(stem: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Mono;
 
     const MS: u64 = 1_000_000;
 
@@ -249,17 +291,22 @@ mod tests {
     }
 
     #[test]
-    fn a_feed_ends_with_its_last_file() {
+    fn the_time_of_an_interface_stands_still_between_its_files() {
+        let at = |s: u64| Stamp { mono: Mono(s * 1_000 * MS), wall: Wall(s * 1_000 * MS) };
         let mut feed = Feed::default();
-        feed.begins(0);
-        feed.begins(1);
-        feed.ends(0, Mono(0));
-        assert!(!feed.has_ended() && !feed.is_forsaken(Mono(u64::MAX)));
-        feed.ends(1, Mono(7));
-        feed.ends(1, Mono(9_000_000_000));
-        assert!(feed.has_ended() && !feed.is_forsaken(Mono(8)));
-        assert!(feed.is_forsaken(Mono(2_000_000_007)));
-        feed.begins(2);
-        assert!(!feed.is_forsaken(Mono(u64::MAX)));
+        feed.begins(0, at(0));
+        feed.begins(1, at(3));
+        feed.ends(0, at(10));
+        assert!(!feed.has_ended());
+        assert_eq!(feed.turn(at(11)), Turn::Tick(at(11)));
+        feed.ends(1, at(12));
+        feed.ends(1, at(13));
+        assert!(feed.has_ended());
+        assert_eq!((feed.turn(at(13)), feed.last(at(13))), (Turn::Wait, Some(at(12))));
+        assert_eq!((feed.turn(at(14)), feed.last(at(14))), (Turn::Settle(at(12)), None));
+        assert_eq!(feed.turn(at(15)), Turn::Wait);
+        feed.begins(2, at(20));
+        assert_eq!(feed.own(at(20)), Stamp { mono: at(12).mono, ..at(20) });
+        assert_eq!(feed.turn(at(21)), Turn::Tick(Stamp { mono: at(13).mono, ..at(21) }));
     }
 }

@@ -25,6 +25,8 @@ use super::tracks::Tracks;
 /// Numbers of the classes of an interface: control is the first by definition of the tap.
 const DATA: usize = 1;
 const CLASSES: [&str; 2] = ["control", "data"];
+/// Of what is read from a file nothing is lost on the way.
+const HEALTHY: Health = Health { recording: true, gaps: 0, kernel_dropped: 0, lane_dropped: 0 };
 
 /// One interface.
 pub(super) struct Judged {
@@ -62,7 +64,7 @@ struct Spread {
 /// What all interfaces share.
 pub(super) struct Shared {
     pub(super) columns: Columns,
-    /// Between the wall clock of the files and monotonic time.
+    /// Between the wall clock of the files and the time of the interface that is being judged.
     pub(super) offset: Offset,
     pub(super) talkers: Talkers,
     pub(super) tracks: Tracks,
@@ -85,7 +87,13 @@ impl Judged {
     /// When the process is out of descriptors.
     pub(super) fn new(origin: &Origin, traffic: &traffic::Options) -> Result<Self> {
         let name: Arc<str> = origin.interface.as_str().into();
-        let (tap, detectors) = detectors(&name, origin.link_type, traffic)?;
+        let classes = CLASSES.map(Arc::from).to_vec();
+        let subject = Subject { interface: Arc::clone(&name), classes, filters: Vec::new() };
+        let protocols = Protocols::new(&name, &protocols::Options::default());
+        let bell = Wakeup::new().map_err(|e| Error::operation("judge", &*name, e))?;
+        let (mut tap, detectors) =
+            Detectors::new(subject, traffic, vec![Box::new(protocols)], bell)?;
+        tap.begin(origin.link_type);
         Ok(Self {
             name,
             link_type: origin.link_type,
@@ -103,16 +111,6 @@ impl Judged {
         })
     }
 
-    /// Frames come again after a time of which no file tells: what was before says nothing of what is now.
-    ///
-    /// # Errors
-    /// When the process is out of descriptors.
-    pub(super) fn wake(&mut self, traffic: &traffic::Options) -> Result<()> {
-        (self.tap, self.detectors) = detectors(&self.name, self.link_type, traffic)?;
-        self.shown = 0;
-        Ok(())
-    }
-
     /// A frame arrived at `at`, in `column`; `copies` and their last arrival where it stands for others.
     pub(super) fn frame(
         &mut self,
@@ -123,6 +121,10 @@ impl Judged {
         shared: &mut Shared,
     ) {
         let class = if is_control(self.link_type, frame) { CONTROL } else { DATA };
+        if self.span.is_none() {
+            // What detectors count from: else the first moments would not be news.
+            self.tap.summary(at, HEALTHY, Vec::new());
+        }
         let (first, last) = self.span.unwrap_or((at.wall, at.wall));
         self.span = Some((first.min(at.wall), last.max(at.wall)));
         let (count, last) = copies.unwrap_or((1, at.mono));
@@ -220,8 +222,7 @@ impl Judged {
         self.copies.tell(|flow, length, count| talkers.add(flow, length, count, column));
         self.spread_until(now.mono, column, shared);
         self.listen(shared);
-        let health = Health { recording: true, ..Health::default() };
-        self.tap.summary(now, health, self.copies.storms());
+        self.tap.summary(now, HEALTHY, self.copies.storms());
         self.listen(shared);
         for run in self.copies.over(now.mono) {
             self.settle(&run, shared);
@@ -278,19 +279,4 @@ impl Judged {
     pub(super) fn refused(&self) -> u64 {
         self.copies.refused()
     }
-}
-
-/// What judges an interface, from its first frame on.
-fn detectors(
-    name: &Arc<str>,
-    link_type: LinkType,
-    traffic: &traffic::Options,
-) -> Result<(Tap, Detectors)> {
-    let classes = CLASSES.map(Arc::from).to_vec();
-    let subject = Subject { interface: Arc::clone(name), classes, filters: Vec::new() };
-    let protocols = Protocols::new(name, &protocols::Options::default());
-    let bell = Wakeup::new().map_err(|e| Error::operation("judge", &**name, e))?;
-    let (mut tap, detectors) = Detectors::new(subject, traffic, vec![Box::new(protocols)], bell)?;
-    tap.begin(link_type);
-    Ok((tap, detectors))
 }

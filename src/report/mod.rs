@@ -41,7 +41,7 @@ pub use self::html::html;
 pub use self::model::Report;
 pub use self::text::{Look, text};
 
-use self::holes::{Feed, Pauses, series_of};
+use self::holes::{Feed, Pauses, Turn, series_of};
 use self::host::Told;
 use self::judged::{Judged, Shared};
 use self::ledger::Ledger;
@@ -57,7 +57,7 @@ use crate::detect::traffic;
 use crate::error::{Error, Result};
 use crate::frame::{Direction, Frame, FrameHeader, Origin};
 use crate::incident::bundle;
-use crate::time::{Mono, Stamp, Wall};
+use crate::time::{Offset, Stamp, Wall};
 
 /// Most interfaces that are judged: each has tables of about 1 MiB. Frames of others are counted.
 const INTERFACES: usize = 64;
@@ -199,7 +199,7 @@ impl<'a> Pass<'a> {
     fn new(options: &'a Options, captures: &'a [PathBuf], stations: Stations) -> Self {
         let shared = Shared {
             columns: Columns::from(0),
-            offset: crate::time::Offset::default(),
+            offset: Offset::default(),
             talkers: Talkers::new(),
             tracks: Tracks::default(),
             ledger: Ledger::default(),
@@ -242,18 +242,19 @@ impl<'a> Pass<'a> {
         let at = passage.arrive(head.wall, |now| self.tick(now));
         self.last = self.last.max(head.wall);
         self.passage = Some(passage);
-        self.shared.offset = passage.offset();
         if let Some(hole) = self.pauses[head.file].within(head.wall) {
             let place = format!("of any interface in {}", self.named(head.file));
             let why = ": the recorder stood still, or the network did";
             self.shared.ledger.add(hole.finding(None, &place, why), |_| None);
         }
-        let Some(number) = self.place(head)? else {
+        let Some(number) = self.place(head, at)? else {
             self.not_judged += 1;
             return Ok(());
         };
-        self.follow(number, head)?;
+        self.follow(number, head);
         let column = self.column(at);
+        let at = self.feeds[number].own(at);
+        self.shared.offset = Offset::of(at);
         let mut direction = head.frame.direction;
         if direction == Direction::Unknown {
             direction = self.stations.direction(head.origin.link_type, head.frame.bytes);
@@ -266,7 +267,7 @@ impl<'a> Pass<'a> {
             reception: head.frame.reception,
         };
         let copies =
-            head.frame.copies.map(|copies| (copies.count, passage.offset().mono(copies.last)));
+            head.frame.copies.map(|copies| (copies.count, self.shared.offset.mono(copies.last)));
         let frame = Frame::whole(header, head.frame.bytes);
         self.interfaces[number].frame(&frame, at, copies, column, &mut self.shared);
         Ok(())
@@ -275,36 +276,33 @@ impl<'a> Pass<'a> {
     fn tick(&mut self, now: Stamp) {
         let column = self.column(now);
         for (interface, feed) in self.interfaces.iter_mut().zip(&mut self.feeds) {
-            if feed.is_forsaken(now.mono) && !feed.asleep {
-                feed.asleep = true;
-                interface.finish(now, column, &mut self.shared);
-            } else if !feed.asleep {
-                interface.tick(now, column, &mut self.shared);
+            let turn = feed.turn(now);
+            if let Turn::Tick(own) | Turn::Settle(own) = turn {
+                self.shared.offset = Offset::of(own);
+            }
+            match turn {
+                Turn::Tick(own) => interface.tick(own, column, &mut self.shared),
+                Turn::Settle(own) => interface.finish(own, column, &mut self.shared),
+                Turn::Wait => {}
             }
         }
     }
 
     /// A file has no more frames.
     fn ended(&mut self, ended: Ended) {
-        let now = self.passage.map_or(Mono(0), |passage| passage.now().mono);
+        let now = self.passage.map_or_else(Stamp::default, |passage| passage.now());
         self.feeds.iter_mut().for_each(|feed| feed.ends(ended.number, now));
         self.damage.extend(ended.damage);
     }
 
     /// Notices a hole between the file that this frame of an interface comes from and the one before.
-    fn follow(&mut self, number: usize, head: &Head<'_>) -> Result<()> {
-        let feed = &mut self.feeds[number];
-        let hole = feed.frame(head.file, head.wall);
-        if std::mem::take(&mut feed.asleep) {
-            self.interfaces[number].wake(&self.options.traffic)?;
-        }
-        if let Some((before, hole)) = hole {
+    fn follow(&mut self, number: usize, head: &Head<'_>) {
+        if let Some((before, hole)) = self.feeds[number].frame(head.file, head.wall) {
             let (before, behind) = (self.named(before), self.named(head.file));
             let place = format!("between {before} and {behind}");
             let finding = hole.finding(Some(&self.interfaces[number].name), &place, "");
             self.shared.ledger.add(finding, |_| None);
         }
-        Ok(())
     }
 
     /// A file's name without its folder.
@@ -322,7 +320,7 @@ impl<'a> Pass<'a> {
     }
 
     /// The interface of a frame, be it in another file. One name with two link types is two interfaces.
-    fn place(&mut self, head: &Head<'_>) -> Result<Option<usize>> {
+    fn place(&mut self, head: &Head<'_>, at: Stamp) -> Result<Option<usize>> {
         if let Some(place) =
             self.places.get(head.file).and_then(|file| *file.get(head.frame.origin)?)
         {
@@ -354,7 +352,7 @@ impl<'a> Pass<'a> {
         file.resize(file.len().max(head.frame.origin + 1), None);
         file[head.frame.origin] = Some(place);
         if let Some(number) = place {
-            self.feeds[number].begins(head.file);
+            self.feeds[number].begins(head.file, at);
         }
         Ok(place)
     }
@@ -382,8 +380,9 @@ impl<'a> Pass<'a> {
             let now = passage.now();
             let column = self.column(now);
             for (interface, feed) in self.interfaces.iter_mut().zip(&self.feeds) {
-                if !feed.asleep {
-                    interface.finish(now, column, &mut self.shared);
+                if let Some(own) = feed.last(now) {
+                    self.shared.offset = Offset::of(own);
+                    interface.finish(own, column, &mut self.shared);
                 }
             }
         }

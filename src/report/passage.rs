@@ -8,15 +8,15 @@
 use std::time::Duration;
 
 use crate::capture::file::passage;
-use crate::time::{Mono, Offset, Stamp, Wall};
+use crate::time::{Mono, Stamp, Wall};
 
 /// After a pause of so long, ticks are so wide: detectors wait for 90 s at most (LACP), and for some
-/// minutes where a protocol's hold time says so (LLDP's is 120 s). A day without a frame costs 360 ticks.
+/// minutes where a protocol's hold time says so (LLDP's is 120 s). A day without a frame costs 240 ticks.
 const TICKS: [(Duration, Duration); 4] = [
     (Duration::from_secs(5), Duration::from_millis(100)),
     (Duration::from_secs(125), Duration::from_secs(1)),
     (Duration::from_secs(600), Duration::from_secs(10)),
-    (Duration::from_secs(86_400), Duration::from_secs(600)),
+    (Duration::from_secs(86_400), Duration::from_secs(3_600)),
 ];
 
 /// The present.
@@ -63,11 +63,6 @@ impl Passage {
     /// The present on both clocks.
     pub(super) fn now(&self) -> Stamp {
         self.time.now()
-    }
-
-    /// Between the stamps and monotonic time.
-    pub(super) fn offset(&self) -> Offset {
-        self.time.offset()
     }
 
     /// How often stamps went back.

@@ -1,5 +1,7 @@
 //! Stories told to the end: files go in, a report comes out.
 
+mod kinds;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

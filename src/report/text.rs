@@ -74,14 +74,14 @@ impl Page {
         let room = self.look.width.saturating_sub(indent).max(20);
         let mut line = String::new();
         let mut lines = Vec::new();
-        for word in text.split(' ') {
+        for word in unbroken(text) {
             if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > room {
                 lines.push(std::mem::take(&mut line));
             }
             if !line.is_empty() {
                 line.push(' ');
             }
-            line.push_str(word);
+            line.push_str(&word);
         }
         lines.push(line);
         for (number, line) in lines.iter().enumerate() {
@@ -102,26 +102,22 @@ impl Page {
             let told = format!("{from} to {to} (UTC{local}), {:.3} s", span.seconds);
             self.wrapped("", 0, &told);
         }
-        let count = words::count(*frames);
+        let frames = words::counted(*frames, "frame");
         let bytes = words::bytes(*bytes);
-        self.line(&format!("{count} frames, {bytes}, {} interfaces", interfaces.len()));
-        let dropped: u64 = report
-            .losses
-            .iter()
-            .filter(|loss| loss.name.ends_with("dropped"))
-            .filter_map(|loss| loss.count)
-            .sum();
+        let interfaces = words::counted(interfaces.len() as u64, "interface");
+        self.line(&format!("{frames}, {bytes}, {interfaces}"));
+        let dropped = report.losses.iter().filter(|loss| loss.name.ends_with("dropped"));
+        let dropped: u64 = dropped.filter_map(|loss| loss.count).sum();
         if dropped > 0 {
-            let told = format!(
-                "{} frames more were dropped before they were recorded, see Losses",
-                words::count(dropped)
-            );
+            let dropped = words::counted(dropped, "frame");
+            let told = format!("{dropped} more were dropped before they were recorded, see Losses");
             let told = self.painted(paint(Severity::Warning), &told);
             self.line(&told);
         }
         for damage in &report.damage {
-            let damage = self.painted(paint(Severity::Critical), damage);
-            self.line(&damage);
+            let begin = if self.look.color { paint(Severity::Critical) } else { "" };
+            self.wrapped(begin, 0, damage);
+            self.out.push_str(if self.look.color { RESET } else { "" });
         }
     }
 
@@ -133,13 +129,19 @@ impl Page {
                     "Trigger {}: {}. Nothing at warning or above leads to it.",
                     trigger.time, trigger.sentence
                 ),
+                None if report.span.is_none() => "There is no frame in it.".to_owned(),
                 None => "Nothing at warning or above was found.".to_owned(),
             };
             self.wrapped("", 0, &told);
             return;
         };
         self.title("What happened");
+        if let ([step], true) = (&report.chain[..], onset.time == trigger.time) {
+            self.wrapped("", 6, &format!("At {}: {}", step.time, said(step)));
+            return;
+        }
         let distance = words::distance(onset.before_trigger_s);
+        let distance = if onset.time == trigger.time { "at".to_owned() } else { distance };
         let told =
             format!("Onset {}, {distance} the symptom: {}", onset.time, onset.finding.sentence);
         self.wrapped("", 6, &told);
@@ -159,19 +161,10 @@ impl Page {
         let time = time_of(step.time, dated);
         // No minus before a zero.
         let before = format!("{:+.3}", 0.0 - step.before_trigger_s);
-        let place = step.interface.as_deref().unwrap_or("");
-        let way = words::short(step.direction);
         let plain = format!("{time}  {before:>11}  ");
         let indent = plain.chars().count();
         let prefix = format!("{}  {before:>11}  ", self.painted(paint(step.severity), &time));
-        let whose =
-            [place, way].into_iter().filter(|s| !s.is_empty()).collect::<Vec<_>>().join(" ");
-        let said = if whose.is_empty() || step.sentence.contains(place) {
-            step.sentence.clone()
-        } else {
-            format!("{whose}: {}", step.sentence)
-        };
-        self.wrapped(&prefix, indent, &said);
+        self.wrapped(&prefix, indent, &said(step));
     }
 
     fn findings(&mut self, report: &Report) {
@@ -198,6 +191,9 @@ impl Page {
     }
 
     fn interfaces(&mut self, report: &Report) {
+        if report.interfaces.is_empty() {
+            return;
+        }
         self.title("Interfaces");
         for interface in &report.interfaces {
             let ways = [
@@ -206,8 +202,9 @@ impl Page {
                 ("unknown way", interface.unknown),
             ];
             let told = ways.iter().filter(|(_, count)| count.frames > 0).map(|(what, count)| {
-                let (frames, bytes) = (words::count(count.frames), words::bytes(count.bytes));
-                format!("{what} {frames} frames, {bytes}")
+                let (frames, bytes) =
+                    (words::counted(count.frames, "frame"), words::bytes(count.bytes));
+                format!("{what} {frames}, {bytes}")
             });
             let told: Vec<_> = told.collect();
             self.wrapped(&named(&interface.name), NAMED, &told.join("; "));
@@ -221,7 +218,9 @@ impl Page {
         self.title("Top talkers");
         for talker in report.talkers.iter().take(FLOWS) {
             let bytes = words::bytes(talker.count.bytes);
-            let plain = format!("{bytes:>9} {:>12} frames  ", words::count(talker.count.frames));
+            let frames = talker.count.frames;
+            let noun = if frames == 1 { "frame " } else { "frames" };
+            let plain = format!("{bytes:>9} {:>12} {noun}  ", words::count(frames));
             let indent = plain.chars().count();
             self.wrapped(&plain, indent, &talker.flow);
         }
@@ -256,6 +255,31 @@ impl Page {
             self.wrapped(&begin, 2, note);
         }
     }
+}
+
+/// The words of a text; a number stays with its unit.
+fn unbroken(text: &str) -> Vec<String> {
+    const UNITS: [&str; 8] = ["s", "s:", "s,", "min", "h", "MB", "bytes", "frames/s"];
+    let mut words: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        let ends_in_digit = |last: &String| last.ends_with(|c: char| c.is_ascii_digit());
+        match words.last_mut().filter(|last| UNITS.contains(&word) && ends_in_digit(last)) {
+            Some(last) => *last += &format!(" {word}"),
+            None => words.push(word.to_owned()),
+        }
+    }
+    words
+}
+
+/// What a step says, and where and which way, unless the sentence does.
+fn said(step: &Step) -> String {
+    let place = step.interface.as_deref().unwrap_or("");
+    let whose = [place, words::short(step.direction)];
+    let whose: Vec<_> = whose.into_iter().filter(|word| !word.is_empty()).collect();
+    if whose.is_empty() || step.sentence.contains(place) {
+        return step.sentence.clone();
+    }
+    format!("{}: {}", whose.join(" "), step.sentence)
 }
 
 /// Red, yellow, blue, plain: bold with the worse ones, so that colour is not all that tells.
@@ -293,4 +317,14 @@ fn time_of(wall: Wall, dated: bool) -> String {
     let end = "2026-11-22T14:14:20.811089".len();
     let begin = if dated { 0 } else { "2026-11-22T".len() };
     text.get(begin..end).unwrap_or(&text).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_stay_with_their_units() {
+        assert_eq!(unbroken("for 31.9 s or 5 min s"), ["for", "31.9 s", "or", "5 min", "s"]);
+    }
 }

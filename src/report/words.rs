@@ -4,6 +4,12 @@ use crate::frame::Direction;
 
 pub(super) use crate::detect::words::{count, figure, way};
 
+/// So many of them: `1 frame`, `2,000 frames`.
+pub(super) fn counted(number: u64, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{ending}", count(number))
+}
+
 /// Bytes as people read them: 3.9 GB.
 pub(super) fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
@@ -68,6 +74,7 @@ mod tests {
         {
             assert_eq!(count(number), shown);
         }
+        assert_eq!(counted(1, "frame") + &counted(2_000, "frame"), "1 frame2,000 frames");
         for (number, shown) in
             [(999, "999 B"), (1_500, "1.5 kB"), (3_900_000_000, "3.9 GB"), (999_999, "1.0 MB")]
         {

@@ -21,6 +21,7 @@ mod privilege;
 mod recorder;
 mod recovery;
 mod replay;
+mod report;
 mod rules;
 mod service;
 mod store;

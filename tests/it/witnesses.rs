@@ -141,7 +141,7 @@ fn a_frame_that_is_waited_for_is_a_cause() {
     };
     let (trigger, sentence) = cause(&lab, &options, send, "filter-match");
     assert_eq!(trigger, "filter-match eth0");
-    assert!(sentence.contains("slammer: VLAN 956, UDP 192.0.2.7"), "{sentence}");
+    assert!(sentence.contains("slammer: VLAN 956: 192.0.2.7"), "{sentence}");
 }
 
 #[test]

@@ -27,15 +27,15 @@ use self::frames::Traffic;
 
 /// When transmit dies: 2026-11-22T14:12:51.447649Z, nanoseconds since 1970. No run's first 64 copies have
 /// a multiple of 2^30 ns among them, where folding begins to count a second anew: exactly 64 are kept.
-const FAULT: u64 = 1_795_356_771_447_649_000;
+pub(crate) const FAULT: u64 = 1_795_356_771_447_649_000;
 /// The second frame joins in.
 const UNICAST: Duration = Duration::from_millis(2_508);
 /// The third.
 const BROADCAST: Duration = Duration::from_millis(26_316);
 /// The switch has not heard an LACPDU for three times 30 s.
-const EXPIRED: Duration = Duration::from_millis(86_363);
+pub(crate) const EXPIRED: Duration = Duration::from_millis(86_363);
 /// Three seconds later it gives its partner up.
-const DEFAULTED: Duration = Duration::from_millis(89_363);
+pub(crate) const DEFAULTED: Duration = Duration::from_millis(89_363);
 /// And the bond its port.
 const DOWN: Duration = Duration::from_millis(89_365);
 /// When the storm's phases begin.

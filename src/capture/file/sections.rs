@@ -34,6 +34,8 @@ const BLOCK_BEGIN: usize = 12;
 const BODY: usize = 8;
 /// The length once more, behind it.
 const TRAILER: usize = 4;
+/// A block without a body, in bytes.
+const SHORTEST_BLOCK: u32 = 12;
 /// The one major version there is.
 const MAJOR: u16 = 1;
 /// Letters of an interface's name: Linux has 15 at most (IFNAMSIZ, linux/if.h), Windows some 60
@@ -203,10 +205,20 @@ impl Sections {
         if length > LONGEST_BLOCK {
             return Err(Stop::too_long("a block", length, LONGEST_BLOCK));
         }
+        if length < SHORTEST_BLOCK || length % 4 != 0 {
+            return Err(Stop(format!("a block that claims {length} bytes, which none can have")));
+        }
         let length = length as usize;
         let ahead = input.peek(length)?;
         if ahead.len() < length {
             return Err(Stop::cut("a block", length, ahead.len()));
+        }
+        match u32_at(self.order, ahead, length - TRAILER) {
+            Some(again) if again as usize != length => {
+                let told = format!("a block of {length} bytes that ends by claiming {again}");
+                return Err(Stop(told));
+            }
+            _ => {}
         }
         match self.order {
             Endianness::Big => RawBlock::from_slice::<BigEndian>(ahead).map(drop),

@@ -10,6 +10,10 @@ use crate::time::Stamp;
 /// Nobody waits longer for a neighbour that fell silent: it was taken out of service.
 pub(super) const FORGET: Duration = Duration::from_secs(3_600);
 
+/// So many that are missing make a silence, nearly everywhere: LACP (IEEE 802.1AX 6.4.4), VRRP (RFC 9568 §6.1),
+/// HSRP (RFC 2281 §5.1), BFD as it is mostly configured; OSPF waits for four.
+const MISSING: u32 = 3;
+
 /// A finding while it lasts: told when it begins, and again when it is over.
 #[derive(Debug, Default)]
 pub(super) struct Lasting(Option<Box<Finding>>);
@@ -90,7 +94,8 @@ impl Pulse {
         self.patience = patience;
     }
 
-    /// Tells silence if it is time; `finding` says what is silent.
+    /// Tells silence if it is time; `finding` says what is silent. It begins when the first that is missing was
+    /// due: what was still heard is no part of it, and must not be taken for the onset of an incident.
     pub(super) fn check(
         &mut self,
         now: &Now<'_>,
@@ -99,7 +104,9 @@ impl Pulse {
     ) {
         let silent = now.at.mono.since(self.last.mono);
         if silent > self.patience && !self.silence.is_open() {
-            let finding = Finding { first: self.last, count: 0, ..finding(silent) };
+            let due = self.last.mono.plus(self.patience / MISSING);
+            let first = Stamp { mono: due, wall: now.at.offset().wall(due) };
+            let finding = Finding { first, count: 0, ..finding(silent) };
             self.silence.begin(finding, findings);
         }
     }

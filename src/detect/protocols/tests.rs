@@ -1,7 +1,7 @@
 //! Stories of made-up frames, real captures with what is known of them, and nonsense.
 
 mod captures;
-mod frames;
+pub(crate) mod frames;
 mod stories;
 
 use super::*;

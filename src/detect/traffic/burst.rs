@@ -97,8 +97,9 @@ impl Complaint {
         };
         let mut span = self.course.judge(at, level, more)?;
         if !span.over {
-            // What made it a burst came in the second before.
-            span.first.mono = at.mono.minus(Duration::from_secs(1));
+            // What made it a burst came in the second before, and began in it or before it.
+            let second = at.mono.minus(Duration::from_secs(1));
+            span.first.mono = self.complaints.rises_since().unwrap_or(second);
             span.first.wall = at.offset().wall(span.first.mono);
             span.count = rate as u64;
         }

@@ -121,6 +121,13 @@ impl Meter {
         let passed = at.since(*then);
         (passed >= Self::SPAN).then(|| total.saturating_sub(*before) as f64 / passed.as_secs_f64())
     }
+
+    /// The last reading before the count began to rise; none if it did not.
+    pub(super) fn rises_since(&self) -> Option<Mono> {
+        let begin = self.0.front()?.1;
+        let risen = self.0.iter().position(|(_, total)| *total > begin)?;
+        self.0.get(risen.checked_sub(1)?).map(|(then, _)| *then)
+    }
 }
 
 /// How much a cumulative count rose since the last look.
@@ -183,5 +190,8 @@ mod tests {
         ] {
             assert_eq!(meter.rate(at(ms).mono, total), rate, "at {ms}");
         }
+        assert_eq!(meter.rises_since(), None);
+        meter.rate(at(2_100).mono, 1_201);
+        assert_eq!(meter.rises_since(), Some(at(2_000).mono));
     }
 }

@@ -2,17 +2,17 @@
 
 use crate::wire::Mac;
 
-pub(super) const SWITCH: Mac = Mac([0x44, 0x4c, 0xa8, 0x74, 0xca, 0xb6]);
-pub(super) const ROUTER: Mac = Mac([0x0c, 0xc4, 0x7a, 0xba, 0x9c, 0x80]);
-pub(super) const OTHER: Mac = Mac([0x02, 0x00, 0x5e, 0x10, 0x00, 0x07]);
-pub(super) const HSRP_MAC: Mac = Mac([0x00, 0x00, 0x0c, 0x9f, 0xf0, 0x01]);
+pub(crate) const SWITCH: Mac = Mac([0x44, 0x4c, 0xa8, 0x74, 0xca, 0xb6]);
+pub(crate) const ROUTER: Mac = Mac([0x0c, 0xc4, 0x7a, 0xba, 0x9c, 0x80]);
+pub(crate) const OTHER: Mac = Mac([0x02, 0x00, 0x5e, 0x10, 0x00, 0x07]);
+pub(crate) const HSRP_MAC: Mac = Mac([0x00, 0x00, 0x0c, 0x9f, 0xf0, 0x01]);
 const GROUP: Mac = Mac([0x01, 0x00, 0x5e, 0x00, 0x00, 0x12]);
 
-pub(super) fn ethernet(to: Mac, from: Mac, kind: u16, content: &[u8]) -> Vec<u8> {
+pub(crate) fn ethernet(to: Mac, from: Mac, kind: u16, content: &[u8]) -> Vec<u8> {
     [&to.0[..], &from.0, &kind.to_be_bytes(), content].concat()
 }
 
-pub(super) fn tagged(vlan: u16, frame: &[u8]) -> Vec<u8> {
+pub(crate) fn tagged(vlan: u16, frame: &[u8]) -> Vec<u8> {
     [&frame[..12], &[0x81, 0], &vlan.to_be_bytes(), &frame[12..]].concat()
 }
 
@@ -46,9 +46,9 @@ fn udp(from: u16, to: u16, content: &[u8]) -> Vec<u8> {
 }
 
 /// An end of a link: system, port, state.
-pub(super) type End = (Mac, u16, u8);
+pub(crate) type End = (Mac, u16, u8);
 
-pub(super) fn lacp(actor: End, partner: End) -> Vec<u8> {
+pub(crate) fn lacp(actor: End, partner: End) -> Vec<u8> {
     let end = |(system, port, state): End| {
         let mut bytes = vec![0x80, 0];
         bytes.extend(system.0);
@@ -63,14 +63,14 @@ pub(super) fn lacp(actor: End, partner: End) -> Vec<u8> {
     frame
 }
 
-pub(super) fn arp_request(from: (Mac, u8), to: Mac, target: u8) -> Vec<u8> {
+pub(crate) fn arp_request(from: (Mac, u8), to: Mac, target: u8) -> Vec<u8> {
     let mut content = vec![0, 1, 8, 0, 6, 4, 0, 1];
     content.extend(from.0.0);
     content.extend([10, 0, 0, from.1, 0, 0, 0, 0, 0, 0, 10, 0, 0, target]);
     ethernet(to, from.0, 0x0806, &content)
 }
 
-pub(super) fn arp_reply(from: (Mac, u8), to: (Mac, u8)) -> Vec<u8> {
+pub(crate) fn arp_reply(from: (Mac, u8), to: (Mac, u8)) -> Vec<u8> {
     let mut content = vec![0, 1, 8, 0, 6, 4, 0, 2];
     content.extend(from.0.0);
     content.extend([10, 0, 0, from.1]);
@@ -83,38 +83,38 @@ fn address6(host: u8) -> [u8; 16] {
     [0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, host]
 }
 
-pub(super) fn solicitation(from: u8, target: u8) -> Vec<u8> {
+pub(crate) fn solicitation(from: u8, target: u8) -> Vec<u8> {
     let content = [&[135, 0, 0, 0, 0, 0, 0, 0][..], &address6(target)].concat();
     ipv6(from, address6(target), &content)
 }
 
-pub(super) fn advertisement(target: u8, mac: Mac, to: u8) -> Vec<u8> {
+pub(crate) fn advertisement(target: u8, mac: Mac, to: u8) -> Vec<u8> {
     let head = [&[136, 0, 0, 0, 0x60, 0, 0, 0][..], &address6(target)].concat();
     ipv6(target, address6(to), &[&head[..], &[2, 1], &mac.0].concat())
 }
 
 /// Version 2, once a second.
-pub(super) fn vrrp(from: u8, group: u8, priority: u8) -> Vec<u8> {
+pub(crate) fn vrrp(from: u8, group: u8, priority: u8) -> Vec<u8> {
     let content = [0x21, group, priority, 1, 0, 1, 0, 0, 10, 0, 0, 254, 0, 0, 0, 0, 0, 0, 0, 0];
     ipv4(from, [224, 0, 0, 18], 112, &content)
 }
 
 /// Version 1, hello 3 s, hold 10 s.
-pub(super) fn hsrp(from: u8, operation: u8, state: u8, priority: u8) -> Vec<u8> {
+pub(crate) fn hsrp(from: u8, operation: u8, state: u8, priority: u8) -> Vec<u8> {
     let head = [0, operation, state, 3, 10, priority, 1, 0];
     let content = [&head[..], b"cisco\0\0\0", &[10, 0, 0, 254]].concat();
     ipv4(from, [224, 0, 0, 2], 17, &udp(1985, 1985, &content))
 }
 
 /// RSTP, hello 2 s; roots and bridges by the last byte of their address.
-pub(super) fn rstp(root: u8, bridge: u8, change: bool) -> Vec<u8> {
+pub(crate) fn rstp(root: u8, bridge: u8, change: bool) -> Vec<u8> {
     let mut content = vec![0, 0, 2, 2, u8::from(change)];
     content.extend([0x80, 0, 2, 0, 0, 0, 0, root, 0, 0, 0, 4, 0x80, 0, 2, 0, 0, 0, 0, bridge]);
     content.extend([0x80, 1, 0, 0, 20, 0, 2, 0, 15, 0, 0]);
     llc(Mac([2, 0, 0, 0, 0, bridge]), &content)
 }
 
-pub(super) fn lldp(chassis: u8, port: &str, ttl: u16) -> Vec<u8> {
+pub(crate) fn lldp(chassis: u8, port: &str, ttl: u16) -> Vec<u8> {
     let mut content = vec![2, 7, 4, 2, 0, 0, 0, 0, chassis];
     content.extend([4, port.len() as u8 + 1, 5]);
     content.extend(port.as_bytes());
@@ -125,7 +125,7 @@ pub(super) fn lldp(chassis: u8, port: &str, ttl: u16) -> Vec<u8> {
 }
 
 /// Every 300 ms, three may be missing. State 0 to 3: held down, down, init, up.
-pub(super) fn bfd(from: u8, to: u8, state: u8, diag: u8) -> Vec<u8> {
+pub(crate) fn bfd(from: u8, to: u8, state: u8, diag: u8) -> Vec<u8> {
     let interval = 300_000_u32.to_be_bytes();
     let head = [0x20 | diag, state << 6, 3, 24, 0, 0, 0, from, 0, 0, 0, to];
     let content = [&head[..], &interval, &interval, &[0; 4]].concat();
@@ -133,7 +133,7 @@ pub(super) fn bfd(from: u8, to: u8, state: u8, diag: u8) -> Vec<u8> {
 }
 
 /// Version 2, hello 10 s, dead 40 s.
-pub(super) fn ospf(router: u8, neighbours: &[u8]) -> Vec<u8> {
+pub(crate) fn ospf(router: u8, neighbours: &[u8]) -> Vec<u8> {
     let length = (44 + neighbours.len() * 4) as u8;
     let mut content = vec![2, 1, 0, length, 10, 0, 0, router];
     content.resize(24, 0);
@@ -144,22 +144,22 @@ pub(super) fn ospf(router: u8, neighbours: &[u8]) -> Vec<u8> {
     ipv4(router, [224, 0, 0, 5], 89, &content)
 }
 
-pub(super) fn bgp(from: u8, to: u8, flags: u8, message: &[u8]) -> Vec<u8> {
+pub(crate) fn bgp(from: u8, to: u8, flags: u8, message: &[u8]) -> Vec<u8> {
     let ports = if from < to { (40_000_u16, 179_u16) } else { (179, 40_000) };
     let head = [&ports.0.to_be_bytes()[..], &ports.1.to_be_bytes(), &[0, 0, 0, 1, 0, 0, 0, 1]];
     let content = [&head.concat()[..], &[0x50, flags, 0x10, 0, 0, 0, 0, 0], message].concat();
     ipv4(from, [10, 0, 0, to], 6, &content)
 }
 
-pub(super) const KEEP_ALIVE: [u8; 19] =
+pub(crate) const KEEP_ALIVE: [u8; 19] =
     [255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 0, 19, 4];
 
-pub(super) fn notification(code: u8, subcode: u8) -> Vec<u8> {
+pub(crate) fn notification(code: u8, subcode: u8) -> Vec<u8> {
     [&[0xff; 16][..], &[0, 21, 3, code, subcode]].concat()
 }
 
 /// Type 1 discover, 2 offer.
-pub(super) fn dhcp(client: Mac, kind: u8, transaction: u8) -> Vec<u8> {
+pub(crate) fn dhcp(client: Mac, kind: u8, transaction: u8) -> Vec<u8> {
     let mut content = vec![1, 1, 6, 0, 0, 0, 0, transaction, 0, 0, 0x80, 0];
     content.resize(28, 0);
     content.extend(client.0);
@@ -170,7 +170,7 @@ pub(super) fn dhcp(client: Mac, kind: u8, transaction: u8) -> Vec<u8> {
 }
 
 /// A port is unreachable, to 10.0.0.`to`.
-pub(super) fn unreachable(to: u8) -> Vec<u8> {
+pub(crate) fn unreachable(to: u8) -> Vec<u8> {
     let mut content = vec![3, 3, 0, 0, 0, 0, 0, 0, 0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0];
     content.extend([10, 0, 0, to, 192, 0, 2, 1, 0, 53, 0, 53, 0, 8, 0, 0]);
     ipv4(1, [10, 0, 0, to], 1, &content)

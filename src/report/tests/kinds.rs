@@ -1,0 +1,580 @@
+//! Each kind of finding, told by a report on a capture that has it, with the moment it began; and beside it
+//! ordinary traffic that looks alike and gives nothing at warning or above.
+
+use super::*;
+use crate::detect::protocols::tests::frames::*;
+use crate::finding::FindingKind::{self, *};
+use crate::finding::Severity::{Info, Notice, Warning};
+use crate::wire::Mac;
+
+/// The same one after the other, as a table is read.
+struct Case {
+    kind: FindingKind,
+    severity: Severity,
+    /// Seconds from [`BEGIN`] to the first frame that belongs to it, and how much later may be told: of what
+    /// is counted ten times a second, or concluded from what did not come.
+    first: (f64, f64),
+    story: fn(&mut Tape),
+    twin: fn(&mut Tape),
+}
+
+impl Tape {
+    fn at(&mut self, seconds: f64, bytes: &[u8]) {
+        self.frame((seconds * 1e9).round() as u64, bytes);
+    }
+
+    /// `bytes(n)` at each of `count` moments from `begin` on.
+    fn each(&mut self, begin: f64, every: f64, count: u32, bytes: impl Fn(u32) -> Vec<u8>) {
+        (0..count).for_each(|n| self.at(begin + every * f64::from(n), &bytes(n)));
+    }
+
+    /// Somebody else says something, so that time passes until then.
+    fn until(&mut self, seconds: f64) {
+        self.at(seconds, &udp(8, 9, 7));
+    }
+
+    /// Station 1 talks with 2 and 3, so many times a second, both ways or only out.
+    fn talk(&mut self, (from, to): (u32, u32), rate: u32, both: bool) {
+        for n in from * rate..to * rate {
+            let (at, peer) = (f64::from(n) / f64::from(rate), 2 + (n % 2) as u8);
+            self.at(at, &udp(peer, 1, n));
+            if both {
+                self.at(at + 1e-6, &udp(1, peer, n));
+            }
+        }
+    }
+}
+
+/// A TCP segment from station `from` to `to`.
+fn tcp(from: u8, to: u8, (sequence, length): (u32, u16), flags: u8, window: u16) -> Vec<u8> {
+    let mut bytes = udp(to, from, 0);
+    bytes.truncate(34);
+    bytes[16..18].copy_from_slice(&(40 + length).to_be_bytes());
+    bytes[23] = 6;
+    bytes.extend([0x9c, 0x40, 0, 80]);
+    bytes.extend(sequence.to_be_bytes());
+    bytes.extend([0, 0, 0, 1, 0x50, flags]);
+    bytes.extend(window.to_be_bytes());
+    bytes.extend([0; 4]);
+    bytes.resize(54 + usize::from(length), 7);
+    bytes
+}
+
+/// A packet with this time to live.
+fn hop(ttl: u8) -> Vec<u8> {
+    let mut bytes = udp(2, 1, 77);
+    bytes[22] = ttl;
+    bytes
+}
+
+const ACK: u8 = 0x10;
+const RST: u8 = 0x04;
+const UP: u8 = 0x3d;
+const EXPIRED: u8 = 0x85;
+const DEFAULTED: u8 = 0x45;
+
+fn switch(state: u8) -> Vec<u8> {
+    lacp((SWITCH, 27, state), (ROUTER, 9, UP))
+}
+
+/// LACPDUs of both ends every 30 s, as long as all is well; the router asks for slow ones.
+fn aggregate(tape: &mut Tape, until: u32) {
+    for n in 0..until / 30 {
+        tape.at(f64::from(n) * 30.0, &switch(UP));
+        tape.at(f64::from(n) * 30.0 + 5.0, &lacp((ROUTER, 9, UP), (SWITCH, 27, UP)));
+    }
+}
+
+fn well(tape: &mut Tape) {
+    aggregate(tape, 240);
+}
+
+fn ask(to: Mac) -> Vec<u8> {
+    arp_request((ROUTER, 75), to, 65)
+}
+
+fn masters(tape: &mut Tape) {
+    tape.each(0.0, 1.0, 30, |_| vrrp(2, 7, 120));
+}
+
+fn hellos(tape: &mut Tape) {
+    tape.each(0.0, 3.0, 20, |_| hsrp(2, 0, 16, 120));
+}
+
+fn bridges(tape: &mut Tape) {
+    tape.each(0.0, 2.0, 20, |_| rstp(1, 2, false));
+}
+
+fn sessions(tape: &mut Tape) {
+    for n in 0..60 {
+        tape.at(f64::from(n) * 0.3, &bfd(2, 3, 3, 0));
+        tape.at(f64::from(n) * 0.3 + 0.1, &bfd(3, 2, 3, 0));
+    }
+}
+
+fn adjacency(tape: &mut Tape) {
+    for n in 0..9 {
+        tape.at(f64::from(n) * 10.0, &ospf(2, &[3]));
+        tape.at(f64::from(n) * 10.0 + 1.0, &ospf(3, &[2]));
+    }
+}
+
+fn peers(tape: &mut Tape) {
+    tape.at(0.0, &bgp(2, 3, ACK, &KEEP_ALIVE));
+    tape.at(0.1, &bgp(3, 2, ACK, &KEEP_ALIVE));
+}
+
+/// Segments of one connection, a hundred a second.
+fn stream(tape: &mut Tape) {
+    tape.each(0.0, 0.01, 800, |n| tcp(2, 1, (n * 100, 100), ACK, 9_000));
+}
+
+const CASES: &[Case] = &[
+    Case {
+        kind: NearDuplicateLoop,
+        severity: Warning,
+        first: (1.0, 0.1),
+        story: |tape| tape.each(1.0, 0.002, 30, |n| hop(64 - 2 * n as u8)),
+        // traceroute: each one hop further.
+        twin: |tape| tape.each(1.0, 0.05, 30, |n| hop(1 + n as u8)),
+    },
+    Case {
+        kind: ArpUnanswered,
+        severity: Warning,
+        first: (1.0, 0.0),
+        story: |tape| {
+            tape.at(0.0, &arp_reply((HSRP_MAC, 65), (ROUTER, 75)));
+            tape.each(1.0, 1.0, 6, |_| ask(HSRP_MAC));
+        },
+        twin: |tape| {
+            for n in 0..6 {
+                tape.at(f64::from(n), &ask(Mac::BROADCAST));
+                tape.at(f64::from(n) + 0.01, &arp_reply((HSRP_MAC, 65), (ROUTER, 75)));
+            }
+        },
+    },
+    Case {
+        kind: NdUnanswered,
+        severity: Warning,
+        first: (0.0, 0.0),
+        story: |tape| tape.each(0.0, 1.0, 6, |_| solicitation(1, 2)),
+        twin: |tape| {
+            for n in 0..6 {
+                tape.at(f64::from(n), &solicitation(1, 2));
+                tape.at(f64::from(n) + 0.01, &advertisement(2, OTHER, 1));
+            }
+        },
+    },
+    Case {
+        kind: AddressConflict,
+        severity: Warning,
+        first: (2.0, 0.0),
+        story: |tape| {
+            for (at, mac) in [(0.0, ROUTER), (1.0, OTHER), (2.0, ROUTER)] {
+                tape.at(at, &arp_reply((mac, 65), (SWITCH, 3)));
+            }
+        },
+        // A takeover.
+        twin: |tape| {
+            tape.at(0.0, &arp_reply((ROUTER, 65), (SWITCH, 3)));
+            tape.each(1.0, 1.0, 3, |_| arp_reply((OTHER, 65), (SWITCH, 3)));
+        },
+    },
+    Case {
+        kind: OneWay,
+        severity: Warning,
+        first: (120.0, 10.0),
+        story: |tape| {
+            tape.talk((0, 120), 20, true);
+            tape.talk((120, 200), 20, false);
+        },
+        twin: |tape| tape.talk((0, 200), 20, true),
+    },
+    Case {
+        kind: Silence,
+        severity: Warning,
+        first: (99.7, 0.3),
+        story: |tape| {
+            tape.talk((0, 100), 5, true);
+            tape.talk((140, 141), 5, true);
+        },
+        twin: |tape| {
+            tape.talk((0, 100), 5, true);
+            tape.talk((120, 121), 5, true);
+        },
+    },
+    Case {
+        kind: RateChange,
+        severity: Notice,
+        first: (70.0, 10.0),
+        story: |tape| {
+            tape.talk((0, 75), 50, true);
+            tape.talk((75, 100), 500, true);
+        },
+        twin: |tape| tape.talk((0, 100), 50, true),
+    },
+    Case {
+        kind: LacpSilence,
+        severity: Warning,
+        first: (30.0, 95.0),
+        story: |tape| {
+            aggregate(tape, 60);
+            tape.until(150.0);
+        },
+        twin: well,
+    },
+    Case {
+        kind: LacpExpired,
+        severity: Warning,
+        first: (90.0, 0.0),
+        story: |tape| {
+            aggregate(tape, 90);
+            tape.each(90.0, 1.0, 3, |_| switch(EXPIRED));
+        },
+        twin: well,
+    },
+    Case {
+        kind: LacpDefaulted,
+        severity: Severity::Critical,
+        first: (93.0, 0.0),
+        story: |tape| {
+            aggregate(tape, 90);
+            tape.at(90.0, &switch(EXPIRED));
+            tape.at(93.0, &lacp((SWITCH, 27, DEFAULTED), (Mac([0; 6]), 0, 0)));
+        },
+        twin: well,
+    },
+    Case {
+        kind: LacpPartnerChanged,
+        severity: Warning,
+        first: (90.0, 0.0),
+        story: |tape| {
+            aggregate(tape, 90);
+            tape.at(90.0, &lacp((ROUTER, 9, UP), (OTHER, 1, UP)));
+        },
+        twin: well,
+    },
+    Case {
+        kind: LacpRecovered,
+        severity: Info,
+        first: (120.0, 0.0),
+        story: |tape| {
+            aggregate(tape, 90);
+            tape.at(90.0, &switch(EXPIRED));
+            tape.at(120.0, &switch(UP));
+        },
+        twin: well,
+    },
+    Case {
+        kind: VrrpSilence,
+        severity: Warning,
+        first: (29.0, 4.0),
+        story: |tape| {
+            masters(tape);
+            tape.until(40.0);
+        },
+        twin: masters,
+    },
+    Case {
+        kind: VrrpMasterChanged,
+        severity: Warning,
+        first: (34.0, 0.0),
+        story: |tape| {
+            masters(tape);
+            tape.each(34.0, 1.0, 5, |_| vrrp(3, 7, 100));
+        },
+        // A better one takes over.
+        twin: |tape| {
+            masters(tape);
+            tape.each(30.0, 1.0, 5, |_| vrrp(3, 7, 200));
+        },
+    },
+    Case {
+        kind: HsrpSilence,
+        severity: Warning,
+        first: (57.0, 10.5),
+        story: |tape| {
+            hellos(tape);
+            tape.until(90.0);
+        },
+        twin: hellos,
+    },
+    Case {
+        kind: HsrpStateChanged,
+        severity: Warning,
+        first: (70.0, 0.0),
+        story: |tape| {
+            hellos(tape);
+            tape.each(70.0, 3.0, 3, |_| hsrp(3, 0, 16, 100));
+        },
+        twin: hellos,
+    },
+    Case {
+        kind: StpTopologyChange,
+        severity: Notice,
+        first: (40.0, 0.0),
+        story: |tape| {
+            bridges(tape);
+            tape.each(40.0, 2.0, 3, |_| rstp(1, 2, true));
+        },
+        twin: bridges,
+    },
+    Case {
+        kind: StpRootChanged,
+        severity: Warning,
+        first: (40.0, 0.0),
+        story: |tape| {
+            bridges(tape);
+            tape.each(40.0, 2.0, 3, |_| rstp(9, 2, false));
+        },
+        twin: bridges,
+    },
+    Case {
+        kind: LldpNeighborChanged,
+        severity: Notice,
+        first: (60.0, 0.0),
+        story: |tape| {
+            tape.each(0.0, 30.0, 2, |_| lldp(2, "ge-0/0/1", 120));
+            tape.at(60.0, &lldp(2, "ge-0/0/2", 120));
+        },
+        twin: |tape| tape.each(0.0, 30.0, 5, |_| lldp(2, "ge-0/0/1", 120)),
+    },
+    Case {
+        kind: BfdDown,
+        severity: Severity::Critical,
+        first: (18.0, 0.0),
+        story: |tape| {
+            sessions(tape);
+            tape.at(18.0, &bfd(2, 3, 1, 1));
+        },
+        twin: sessions,
+    },
+    Case {
+        kind: OspfNeighborLost,
+        severity: Warning,
+        first: (81.0, 45.0),
+        story: |tape| {
+            adjacency(tape);
+            tape.each(90.0, 10.0, 6, |_| ospf(2, &[3]));
+        },
+        twin: adjacency,
+    },
+    Case {
+        kind: BgpNotification,
+        severity: Severity::Critical,
+        first: (30.0, 0.0),
+        story: |tape| {
+            peers(tape);
+            tape.at(30.0, &bgp(2, 3, ACK, &notification(4, 0)));
+        },
+        twin: peers,
+    },
+    Case {
+        kind: TcpResetBurst,
+        severity: Warning,
+        first: (2.89, 0.22),
+        story: |tape| {
+            tape.each(0.0, 0.01, 300, |n| tcp(2, 1, (n * 100, 100), ACK, 9_000));
+            tape.each(3.0, 0.005, 600, |n| tcp(2, 1, (n, 0), RST, 0));
+        },
+        twin: stream,
+    },
+    Case {
+        kind: TcpRetransmissionBurst,
+        severity: Warning,
+        first: (2.89, 0.22),
+        story: |tape| {
+            tape.each(0.0, 0.01, 300, |n| tcp(2, 1, (n * 100, 100), ACK, 9_000));
+            tape.each(3.0, 0.01, 300, |n| tcp(2, 1, (n * 90, 100), ACK, 9_000 + n as u16));
+        },
+        twin: stream,
+    },
+    Case {
+        kind: TcpZeroWindow,
+        severity: Warning,
+        first: (2.89, 0.22),
+        story: |tape| {
+            tape.each(0.0, 0.01, 300, |n| tcp(2, 1, (n * 100, 100), ACK, 9_000));
+            tape.each(3.0, 0.01, 300, |n| tcp(2, 1, (n, 0), ACK, 0));
+        },
+        twin: stream,
+    },
+    Case {
+        kind: IcmpUnreachableBurst,
+        severity: Warning,
+        first: (1.0, 3.0),
+        story: |tape| tape.each(1.0, 0.01, 300, |n| unreachable(n as u8)),
+        twin: |tape| tape.each(1.0, 0.3, 30, |n| unreachable(n as u8)),
+    },
+    Case {
+        kind: DhcpNoAnswer,
+        severity: Warning,
+        first: (10.0, 0.0),
+        story: |tape| {
+            tape.at(0.0, &dhcp(OTHER, 1, 1));
+            tape.at(0.1, &dhcp(OTHER, 2, 1));
+            tape.each(10.0, 4.0, 5, |n| dhcp(ROUTER, 1, 2 + n as u8));
+        },
+        twin: |tape| {
+            for n in 0..5 {
+                tape.at(f64::from(n) * 4.0, &dhcp(ROUTER, 1, n as u8));
+                tape.at(f64::from(n) * 4.0 + 0.2, &dhcp(ROUTER, 2, n as u8));
+            }
+        },
+    },
+    Case {
+        kind: CaptureGap,
+        severity: Notice,
+        first: (99.0, 1.0),
+        story: |tape| {
+            tape.talk((0, 100), 10, true);
+            tape.talk((110, 120), 10, true);
+        },
+        twin: |tape| tape.talk((0, 120), 10, true),
+    },
+];
+
+fn told(story: fn(&mut Tape)) -> Report {
+    let folder = tempfile::tempdir().unwrap();
+    let mut tape = Tape::new();
+    story(&mut tape);
+    reported(vec![tape.save(folder.path())])
+}
+
+#[test]
+fn each_kind_is_told_where_it_is_and_not_where_it_only_looks_alike() {
+    let mut wrong = Vec::new();
+    for &Case { kind, severity, first: (at, late), story, twin } in CASES {
+        let report = told(story);
+        let entry = report.findings.iter().find(|entry| entry.kind == kind.name());
+        let seconds = |wall: Wall| (wall.0 as f64 - BEGIN as f64) / 1e9;
+        match entry {
+            Some(entry)
+                if entry.severity == severity
+                    && (at - 1e-6..=at + late + 1e-6).contains(&seconds(entry.first)) => {}
+            Some(entry) => wrong.push(format!("{kind}: {:.6} {entry:?}", seconds(entry.first))),
+            None => wrong.push(format!("{kind}: only {:?}", sentences(&report))),
+        }
+        let ordinary = told(twin);
+        if ordinary.worst() >= Some(Warning) {
+            wrong.push(format!("beside {kind}: {:?}", sentences(&ordinary)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn sentences(report: &Report) -> Vec<&str> {
+    report.findings.iter().map(|entry| entry.sentence.as_str()).collect()
+}
+
+/// pcapng of one interface: a frame, and what its recorder counted as dropped; big-endian.
+fn counted(dropped: u64) -> Vec<u8> {
+    let block = |kind: u32, body: &[u8]| {
+        let length = (body.len() as u32 + 12).to_be_bytes();
+        [&kind.to_be_bytes()[..], &length, body, &length].concat()
+    };
+    let head = [&[0x1a, 0x2b, 0x3c, 0x4d, 0, 1, 0, 0][..], &[0xff; 8]].concat();
+    let interface = b"\0\x01\0\0\0\x04\0\0\0\x02\0\x04eth0\0\x09\0\x01\x09\0\0\0\0\0\0\0";
+    let bytes = udp(2, 1, 0);
+    let words = [0, (BEGIN >> 32) as u32, BEGIN as u32, 60, 60];
+    let frame: Vec<u8> = words.iter().flat_map(|word: &u32| word.to_be_bytes()).collect();
+    let mut counts = vec![0; 12];
+    for (option, count) in [(4_u16, 1_000_u64), (5, dropped)] {
+        counts.extend(option.to_be_bytes());
+        counts.extend([0, 8]);
+        counts.extend(count.to_be_bytes());
+    }
+    [
+        block(0x0a0d_0d0a, &head),
+        block(1, interface),
+        block(6, &[frame, bytes].concat()),
+        block(5, &counts),
+    ]
+    .concat()
+}
+
+#[test]
+fn drops_that_a_recorder_counted_are_told_also_if_there_were_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("eth0.pcapng");
+    for dropped in [0, 25] {
+        fs::write(&path, counted(dropped)).unwrap();
+        let report = reported(vec![path.clone()]);
+        let losses: Vec<_> =
+            report.losses.iter().map(|l| (&*l.interface, &*l.name, l.count)).collect();
+        assert_eq!(losses, [("eth0", "dropped", Some(dropped))]);
+        let drops: Vec<_> =
+            report.findings.iter().map(|f| (&*f.kind, f.severity, f.count)).collect();
+        assert_eq!(drops, [("drops", Notice, 25)][..usize::from(dropped > 0)]);
+        let shown = text(&report, Look { width: 80, color: false, offset_minutes: None });
+        assert_eq!(shown.contains("25 frames more were dropped"), dropped > 0, "{shown}");
+    }
+    assert!(
+        sentences(&reported(vec![path]))[0]
+            .starts_with("25 of 1,000 (2.5 %) frames dropped on eth0")
+    );
+}
+
+/// Two files that tcpdump wrote one after the other: a storm before, a blind time, an answer after.
+fn rotated(folder: &Path, blind: f64, names: [&str; 2]) -> Report {
+    let mut parts = [Tape::new(), Tape::new()];
+    let begin = [0.0, 40.0 + blind];
+    for (tape, begin) in parts.iter_mut().zip(begin) {
+        for n in 0..400 {
+            let at = begin + f64::from(n) / 10.0;
+            tape.at(at, &udp(2, 1, n));
+            if n % 10 == 0 {
+                tape.at(at, &vrrp(2, 7, 120));
+            }
+        }
+    }
+    let mut records: Vec<PathBuf> = Vec::new();
+    for (tape, name) in parts.iter().zip(names) {
+        let path = folder.join(name);
+        fs::write(&path, &tape.0).unwrap();
+        records.push(path);
+    }
+    reported(records)
+}
+
+#[test]
+fn files_of_one_recorder_are_one_interface_and_what_lies_between_them_is_a_hole() {
+    for (blind, names, interfaces, gaps) in [
+        (5.0, ["bond_20261122141000.pcap", "bond_20261122142000.pcap"], 1, 1),
+        (5.0, ["bond.pcap0", "bond.pcap1"], 1, 1),
+        (0.1, ["bond.pcap0", "bond.pcap1"], 1, 0),
+        (600.0, ["bond.pcap0", "bond.pcap1"], 1, 1),
+        (5.0, ["eth0.pcap", "eth1.pcap"], 2, 0),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let report = rotated(folder.path(), blind, names);
+        assert_eq!(report.interfaces.len(), interfaces, "{names:?}");
+        let holes: Vec<_> = report.findings.iter().filter(|f| f.kind == "capture_gap").collect();
+        assert_eq!(holes.len(), gaps, "{names:?} {blind}: {holes:?}");
+        // The first file ended: that its interface is not heard any more says nothing.
+        assert!(report.worst() < Some(Warning), "{:?}", sentences(&report));
+        if let [hole] = holes[..] {
+            assert_eq!(hole.first, Wall(BEGIN + 39_900_000_000));
+            assert_eq!(hole.last, Wall(BEGIN + 40 * S + (blind * 1e9) as u64));
+            assert!(hole.sentence.contains("between bond"), "{}", hole.sentence);
+        }
+    }
+}
+
+#[test]
+fn stamps_that_go_back_and_frames_without_one_do_not_stretch_the_span() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut tape = Tape::new();
+    [5.0, 4.5, 6.0].iter().for_each(|at| tape.at(*at, &udp(2, 1, 0)));
+    let span = reported(vec![tape.save(folder.path())]).span.unwrap();
+    assert_eq!((span.from, span.to), (Wall(BEGIN + 9 * S / 2), Wall(BEGIN + 6 * S)));
+    // A simple packet block before the first enhanced one.
+    let path = folder.path().join("simple.pcapng");
+    let whole = counted(0);
+    let (head, rest) = whole.split_at(28 + 40);
+    let simple =
+        [&[0, 0, 0, 3, 0, 0, 0, 20, 0, 0, 0, 4][..], &[1, 2, 3, 4], &[0, 0, 0, 20]].concat();
+    fs::write(&path, [head, &simple, rest].concat()).unwrap();
+    let report = reported(vec![path]);
+    assert_eq!((report.frames, report.span.unwrap().from), (2, Wall(BEGIN)));
+}
