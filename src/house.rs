@@ -15,12 +15,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("incident", &["ring", "trigger", "watch"]),
     ("report", &["capture", "detect", "incident"]),
     ("recorder", &["api", "capture", "detect", "incident", "ring", "trigger", "watch"]),
-    ("api", &["watch"]),
+    ("api", &["export", "watch"]),
+    ("export", &[]),
     (
         "cli",
         &[
-            "api", "capture", "cut", "detect", "incident", "recorder", "report", "ring", "trigger",
-            "watch",
+            "api", "capture", "cut", "detect", "export", "incident", "recorder", "report", "ring",
+            "trigger", "watch",
         ],
     ),
     ("detect", &["watch"]),

@@ -23,7 +23,7 @@
 //! | `watch/detect` | judges what the taps say, sends findings | its bell, rung once a block |
 //! | main (recorder) | judges, opens and closes incidents | observations, deadlines |
 //! | `notify-rs…` | inotify for the trigger directory (crate `notify`) | files |
-//! | `api` | serves the control socket and HTTP, asks the recorder | clients, the recorder's answers |
+//! | `api` | serves the control socket, HTTP and metrics, exports, asks the recorder | clients, far hosts, the recorder's answers |
 //! | `system` | asks the host at a trigger | programs, seconds at most |
 //! | `writer` | turns incidents into bundles | incidents, the disk |
 //!
@@ -44,6 +44,7 @@ pub mod cli;
 pub mod cut;
 pub mod detect;
 pub mod error;
+pub mod export;
 pub mod finding;
 pub mod frame;
 #[cfg(test)]

@@ -418,6 +418,7 @@ impl Recording {
             since: self.since,
             stats,
             classes: self.lanes.report(),
+            traffic: self.tapped.counts(),
         }
     }
 }

@@ -18,6 +18,7 @@
 //! [`Slice`], whose pages stay pinned until the incident is dropped.
 
 pub mod bundle;
+pub mod course;
 pub mod events;
 #[cfg(test)]
 mod fixture;
@@ -210,14 +211,18 @@ impl Incident {
     /// The name its bundle gets: when, what and to whom, `2026-11-22T14-14-20.811Z_link-down_eth0`.
     /// Safe as a file name whatever the object is called.
     pub fn name(&self) -> String {
-        let trigger = &self.opened_by;
-        let mut name = format!("{}_{}", trigger.at.wall.file_name(), trigger.kind);
-        if let Some(object) = &trigger.object {
-            name.push('_');
-            name.push_str(&file_name(object));
-        }
-        name
+        name_of(&self.opened_by)
     }
+}
+
+/// The name of the bundle of the incident that `trigger` opens.
+pub fn name_of(trigger: &Trigger) -> String {
+    let mut name = format!("{}_{}", trigger.at.wall.file_name(), trigger.kind);
+    if let Some(object) = &trigger.object {
+        name.push('_');
+        name.push_str(&file_name(object));
+    }
+    name
 }
 
 /// Longest part of a file name taken from an object, in bytes: interface names have 15, host names up

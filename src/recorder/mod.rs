@@ -13,6 +13,7 @@
 
 mod captures;
 mod closing;
+mod course;
 mod doors;
 mod history;
 mod holds;
@@ -219,7 +220,7 @@ impl Recorder {
         options.witnesses.check()?;
         let witnesses = options.witnesses.open()?;
         let store = Store::open(&options.output, options.pool.memory)?;
-        let doors = api::Doors::open(&options.api)?;
+        let doors = api::Doors::open(&options.api, &Host::read().name)?;
         let directory = options.api.directory.as_ref();
         let directory = directory.map(|o| DirectoryWatcher::open(o, &clock)).transpose()?;
         let pool = Pool::new(&options.pool)?;
@@ -320,7 +321,7 @@ impl Recorder {
                 self.answer(question);
             },
             recv(self.writer.outcomes()) -> outcome => if let Ok(outcome) = outcome {
-                self.doors.settle(&outcome);
+                self.doors.settle(&outcome, self.clock.now());
                 self.summary.note(outcome);
             },
             default(due) => {}
@@ -449,6 +450,7 @@ impl<K: Keeper> Recorder<K> {
                     settings: self.options.settings.clone(),
                 });
                 self.doors.wait_for(&incident.name(), waiting);
+                self.doors.closed(&incident);
                 self.submit(Box::new(incident));
             } else {
                 self.closing.push(closing);
@@ -471,7 +473,7 @@ impl<K: Keeper> Recorder<K> {
                 let (name, reason) = (incident.name(), "too many incidents wait for the disk");
                 self.summary.lost += 1;
                 tracing::error!("lost {name}: {reason}");
-                self.doors.lost(&name, reason);
+                self.doors.lost(&name, reason, self.clock.now());
             }
         }
     }
@@ -480,7 +482,7 @@ impl<K: Keeper> Recorder<K> {
     fn make_memory(&mut self) {
         self.release_holds("new frames need its memory");
         if let Some(lost) = self.writer.abandon() {
-            self.doors.lost(&lost.name, &lost.reason.to_string());
+            self.doors.lost(&lost.name, &lost.reason.to_string(), self.clock.now());
             self.summary.lost(&lost);
         }
     }
@@ -579,7 +581,7 @@ impl<K: Keeper> Recorder<K> {
         self.log.end();
         self.summary.tell_unwritten();
         for outcome in self.writer.stop() {
-            self.doors.settle(&outcome);
+            self.doors.settle(&outcome, self.clock.now());
             self.summary.note(outcome);
         }
         self.doors.close();

@@ -13,6 +13,7 @@ mod capture;
 mod cli;
 mod config;
 mod cut;
+mod export;
 mod incident;
 mod lab;
 mod recorder;

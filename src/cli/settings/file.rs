@@ -108,6 +108,8 @@ mod tests {
             "filter_match",
             "rate_limit",
             "silence",
+            "export",
+            "webhook",
         ] {
             let tables = example[list].as_array().unwrap();
             for key in keys(list) {

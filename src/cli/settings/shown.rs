@@ -1,5 +1,6 @@
 //! Options as the operator would write them, defaults included: what the manifest shows.
 
+use super::export::{Export, Webhook};
 use super::options::usual_probe;
 use super::probes::Entry;
 use super::table::Table;
@@ -77,6 +78,9 @@ impl Settings {
             trigger_directory: options.api.directory.as_ref().map(|o| o.path.clone()),
             http: options.api.http.as_ref().map(|http| http.listen.to_string()),
             http_token_file: options.api.http.as_ref().map(|http| http.token_file.clone()),
+            metrics: options.api.metrics.as_ref().map(|metrics| metrics.listen.to_string()),
+            export: options.api.export.remotes.iter().map(Export::of).collect(),
+            webhook: options.api.export.webhooks.iter().map(Webhook::of).collect(),
             config: None,
         }
     }
