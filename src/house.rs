@@ -17,11 +17,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("recorder", &["api", "capture", "detect", "incident", "ring", "trigger", "watch"]),
     ("api", &["export", "watch"]),
     ("export", &[]),
+    ("top", &["api"]),
     (
         "cli",
         &[
             "api", "capture", "cut", "detect", "export", "incident", "recorder", "report", "ring",
-            "trigger", "watch",
+            "top", "trigger", "watch",
         ],
     ),
     ("detect", &["watch"]),

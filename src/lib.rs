@@ -56,6 +56,7 @@ pub mod ring;
 pub mod stats;
 pub mod sys;
 pub mod time;
+pub mod top;
 pub mod trigger;
 pub mod watch;
 pub mod wire;

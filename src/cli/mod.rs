@@ -14,6 +14,7 @@ mod run;
 mod settings;
 mod snapshot;
 mod status;
+mod top;
 mod values;
 
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ enum Command {
     Snapshot(snapshot::Snapshot),
     Status(status::Status),
     Events(events::Events),
+    Top(top::Watch),
     Arm(arm::Arm),
     Disarm(arm::Disarm),
     Demo(demo::Demo),
@@ -66,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Snapshot(snapshot) => snapshot.start(),
         Command::Status(status) => status.start(),
         Command::Events(events) => events.start(),
+        Command::Top(top) => top.start(),
         Command::Arm(arm) => arm.start(),
         Command::Disarm(disarm) => disarm.start(),
         Command::Report(report) => report.start(&line),

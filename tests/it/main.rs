@@ -22,5 +22,6 @@ mod rules;
 mod storm;
 #[path = "../story/mod.rs"]
 mod story;
+mod top;
 mod watch;
 mod witnesses;
