@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/setup.sh
-need tcpdump:tcpdump ethtool:ethtool chromium:chromium man:man-db
+need tcpdump:tcpdump ethtool:ethtool chromium:chromium man:man-db tmux:tmux
 [ "$(id -u)" != 0 ] || export DASHCAP_TESTS_MUST_RUN=1
 
 step() { printf '\n== %s\n' "$*"; "$@"; }

@@ -15,6 +15,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("trigger", &["watch"]),
     ("incident", &["ring", "trigger", "watch"]),
     ("report", &["capture", "detect", "incident"]),
+    ("api", &["export", "watch"]),
+    ("export", &[]),
+    ("top", &["api"]),
     (
         "recorder",
         &[
@@ -31,7 +34,6 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("privilege", &[]),
-    ("api", &["watch"]),
     ("detect", &["watch"]),
     ("doctor", &["watch"]),
     ("hook", &["trigger", "watch"]),

@@ -23,7 +23,7 @@
 //! | `watch/detect` | judges what the taps say, sends findings | its bell, rung once a block |
 //! | main (recorder) | judges, opens and closes incidents | observations, deadlines |
 //! | `notify-rs…` | inotify for the trigger directory (crate `notify`) | files |
-//! | `api` | serves the control socket and HTTP, asks the recorder | clients, the recorder's answers |
+//! | `api` | serves the control socket, HTTP and metrics, exports, asks the recorder | clients, far hosts, the recorder's answers |
 //! | `system` | asks the host at a trigger | programs, seconds at most |
 //! | `writer` | turns incidents into bundles | incidents, the disk |
 //! | `notify` | at the end, asks the service manager for time to write | the writer |
@@ -47,6 +47,7 @@ pub mod cut;
 pub mod detect;
 pub mod doctor;
 pub mod error;
+pub mod export;
 pub mod finding;
 pub mod frame;
 pub mod hook;
@@ -62,6 +63,7 @@ pub mod stats;
 pub mod sys;
 pub mod thin;
 pub mod time;
+pub mod top;
 pub mod trigger;
 pub mod watch;
 pub mod wire;

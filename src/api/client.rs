@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 
 /// A dashcap that says nothing for so long is stuck: it would have said that it is alive.
 const SILENCE: Duration = ALIVE.saturating_mul(4);
-/// Longest answer in bytes: a status with thousands of interfaces.
-const LONGEST: u64 = 4 << 20;
+/// Longest answer in bytes: a status with thousands of interfaces, some 2 KiB each.
+const LONGEST: u64 = 16 << 20;
 
 /// A connection to a running dashcap.
 #[derive(Debug)]

@@ -192,31 +192,33 @@ impl Listener {
     /// Takes clients until the runtime ends.
     pub(super) async fn serve(self, line: Line) {
         let routes = routes(line, self.guard);
-        let room = Arc::new(Semaphore::new(CLIENTS));
-        loop {
-            // Never closed, so never refused.
-            let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
-            match self.listener.accept().await {
-                Ok((stream, client)) => {
-                    let routes = routes.clone().layer(Extension(Client(client)));
-                    tokio::spawn(async move {
-                        let connection = http1::Builder::new()
-                            .timer(TokioTimer::new())
-                            .header_read_timeout(HEAD)
-                            .keep_alive(false)
-                            .serve_connection(
-                                TokioIo::new(stream),
-                                TowerToHyperService::new(routes),
-                            );
-                        // What a client does wrong on its connection is its own affair.
-                        let _ = timeout(CONNECTION, connection).await;
-                        drop(permit);
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!("cannot take a client of HTTP: {error}");
-                    sleep(PAUSE).await;
-                }
+        take_clients(self.listener, routes).await;
+    }
+}
+
+/// Takes clients until the runtime ends.
+pub(super) async fn take_clients(listener: tokio::net::TcpListener, routes: Router) {
+    let room = Arc::new(Semaphore::new(CLIENTS));
+    loop {
+        // Never closed, so never refused.
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, client)) => {
+                let routes = routes.clone().layer(Extension(Client(client)));
+                tokio::spawn(async move {
+                    let connection = http1::Builder::new()
+                        .timer(TokioTimer::new())
+                        .header_read_timeout(HEAD)
+                        .keep_alive(false)
+                        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
+                    // What a client does wrong on its connection is its own affair.
+                    let _ = timeout(CONNECTION, connection).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!("cannot take a client of HTTP: {error}");
+                sleep(PAUSE).await;
             }
         }
     }

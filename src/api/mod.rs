@@ -21,6 +21,7 @@ pub mod control;
 pub mod directory;
 pub mod http;
 mod line;
+pub mod metrics;
 pub mod protocol;
 pub mod question;
 mod session;
@@ -35,9 +36,11 @@ use crossbeam_channel::Sender;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
-use self::line::Line;
+use self::line::{Line, Unanswered};
 use self::question::Question;
 use crate::error::{Error, Result};
+use crate::export::account::Account;
+use crate::export::{self, Exporter, Feed};
 use crate::time::Clock;
 
 /// Questions on their way to the recorder. Beyond it a client waits a moment, and is then told that
@@ -56,6 +59,10 @@ pub struct Options {
     pub directory: Option<directory::Options>,
     /// The HTTP endpoint.
     pub http: Option<http::Options>,
+    /// The endpoint for metrics.
+    pub metrics: Option<metrics::Options>,
+    /// Who is told elsewhere.
+    pub export: export::Options,
 }
 
 impl Options {
@@ -66,7 +73,8 @@ impl Options {
     pub fn check(&self) -> Result<()> {
         self.control.as_ref().map_or(Ok(()), control::Options::check)?;
         self.directory.as_ref().map_or(Ok(()), directory::Options::check)?;
-        self.http.as_ref().map_or(Ok(()), http::Options::check)
+        self.http.as_ref().map_or(Ok(()), http::Options::check)?;
+        self.export.check()
     }
 }
 
@@ -76,27 +84,32 @@ pub struct Doors {
     runtime: Runtime,
     control: Option<control::Socket>,
     http: Option<http::Endpoint>,
+    metrics: Option<metrics::Endpoint>,
+    exporters: Vec<Exporter>,
 }
 
 impl Doors {
-    /// Makes the control socket and the HTTP endpoint; none if neither is wanted.
+    /// Makes the control socket and the HTTP endpoints, and what exporting needs; none if nothing of it
+    /// is wanted. `host` is the name under which we export.
     ///
     /// # Errors
     /// When one is refused. A control socket that the operator did not name is only warned about.
-    pub fn open(options: &Options) -> Result<Option<Self>> {
+    pub fn open(options: &Options, host: &str) -> Result<Option<Self>> {
         let control = match &options.control {
             Some(control) => control::Socket::open(control)?,
             None => None,
         };
         let http = options.http.as_ref().map(http::Endpoint::open).transpose()?;
-        if control.is_none() && http.is_none() {
+        let metrics = options.metrics.as_ref().map(metrics::Endpoint::open).transpose()?;
+        let exporters = Exporter::open(&options.export, host)?;
+        if control.is_none() && http.is_none() && metrics.is_none() && exporters.is_empty() {
             return Ok(None);
         }
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|e| Error::operation("start thread", "api", e))?;
-        Ok(Some(Self { runtime, control, http }))
+        Ok(Some(Self { runtime, control, http, metrics, exporters }))
     }
 
     /// Answers at the doors from now on, on the thread `api`.
@@ -105,12 +118,14 @@ impl Doors {
     /// When the process is out of threads or descriptors.
     pub fn serve(self, clock: Clock, questions: Sender<Question>) -> Result<Server> {
         let failed = |e: std::io::Error| Error::operation("start thread", "api", e);
-        let Self { runtime, control, http } = self;
-        let line = Line::new(clock, questions);
+        let Self { runtime, control, http, metrics, exporters } = self;
+        let line = Line::new(clock.clone(), questions);
+        let accounts = exporters.iter().map(Exporter::account).collect();
         // Sockets are registered with the runtime here, where it can still be refused.
         let entered = runtime.enter();
         let control = control.map(control::Socket::listen).transpose().map_err(failed)?;
         let http = http.map(http::Endpoint::listen).transpose().map_err(failed)?;
+        let metrics = metrics.map(metrics::Endpoint::listen).transpose().map_err(failed)?;
         drop(entered);
         let (stop, told) = oneshot::channel();
         let work = async move {
@@ -120,15 +135,38 @@ impl Doors {
             if let Some(http) = http {
                 tokio::spawn(http.serve(line.clone()));
             }
+            if let Some(metrics) = metrics {
+                tokio::spawn(metrics.serve(line.clone()));
+            }
+            for exporter in exporters {
+                tokio::spawn(export(exporter, line.clone(), clock.clone()));
+            }
             // Told, or the recorder is gone: both mean the end.
             let _ = told.await;
             let _ = tokio::time::timeout(FAREWELL, line.quiet()).await;
         };
         let thread = thread::Builder::new()
             .name("api".to_owned())
-            .spawn(move || runtime.block_on(work))
+            .spawn(move || {
+                runtime.block_on(work);
+                // Not waiting for a resolver or a web server that does not answer.
+                runtime.shutdown_background();
+            })
             .map_err(failed)?;
-        Ok(Server { stop, thread })
+        Ok(Server { stop, thread, accounts })
+    }
+}
+
+/// Tells one destination what the recorder says, until it says no more.
+async fn export(exporter: Exporter, line: Line, clock: Clock) {
+    loop {
+        match line.listen().await {
+            Ok(question::Audience { recent, live }) => {
+                return line.in_earnest(exporter.run(Feed { recent, live }, clock)).await;
+            }
+            Err(Unanswered::Ending) => return,
+            Err(Unanswered::Busy | Unanswered::Silent) => {}
+        }
     }
 }
 
@@ -137,14 +175,26 @@ impl Doors {
 pub struct Server {
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
+    accounts: Vec<Account>,
 }
 
 impl Server {
+    /// How each destination of exports stands.
+    pub fn exports(&self) -> Vec<export::Standing> {
+        self.accounts.iter().map(Account::standing).collect()
+    }
+
     /// Lets answers under way reach their clients, at most for five seconds, and closes the doors.
     pub fn stop(self) {
         let _ = self.stop.send(());
         if self.thread.join().is_err() {
             tracing::error!("the thread api ended in a panic, which is a bug");
+        }
+        for account in &self.accounts {
+            let standing = account.standing();
+            if standing.dropped > 0 || standing.trouble.is_some() {
+                tracing::warn!("not everything was exported: {standing}");
+            }
         }
     }
 }

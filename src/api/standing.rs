@@ -1,11 +1,15 @@
 //! How a recording stands, in full: what `dashcap status` shows.
 
+mod figures;
+
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::figures::{Class, Figures, Timing, Traffic, Trigger};
+use crate::export;
 use crate::stats::CaptureStats;
 use crate::time;
 
@@ -52,6 +56,10 @@ pub struct Standing {
     pub forgotten_observations: u64,
     /// What watchers cannot tell here.
     pub limitations: Vec<String>,
+    /// What triggers and incidents came to.
+    pub figures: Figures,
+    /// Who is told of it elsewhere.
+    pub exports: Vec<export::Standing>,
 }
 
 /// An incident that is still collecting.
@@ -91,6 +99,9 @@ pub struct Interface {
     pub source: String,
     /// Counts since the recording of it began.
     pub counts: CaptureStats,
+    /// Each class: traffic, counts and depth of its own.
+    #[serde(default)]
+    pub classes: Vec<Class>,
 }
 
 /// What became of incidents.
@@ -117,6 +128,9 @@ pub struct Watcher {
     pub name: String,
     /// Its observations that found no room.
     pub missed: u64,
+    /// True while it watches; false once it has ended or died.
+    #[serde(default)]
+    pub running: bool,
 }
 
 /// A table of one screen; names are cut to its columns, and only the first interfaces are listed.
@@ -132,6 +146,9 @@ impl fmt::Display for Standing {
         row(f, "traffic", &format!("{:.0} frames/s", self.frames_per_second))?;
         row(f, "memory", &self.reach())?;
         row(f, "watchers", &self.witnesses())?;
+        for export in &self.exports {
+            row(f, "export", &export.to_string())?;
+        }
         for limitation in &self.limitations {
             row(f, "", limitation)?;
         }
@@ -259,6 +276,7 @@ mod tests {
             up: Some(true),
             source: "packet ring".into(),
             counts,
+            classes: Vec::new(),
         };
         Standing {
             program: "dashcap 0.1.0".into(),
@@ -274,8 +292,8 @@ mod tests {
             interfaces: vec![interface("eth0"), interface("dp0bond0.956")],
             bundles: Bundles { directory: "/var/lib/dashcap".into(), ..Bundles::default() },
             watchers: vec![
-                Watcher { name: "link".into(), missed: 0 },
-                Watcher { name: "probe".into(), missed: 3 },
+                Watcher { name: "link".into(), missed: 0, running: true },
+                Watcher { name: "probe".into(), missed: 3, running: true },
             ],
             ..Standing::default()
         }

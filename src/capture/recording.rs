@@ -462,6 +462,7 @@ impl Recording {
             since: self.since,
             stats,
             classes: self.lanes.report(),
+            traffic: self.tapped.counts(),
         }
     }
 }

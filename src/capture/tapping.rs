@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::filter::{Filter, UserFilter};
 use super::lanes::Lanes;
 use crate::detect::Subject;
-use crate::detect::tap::{Health, Shown, Storm, Tap};
+use crate::detect::tap::{ClassCount, Health, Shown, Storm, Tap};
 use crate::detect::watcher::Taps;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, LinkType};
@@ -92,6 +92,11 @@ impl Tapped {
         if !self.filters.is_empty() && !folded {
             self.run_filters(frame, offset);
         }
+    }
+
+    /// Each class: frames and bytes by direction.
+    pub(super) fn counts(&self) -> Vec<ClassCount> {
+        self.tap.counts().to_vec()
     }
 
     /// A kernel block is done.

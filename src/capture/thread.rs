@@ -15,6 +15,7 @@ use super::recording::Recording;
 use super::source::Source;
 use super::tapping::Tapping;
 use super::{Interface, Options};
+use crate::detect::tap::ClassCount;
 use crate::error::{Error, Result};
 use crate::frame::Origin;
 use crate::ring::{HoldId, LaneId, Slice};
@@ -71,6 +72,8 @@ pub struct Report {
     pub stats: CaptureStats,
     /// How each class stands.
     pub classes: Vec<ClassReport>,
+    /// Frames read, folded and dropped ones included, by direction; each class in the same order.
+    pub traffic: Vec<ClassCount>,
 }
 
 /// What a capture thread reaches the rest of the program with.

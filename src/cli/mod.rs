@@ -21,6 +21,7 @@ mod settings;
 mod snapshot;
 mod status;
 mod thin;
+mod top;
 mod values;
 
 use std::process::ExitCode;
@@ -58,6 +59,7 @@ enum Command {
     Snapshot(snapshot::Snapshot),
     Status(status::Status),
     Events(events::Events),
+    Top(top::Watch),
     Arm(arm::Arm),
     Disarm(arm::Disarm),
     Demo(demo::Demo),
@@ -86,6 +88,7 @@ pub fn main() -> ExitCode {
         Command::Snapshot(snapshot) => snapshot.start(),
         Command::Status(status) => status.start(),
         Command::Events(events) => events.start(),
+        Command::Top(top) => top.start(),
         Command::Arm(arm) => arm.start(),
         Command::Disarm(disarm) => disarm.start(),
         Command::Report(report) => report.start(&line),

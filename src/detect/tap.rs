@@ -209,6 +209,11 @@ impl Tap {
         (tap, Outlet { frames: seen, summaries: told })
     }
 
+    /// Each class: frames and bytes by direction, since the tap was made.
+    pub fn counts(&self) -> &[ClassCount] {
+        &self.classes
+    }
+
     /// Frames begin with `link_type` from now on.
     pub fn begin(&mut self, link_type: LinkType) {
         self.link_type = link_type;

@@ -23,6 +23,7 @@ use crate::trigger::{Trigger, TriggerKind};
 use crate::watch::{Fact, Observation};
 
 use super::Incident;
+use super::course::Course;
 use super::runs::Run;
 
 /// One line.
@@ -55,6 +56,11 @@ enum Event<'a> {
         object: Option<&'a str>,
         sentence: &'a str,
     },
+    Incident {
+        sentence: String,
+        #[serde(flatten)]
+        course: &'a Course,
+    },
 }
 
 /// Writes the lines of an incident in order of happening; of the same moment, the observation stands
@@ -79,6 +85,12 @@ pub fn of_seen(observation: &Observation) -> Option<String> {
 /// The line of one trigger, without line end.
 pub fn of_pulled(trigger: &Trigger) -> Option<String> {
     serde_json::to_string(&of_trigger(trigger)).ok()
+}
+
+/// The line of one step of an incident, without line end: only readers of live events are told.
+pub fn of_course(course: &Course) -> Option<String> {
+    let event = Event::Incident { sentence: course.sentence(), course };
+    serde_json::to_string(&Line { time: course.at.wall, mono_ns: course.at.mono, event }).ok()
 }
 
 fn line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {

@@ -19,6 +19,7 @@
 //! [`Slice`], whose pages stay pinned until the incident is dropped.
 
 pub mod bundle;
+pub mod course;
 pub mod events;
 #[cfg(test)]
 mod fixture;
@@ -219,7 +220,7 @@ impl Incident {
     }
 }
 
-/// The name of the incident that `trigger` opens.
+/// The name of the bundle of the incident that `trigger` opens.
 pub fn name_of(trigger: &Trigger) -> String {
     let mut name = format!("{}_{}", trigger.at.wall.file_name(), trigger.kind);
     if let Some(object) = &trigger.object {

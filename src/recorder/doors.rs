@@ -12,16 +12,19 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::sync::broadcast;
 
+use super::course::Courses;
 use super::keeper::Keeper;
-use super::status::depths;
+use super::status::{self, depths};
 use super::{ClassDepth, Recorder, Summary};
 use crate::api::question::{Audience, BEHIND, Fate, Question, RECENT, Reply, Verdict};
-use crate::api::standing::{Bundles, Depth, Interface, OpenIncident, Standing, Watcher};
+use crate::api::standing::{Bundles, Depth, Figures, Interface, OpenIncident, Standing, Watcher};
 use crate::api::{self, QUESTIONS, Server};
 use crate::capture::Report;
 use crate::error::Result;
+use crate::finding::Severity;
+use crate::incident::course::Course;
 use crate::incident::writer::Outcome;
-use crate::incident::{APPLICATION, events};
+use crate::incident::{APPLICATION, Incident, events};
 use crate::time::{Clock, Mono, Stamp};
 use crate::trigger::{Fired, Rule, Terms, Trigger};
 use crate::watch::{Fact, Observation, Watch};
@@ -42,6 +45,9 @@ pub(super) struct Doors {
     recent: VecDeque<Event>,
     /// By the observation being judged.
     pulled: Vec<Trigger>,
+    /// What it froze.
+    frozen: Option<Course>,
+    courses: Courses,
     /// Who made triggers not count.
     disarmed: Option<String>,
     ignored: u64,
@@ -55,6 +61,7 @@ pub(super) struct Doors {
 enum Event {
     Seen(Observation),
     Pulled(Trigger),
+    Course(Box<Course>),
 }
 
 impl Event {
@@ -62,6 +69,7 @@ impl Event {
         let line = match self {
             Self::Seen(seen) => events::of_seen(seen),
             Self::Pulled(trigger) => events::of_pulled(trigger),
+            Self::Course(course) => events::of_course(course),
         };
         line.map(Arc::from)
     }
@@ -80,6 +88,8 @@ impl Doors {
             audience,
             recent: VecDeque::with_capacity(RECENT),
             pulled: Vec::new(),
+            frozen: None,
+            courses: Courses::default(),
             disarmed: None,
             ignored: 0,
             waiting: Vec::new(),
@@ -117,7 +127,18 @@ impl Doors {
 
     /// Listeners are told of a trigger, after the observation that pulled it.
     pub(super) fn pulled(&mut self, trigger: Trigger) {
+        self.courses.pulled(trigger.kind);
         self.pulled.push(trigger);
+    }
+
+    /// Listeners are told of an incident, after the trigger that opened it.
+    pub(super) fn frozen(&mut self, course: Course) {
+        self.frozen = Some(course);
+    }
+
+    /// The window of an incident is closed.
+    pub(super) fn closed(&mut self, incident: &Incident) {
+        self.courses.closed(incident);
     }
 
     /// Tells listeners of an observation and the triggers it pulled.
@@ -125,8 +146,28 @@ impl Doors {
         if !matches!(seen.fact, Fact::Sample(_)) {
             self.event(Event::Seen(seen.clone()));
         }
+        let severity = match &seen.fact {
+            Fact::Finding(finding) => Some(finding.severity),
+            _ => None,
+        };
+        self.tell_pulled(severity);
+    }
+
+    /// Tells listeners of the triggers that were pulled, by a finding as bad as that or by something
+    /// else, and of the incident they opened.
+    pub(super) fn tell_pulled(&mut self, finding: Option<Severity>) {
         for trigger in std::mem::take(&mut self.pulled) {
             self.event(Event::Pulled(trigger));
+        }
+        if let Some(course) = self.frozen.take() {
+            let course = self.courses.frozen(course, finding);
+            self.event(Event::Course(course.into()));
+        }
+    }
+
+    fn tell_course(&mut self, course: Option<Course>) {
+        if let Some(course) = course {
+            self.event(Event::Course(course.into()));
         }
     }
 
@@ -157,7 +198,9 @@ impl Doors {
     }
 
     /// Tells those who wait.
-    pub(super) fn settle(&mut self, outcome: &Outcome) {
+    pub(super) fn settle(&mut self, outcome: &Outcome, at: Stamp) {
+        let course = self.courses.settle(outcome, at);
+        self.tell_course(course);
         match outcome {
             Outcome::Written { bundle, .. } => {
                 let path = absolute(&bundle.path);
@@ -167,12 +210,18 @@ impl Doors {
                 self.tell(|of| name.starts_with(of), &Fate::Written { path, frames, bytes });
             }
             Outcome::Retrying { .. } | Outcome::Removed(_) => {}
-            Outcome::Lost(lost) => self.lost(&lost.name, &lost.reason.to_string()),
+            Outcome::Lost(lost) => self.tell_lost(&lost.name, &lost.reason.to_string()),
         }
     }
 
     /// Tells those who wait for the bundle called `name` that it will not be.
-    pub(super) fn lost(&mut self, name: &str, reason: &str) {
+    pub(super) fn lost(&mut self, name: &str, reason: &str, at: Stamp) {
+        let course = self.courses.lost(name, reason, at);
+        self.tell_course(course);
+        self.tell_lost(name, reason);
+    }
+
+    fn tell_lost(&mut self, name: &str, reason: &str) {
         let fate = Fate::Lost { name: name.to_owned(), reason: reason.to_owned() };
         self.tell(|of| of == name, &fate);
     }
@@ -233,9 +282,15 @@ impl Recorder {
             up: self.captures.is_up(&report.origin.interface),
             source: report.source.to_owned(),
             counts: report.stats,
+            classes: status::classes(report, now.mono),
         };
-        let watcher =
-            |watch: &Watch| Watcher { name: watch.name().to_owned(), missed: watch.missed() };
+        let watcher = |watch: &Watch| Watcher {
+            name: watch.name().to_owned(),
+            missed: watch.missed(),
+            running: watch.is_running(),
+        };
+        let logs = self.logs.iter().map(|(_, watch)| watch);
+        let probes = self.probes.iter().map(|(_, watch)| watch);
         let mut interfaces: Vec<_> = reports.iter().map(interface).collect();
         interfaces.sort_by(|a, b| a.name.cmp(&b.name));
         let standing = Standing {
@@ -255,12 +310,19 @@ impl Recorder {
             depths: depths.iter().map(depth).collect(),
             interfaces,
             bundles: self.bundles(),
-            watchers: self.watches.iter().map(watcher).collect(),
+            watchers: self.watches.iter().chain(logs).chain(probes).map(watcher).collect(),
             forgotten_observations: self.history.forgotten(),
             limitations: self.limitations.clone(),
+            figures: self.figures(),
+            exports: self.doors.server.as_ref().map(Server::exports).unwrap_or_default(),
         };
         self.doors.asked = Some((asked_at, reports));
         standing
+    }
+
+    fn figures(&self) -> Figures {
+        let Summary { cooling, holds_released, holds_refused, .. } = self.summary;
+        Figures { cooling, holds_released, holds_refused, ..self.doors.courses.figures() }
     }
 
     /// How the captures stand, or stood a moment ago, and when that was.
@@ -296,8 +358,19 @@ impl Recorder {
     }
 }
 
+impl<K: Keeper> Recorder<K> {
+    /// Listeners are told that an incident was opened.
+    pub(super) fn tell_frozen(&mut self, pinned_after: Duration, from: Mono) {
+        let Some((trigger, _)) = self.phase.opened_by() else { return };
+        let offset = trigger.at.offset();
+        let to = self.phase.deadline().unwrap_or(trigger.at.mono);
+        let (from, to) = (offset.wall(from), offset.wall(to));
+        self.doors.frozen(Course::frozen(trigger, pinned_after, from, to));
+    }
+}
+
 /// For clients, who are elsewhere; as it is where that cannot be told. JSON has no other bytes than text.
-fn absolute(path: &Path) -> String {
+pub(super) fn absolute(path: &Path) -> String {
     path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
 }
 

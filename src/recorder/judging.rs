@@ -41,6 +41,7 @@ impl<K: Keeper> Recorder<K> {
         for held in self.holds.expired(now) {
             self.release(&held, "nothing confirmed it");
         }
+        self.doors.tell_pulled(None);
     }
 
     /// When the next of these is due.
@@ -138,6 +139,7 @@ impl<K: Keeper> Recorder<K> {
                 let pinned_after = first_pinned;
                 self.open = Some(Open { hold, pinned_after, system, programs: None, waiting });
                 self.refused = 0;
+                self.tell_frozen(first_pinned, from);
                 tracing::warn!("{kind}: {sentence}; window frozen after {pinned_after:?}");
                 let left = self.phase.deadline().map(|deadline| deadline.since(at));
                 Verdict::Frozen {

@@ -14,6 +14,7 @@
 mod attending;
 mod captures;
 mod closing;
+mod course;
 mod doors;
 mod grants;
 mod history;
@@ -255,7 +256,7 @@ impl Recorder {
         let witnesses = options.witnesses.open(witnesses)?;
         let (retention, now) = (options.writer.retention, clock.now().wall);
         let store = Store::open_within(&options.output, options.pool.memory, retention, now)?;
-        let doors = api::Doors::open(&options.api)?;
+        let doors = api::Doors::open(&options.api, &Host::read().name)?;
         let directory = options.api.directory.as_ref();
         let directory = directory.map(|o| DirectoryWatcher::open(o, &clock)).transpose()?;
         let Memory { pool, file, recovered } = Memory::obtain(&options, &store, &clock)?;
@@ -368,7 +369,7 @@ impl Recorder {
                 self.answer(question);
             },
             recv(self.writer.outcomes()) -> outcome => if let Ok(outcome) = outcome {
-                self.doors.settle(&outcome);
+                self.doors.settle(&outcome, self.clock.now());
                 self.follow_up(&outcome);
                 self.summary.note(outcome);
             },
@@ -506,6 +507,7 @@ impl<K: Keeper> Recorder<K> {
                 });
                 self.doors.wait_for(&incident.name(), waiting);
                 self.remember(&incident.name(), incident.triggers());
+                self.doors.closed(&incident);
                 self.submit(Box::new(incident));
             } else {
                 self.closing.push(closing);
@@ -529,7 +531,7 @@ impl<K: Keeper> Recorder<K> {
                 let (name, reason) = (incident.name(), "too many incidents wait for the disk");
                 self.summary.lost += 1;
                 tracing::error!("lost {name}: {reason}");
-                self.doors.lost(&name, reason);
+                self.doors.lost(&name, reason, self.clock.now());
                 self.forget(&name);
             }
         }
@@ -539,7 +541,7 @@ impl<K: Keeper> Recorder<K> {
     fn make_memory(&mut self) {
         self.release_holds("new frames need its memory");
         if let Some(lost) = self.writer.abandon() {
-            self.doors.lost(&lost.name, &lost.reason.to_string());
+            self.doors.lost(&lost.name, &lost.reason.to_string(), self.clock.now());
             self.forget(&lost.name);
             self.summary.lost(&lost);
         }
@@ -646,7 +648,7 @@ impl<K: Keeper> Recorder<K> {
         self.summary.tell_unwritten();
         let mut programs = self.programs.take();
         for outcome in self.writer.stop() {
-            self.doors.settle(&outcome);
+            self.doors.settle(&outcome, self.clock.now());
             for note in programs.as_mut().map(|p| p.follow_up(&outcome)).unwrap_or_default() {
                 self.log.tell(&programs::observed(note, &self.clock));
             }

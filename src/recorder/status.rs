@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::api::standing::{self, Traffic};
 use crate::capture::Report;
+use crate::detect::tap;
 use crate::ring::LaneCounters;
 use crate::time::{self, Mono};
 
@@ -118,6 +120,33 @@ pub(super) fn depths(reports: &[Report], now: Mono) -> Vec<ClassDepth> {
         }
     }
     depths
+}
+
+/// Each class of an interface: its traffic, its counts, how far back it reaches.
+pub(super) fn classes(report: &Report, now: Mono) -> Vec<standing::Class> {
+    let depths = depths(std::slice::from_ref(report), now);
+    let traffic = |count: tap::Count| Traffic { frames: count.frames, bytes: count.bytes };
+    let each = report.classes.iter().zip(&report.traffic);
+    each.map(|(class, &[unknown, inbound, outbound])| {
+        let LaneCounters { stored, folded, dropped, faded, evicted, .. } = class.counters;
+        let depth = depths.iter().find(|depth| depth.class == class.name);
+        let seconds = |depth: Option<Duration>| depth.map_or(0.0, |depth| depth.as_secs_f64());
+        standing::Class {
+            name: class.name.to_string(),
+            inbound: traffic(inbound),
+            outbound: traffic(outbound),
+            unknown: traffic(unknown),
+            stored,
+            folded,
+            dropped,
+            faded,
+            evicted,
+            quota_bytes: class.quota,
+            full_seconds: seconds(depth.map(|depth| depth.full)),
+            seconds: seconds(depth.map(|depth| depth.all)),
+        }
+    })
+    .collect()
 }
 
 #[cfg(test)]

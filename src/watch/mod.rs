@@ -129,6 +129,11 @@ impl Watch {
         self.missed.load(Ordering::Relaxed)
     }
 
+    /// True while it watches; false once it has ended or died.
+    pub fn is_running(&self) -> bool {
+        !self.thread.is_finished()
+    }
+
     /// Asks the watcher to stop; returns at once.
     pub fn stop(&self) {
         self.stop.tell();

@@ -14,6 +14,7 @@ mod cli;
 mod config;
 mod cut;
 mod doctor;
+mod export;
 mod hooks;
 mod incident;
 mod lab;
@@ -28,5 +29,6 @@ mod store;
 mod storm;
 #[path = "../story/mod.rs"]
 mod story;
+mod top;
 mod watch;
 mod witnesses;

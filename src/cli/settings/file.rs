@@ -109,6 +109,8 @@ mod tests {
             "rate_limit",
             "silence",
             "hook",
+            "export",
+            "webhook",
         ] {
             let tables = example[list].as_array().unwrap();
             for key in keys(list) {

@@ -5,6 +5,7 @@
 //! What is typed wins over the file, the file over the defaults; lists typed replace lists in the file,
 //! and triggers typed replace all of the file's.
 
+mod export;
 pub(super) mod file;
 mod hooks;
 mod options;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use self::export::{Export, Webhook};
 use self::hooks::Hook;
 use self::probes::Entry;
 use self::table::Table;
@@ -311,6 +313,22 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     hook: Vec<Hook>,
 
+    /// Port on loopback, or address and port, for GET /metrics, such as 9181; no token is asked for
+    /// [default: none].
+    #[arg(long, value_name = "ADDR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<String>,
+
+    /// Hosts that are told what is seen, in the file only: `[[export]]` with kind and to.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    export: Vec<Export>,
+
+    /// Web servers that are called for each incident, in the file only: `[[webhook]]` with url.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    webhook: Vec<Webhook>,
+
     /// TOML file with any of these options as keys, `-` written as `_`: pre = "90s". Read again on SIGHUP
     /// and when it changes; docs/dashcap.toml has every key.
     #[arg(short, long, value_name = "FILE")]
@@ -439,6 +457,9 @@ impl Settings {
             sandbox: self.sandbox.or(file.sandbox),
             collect_directory: self.collect_directory.or(file.collect_directory),
             hook: file.hook,
+            metrics: self.metrics.or(file.metrics),
+            export: file.export,
+            webhook: file.webhook,
             config: self.config,
         }
     }

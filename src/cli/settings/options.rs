@@ -7,8 +7,8 @@ use super::probes::Entry;
 use super::table::Table;
 use super::traffic::{FilterMatch, RateLimit, Silence};
 use super::witnesses::{Attribute, Log};
-use super::{Class, Defaults, Fade, Fold, OFF, Pack, Sandbox, Settings, file};
-use crate::api::{self, control, directory, http};
+use super::{Class, Defaults, Fade, Fold, OFF, Pack, Sandbox, Settings, export, file};
+use crate::api::{self, control, directory, http, metrics};
 use crate::capture::filter::Filter;
 use crate::capture::{self, Wanted, afpacket, classes};
 use crate::cli::values::{Size, Span};
@@ -229,7 +229,10 @@ impl Settings {
             }
             (None, _) => None,
         };
-        let options = api::Options { control, directory, http };
+        let listen = self.metrics.as_deref().map(metrics::Options::address).transpose()?;
+        let metrics = listen.map(|listen| metrics::Options { listen });
+        let export = export::options(&self.export, &self.webhook)?;
+        let options = api::Options { control, directory, http, metrics, export };
         options.check().map(|()| options)
     }
 }

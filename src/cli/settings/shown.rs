@@ -1,5 +1,6 @@
 //! Options as the operator would write them, defaults included: what the manifest shows.
 
+use super::export::{Export, Webhook};
 use super::hooks::Hook;
 use super::options::usual_probe;
 use super::probes::Entry;
@@ -87,6 +88,9 @@ impl Settings {
             sandbox: Some(if options.privilege.sandbox { Sandbox::On } else { Sandbox::Off }),
             collect_directory: Some(options.programs.collect.clone().unwrap_or(OFF.into())),
             hook: options.programs.hooks.iter().map(Hook::of).collect(),
+            metrics: options.api.metrics.as_ref().map(|metrics| metrics.listen.to_string()),
+            export: options.api.export.remotes.iter().map(Export::of).collect(),
+            webhook: options.api.export.webhooks.iter().map(Webhook::of).collect(),
             config: None,
         }
     }

@@ -1,0 +1,129 @@
+//! Metrics for Prometheus and whatever reads its formats: `GET /metrics`, off unless configured, on loopback
+//! unless told otherwise, without a token.
+//!
+//! A scrape is one question to the recorder, answered between two observations as `dashcap status` is:
+//! neither recorder nor capture wait for who scrapes. What is in the store is looked up on a thread of the
+//! runtime's pool, one look at a time; while a slow disk keeps it busy, those metrics are left out.
+//! `docs/metrics.md` lists every metric; a test keeps it so.
+
+mod page;
+mod store;
+mod table;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use self::page::Form;
+use self::store::Contents;
+use super::http::{self, take_clients};
+use super::line::Line;
+use crate::error::{Error, Result};
+
+/// A disk that needs longer to list a directory is left out of this scrape.
+const DISK: Duration = Duration::from_secs(2);
+
+/// Where metrics are served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// Address and port.
+    pub listen: SocketAddr,
+}
+
+impl Options {
+    /// Understands an address as typed: a port alone means loopback.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when it is neither a port nor an address with one.
+    pub fn address(text: &str) -> Result<SocketAddr> {
+        http::Options::address(text).map_err(|_| {
+            let accepted = "a port on loopback such as 9181, or an address such as 192.0.2.1:9181";
+            Error::usage("--metrics", text, "not an address with a port", accepted)
+        })
+    }
+}
+
+/// A listening endpoint.
+#[derive(Debug)]
+pub struct Endpoint(TcpListener);
+
+impl Endpoint {
+    /// Listens.
+    ///
+    /// # Errors
+    /// When that is refused.
+    pub fn open(options: &Options) -> Result<Self> {
+        let failed = |e| Error::operation("serve metrics on", options.listen.to_string(), e);
+        let listener = TcpListener::bind(options.listen).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        tracing::info!("metrics on http://{address}/metrics");
+        if !address.ip().is_loopback() {
+            tracing::warn!("metrics are open to everybody who reaches {address}");
+        }
+        Ok(Self(listener))
+    }
+
+    /// Registers it with the runtime that is entered.
+    pub(super) fn listen(self) -> io::Result<Listener> {
+        self.0.set_nonblocking(true)?;
+        tokio::net::TcpListener::from_std(self.0).map(Listener)
+    }
+}
+
+/// The endpoint, on the runtime.
+pub(super) struct Listener(tokio::net::TcpListener);
+
+impl Listener {
+    /// Takes clients until the runtime ends.
+    pub(super) async fn serve(self, line: Line) {
+        let scraped = Scraped { line, disk: Arc::new(Semaphore::new(1)) };
+        let routes = Router::new().route("/metrics", get(metrics)).with_state(scraped);
+        take_clients(self.0, routes).await;
+    }
+}
+
+/// What a scrape asks.
+#[derive(Debug, Clone)]
+struct Scraped {
+    line: Line,
+    /// Held by the one who looks at the disk.
+    disk: Arc<Semaphore>,
+}
+
+async fn metrics(State(scraped): State<Scraped>, headers: HeaderMap) -> Response {
+    let standing = match scraped.line.standing().await {
+        Ok(standing) => standing,
+        Err(why) => return (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+    };
+    let store = scraped.store(standing.bundles.directory.clone().into()).await;
+    let accepted = headers.get(header::ACCEPT).and_then(|accepted| accepted.to_str().ok());
+    let form = Form::accepted(accepted.unwrap_or_default());
+    match page::page(*standing, store, form) {
+        Ok(page) => ([(header::CONTENT_TYPE, form.content_type())], page).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
+    }
+}
+
+impl Scraped {
+    /// What is in the store; none where somebody looks already, or it takes too long.
+    async fn store(&self, directory: PathBuf) -> Option<Contents> {
+        let permit = Arc::clone(&self.disk).try_acquire_owned().ok()?;
+        let look = spawn_blocking(move || {
+            let contents = store::contents(&directory);
+            drop(permit);
+            contents
+        });
+        timeout(DISK, look).await.ok()?.ok().flatten()
+    }
+}

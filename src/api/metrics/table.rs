@@ -1,0 +1,251 @@
+//! Every metric there is: name, kind, labels, meaning, and where it is read. The words are those of
+//! `docs/metrics.md`.
+
+use super::page::Snapshot;
+use crate::api::standing::{Class, Interface, Timing, Traffic};
+use crate::export;
+
+/// Begins every name.
+pub(super) const PREFIX: &str = "dashcap";
+
+/// Takes a sample: values of the labels, in their order, and its number.
+type Out<'a> = &'a mut dyn FnMut(&[&str], Number);
+
+/// One metric.
+#[derive(Debug)]
+pub(super) struct Metric {
+    /// Without the prefix, and without `_total`.
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) labels: &'static [&'static str],
+    pub(super) help: &'static str,
+    pub(super) tell: fn(&Snapshot, Out<'_>),
+}
+
+/// What a metric does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Grows from the start on; its samples end in `_total`.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+}
+
+/// The number of a sample.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Number {
+    Whole(u64),
+    Real(f64),
+}
+
+/// Rows of the table.
+macro_rules! metrics {
+    ($($kind:ident $name:literal [$($label:literal),*] $help:literal $tell:expr;)+) => {
+        /// All of them, in the order in which they are told.
+        pub(super) const ALL: &[Metric] = &[$(Metric {
+            name: $name,
+            kind: Kind::$kind,
+            labels: &[$($label),*],
+            help: $help,
+            tell: $tell,
+        },)+];
+    };
+}
+
+metrics! {
+    Gauge "build_info" ["version"] "Always 1; the label tells the version."
+        |s, out| out(&[s.standing.program.trim_start_matches("dashcap ")], Number::Whole(1));
+    Gauge "start_time_seconds" [] "When it started, in seconds since 1970."
+        |s, out| if let Some(since) = since(&s.standing.since) { out(&[], Number::Real(since)) };
+    Gauge "armed" [] "1 if triggers count, 0 while they are disarmed."
+        |s, out| out(&[], truth(s.standing.armed));
+    Gauge "incident_open" [] "1 while an incident is collecting."
+        |s, out| out(&[], truth(s.standing.incident.is_some()));
+    Gauge "memory_bytes" [] "Memory for frames."
+        |s, out| out(&[], Number::Whole(s.standing.memory_bytes));
+
+    Gauge "interface_up" ["interface"] "1 if the interface can carry frames, 0 if not."
+        |s, out| each(s, |i| i.up.map(u64::from), out);
+    Counter "kernel_received_frames" ["interface"] "Frames the kernel had for us, its drops included."
+        |s, out| each(s, |i| i.counts.kernel_received, out);
+    Counter "kernel_dropped_frames" ["interface"] "Frames the kernel dropped because its ring was full."
+        |s, out| each(s, |i| i.counts.kernel_dropped, out);
+    Gauge "kernel_waiting_frames" ["interface"] "Frames in the kernel's ring that were not read yet."
+        |s, out| each(s, |i| i.counts.waiting_in_kernel, out);
+    Counter "kernel_ring_full" ["interface"] "Times the kernel's ring was full."
+        |s, out| each(s, |i| Some(i.counts.kernel_ring_full), out);
+    Counter "filtered_frames" ["interface"] "Frames a filter in user space refused."
+        |s, out| each(s, |i| Some(i.counts.filtered), out);
+    Counter "damaged_frames" ["interface"] "Frames a kernel block announced and did not hold."
+        |s, out| each(s, |i| Some(i.counts.damaged), out);
+    Counter "truncated_frames" ["interface"] "Stored frames cut to the snaplen."
+        |s, out| each(s, |i| Some(i.counts.truncated), out);
+    Counter "stored_bytes" ["interface"] "Captured bytes of stored frames."
+        |s, out| each(s, |i| Some(i.counts.stored_bytes), out);
+    Counter "capture_gaps" ["interface"] "Times capture was interrupted."
+        |s, out| each(s, |i| Some(i.counts.gaps), out);
+
+    Counter "frames" ["interface", "class", "direction"] "Frames read, those folded and dropped by the lane included."
+        |s, out| directions(s, |traffic| traffic.frames, out);
+    Counter "bytes" ["interface", "class", "direction"] "Their original length in bytes."
+        |s, out| directions(s, |traffic| traffic.bytes, out);
+    Counter "stored_frames" ["interface", "class"] "Frames appended to the lane."
+        |s, out| classes(s, |class| Number::Whole(class.stored), out);
+    Counter "folded_frames" ["interface", "class"] "Copies counted in runs instead of stored."
+        |s, out| classes(s, |class| Number::Whole(class.folded), out);
+    Counter "lane_dropped_frames" ["interface", "class"] "Frames dropped because incidents pinned all memory."
+        |s, out| classes(s, |class| Number::Whole(class.dropped), out);
+    Counter "faded_frames" ["interface", "class"] "Stored frames since cut to their headers."
+        |s, out| classes(s, |class| Number::Whole(class.faded), out);
+    Counter "evicted_frames" ["interface", "class"] "Stored or folded frames since forgotten."
+        |s, out| classes(s, |class| Number::Whole(class.evicted), out);
+    Gauge "quota_bytes" ["interface", "class"] "Memory that no other class can take from it."
+        |s, out| classes(s, |class| Number::Whole(class.quota_bytes), out);
+    Gauge "depth_full_seconds" ["interface", "class"] "How far back memory reaches with whole frames; absent without traffic."
+        |s, out| depths(s, |class| class.full_seconds, out);
+    Gauge "depth_seconds" ["interface", "class"] "How far back memory reaches, headers of faded frames included; absent without traffic."
+        |s, out| depths(s, |class| class.seconds, out);
+
+    Counter "triggers" ["kind"] "Triggers that counted."
+        |s, out| for trigger in &s.standing.figures.triggers {
+            out(&[&trigger.kind], Number::Whole(trigger.count));
+        };
+    Counter "triggers_ignored" ["why"] "Triggers that did not count: disarmed, cooling."
+        |s, out| {
+            out(&["disarmed"], Number::Whole(s.standing.ignored_triggers));
+            out(&["cooling"], Number::Whole(s.standing.figures.cooling));
+        };
+    Counter "holds_released" [] "Windows that were held, and released because nothing confirmed them."
+        |s, out| out(&[], Number::Whole(s.standing.figures.holds_released));
+    Counter "holds_refused" [] "Windows that were not held because too many were."
+        |s, out| out(&[], Number::Whole(s.standing.figures.holds_refused));
+    Counter "incidents_frozen" [] "Incidents that were opened."
+        |s, out| out(&[], Number::Whole(s.standing.figures.freezing.count));
+    Counter "incidents_written" [] "Bundles whole and on the disk."
+        |s, out| out(&[], Number::Whole(s.standing.bundles.written));
+    Counter "incidents_lost" [] "Incidents that could not be written."
+        |s, out| out(&[], Number::Whole(s.standing.bundles.lost));
+    Gauge "incidents_pending" [] "Incidents on their way to the disk."
+        |s, out| out(&[], Number::Whole(s.standing.bundles.pending));
+    Counter "write_retries" [] "Attempts to write a bundle that failed and were repeated."
+        |s, out| out(&[], Number::Whole(s.standing.figures.retries));
+    Counter "bundle_frames" [] "Frames in bundles written."
+        |s, out| out(&[], Number::Whole(s.standing.figures.frames));
+    Counter "bundle_bytes" [] "Bytes of bundles written."
+        |s, out| out(&[], Number::Whole(s.standing.figures.bytes));
+    Counter "freeze_seconds" [] "Time from triggers until their frames were pinned, all incidents together."
+        |s, out| out(&[], Number::Real(s.standing.figures.freezing.sum_seconds));
+    Gauge "freeze_last_seconds" [] "The same of the last incident; absent before the first."
+        |s, out| timing(s.standing.figures.freezing, |t| t.last_seconds, out);
+    Gauge "freeze_most_seconds" [] "The same of the slowest incident; absent before the first."
+        |s, out| timing(s.standing.figures.freezing, |t| t.most_seconds, out);
+    Counter "write_seconds" [] "Time it took to write bundles, all together."
+        |s, out| out(&[], Number::Real(s.standing.figures.writing.sum_seconds));
+    Gauge "write_last_seconds" [] "The same of the last bundle; absent before the first."
+        |s, out| timing(s.standing.figures.writing, |t| t.last_seconds, out);
+    Gauge "write_most_seconds" [] "The same of the slowest bundle; absent before the first."
+        |s, out| timing(s.standing.figures.writing, |t| t.most_seconds, out);
+    Gauge "store_bundles" [] "Whole bundles in the output directory; absent while it cannot be read."
+        |s, out| if let Some(store) = s.store { out(&[], Number::Whole(store.bundles)) };
+    Gauge "store_bytes" [] "Bytes of their files; absent while they cannot be read."
+        |s, out| if let Some(store) = s.store { out(&[], Number::Whole(store.bytes)) };
+    Gauge "store_free_bytes" [] "Room left on the file system of the output directory."
+        |s, out| if let Some(free) = s.store.and_then(|store| store.free) {
+            out(&[], Number::Whole(free));
+        };
+
+    Gauge "watchers" ["watcher"] "Watchers at work, by name."
+        |s, out| watchers(s, |watcher| u64::from(watcher.running), out);
+    Counter "observations_missed" ["watcher"] "Observations that found no room on the way to the recorder."
+        |s, out| watchers(s, |watcher| watcher.missed, out);
+    Counter "observations_forgotten" [] "Observations that had to be forgotten before their time."
+        |s, out| out(&[], Number::Whole(s.standing.forgotten_observations));
+
+    Counter "export_messages" ["to"] "Messages handed over to a destination."
+        |s, out| exports(s, |export| export.sent, out);
+    Counter "export_bytes" ["to"] "Their bytes."
+        |s, out| exports(s, |export| export.bytes, out);
+    Counter "export_dropped" ["to"] "Messages to a destination that were never sent."
+        |s, out| exports(s, |export| export.dropped, out);
+    Counter "export_failures" ["to"] "Attempts to reach a destination that failed."
+        |s, out| exports(s, |export| export.failures, out);
+    Gauge "export_reached" ["to"] "1 if the last attempt to reach the destination succeeded."
+        |s, out| exports(s, |export| u64::from(export.reached), out);
+}
+
+/// A moment in RFC 3339 as seconds since 1970.
+fn since(time: &str) -> Option<f64> {
+    let time: jiff::Timestamp = time.parse().ok()?;
+    Some(time.as_millisecond() as f64 / 1e3)
+}
+
+fn truth(value: bool) -> Number {
+    Number::Whole(u64::from(value))
+}
+
+fn each(s: &Snapshot, count: fn(&Interface) -> Option<u64>, out: Out<'_>) {
+    for interface in &s.standing.interfaces {
+        // What is not known is left out, not zero.
+        if let Some(count) = count(interface) {
+            out(&[&interface.name], Number::Whole(count));
+        }
+    }
+}
+
+fn classes(s: &Snapshot, number: fn(&Class) -> Number, out: Out<'_>) {
+    for interface in &s.standing.interfaces {
+        for class in &interface.classes {
+            out(&[&interface.name, &class.name], number(class));
+        }
+    }
+}
+
+fn depths(s: &Snapshot, seconds: fn(&Class) -> f64, out: Out<'_>) {
+    for interface in &s.standing.interfaces {
+        for class in interface.classes.iter().filter(|class| class.traffic().frames > 0) {
+            out(&[&interface.name, &class.name], Number::Real(seconds(class)));
+        }
+    }
+}
+
+fn directions(s: &Snapshot, count: fn(&Traffic) -> u64, out: Out<'_>) {
+    for interface in &s.standing.interfaces {
+        for class in &interface.classes {
+            let Class { inbound, outbound, unknown, .. } = class;
+            for (direction, traffic) in
+                [("inbound", inbound), ("outbound", outbound), ("unknown", unknown)]
+            {
+                let labels = [&interface.name, &class.name, direction];
+                out(&labels, Number::Whole(count(traffic)));
+            }
+        }
+    }
+}
+
+fn timing(timing: Timing, seconds: fn(&Timing) -> f64, out: Out<'_>) {
+    if timing.count > 0 {
+        out(&[], Number::Real(seconds(&timing)));
+    }
+}
+
+/// Watchers of one name are one, as probes are: a set of labels may come once only.
+fn watchers(s: &Snapshot, count: fn(&crate::api::standing::Watcher) -> u64, out: Out<'_>) {
+    let mut sums = std::collections::BTreeMap::<&str, u64>::new();
+    for watcher in &s.standing.watchers {
+        *sums.entry(&watcher.name).or_default() += count(watcher);
+    }
+    for (name, sum) in sums {
+        out(&[name], Number::Whole(sum));
+    }
+}
+
+/// Destinations that are called alike are one, likewise.
+fn exports(s: &Snapshot, count: fn(&export::Standing) -> u64, out: Out<'_>) {
+    let mut sums = std::collections::BTreeMap::<&str, u64>::new();
+    for export in &s.standing.exports {
+        *sums.entry(&export.to).or_default() += count(export);
+    }
+    for (to, sum) in sums {
+        out(&[to], Number::Whole(sum));
+    }
+}

@@ -1,0 +1,450 @@
+//! A host that is told: JSON lines or syslog, over UDP or TCP.
+//!
+//! Three tasks share a queue:
+//!
+//! ```text
+//!   live events ──► pick and word ──┐
+//!   interval ─────► traffic ────────┴─► queue (1,024) ──► resolve, connect, send ──► host
+//!                                       full: the newest are dropped, counted, told later
+//! ```
+//!
+//! TCP is connected again after it broke, after a pause that doubles from 1 s to 1 min; the message at hand is
+//! sent again. What the kernel had taken and the other end had not read when a connection broke is lost,
+//! and nobody can know how much that was. Over UDP nobody knows anything, unless the other host says that
+//! nothing listens there.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpStream, UdpSocket, lookup_host};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use super::account::Account;
+use super::choice::{Choice, What};
+use super::event::Event;
+use super::syslog::{self, Teller};
+use super::traffic::Meter;
+use super::{Feed, complain};
+use crate::error::{Error, Result};
+use crate::finding::Severity;
+use crate::time::Clock;
+
+/// Messages on their way: some minutes of an eventful day, 1 MiB. Beyond it the newest are dropped: the
+/// older ones are nearer to the cause.
+const QUEUE: usize = 1_024;
+/// Longest message in bytes; a longer one (a list of a thousand names) is dropped and counted.
+const LONGEST: usize = 32 * 1_024;
+/// Resolving and connecting, and taking one message, may take this long.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Pause after the first failure; doubled each time up to [`LONGEST_PAUSE`].
+const PAUSE: Duration = Duration::from_secs(1);
+/// See [`PAUSE`].
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Times a message is tried over UDP: an error there is often about the one before.
+const TRIES_UDP: u32 = 2;
+
+/// One destination.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// What messages look like.
+    pub form: Form,
+    /// Where to.
+    pub to: Target,
+    /// Which events.
+    pub choice: Choice,
+    /// Time between two tellings of traffic.
+    pub interval: Duration,
+}
+
+/// What messages look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A JSON object a line; a datagram holds one, with its line end.
+    Json,
+    /// RFC 5424, of this facility.
+    Syslog {
+        /// Number of the facility (RFC 5424, table 1).
+        facility: u8,
+    },
+}
+
+/// Where to: `udp://HOST:PORT` or `tcp://HOST:PORT`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    tcp: bool,
+    /// Host and port, as the resolver takes them.
+    address: String,
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(typed: &str) -> Result<Self, String> {
+        let wrong = |reason: &str| {
+            format!(
+                "{typed:?}: {reason}; accepted: udp://HOST:PORT or tcp://HOST:PORT, such as udp://192.0.2.9:514"
+            )
+        };
+        let (scheme, address) = typed.split_once("://").ok_or_else(|| wrong("no scheme"))?;
+        let tcp = match scheme {
+            "tcp" => true,
+            "udp" => false,
+            _ => return Err(wrong("an unknown scheme")),
+        };
+        let (host, port) = address.rsplit_once(':').ok_or_else(|| wrong("no port"))?;
+        let port: u16 = port.parse().map_err(|_| wrong("no port"))?;
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let bracketed = host.starts_with('[') && host.ends_with(']');
+        if port == 0 || bare.is_empty() || bare.contains(char::is_whitespace) {
+            return Err(wrong("no host or no port"));
+        }
+        if bare.contains(':') != bracketed || bare.contains('/') {
+            return Err(wrong("not a host; IPv6 addresses stand in brackets"));
+        }
+        Ok(Self { tcp, address: address.to_owned() })
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", if self.tcp { "tcp" } else { "udp" }, self.address)
+    }
+}
+
+impl fmt::Display for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Json => "json",
+            Self::Syslog { .. } => "syslog",
+        })
+    }
+}
+
+impl Options {
+    /// Traffic is told as often as sysstat does at most (sadc(8)), and once a day at least.
+    const INTERVAL: std::ops::RangeInclusive<Duration> =
+        Duration::from_secs(1)..=Duration::from_secs(86_400);
+    /// Sysstat's usual time between two rows of a screen is shorter, that of its archive longer.
+    pub const USUAL_INTERVAL: Duration = Duration::from_secs(60);
+
+    /// Refuses what has no meaning.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when nothing is wanted, or the interval or facility is out of range.
+    pub fn check(&self) -> Result<()> {
+        let key = format!("export to {}", self.to);
+        if self.choice.what.is_empty() {
+            let accepted = "what = [\"findings\", \"incidents\"], or more";
+            return Err(Error::usage(key, "", "nothing is to be exported", accepted));
+        }
+        if !Self::INTERVAL.contains(&self.interval) {
+            let given = format!("{:?}", self.interval);
+            return Err(Error::usage(key, given, "out of range", "interval = \"1s\" to \"24h\""));
+        }
+        match self.form {
+            Form::Syslog { facility } if facility > syslog::FACILITIES => {
+                let accepted = format!("facility = 0 to {}", syslog::FACILITIES);
+                Err(Error::usage(key, facility.to_string(), "no such facility", accepted))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// One destination, ready to be told.
+#[derive(Debug)]
+pub struct Remote {
+    options: Options,
+    host: String,
+    teller: Teller,
+    meter: Option<Meter>,
+    account: Account,
+}
+
+impl Remote {
+    pub(super) fn open(options: &Options, host: &str) -> Result<Self> {
+        let facility = match options.form {
+            Form::Syslog { facility } => facility,
+            Form::Json => syslog::DAEMON,
+        };
+        let traffic = options.choice.what.contains(&What::Traffic);
+        let account = Account::new(format!("{} {}", options.form, options.to));
+        tracing::info!("exporting to {}", account.to());
+        Ok(Self {
+            teller: Teller::new(host, std::process::id(), facility),
+            host: host.to_owned(),
+            meter: traffic.then(Meter::open).transpose()?,
+            options: options.clone(),
+            account,
+        })
+    }
+
+    pub(super) fn account(&self) -> Account {
+        self.account.clone()
+    }
+
+    pub(super) async fn run(mut self, feed: Feed, clock: Clock) {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        if let Some(meter) = self.meter.take() {
+            // Weak: the queue ends with the events.
+            let queue = Outlet { queue: queue.downgrade(), account: self.account() };
+            tokio::spawn(traffic(meter, self.options.interval, clock.clone(), queue));
+        }
+        let choice = self.options.choice.clone();
+        let wants = move |event: &Event| choice.wants(event.what, event.severity);
+        let sorting = tokio::spawn(sort(feed, wants, queue, self.account()));
+        self.send_all(waiting, &clock).await;
+        // It ended before the queue did.
+        let _ = sorting.await;
+    }
+
+    async fn send_all(&self, mut waiting: mpsc::Receiver<Event>, clock: &Clock) {
+        let mut line = Connection::default();
+        let mut told = 0;
+        while let Some(event) = waiting.recv().await {
+            let dropped = self.account.dropped();
+            if dropped > told {
+                let told_now = self.send(&mut line, &lost(dropped - told, clock)).await;
+                told = if told_now { dropped } else { told };
+            }
+            self.send(&mut line, &event).await;
+        }
+    }
+
+    /// Sends one message, however long that takes over TCP; true if it got through.
+    async fn send(&self, line: &mut Connection, event: &Event) -> bool {
+        let bytes = self.bytes(event);
+        if bytes.len() > LONGEST {
+            self.account.drop_messages(1);
+            return false;
+        }
+        let (mut pause, mut tries) = (PAUSE, 0);
+        loop {
+            match timeout(PATIENCE, line.send(&self.options.to, &bytes)).await {
+                Ok(Ok(())) => {
+                    self.account.sent(bytes.len());
+                    return true;
+                }
+                Ok(Err(error)) => self.failed(&error),
+                Err(_) => self.failed(&format!("it took longer than {PATIENCE:?}")),
+            }
+            *line = Connection::default();
+            tries += 1;
+            if !self.options.to.tcp && tries >= TRIES_UDP {
+                self.account.drop_messages(1);
+                return false;
+            }
+            if self.options.to.tcp {
+                sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        }
+    }
+
+    fn failed(&self, reason: &dyn fmt::Display) {
+        complain(&self.account, self.account.failed(reason), reason);
+    }
+
+    fn bytes(&self, event: &Event) -> Vec<u8> {
+        match self.options.form {
+            Form::Json => format!("{}\n", event.json(&self.host)),
+            Form::Syslog { .. } if self.options.to.tcp => {
+                syslog::counted(&self.teller.message(event))
+            }
+            Form::Syslog { .. } => self.teller.message(event),
+        }
+        .into_bytes()
+    }
+}
+
+/// A way to the host, if there is one now.
+#[derive(Debug, Default)]
+enum Connection {
+    #[default]
+    None,
+    Tcp(TcpStream),
+    Udp(UdpSocket),
+}
+
+impl Connection {
+    async fn send(&mut self, to: &Target, bytes: &[u8]) -> io::Result<()> {
+        if let Self::Tcp(stream) = self
+            && has_ended(stream)
+        {
+            *self = Self::None;
+        }
+        if matches!(self, Self::None) {
+            *self = Self::open(to).await?;
+        }
+        match self {
+            Self::Tcp(stream) => stream.write_all(bytes).await,
+            Self::Udp(socket) => socket.send(bytes).await.map(|_| ()),
+            Self::None => Ok(()),
+        }
+    }
+
+    /// Resolving happens on a thread of the runtime's pool; nobody waits for it but this task.
+    async fn open(to: &Target) -> io::Result<Self> {
+        if to.tcp {
+            let stream = TcpStream::connect(&to.address).await?;
+            socket2::SockRef::from(&stream).set_keepalive(true)?;
+            return Ok(Self::Tcp(stream));
+        }
+        let mut refused = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        for address in lookup_host(&to.address).await? {
+            match udp(address).await {
+                Ok(socket) => return Ok(Self::Udp(socket)),
+                Err(error) => refused = error,
+            }
+        }
+        Err(refused)
+    }
+}
+
+async fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
+    let from: SocketAddr = match address {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = UdpSocket::bind(from).await?;
+    socket.connect(address).await?;
+    Ok(socket)
+}
+
+/// True if the other end has closed or reset the connection; what it says is passed over.
+fn has_ended(stream: &TcpStream) -> bool {
+    let mut said = [0; 512];
+    loop {
+        match stream.try_read(&mut said) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
+        }
+    }
+}
+
+/// Picks what is wanted out of the events; ends with them.
+pub(super) async fn sort(
+    feed: Feed,
+    wants: impl Fn(&Event) -> bool,
+    queue: mpsc::Sender<Event>,
+    account: Account,
+) {
+    let Feed { recent, mut live } = feed;
+    let offer = |line: &str| {
+        let event = Event::read(line).filter(|event| wants(event));
+        if let Some(event) = event
+            && queue.try_send(event).is_err()
+        {
+            account.drop_messages(1);
+        }
+    };
+    recent.iter().for_each(|line| offer(line));
+    while let Some(heard) = next(&mut live).await {
+        match heard {
+            Ok(line) => offer(&line),
+            // Which of them were wanted nobody knows any more.
+            Err(missed) => account.drop_messages(missed),
+        }
+    }
+}
+
+/// The next event, or how many were missed; none at the end.
+async fn next(live: &mut Receiver<Arc<str>>) -> Option<Result<Arc<str>, u64>> {
+    match live.recv().await {
+        Ok(line) => Some(Ok(line)),
+        Err(RecvError::Lagged(missed)) => Some(Err(missed)),
+        Err(RecvError::Closed) => None,
+    }
+}
+
+/// Where traffic goes, while there is such a place.
+struct Outlet {
+    queue: mpsc::WeakSender<Event>,
+    account: Account,
+}
+
+async fn traffic(mut meter: Meter, every: Duration, clock: Clock, outlet: Outlet) {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(queue) = outlet.queue.upgrade() else { return };
+        match meter.round(clock.now()) {
+            Ok(events) => {
+                let refused = events.into_iter().filter_map(|event| queue.try_send(event).err());
+                outlet.account.drop_messages(refused.count() as u64);
+            }
+            Err(error) => {
+                complain(&outlet.account, outlet.account.failed(&error), &error);
+            }
+        }
+    }
+}
+
+fn lost(count: u64, clock: &Clock) -> Event {
+    let fields = json!({
+        "time": clock.now().wall.to_string(),
+        "count": count,
+        "sentence": format!("{count} messages were dropped on the way here"),
+    });
+    Event::new(What::Incidents, Severity::Warning, "dropped", fields)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_read_back_or_say_what_is_wrong() {
+        for good in [
+            "udp://192.0.2.9:514",
+            "tcp://log.example.net:601",
+            "tcp://[2001:db8::1]:601",
+            "udp://localhost:1",
+        ] {
+            assert_eq!(good.parse::<Target>().unwrap().to_string(), good);
+        }
+        for (bad, reason) in [
+            ("192.0.2.9:514", "no scheme"),
+            ("http://x:1", "an unknown scheme"),
+            ("udp://192.0.2.9", "no port"),
+            ("udp://:514", "no host"),
+            ("udp://x:0", "no port"),
+            ("udp://2001:db8::1:514", "in brackets"),
+            ("tcp://x/y:1", "not a host"),
+            ("udp://x:99999", "no port"),
+        ] {
+            let told = bad.parse::<Target>().unwrap_err();
+            assert!(told.contains(reason) && told.contains("accepted: udp://"), "{told}");
+        }
+    }
+
+    #[test]
+    fn options_without_meaning_are_refused() {
+        let options = Options {
+            form: Form::Json,
+            to: "udp://x:1".parse().unwrap(),
+            choice: Choice::default(),
+            interval: Options::USUAL_INTERVAL,
+        };
+        assert!(options.check().is_ok());
+        let nothing = Choice { what: Vec::new(), ..Choice::default() };
+        for bad in [
+            Options { interval: Duration::ZERO, ..options.clone() },
+            Options { choice: nothing, ..options.clone() },
+            Options { form: Form::Syslog { facility: 24 }, ..options.clone() },
+        ] {
+            assert_eq!(bad.check().unwrap_err().exit_status(), 2, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! A server that is called for each incident: one POST with a JSON body when it is frozen, written, or lost.
+//!
+//! Calls are made one after the other, in order, on a thread of the runtime's pool, and each has a time
+//! limit. A call that fails is repeated after a pause that doubles; when its tries are used up it is given
+//! up and counted. An answer of 2xx is success; 408, 429 and 5xx are tried again; every other one says
+//! that the call itself is wrong, and is not.
+
+mod body;
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+use ureq::Agent;
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+
+pub use self::body::Moment;
+use super::account::Account;
+use super::event::Event;
+use super::remote::sort;
+use super::{Feed, complain};
+use crate::error::{Error, Result};
+use crate::finding::Severity;
+
+/// Calls that wait. Beyond it the newest are dropped: incidents are seconds apart at least.
+const QUEUE: usize = 64;
+/// Longest file with a token, in bytes.
+const LONGEST_TOKEN: u64 = 4_096;
+/// Longest file with certificates: Debian's has 220 KiB.
+const LONGEST_CERTIFICATES: u64 = 4 << 20;
+/// Pause after the first failure; doubled each time.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Tries at most: with doubling pauses the last comes after 17 minutes.
+const MOST_TRIES: u32 = 10;
+/// Where distributions keep the certificates they trust: Debian and Arch, Red Hat, SUSE, Alpine.
+const TRUSTED: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+/// Headers that are ours to write.
+const OURS: [&str; 4] = ["content-length", "content-type", "host", "transfer-encoding"];
+
+/// One server.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Options {
+    /// `http://` or `https://`.
+    pub url: String,
+    /// When it is called.
+    pub on: Vec<Moment>,
+    /// How bad the incident must be at least.
+    pub severity: Severity,
+    /// Longest time for a call.
+    pub timeout: Duration,
+    /// How often a call is tried.
+    pub tries: u32,
+    /// Further headers.
+    pub headers: Vec<(String, String)>,
+    /// File whose content, without blanks around it, is sent as `Authorization: Bearer`.
+    pub token_file: Option<PathBuf>,
+    /// File with certificates that are trusted instead of those of the system, PEM.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Options {
+    /// A call takes a moment or fails; a minute is more than any proxy waits.
+    const TIMEOUT: std::ops::RangeInclusive<Duration> =
+        Duration::from_millis(100)..=Duration::from_secs(60);
+    /// Time for a call, unless the operator says otherwise.
+    pub const USUAL_TIMEOUT: Duration = Duration::from_secs(10);
+    /// Tries, unless the operator says otherwise: the last comes after half a minute.
+    pub const USUAL_TRIES: u32 = 6;
+
+    /// What calls `url` for every moment.
+    pub fn new(url: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            on: Moment::ALL.to_vec(),
+            severity: Severity::Info,
+            timeout: Self::USUAL_TIMEOUT,
+            tries: Self::USUAL_TRIES,
+            headers: Vec::new(),
+            token_file: None,
+            ca_file: None,
+        }
+    }
+
+    /// Refuses what has no meaning.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a URL that is none, no moment, a time or number out of range, or a header that
+    /// is none or not the operator's to write.
+    pub fn check(&self) -> Result<()> {
+        let key = format!("webhook {}", self.shown());
+        let refuse = |given: String, reason: &str, accepted: &str| {
+            Err(Error::usage(&*key, given, reason, accepted))
+        };
+        let url: Option<ureq::http::Uri> = self.url.parse().ok();
+        let scheme = url.as_ref().and_then(ureq::http::Uri::scheme_str);
+        let host = url.as_ref().and_then(ureq::http::Uri::host).unwrap_or_default();
+        if !matches!(scheme, Some("http" | "https")) || host.is_empty() {
+            let accepted = "http://HOST/PATH or https://HOST/PATH";
+            return refuse(self.shown(), "not an address of a web server", accepted);
+        }
+        if url.and_then(|url| Some(url.authority()?.as_str().contains('@'))) == Some(true) {
+            let accepted = "token_file = \"FILE\", or headers";
+            return refuse(String::new(), "credentials do not belong into an address", accepted);
+        }
+        if self.on.is_empty() {
+            return refuse(String::new(), "it is never called", "on = [\"frozen\", \"written\"]");
+        }
+        if !Self::TIMEOUT.contains(&self.timeout) {
+            let given = format!("{:?}", self.timeout);
+            return refuse(given, "out of range", "timeout = \"100ms\" to \"1m\"");
+        }
+        if !(1..=MOST_TRIES).contains(&self.tries) {
+            return refuse(self.tries.to_string(), "out of range", "tries = 1 to 10");
+        }
+        for (name, value) in &self.headers {
+            let good = ureq::http::HeaderName::try_from(name).is_ok()
+                && ureq::http::HeaderValue::try_from(value).is_ok();
+            if !good || OURS.contains(&name.to_ascii_lowercase().as_str()) {
+                let accepted = "headers = { X-Name = \"value\" }";
+                return refuse(name.clone(), "not a header that can be set", accepted);
+            }
+        }
+        Ok(())
+    }
+
+    /// The URL without what follows `?`, where some servers want their secrets, and without credentials.
+    fn shown(&self) -> String {
+        let url = self.url.split('?').next().unwrap_or_default();
+        match url
+            .split_once("://")
+            .and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?)))
+        {
+            Some((scheme, (_, rest))) => format!("{scheme}://{rest}"),
+            None => url.to_owned(),
+        }
+    }
+}
+
+/// One server, ready to be called.
+#[derive(Debug)]
+pub struct Webhook {
+    call: Arc<Call>,
+    on: Vec<Moment>,
+    severity: Severity,
+    host: String,
+    tries: u32,
+    account: Account,
+}
+
+/// How it is called.
+struct Call {
+    agent: Agent,
+    url: String,
+    headers: Vec<(String, String)>,
+}
+
+impl fmt::Debug for Call {
+    /// Without what may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").finish_non_exhaustive()
+    }
+}
+
+/// Why a call failed.
+struct Failure {
+    reason: String,
+    /// Trying again may help.
+    again: bool,
+}
+
+impl Webhook {
+    pub(super) fn open(options: &Options, host: &str) -> Result<Self> {
+        let mut headers = options.headers.clone();
+        if let Some(file) = &options.token_file {
+            headers.push(("Authorization".to_owned(), format!("Bearer {}", token(file)?)));
+        }
+        let mut config = Agent::config_builder()
+            .timeout_global(Some(options.timeout))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .proxy(None)
+            .user_agent(concat!("dashcap/", env!("CARGO_PKG_VERSION")));
+        if options.url.starts_with("https:") {
+            let roots = roots(options.ca_file.as_deref())?;
+            config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
+        }
+        let agent = config.build().new_agent();
+        let account = Account::new(format!("webhook {}", options.shown()));
+        tracing::info!("exporting to {}", account.to());
+        Ok(Self {
+            call: Arc::new(Call { agent, url: options.url.clone(), headers }),
+            on: options.on.clone(),
+            severity: options.severity,
+            host: host.to_owned(),
+            tries: options.tries,
+            account,
+        })
+    }
+
+    pub(super) fn account(&self) -> Account {
+        self.account.clone()
+    }
+
+    pub(super) async fn run(self, feed: Feed) {
+        let (queue, mut waiting) = mpsc::channel(QUEUE);
+        let (on, severity) = (self.on.clone(), self.severity);
+        let wants = move |event: &Event| {
+            let moment = Moment::of(event);
+            moment.is_some_and(|moment| on.contains(&moment)) && event.severity >= severity
+        };
+        let sorting = tokio::spawn(sort(feed, wants, queue, self.account()));
+        while let Some(event) = waiting.recv().await {
+            self.tell(event).await;
+        }
+        // It ended before the queue did.
+        let _ = sorting.await;
+    }
+
+    async fn tell(&self, event: Event) {
+        let mut pause = PAUSE;
+        for attempt in 1..=self.tries {
+            let (call, event, host) = (Arc::clone(&self.call), event.clone(), self.host.clone());
+            let dropped = self.account.dropped();
+            // Made anew each time: the report may be there by now.
+            let called = spawn_blocking(move || call.make(&body::of(&event, &host, dropped)));
+            let failure = match called.await {
+                Ok(Ok(bytes)) => return self.account.sent(bytes),
+                Ok(Err(failure)) => failure,
+                Err(error) => Failure { reason: error.to_string(), again: false },
+            };
+            complain(&self.account, self.account.failed(&failure.reason), &failure.reason);
+            if !failure.again || attempt == self.tries {
+                break;
+            }
+            sleep(pause).await;
+            pause *= 2;
+        }
+        self.account.drop_messages(1);
+        let incident = event.text("incident").unwrap_or_default();
+        tracing::error!("{} was not told of {incident}", self.account.to());
+    }
+}
+
+impl Call {
+    /// Makes one call; returns the bytes that were sent.
+    fn make(&self, body: &str) -> Result<usize, Failure> {
+        let mut request = self.agent.post(&self.url).header("Content-Type", "application/json");
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        let answer = request.send(body);
+        let status = answer.map_err(|e| Failure { reason: e.to_string(), again: true })?.status();
+        if status.is_success() {
+            return Ok(body.len());
+        }
+        let again = status.is_server_error() || matches!(status.as_u16(), 408 | 429);
+        Err(Failure { reason: format!("the server answers {status}"), again })
+    }
+}
+
+fn token(file: &Path) -> Result<String> {
+    let name = file.display().to_string();
+    let failed = |e: &dyn fmt::Display| Error::operation("read the token in", &*name, e);
+    let there = fs::metadata(file).map_err(|e| failed(&e))?;
+    if !there.is_file() || there.len() > LONGEST_TOKEN {
+        return Err(failed(&format!("not a file of at most {LONGEST_TOKEN} bytes")));
+    }
+    let text = fs::read_to_string(file).map_err(|e| failed(&e))?;
+    let token = text.trim();
+    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(failed(&"a token is one word of visible ASCII characters"));
+    }
+    Ok(token.to_owned())
+}
+
+/// The certificates that are trusted: those of `file`, else those of the system, else Mozilla's as they
+/// were when dashcap was built.
+fn roots(file: Option<&Path>) -> Result<RootCerts> {
+    let system = || TRUSTED.iter().map(Path::new).find(|path| path.is_file());
+    let Some(file) = file.or_else(system) else { return Ok(RootCerts::WebPki) };
+    let name = file.display().to_string();
+    let failed = |e: &dyn fmt::Display| Error::operation("read the certificates in", &*name, e);
+    let there = fs::metadata(file).map_err(|e| failed(&e))?;
+    if !there.is_file() || there.len() > LONGEST_CERTIFICATES {
+        return Err(failed(&format!("not a file of at most {LONGEST_CERTIFICATES} bytes")));
+    }
+    let pem = fs::read(file).map_err(|e| failed(&e))?;
+    let items = parse_pem(&pem).collect::<Result<Vec<_>, _>>().map_err(|e| failed(&e))?;
+    let certificates = items.into_iter().filter_map(|item| match item {
+        PemItem::Certificate(certificate) => Some(certificate),
+        _ => None,
+    });
+    let certificates: Vec<_> = certificates.collect();
+    if certificates.is_empty() {
+        return Err(
+            failed(&"there is none in it").hint("it must be PEM, as in ca-certificates.crt")
+        );
+    }
+    Ok(RootCerts::Specific(Arc::new(certificates)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_without_meaning_are_refused() {
+        let good = Options::new("https://alerts.example/hook?key=secret");
+        assert!(good.check().is_ok());
+        let header = |name: &str, value: &str| Options {
+            headers: vec![(name.to_owned(), value.to_owned())],
+            ..good.clone()
+        };
+        assert!(header("X-Key", "1").check().is_ok());
+        for bad in [
+            Options::new("ftp://x/"),
+            Options::new("alerts.example"),
+            Options::new(""),
+            Options::new("http:///path"),
+            Options::new("http://user:secret@x/"),
+            Options { on: Vec::new(), ..good.clone() },
+            Options { timeout: Duration::ZERO, ..good.clone() },
+            Options { tries: 0, ..good.clone() },
+            Options { tries: 11, ..good.clone() },
+            header("Content-Length", "5"),
+            header("a b", "5"),
+            header("X-Key", "a\nb"),
+        ] {
+            let error = bad.check().unwrap_err();
+            assert_eq!(error.exit_status(), 2, "{bad:?}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn tokens_and_certificates_are_read_or_refused() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (text, good) in [("s3cret\n", true), ("", false), ("two words", false), ("é", false)] {
+            fs::write(&file, text).unwrap();
+            assert_eq!(token(file.path()).is_ok(), good, "{text:?}");
+        }
+        let error = roots(Some(file.path())).unwrap_err();
+        assert!(error.to_string().contains("there is none in it"), "{error}");
+        assert!(roots(Some(Path::new("/does/not/exist"))).is_err());
+        assert!(roots(None).is_ok());
+    }
+}

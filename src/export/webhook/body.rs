@@ -1,0 +1,167 @@
+//! What a webhook is told of an incident, as JSON: `docs/export.md` has the schema.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::str::FromStr;
+
+use serde_json::{Map, Value, json};
+
+use crate::export::VERSION;
+use crate::export::event::{Event, word};
+
+/// The report of a bundle, where there is one.
+const REPORT: &str = "report.json";
+/// Longest report that is looked into: one of a day with a thousand findings has a megabyte.
+const LONGEST_REPORT: u64 = 16 << 20;
+
+/// When a webhook is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Frames are pinned in memory.
+    Frozen,
+    /// The bundle is whole and on the disk.
+    Written,
+    /// The bundle could not be written.
+    Lost,
+}
+
+impl Moment {
+    /// All of them, in order.
+    pub const ALL: [Self; 3] = [Self::Frozen, Self::Written, Self::Lost];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Frozen => "frozen",
+            Self::Written => "written",
+            Self::Lost => "lost",
+        }
+    }
+
+    /// The moment an event is about, if it is one of an incident.
+    pub(super) fn of(event: &Event) -> Option<Self> {
+        let state = event.text("kind").filter(|kind| *kind == "incident");
+        state.and_then(|_| event.text("state")?.parse().ok())
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Moment {
+    type Err = String;
+
+    fn from_str(typed: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|moment| moment.name() == typed).ok_or_else(|| {
+            let accepted = Self::ALL.map(Self::name).join(", ");
+            format!("{typed:?} is nothing an incident comes to; accepted: {accepted}")
+        })
+    }
+}
+
+/// The body for `event`, told by `host`; `dropped` calls before it never got through.
+pub(super) fn of(event: &Event, host: &str, dropped: u64) -> String {
+    let field = |name: &str| event.fields.get(name).cloned().unwrap_or_default();
+    let mut body = Map::new();
+    for (name, value) in [
+        ("v", Value::from(VERSION)),
+        ("event", field("state")),
+        ("time", field("time")),
+        ("host", host.into()),
+        ("program", concat!("dashcap ", env!("CARGO_PKG_VERSION")).into()),
+        ("incident", field("incident")),
+        ("severity", word(event.severity).into()),
+        ("sentence", field("sentence")),
+        (
+            "trigger",
+            json!({
+                "kind": field("trigger"),
+                "object": field("object"),
+                "time": field("triggered"),
+                "sentence": field("cause"),
+            }),
+        ),
+        ("window", json!({ "from": field("from"), "to": field("to") })),
+        ("dropped_before", dropped.into()),
+    ] {
+        body.insert(name.to_owned(), value);
+    }
+    for name in ["path", "frames", "bytes", "reason"] {
+        if let Some(value) = event.fields.get(name) {
+            body.insert(name.to_owned(), value.clone());
+        }
+    }
+    if let Some(onset) = event.text("path").and_then(|path| onset(Path::new(path))) {
+        body.insert("onset".to_owned(), onset);
+    }
+    Value::Object(body).to_string()
+}
+
+/// What the report in a bundle names as the onset; none where there is no report, or it names none.
+fn onset(bundle: &Path) -> Option<Value> {
+    let mut text = Vec::new();
+    let report = File::open(bundle.join(REPORT)).ok()?;
+    report.take(LONGEST_REPORT).read_to_end(&mut text).ok()?;
+    let mut report: Value = serde_json::from_slice(&text).ok()?;
+    Some(report.get_mut("onset")?.take()).filter(|onset| !onset.is_null())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(state: &str, path: Option<&str>) -> Event {
+        let mut line = json!({
+            "time": "T2", "kind": "incident", "state": state, "incident": "I", "trigger": "link-down",
+            "object": "eth0", "severity": "warning", "cause": "eth0: DOWN", "triggered": "T1",
+            "from": "T0", "to": "T3", "sentence": "whole",
+        });
+        if let Some(path) = path {
+            line["path"] = path.into();
+            line["frames"] = 7.into();
+        }
+        Event::read(&line.to_string()).unwrap()
+    }
+
+    #[test]
+    fn a_body_says_what_happened_where_and_why() {
+        let told: Value = serde_json::from_str(&of(&event("frozen", None), "router", 2)).unwrap();
+        assert_eq!(
+            told,
+            json!({
+                "v": 1, "event": "frozen", "time": "T2", "host": "router",
+                "program": concat!("dashcap ", env!("CARGO_PKG_VERSION")),
+                "incident": "I", "severity": "warning", "sentence": "whole",
+                "trigger": {
+                    "kind": "link-down", "object": "eth0", "time": "T1", "sentence": "eth0: DOWN"
+                },
+                "window": { "from": "T0", "to": "T3" }, "dropped_before": 2,
+            })
+        );
+        assert_eq!(Moment::of(&event("lost", None)), Some(Moment::Lost));
+        let trigger = Event::read(r#"{"kind":"trigger","state":"lost"}"#).unwrap();
+        assert_eq!(Moment::of(&trigger), None);
+    }
+
+    #[test]
+    fn the_onset_is_that_of_the_report() {
+        let bundle = tempfile::tempdir().unwrap();
+        let path = bundle.path().to_str().unwrap();
+        let told = |event: &Event| -> Value { serde_json::from_str(&of(event, "h", 0)).unwrap() };
+        assert_eq!(told(&event("written", Some(path))).get("onset"), None);
+        for (text, expected) in [
+            (r#"{"onset":{"before_trigger_s":89}}"#, Some(json!({ "before_trigger_s": 89 }))),
+            (r#"{"onset":null}"#, None),
+            ("not json", None),
+        ] {
+            std::fs::write(bundle.path().join(REPORT), text).unwrap();
+            let told = told(&event("written", Some(path)));
+            assert_eq!(told.get("onset"), expected.as_ref(), "{text}");
+            assert_eq!(told["frames"], 7);
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The course of incidents: what listeners are told of it, and the figures that status and metrics show.
+//!
+//! Pure book-keeping, told the time. An incident is known by the name of its bundle from the moment it
+//! is frozen until it is written or lost.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::api::standing::{Figures, Timing, Trigger as TriggerCount};
+use crate::finding::Severity;
+use crate::incident::Incident;
+use crate::incident::course::{Course, Step};
+use crate::incident::writer::Outcome;
+use crate::time::Stamp;
+use crate::trigger::TriggerKind;
+
+/// Incidents under way whose course is told: one collecting, those whose slices are awaited, and the
+/// writer's shelf are fewer. The oldest beyond it are told no more of.
+const UNDER_WAY: usize = 64;
+
+/// What is known of incidents under way, and what all came to.
+#[derive(Debug, Default)]
+pub(super) struct Courses {
+    under_way: Vec<Course>,
+    triggers: BTreeMap<TriggerKind, u64>,
+    freezing: Timing,
+    writing: Timing,
+    frames: u64,
+    bytes: u64,
+    retries: u64,
+}
+
+impl Courses {
+    /// A trigger counted.
+    pub(super) fn pulled(&mut self, kind: TriggerKind) {
+        *self.triggers.entry(kind).or_default() += 1;
+    }
+
+    /// An incident was frozen: what listeners are told, worse if its finding is.
+    pub(super) fn frozen(&mut self, mut course: Course, finding: Option<Severity>) -> Course {
+        course.severity = finding.unwrap_or(course.severity);
+        if let Step::Frozen { pinned_after } = course.step {
+            note(&mut self.freezing, pinned_after);
+        }
+        if self.under_way.len() >= UNDER_WAY {
+            self.under_way.remove(0);
+        }
+        self.under_way.push(course.clone());
+        course
+    }
+
+    /// The window of an incident is closed: what opened it and how far it reaches is final.
+    pub(super) fn closed(&mut self, incident: &Incident) {
+        let (name, offset) = (incident.name(), incident.offset());
+        if let Some(course) = self.under_way.iter_mut().find(|course| course.incident == name) {
+            course.from = offset.wall(incident.window.from);
+            course.to = offset.wall(incident.window.to);
+        }
+    }
+
+    /// What became of an incident, if that is final.
+    pub(super) fn settle(&mut self, outcome: &Outcome, at: Stamp) -> Option<Course> {
+        match outcome {
+            Outcome::Written { bundle, took } => {
+                note(&mut self.writing, *took);
+                self.frames += bundle.frames;
+                self.bytes += bundle.bytes;
+                let name = bundle.path.file_name().unwrap_or_default().to_string_lossy();
+                let step = Step::Written {
+                    path: super::doors::absolute(&bundle.path),
+                    frames: bundle.frames,
+                    bytes: bundle.bytes,
+                    took: *took,
+                };
+                // A name that was taken has a number behind it.
+                self.end(|course| name.starts_with(&course.incident), step, at)
+            }
+            Outcome::Retrying { .. } => {
+                self.retries += 1;
+                None
+            }
+            Outcome::Removed(_) => None,
+            Outcome::Lost(lost) => self.lost(&lost.name, &lost.reason.to_string(), at),
+        }
+    }
+
+    /// An incident is lost.
+    pub(super) fn lost(&mut self, name: &str, reason: &str, at: Stamp) -> Option<Course> {
+        let step = Step::Lost { reason: reason.to_owned() };
+        let mut course = self.end(|course| course.incident == name, step, at)?;
+        course.severity = Severity::Critical;
+        Some(course)
+    }
+
+    fn end(&mut self, is_meant: impl Fn(&Course) -> bool, step: Step, at: Stamp) -> Option<Course> {
+        let place = self.under_way.iter().position(is_meant)?;
+        Some(Course { at, step, ..self.under_way.remove(place) })
+    }
+
+    /// The figures.
+    pub(super) fn figures(&self) -> Figures {
+        let count = |(kind, count): (&TriggerKind, &u64)| TriggerCount {
+            kind: kind.to_string(),
+            count: *count,
+        };
+        Figures {
+            triggers: self.triggers.iter().map(count).collect(),
+            freezing: self.freezing,
+            writing: self.writing,
+            frames: self.frames,
+            bytes: self.bytes,
+            retries: self.retries,
+            ..Figures::default()
+        }
+    }
+}
+
+fn note(timing: &mut Timing, took: Duration) {
+    let seconds = took.as_secs_f64();
+    timing.count += 1;
+    timing.sum_seconds += seconds;
+    timing.last_seconds = seconds;
+    timing.most_seconds = timing.most_seconds.max(seconds);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::incident::bundle::Bundle;
+    use crate::time::{Mono, Wall};
+    use crate::trigger::Trigger;
+
+    fn course(kind: TriggerKind) -> Course {
+        let at = Stamp { mono: Mono(1), wall: Wall(1_795_356_860_811_089_123) };
+        let trigger = Trigger { kind, object: None, at, sentence: "it failed".into() };
+        Course::frozen(&trigger, Duration::from_millis(2), Wall(1), Wall(3))
+    }
+
+    fn written(name: &str) -> Outcome {
+        let bundle = Bundle { path: format!("/out/{name}").into(), bytes: 10, frames: 3 };
+        Outcome::Written { bundle, took: Duration::from_secs(1) }
+    }
+
+    #[test]
+    fn an_incident_is_told_from_frozen_to_written() {
+        let mut courses = Courses::default();
+        courses.pulled(TriggerKind::LinkDown);
+        courses.pulled(TriggerKind::LinkDown);
+        let frozen = courses.frozen(course(TriggerKind::LinkDown), None);
+        assert_eq!(frozen.severity, Severity::Warning);
+        assert_eq!(frozen.incident, "2026-11-22T14-14-20.811Z_link-down");
+        assert_eq!(courses.settle(&written("another"), Stamp::default()), None);
+        let told = courses.settle(&written(&format!("{}-2", frozen.incident)), Stamp::default());
+        let told = told.expect("it is known");
+        assert_eq!(
+            told.sentence(),
+            "incident written: link-down: it failed; 3 frames in \
+             /out/2026-11-22T14-14-20.811Z_link-down-2"
+        );
+        let figures = courses.figures();
+        assert_eq!(
+            (figures.triggers[0].kind.as_str(), figures.triggers[0].count),
+            ("link-down", 2)
+        );
+        assert_eq!((figures.writing.count, figures.bytes, figures.freezing.count), (2, 20, 1));
+    }
+
+    #[test]
+    fn severity_is_that_of_the_finding_and_what_is_lost_is_critical() {
+        let mut courses = Courses::default();
+        let asked = courses.frozen(course(TriggerKind::Snapshot), None);
+        assert_eq!(asked.severity, Severity::Notice);
+        let found = courses.frozen(course(TriggerKind::LinkDown), Some(Severity::Info));
+        assert_eq!(found.severity, Severity::Info);
+        let lost = courses.lost(&found.incident, "the disk is full", Stamp::default()).unwrap();
+        assert_eq!(lost.severity, Severity::Critical);
+        assert_eq!(courses.lost(&found.incident, "again", Stamp::default()), None);
+        for _ in 0..2 * UNDER_WAY {
+            courses.frozen(course(TriggerKind::LinkDown), None);
+        }
+        assert_eq!(courses.under_way.len(), UNDER_WAY);
+    }
+}
