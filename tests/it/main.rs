@@ -21,5 +21,6 @@ mod rules;
 mod storm;
 #[path = "../story/mod.rs"]
 mod story;
+mod thin;
 mod watch;
 mod witnesses;
