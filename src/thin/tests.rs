@@ -262,3 +262,19 @@ proptest! {
         assert_adds_up(&account, &written);
     }
 }
+
+#[test]
+fn the_comment_on_the_file_tells_what_is_missing_in_all() {
+    let place = TempDir::new().unwrap();
+    let storm: Vec<_> = (0..2_000).map(|n| (n * S / 1_000, udp(1, 64, 7))).collect();
+    let (account, _) = thinned(&place, &file(&storm), frames(4, 16));
+    let mut file = FileSource::open(&place.path().join("out.pcapng.zst")).unwrap();
+    assert_eq!(file.step().unwrap(), Some(Item::Block));
+    let header = file.block().unwrap();
+    let (_, text) =
+        BlockOptions::of(header.order, header.bytes, 24).find(|(code, _)| *code == 1).unwrap();
+    let text = std::str::from_utf8(text).unwrap();
+    let missing = format!("{} identical ones are folded", account.total.folded.count.frames);
+    assert!(text.contains("2000 frames were read") && text.contains(&missing), "{text}");
+    assert!(text.contains("eth0 192.0.2.1 port 1 → 192.0.2.2 port 9 UDP: "), "{text}");
+}
