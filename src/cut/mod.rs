@@ -13,7 +13,7 @@
 //!
 //! [`Survey`]: crate::capture::file::Survey
 
-mod block;
+pub(crate) mod block;
 mod moment;
 pub(crate) mod output;
 pub(crate) mod source;

@@ -177,6 +177,8 @@ fn stored(frame: &FileFrame<'_>) -> u64 {
 struct Pass<'a> {
     options: &'a Options,
     limits: Limits,
+    /// What the file begins with, and the comment in it.
+    head: (Vec<u8>, String),
     sources: Vec<Source>,
     out: Writing,
     second: Second,
@@ -198,6 +200,7 @@ impl<'a> Pass<'a> {
         Ok(Self {
             options,
             limits,
+            head: (head, about),
             sources,
             out: Writing::behind(output, options.format),
             second: Second::new(limits),
@@ -306,7 +309,11 @@ impl<'a> Pass<'a> {
             damage: self.sources.iter_mut().filter_map(|source| source.damage.take()).collect(),
         };
         let about = padded(words::about(self.options, self.limits, Some(&account)));
-        let head = writing::head(self.options.format, &self.sources, &about);
+        let (mut head, first) = self.head;
+        let place = head.windows(ABOUT).rposition(|bytes| bytes == first.as_bytes());
+        if let Some(place) = place {
+            head[place..place + ABOUT].copy_from_slice(about.as_bytes());
+        }
         account.bytes = self.out.finish_with(&head)?;
         Ok(account)
     }
@@ -314,7 +321,11 @@ impl<'a> Pass<'a> {
 
 /// A comment of always the same length: blanks behind it are what may be written anew.
 fn padded(mut text: String) -> String {
-    text.truncate(text.floor_char_boundary(ABOUT));
+    let mut end = text.len().min(ABOUT);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
     text.extend(std::iter::repeat_n(' ', ABOUT - text.len()));
     text
 }

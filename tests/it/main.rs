@@ -29,6 +29,7 @@ mod store;
 mod storm;
 #[path = "../story/mod.rs"]
 mod story;
+mod thin;
 mod top;
 mod watch;
 mod witnesses;
