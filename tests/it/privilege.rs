@@ -116,7 +116,7 @@ fn as_another_user_everything_still_works() {
     fs::write(&config, format!("{probes}{}", settings(more))).unwrap();
     dashcap.wait_for("read again, changed: log, probe");
     dashcap.wait_for("/root may not be listed");
-    fs::write("/dev/kmsg", "dashcap privilege test: plugh").expect("root may");
+    fs::write("/dev/kmsg", "dashcap privilege test: plugh\n").expect("root may");
     dashcap.wait_for("plugh");
 
     // Whoever asks for a snapshot gets it.
