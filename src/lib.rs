@@ -26,6 +26,7 @@
 //! | `api` | serves the control socket and HTTP, asks the recorder | clients, the recorder's answers |
 //! | `system` | asks the host at a trigger | programs, seconds at most |
 //! | `writer` | turns incidents into bundles | incidents, the disk |
+//! | `hook/ask` | hands requests to the runner, another process that runs the operator's programs | the runner |
 //!
 //! What always holds:
 //!
