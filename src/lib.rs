@@ -27,6 +27,7 @@
 //! | `system` | asks the host at a trigger | programs, seconds at most |
 //! | `writer` | turns incidents into bundles | incidents, the disk |
 //! | `notify` | at the end, asks the service manager for time to write | the writer |
+//! | `hook/ask` | hands requests to the runner, another process that runs the operator's programs | the runner |
 //!
 //! What always holds:
 //!
