@@ -205,7 +205,7 @@ impl Sections {
         if length > LONGEST_BLOCK {
             return Err(Stop::too_long("a block", length, LONGEST_BLOCK));
         }
-        if length < SHORTEST_BLOCK || length % 4 != 0 {
+        if length < SHORTEST_BLOCK || !length.is_multiple_of(4) {
             return Err(Stop(format!("a block that claims {length} bytes, which none can have")));
         }
         let length = length as usize;
