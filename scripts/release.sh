@@ -80,6 +80,7 @@ gzip -9 -n -f "$work"/man/*.1
 "$static" completions fish >"$work/dashcap.fish"
 
 need_cargo_deb
+# cargo-deb finds user, unit and conffile by [package.metadata.deb] in Cargo.toml.
 cargo build --locked --quiet "${flags[@]}"
 [ "$profile" = release ] || { mkdir -p "$target/release" && cp "$target/debug/dashcap" "$target/release/dashcap"; }
 cargo deb --quiet --no-build --output dist/
