@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# Builds what is given to others, into dist/:
+#
+#   dashcap_VERSION_amd64.deb     the Debian package, with libraries of this Debian release
+#   dashcap-VERSION-x86_64        the static binary, for any Linux: built with musl and a libpcap of its own
+#   SHA256SUMS
+#
+# libpcap is Debian's source, checked by apt, without what dashcap has no use for (D-Bus, USB, Bluetooth, ...).
+#
+#   scripts/release.sh [--debug]      --debug: quickly, to try this script
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/setup.sh
+need musl-gcc:musl-tools flex:flex bison:bison make:make dpkg-deb:dpkg gzip:gzip strip:binutils
+
+profile=release flags=(--release)
+case ${1-} in
+  '') ;;
+  --debug) profile=debug flags=() ;;
+  *) echo "unknown argument $1; accepted: --debug" >&2; exit 2 ;;
+esac
+musl=x86_64-unknown-linux-musl
+target=${CARGO_TARGET_DIR:-$PWD/target}
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+work=$target/package
+PATH=$PATH:$target/tools/bin
+
+# The source package, into the current directory; the lists of this machine are left alone.
+fetch_libpcap() {
+  local release
+  release=$(. /etc/os-release && echo "$VERSION_CODENAME")
+  mkdir -p apt/lists/partial
+  echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian $release main" \
+    >apt/sources.list
+  local ours=(-o "Dir::Etc::SourceList=$PWD/apt/sources.list" -o Dir::Etc::SourceParts=/dev/null
+    -o "Dir::State::Lists=$PWD/apt/lists" -o APT::Sandbox::User=)
+  apt-get "${ours[@]}" update -qq
+  apt-get "${ours[@]}" source --download-only -qq libpcap
+}
+
+build_libpcap() {
+  rm -rf "$work/libpcap" && mkdir -p "$work/libpcap"
+  (
+    cd "$work/libpcap"
+    fetch_libpcap
+    tar -xf libpcap_*.orig.tar.?z --strip-components=1
+    # The kernel's headers are the system's; musl has all others.
+    kernel="-idirafter /usr/include -idirafter /usr/include/$(uname -m)-linux-gnu"
+    CC=musl-gcc CFLAGS="-O2 $kernel" ./configure --host=$musl --disable-shared --disable-dbus --disable-rdma \
+      --disable-usb --disable-bluetooth --disable-remote --without-libnl
+    make -j"$(nproc)" libpcap.a
+  ) >"$work/libpcap.log" 2>&1 &
+  # In the background, because what stands before || does not stop at the first failure.
+  wait $! || { tail -20 "$work/libpcap.log" >&2; exit 1; }
+}
+
+need_cargo_deb() {
+  command -v cargo-deb >/dev/null || cargo install --quiet --locked --root "$target/tools" cargo-deb
+}
+
+mkdir -p "$work" dist
+rm -f dist/*
+[ -e "$work/libpcap/libpcap.a" ] || build_libpcap
+rustup target list --installed | grep -q "$musl" || rustup target add "$musl"
+LIBPCAP_LIBDIR=$work/libpcap LIBPCAP_VER=$(<"$work/libpcap/VERSION") \
+  cargo build --locked --quiet "${flags[@]}" --target "$musl"
+static=dist/dashcap-$version-$(uname -m)
+strip -o "$static" "$target/$musl/$profile/dashcap"
+# Said by the kernel's loader, not by us: no interpreter, no library.
+if readelf -dl "$static" | grep -q 'NEEDED\|INTERP'; then
+  echo "$static needs libraries" >&2
+  exit 1
+fi
+
+# Manual pages and completions, by the program itself.
+"$static" man "$work/man"
+gzip -9 -n -f "$work"/man/*.1
+"$static" completions bash >"$work/dashcap.bash"
+"$static" completions zsh >"$work/_dashcap"
+"$static" completions fish >"$work/dashcap.fish"
+
+need_cargo_deb
+# cargo-deb finds user, unit and conffile by [package.metadata.deb] in Cargo.toml.
+cargo build --locked --quiet "${flags[@]}"
+[ "$profile" = release ] || { mkdir -p "$target/release" && cp "$target/debug/dashcap" "$target/release/dashcap"; }
+cargo deb --quiet --no-build --output dist/
+
+(cd dist && sha256sum -- * >SHA256SUMS)
+cat dist/SHA256SUMS
