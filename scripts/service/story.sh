@@ -61,6 +61,9 @@ is 'the process, after ten seconds under a watchdog of four,' "$(property MainPI
 bundle_there
 is 'mode and owner of the directory of incidents' "$(stat -c '%a %U %G' /var/lib/dashcap)" '750 dashcap dashcap'
 
+[[ $(journalctl -q -u dashcap -p warning -o cat) == *'snapshot asked for by uid 0'* ]]
+is 'lines of no weight that journalctl -p warning shows' "$(journalctl -q -u dashcap -p warning -o cat | grep -c INFO || true)" 0
+
 echo 'post = "3s"' >>/etc/dashcap/dashcap.toml
 systemctl reload dashcap
 until_true 'a change of the configuration was taken up' says 'read again, changed: .*post'

@@ -6,9 +6,11 @@ use std::io::{self, IsTerminal, Write};
 
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::fmt::format::Writer;
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::{self, Writer};
 use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::registry::LookupSpan;
 
 use crate::recorder::Status;
 use crate::recorder::replay::Progress;
@@ -42,7 +44,9 @@ impl StatusLine {
         let in_journal = std::env::var_os("JOURNAL_STREAM").is_some();
         match format {
             Format::Json => log.json().flatten_event(true).with_timer(Now).init(),
-            Format::Text if in_journal => log.with_ansi(false).without_time().init(),
+            Format::Text if in_journal => {
+                log.with_ansi(false).event_format(Journal::default()).init();
+            }
             Format::Text => log.with_ansi(io::stderr().is_terminal()).with_timer(Now).init(),
         }
         line
@@ -94,6 +98,42 @@ impl<'a> MakeWriter<'a> for StatusLine {
 
     fn make_writer(&'a self) -> Self {
         self.clone()
+    }
+}
+
+/// Lines for the journal: it adds the time, and takes the severity from a number before the line, so that
+/// `journalctl -p warning` shows what matters (sd-daemon(3)).
+struct Journal(format::Format<format::Full, ()>);
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self(format::format().with_target(false).without_time())
+    }
+}
+
+/// As syslog(3) counts severities.
+fn priority(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "<3>",
+        Level::WARN => "<4>",
+        Level::INFO => "<6>",
+        Level::DEBUG | Level::TRACE => "<7>",
+    }
+}
+
+impl<S, N> FormatEvent<S, N> for Journal
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        writer.write_str(priority(*event.metadata().level()))?;
+        self.0.format_event(context, writer, event)
     }
 }
 
