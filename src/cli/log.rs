@@ -45,7 +45,7 @@ impl StatusLine {
         match format {
             Format::Json => log.json().flatten_event(true).with_timer(Now).init(),
             Format::Text if in_journal => {
-                log.with_ansi(false).event_format(Journal::default()).init()
+                log.with_ansi(false).event_format(Journal::default()).init();
             }
             Format::Text => log.with_ansi(io::stderr().is_terminal()).with_timer(Now).init(),
         }
