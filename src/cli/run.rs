@@ -10,7 +10,7 @@ use super::log::StatusLine;
 use super::settings::{Defaults, Settings};
 use crate::error::Result;
 use crate::privilege::{self, Account, Grants};
-use crate::recorder::{Options, Recorder, Reloader, Sockets};
+use crate::recorder::{Options, Privileged, Recorder, Reloader};
 use crate::service::Service;
 use crate::service::notify::{Environment, Notifier, Word};
 use crate::time::Clock;
@@ -53,7 +53,7 @@ impl Run {
         let content = file.map(ConfigWatcher::content);
         let options = options(self.settings.clone())?;
         // Here is one thread, with all its privileges: programs that need them are started here.
-        let sockets = Sockets::open(&options)?;
+        let privileged = Privileged::open(&options)?;
         let account = privilege::give_up(&options.privilege, &grants(&options, file))?;
         tell(&account, &options.privilege);
         // Here may be threads, without privileges. Listening first: a signal that comes while memory is
@@ -62,7 +62,7 @@ impl Run {
         let stop = StopWatcher::open(clock.clone(), || std::process::exit(INTERRUPTED))?;
         let config = file.map(ConfigWatcher::open).transpose()?;
         let config = config.map(|config| config.since(content.flatten()));
-        let mut recorder = Recorder::start_with(sockets, options, clock.clone())?;
+        let mut recorder = Recorder::start_with(privileged, options, clock.clone())?;
         recorder.confined(account);
         let notifier = service.notifier();
         recorder.attended_by(service);

@@ -54,9 +54,15 @@ impl Options {
         if let Some(directory) = &self.api.directory {
             grants.write(Place::new(&directory.path, PRIVATE));
         }
-        if let Some(http) = &self.api.http {
-            grants.read(&http.token_file);
-            grants.needs_to_read(&http.token_file);
+        if let Some(directory) = self.ring_file.as_deref().and_then(Path::parent) {
+            grants.write(Place::new(directory, PRIVATE));
+        }
+        let webhooks = self.api.export.webhooks.iter();
+        let secrets = webhooks.flat_map(|webhook| [&webhook.token_file, &webhook.ca_file]);
+        let http = self.api.http.as_ref().map(|http| &http.token_file);
+        for secret in secrets.flatten().chain(http) {
+            grants.read(secret);
+            grants.needs_to_read(secret);
         }
     }
 
@@ -68,6 +74,7 @@ impl Options {
             _ => None,
         });
         let http = self.api.http.as_ref().map(|http| http.listen.port());
+        let metrics = self.api.metrics.as_ref().map(|metrics| metrics.listen.port());
         let privileged = |port: u16| (1..PRIVILEGED_PORTS).contains(&port);
         let mut kept = Capabilities::empty();
         // SIOCSHWTSTAMP, also on interfaces that appear later.
@@ -75,7 +82,7 @@ impl Options {
         // mlock(2), beyond RLIMIT_MEMLOCK.
         kept.set(Capabilities::IPC_LOCK, self.pool.lock);
         // A listener is opened again when its matchers change.
-        kept.set(Capabilities::NET_BIND_SERVICE, ports.chain(http).any(privileged));
+        kept.set(Capabilities::NET_BIND_SERVICE, ports.chain(http).chain(metrics).any(privileged));
         kept
     }
 }

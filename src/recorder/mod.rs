@@ -24,11 +24,11 @@ mod keeper;
 mod log;
 mod mishap;
 mod phase;
+mod privileged;
 mod programs;
 mod reload;
 pub mod replay;
 mod selection;
-mod sockets;
 mod status;
 mod summary;
 mod survival;
@@ -41,9 +41,9 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
 pub use phase::WindowOptions;
+pub use privileged::Privileged;
 pub use reload::Reloader;
 pub use selection::{Links, Selection};
-pub use sockets::Sockets;
 pub use status::{ClassDepth, State, Status};
 pub use summary::Summary;
 pub use witnesses::{Logs, Witnesses};
@@ -232,16 +232,16 @@ impl Recorder {
     /// # Errors
     /// When anything is refused; nothing is left running then.
     pub fn start(options: Options, clock: Clock) -> Result<Self> {
-        let sockets = Sockets::open(&options)?;
-        Self::start_with(sockets, options, clock)
+        let privileged = Privileged::open(&options)?;
+        Self::start_with(privileged, options, clock)
     }
 
     /// The same with sockets that were opened before, when the process had privileges that it gave up.
     ///
     /// # Errors
     /// As [`Recorder::start`].
-    pub fn start_with(sockets: Sockets, options: Options, clock: Clock) -> Result<Self> {
-        let Sockets { links, witnesses, runner } = sockets;
+    pub fn start_with(privileged: Privileged, options: Options, clock: Clock) -> Result<Self> {
+        let Privileged { links, witnesses, runner } = privileged;
         options.window.check()?;
         Rule::check_all(&options.rules)?;
         let (desk, seen) = bounded(watch::CHANNEL);

@@ -79,7 +79,7 @@ impl Witnesses {
 /// A log that is open, and as what it was asked for.
 type OpenLog = (logs::Options, LogWatcher);
 
-/// Witnesses that are opened first (see [`Sockets`](super::Sockets)).
+/// Witnesses that are opened first (see [`Privileged`](super::Privileged)).
 #[derive(Debug)]
 pub(super) struct Early {
     ip: IpWatcher,

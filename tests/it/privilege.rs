@@ -125,7 +125,7 @@ fn as_another_user_everything_still_works() {
     until("the file is removed", || (!place.path().join("triggers/please").exists()).then_some(()));
     let asked = Command::new(BINARY).args(["snapshot", "--control", &control]).output().unwrap();
     assert!(asked.status.success(), "{}", String::from_utf8_lossy(&asked.stderr));
-    dashcap.wait_for("_file (");
+    dashcap.wait_for("INFO bundle ");
     let standing = Command::new(BINARY).args(["status", "--control", &control]).output().unwrap();
     assert!(standing.status.success());
     let end = dashcap.finish_well();

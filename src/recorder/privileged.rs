@@ -10,13 +10,13 @@ use crate::watch::link::{self, LinkWatcher};
 
 /// The sockets, open, and the process; nobody reads them yet.
 #[derive(Debug)]
-pub struct Sockets {
+pub struct Privileged {
     pub(super) links: LinkWatcher,
     pub(super) witnesses: Early,
     pub(super) runner: Option<Runner>,
 }
 
-impl Sockets {
+impl Privileged {
     /// Opens and starts them.
     ///
     /// # Errors
