@@ -15,4 +15,5 @@ step cargo clippy --manifest-path fuzz/Cargo.toml --bins --target-dir "${CARGO_T
 RUSTDOCFLAGS='-D warnings' step cargo doc --locked --no-deps --document-private-items --quiet
 step cargo test --locked
 step scripts/demo.sh "$(mktemp -d)"
+step scripts/service-test.sh
 step scripts/vm-test.sh --shortest

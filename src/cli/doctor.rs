@@ -99,6 +99,7 @@ fn subject(options: &Options) -> Result<Subject> {
         memory: options.pool.memory,
         kernel_memory: u64::from(ring.blocks) * u64::from(ring.block_size),
         lock: options.pool.lock,
+        ring_file: options.ring_file.clone(),
         output: options.output.clone(),
         control: options.api.control.as_ref().map(|control| control.path.clone()),
     })

@@ -61,9 +61,7 @@ impl Report {
             }
             Some(path) => write(path, &report::html(&report, offset_minutes)?)?,
             None if self.json => {
-                let json = serde_json::to_string_pretty(&report)
-                    .map_err(|e| Error::operation("write", "the report", e))?;
-                text = Some(json + "\n");
+                text = Some(report::json(&report)?);
             }
             None => {}
         }

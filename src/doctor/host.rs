@@ -18,12 +18,7 @@ use crate::watch::logs::journal_runs;
 /// Capabilities by number (linux/capability.h), why each is wanted, and how bad it is without.
 const CAPABILITIES: [(u32, &str, &str, State); 3] = [
     (13, "CAP_NET_RAW", "no frame can be recorded", State::Fail),
-    (
-        12,
-        "CAP_NET_ADMIN",
-        "no promiscuous mode, no hardware stamps, small netlink buffers",
-        State::Warning,
-    ),
+    (12, "CAP_NET_ADMIN", "no hardware stamps, small netlink buffers", State::Note),
     (34, "CAP_SYSLOG", "the kernel's log may be refused", State::Note),
 ];
 /// The smallest ring the kernel makes: a block of a page.
@@ -231,7 +226,7 @@ mod tests {
         for (bits, state, told) in [
             (u64::MAX, State::Ok, "CAP_NET_RAW, CAP_NET_ADMIN, CAP_SYSLOG"),
             (0, State::Fail, "no CAP_NET_RAW: no frame can be recorded; no CAP_NET_ADMIN"),
-            (1 << 13 | 1 << 34, State::Warning, "no CAP_NET_ADMIN: no promiscuous"),
+            (1 << 13 | 1 << 34, State::Note, "no CAP_NET_ADMIN: no hardware stamps"),
             (1 << 13 | 1 << 12, State::Note, "no CAP_SYSLOG"),
         ] {
             let check = privileges(&status(bits));

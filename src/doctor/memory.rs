@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Check, State, Subject, bytes};
+use crate::sys::space;
 
 /// Where control groups are (Documentation/admin-guide/cgroup-v2.rst).
 const CGROUPS: &str = "/sys/fs/cgroup";
@@ -23,7 +24,30 @@ pub(super) fn examine(subject: &Subject) -> Vec<Check> {
     if subject.lock {
         checks.push(lock(&read("/proc/self/limits"), &read("/proc/self/status"), subject.memory));
     }
+    checks.extend(subject.ring_file.as_deref().map(|file| {
+        let directory = file.parent().filter(|path| !path.as_os_str().is_empty());
+        let free = space::free(directory.unwrap_or(Path::new(".")));
+        // A file that is there is replaced by one of its size, or moved aside.
+        ring_file(file, free.as_ref().ok().copied(), subject.memory)
+    }));
     checks
+}
+
+/// Judges how many bytes are free where the ring file is to be.
+fn ring_file(file: &Path, free: Option<u64>, memory: u64) -> Check {
+    let subject = format!("ring file {}", file.display());
+    match free {
+        None => {
+            let advice = "make its directory, or name another with --ring-file";
+            Check::new(State::Fail, subject, "its directory cannot be reached", advice)
+        }
+        Some(free) if free < memory && !file.exists() => {
+            let found = format!("{} wanted, {} free", bytes(memory), bytes(free));
+            let advice = "a smaller --memory, or a larger file system: mount -o remount,size=";
+            Check::new(State::Fail, subject, found, advice)
+        }
+        Some(free) => Check::ok(subject, format!("{} free", bytes(free))),
+    }
 }
 
 /// Judges what proc_meminfo(5) says.
@@ -105,6 +129,15 @@ mod tests {
             assert_eq!(available(meminfo, wanted).state, state, "{wanted}");
         }
         assert_eq!(available("", 1).state, State::Note);
+    }
+
+    #[test]
+    fn the_ring_file_must_have_room() {
+        let file = Path::new("/does/not/exist/ring");
+        for (free, state) in [(None, State::Fail), (Some(99), State::Fail), (Some(100), State::Ok)]
+        {
+            assert_eq!(ring_file(file, free, 100).state, state, "{free:?}");
+        }
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub struct Subject {
     pub kernel_memory: u64,
     /// Whether the memory for frames is to be locked.
     pub lock: bool,
+    /// The file that holds it, if it is to outlive the process.
+    pub ring_file: Option<PathBuf>,
     /// Where bundles appear.
     pub output: PathBuf,
     /// The control socket, if there is to be one.

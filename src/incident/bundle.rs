@@ -33,6 +33,10 @@ pub const SYSTEM: &str = "system";
 pub const REPORT: &str = "report.html";
 /// The same for a terminal.
 pub const REPORT_TEXT: &str = "report.txt";
+/// The same for programs.
+pub const REPORT_JSON: &str = "report.json";
+/// All that the report is.
+pub(super) const REPORTS: [&str; 3] = [REPORT, REPORT_TEXT, REPORT_JSON];
 /// What the bundle is.
 pub const MANIFEST: &str = "manifest.json";
 

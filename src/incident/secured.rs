@@ -14,7 +14,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use super::Incident;
-use super::bundle::{self, Bundle, MANIFEST, NO_REPORT, REPORT, REPORT_TEXT};
+use super::bundle::{self, Bundle, MANIFEST, NO_REPORT, REPORTS};
 use super::manifest::Manifest;
 use super::partial::Partial;
 use super::pcapng::{Contents, Level};
@@ -42,6 +42,8 @@ pub struct Pages {
     pub html: String,
     /// For a terminal.
     pub text: String,
+    /// For programs.
+    pub json: String,
     /// What it lacks, if anything: "it ends at 14:14:20, its time was over".
     pub lacks: Option<String>,
 }
@@ -133,15 +135,15 @@ impl Secured {
     }
 
     fn pages(&mut self, pages: &Pages) -> Result<()> {
-        let Pages { html, text, lacks: _ } = pages;
-        for (name, page) in [(REPORT, html), (REPORT_TEXT, text)] {
+        let Pages { html, text, json, lacks: _ } = pages;
+        for (name, page) in REPORTS.into_iter().zip([html, text, json]) {
             self.partial.file(name, |file| file.write_all(page.as_bytes()))?;
         }
         Ok(())
     }
 
     fn discard(&mut self) {
-        [REPORT, REPORT_TEXT].into_iter().for_each(|page| self.partial.discard(page));
+        REPORTS.into_iter().for_each(|page| self.partial.discard(page));
     }
 
     /// Writes the manifest anew, with the report in it.

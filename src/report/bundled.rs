@@ -3,12 +3,13 @@
 
 use std::path::Path;
 
-use super::{ENDS_AT, Look, Options, html, report_while, text};
+use super::{ENDS_AT, Look, Options, html, json, report_while, text};
 use crate::error::Result;
 use crate::incident::secured::{Pages, Subject};
 use crate::time::Wall;
 
-/// Reports on a bundle for its writer: a page for browsers, and a text of [`Look::WIDTH`] columns.
+/// Reports on a bundle for its writer: a page for browsers, a text of [`Look::WIDTH`] columns,
+/// and the same for programs.
 ///
 /// # Errors
 /// When the bundle cannot be read.
@@ -24,6 +25,7 @@ pub fn of_bundle(subject: &Subject<'_>) -> Result<Pages> {
     Ok(Pages {
         html: html(&report, offset_minutes)?,
         text: text(&report, look),
+        json: json(&report)?,
         lacks: report.notes.iter().find(|note| note.starts_with(ENDS_AT)).cloned(),
     })
 }

@@ -158,6 +158,15 @@ pub fn report_while(
     Ok(pass.finish(options, &files, told))
 }
 
+/// For programs: one JSON object, as docs/report.md has it, and a newline.
+///
+/// # Errors
+/// Never with a report as it is.
+pub fn json(report: &Report) -> Result<String> {
+    let json = serde_json::to_string_pretty(report);
+    json.map(|json| json + "\n").map_err(|e| Error::operation("write", "the report", e))
+}
+
 /// A bundle's directory stands for the capture in it.
 fn capture_of(path: &Path) -> PathBuf {
     let inside = path.join(bundle::CAPTURE);

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::super::bundle::{REPORT, REPORT_TEXT};
 use super::*;
 use crate::incident::bundle::CAPTURE;
 use crate::incident::fixture::{MONO, Story, Tmpfs, frame, is_root, origin};
@@ -60,7 +61,7 @@ fn made(subject: &Subject<'_>) -> Result<Pages> {
     let told = manifest(subject.folder)["report_missing"].as_str().map(str::to_owned);
     assert_eq!(told.as_deref(), Some(NOT_YET));
     let text = format!("the report of {}", subject.name);
-    Ok(Pages { html: format!("<p>{text}</p>"), text, lacks: None })
+    Ok(Pages { html: format!("<p>{text}</p>"), text, json: "{}".to_owned(), lacks: None })
 }
 
 fn refused(_: &Subject<'_>) -> Result<Pages> {

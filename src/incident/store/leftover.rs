@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::removal::REMOVING;
 use super::{SUFFIX, is_our_name, listing};
-use crate::incident::bundle::{MANIFEST, REPORT, REPORT_TEXT};
+use crate::incident::bundle::{MANIFEST, REPORTS};
 use crate::incident::manifest::{FORMAT, FileEntry};
 use crate::incident::partial::{BESIDE, sync_directory};
 
@@ -80,7 +80,7 @@ fn is_whole(partial: &Path) -> bool {
         return false;
     }
     let beside = format!("{MANIFEST}{BESIDE}");
-    for begun in [REPORT, REPORT_TEXT, &beside] {
+    for begun in REPORTS.into_iter().chain([&*beside]) {
         if !told.files.iter().any(|file| file.name == begun) {
             // Mostly there is none.
             let _ = fs::remove_file(partial.join(begun));
@@ -92,6 +92,7 @@ fn is_whole(partial: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::incident::bundle::REPORT;
     use crate::incident::fixture::Story;
     use crate::incident::pcapng::Level;
     use crate::incident::secured::Evidence;
