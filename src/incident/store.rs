@@ -5,7 +5,7 @@
 //! proven writable *by writing*, because permissions, quotas, read-only mounts and full disks all show
 //! only then.
 //!
-//! What a dead dashcap left half-built is [finished or removed](leftover). Dead is who holds no lock:
+//! What a dead dashcap left half-built is finished or removed (`leftover`). Dead is who holds no lock:
 //! every dashcap holds a shared flock(2) on the output directory itself, which the kernel releases
 //! however the process ends. Who gets the lock exclusively at start is alone, and everything called
 //! `*.partial` or `*.removing` by our own pattern is a leftover; who does not leaves such directories

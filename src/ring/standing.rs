@@ -1,6 +1,6 @@
 //! What a ring file says of the recording as a whole: who, since when, which lanes, how it stood.
 //!
-//! Frames explain themselves (see [`super::chunk`]); names of classes and counts do not. They are written
+//! Frames explain themselves (see `chunk`); names of classes and counts do not. They are written
 //! once a second, in turn into two places, so that one of them is whole whenever the process dies:
 //!
 //! ```text

@@ -1,7 +1,7 @@
 //! The kernel's log, record by record: `/dev/kmsg` (Documentation/ABI/testing/dev-kmsg).
 //!
 //! Where `kernel.dmesg_restrict` is set, opening it needs CAP_SYSLOG and reading it does not
-//! (`devkmsg_open()`, kernel/printk/printk.c). A process that gives the capability up opens it [`SPARE`]
+//! (`devkmsg_open()`, kernel/printk/printk.c). A process that gives the capability up opens it `SPARE`
 //! times before ([`keep`]): from then on [`open`] lends one of these where the system refuses a new one.
 //! Each has a place of its own in the log, so readers do not disturb each other.
 

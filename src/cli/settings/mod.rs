@@ -1,5 +1,5 @@
 //! What `run` and `exec` have in common: the options, from the command line and a file, as each part's
-//! own [`recorder::Options`].
+//! own [`recorder::Options`](crate::recorder::Options).
 //!
 //! One definition serves both: in the file every option is a key of the same name, with `-` as `_`.
 //! What is typed wins over the file, the file over the defaults; lists typed replace lists in the file,
