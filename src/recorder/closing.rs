@@ -4,12 +4,15 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
-use super::{Open, phase, programs};
+use super::keeper::Keeper;
+use super::phase::Count;
+use super::programs::Programs;
+use super::{Open, Recorder, phase, programs};
 use crate::api::question::{Fate, Reply};
 use crate::capture::{ClassReport, Sliced};
 use crate::incident::{ClassTrack, Host, Incident, Track};
 use crate::time::{Mono, Stamp, Window};
-use crate::watch::Observation;
+use crate::watch::{Observation, Watch};
 
 /// A capture that has not answered by then is dead: it gives up on late frames after one second.
 const SLICES: Duration = Duration::from_secs(3);
@@ -136,5 +139,78 @@ fn track(sliced: Sliced) -> Track {
         source: report.source.to_owned(),
         unknowns: report.unknowns.iter().map(|&unknown| unknown.to_owned()).collect(),
         filter: None,
+    }
+}
+
+impl<K: Keeper> Recorder<K> {
+    pub(super) fn begin_closing(&mut self, closed: phase::Closed) {
+        let Some(open) = self.open.take() else { return };
+        let now = self.clock.now().mono;
+        for Count { tally, cool_down } in &closed.counts {
+            let of = (tally.kind, tally.object.clone());
+            self.gate.closed(of, tally.first.mono, *cool_down, now);
+        }
+        let slices = self.captures.slice(closed.window, open.hold);
+        self.closing.push(Closing::new(closed, open, slices, now));
+    }
+
+    /// Hands incidents over to the writer once all their slices are there.
+    pub(super) fn collect_slices(&mut self) {
+        let now = self.clock.now();
+        for mut closing in std::mem::take(&mut self.closing) {
+            if closing.is_complete(now.mono) {
+                let missed = self.missed();
+                let observations = self.history.cut(closing.window());
+                let waiting = closing.waiting();
+                let incident = closing.incident(Circumstances {
+                    closed: now,
+                    observations,
+                    observations_missed: missed + self.history.forgotten(),
+                    limitations: self.limitations.clone(),
+                    probes: self.options.probes.iter().map(|probe| probe.host.clone()).collect(),
+                    host: self.host.clone(),
+                    filter: self.options.capture.filter(),
+                    settings: self.options.settings.clone(),
+                });
+                self.doors.wait_for(&incident.name(), waiting);
+                self.remember(&incident.name(), incident.triggers());
+                self.doors.closed(&incident);
+                self.submit(Box::new(incident));
+            } else {
+                self.closing.push(closing);
+            }
+        }
+    }
+
+    /// Observations that found no room, of all watchers there are and were.
+    pub(super) fn missed(&self) -> u64 {
+        let probes = self.probes.iter().map(|(_, watch)| watch);
+        let logs = self.logs.iter().map(|(_, watch)| watch);
+        self.missed_before
+            + self.programs.as_ref().map_or(0, Programs::missed)
+            + self.watches.iter().chain(probes).chain(logs).map(Watch::missed).sum::<u64>()
+    }
+
+    pub(super) fn submit(&mut self, incident: Box<Incident>) {
+        if let Err(incident) = self.writer.submit(incident) {
+            self.make_memory();
+            if let Err(incident) = self.writer.submit(incident) {
+                let (name, reason) = (incident.name(), "too many incidents wait for the disk");
+                self.summary.lost += 1;
+                tracing::error!("lost {name}: {reason}");
+                self.doors.lost(&name, reason, self.clock.now());
+                self.forget(&name);
+            }
+        }
+    }
+
+    /// New frames are worth more than an incident that nobody can write, or that nobody may want.
+    pub(super) fn make_memory(&mut self) {
+        self.release_holds("new frames need its memory");
+        if let Some(lost) = self.writer.abandon() {
+            self.doors.lost(&lost.name, &lost.reason.to_string(), self.clock.now());
+            self.forget(&lost.name);
+            self.summary.lost(&lost);
+        }
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Recorder;
+use super::keeper::Keeper;
 use crate::api::standing::{self, Traffic};
 use crate::capture::Report;
 use crate::detect::tap;
@@ -147,6 +149,84 @@ pub(super) fn classes(report: &Report, now: Mono) -> Vec<standing::Class> {
         }
     })
     .collect()
+}
+
+/// What was last shown of the traffic.
+#[derive(Debug, Default)]
+pub(super) struct Glance {
+    pub(super) at: Mono,
+    pub(super) frames: u64,
+    pub(super) per_second: f64,
+}
+
+/// When the depth of the history was last told.
+#[derive(Debug, Default)]
+pub(super) struct Depth {
+    pub(super) look_at: Mono,
+    pub(super) told: Vec<ClassDepth>,
+}
+
+/// The depth of the history is known once there was traffic for this long, and looked at this often.
+pub(super) const DEPTH_AFTER: Duration = Duration::from_secs(10);
+
+/// How often the status is shown.
+const STATUS: Duration = Duration::from_secs(1);
+
+impl<K: Keeper> Recorder<K> {
+    /// Says how many seconds the memory holds, when that is known and when it changes much.
+    pub(super) fn tell_depth(&mut self) {
+        let now = self.clock.now().mono;
+        if now < self.depth.look_at {
+            return;
+        }
+        self.depth.look_at = now.plus(DEPTH_AFTER);
+        let depths = depths(&self.captures.reports(), now);
+        let told = &self.depth.told;
+        let differs = |a: Duration, b: Duration| a > 2 * b || b > 2 * a;
+        let changed = |depth: &ClassDepth| {
+            told.iter()
+                .find(|told| told.class == depth.class)
+                .is_none_or(|told| differs(depth.all, told.all) || differs(depth.full, told.full))
+        };
+        if !depths.iter().any(changed) {
+            return;
+        }
+        tracing::info!("at this traffic the memory holds about: {}", in_words(&depths));
+        let pre = self.options.window.pre;
+        if depths.iter().any(|depth| depth.all < pre) {
+            tracing::warn!(
+                "that is less than the {pre:?} before a trigger that were asked for; give more \
+                 --memory, or a --filter"
+            );
+        }
+        self.depth.told = depths;
+    }
+
+    /// How it stands, once every [`STATUS`].
+    pub(super) fn status(&mut self) -> Option<Status> {
+        let now = self.clock.now().mono;
+        let passed = now.since(self.glance.at);
+        if passed < STATUS {
+            return None;
+        }
+        self.limitations.extend(self.captures.mishap());
+        let reports = self.captures.reports();
+        let (frames, before) = (frames(&reports), self.glance.frames);
+        let per_second = frames.saturating_sub(before) as f64 / passed.as_secs_f64();
+        self.glance = Glance { at: now, frames, per_second };
+        let state = match (self.phase.deadline(), self.closing.len() + self.writer.pending()) {
+            (Some(deadline), _) => State::Collecting(deadline.since(now)),
+            (None, 0) if self.doors.is_armed() => State::Armed,
+            (None, 0) => State::Disarmed,
+            (None, incidents) => State::Writing(incidents),
+        };
+        Some(Status {
+            frames_per_second: per_second,
+            depths: depths(&reports, now),
+            dropped: reports.iter().map(|report| report.stats.dropped()).sum(),
+            state,
+        })
+    }
 }
 
 #[cfg(test)]

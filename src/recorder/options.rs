@@ -1,0 +1,67 @@
+//! Everything the operator decides.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{WindowOptions, Witnesses};
+use crate::capture::{self, Wanted};
+use crate::detect::watcher;
+use crate::incident::writer;
+use crate::ring::PoolOptions;
+use crate::trigger::{Rule, Rules, Terms};
+use crate::watch::{probe, sysfs};
+use crate::{api, hook, privilege};
+
+/// Everything the operator decides, each part checked by its owner.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Interfaces by name; none = those that matter (see [`Selection`]).
+    pub interfaces: Vec<String>,
+    /// The memory.
+    pub pool: PoolOptions,
+    /// The file that holds it, so that frames outlive the process; none = memory of the process alone.
+    pub ring_file: Option<PathBuf>,
+    /// How to capture.
+    pub capture: capture::Options,
+    /// How long a window is.
+    pub window: WindowOptions,
+    /// How long the same trigger must wait after its incident was closed.
+    pub cool_down: Duration,
+    /// What opens incidents.
+    pub rules: Vec<Rule>,
+    /// Hosts to ping.
+    pub probes: Vec<probe::Options>,
+    /// What else of the host is watched.
+    pub witnesses: Witnesses,
+    /// What is looked for by counting frames.
+    pub detect: watcher::Options,
+    /// Frames that are waited for.
+    pub wanted: Vec<Wanted>,
+    /// The operator's table.
+    pub timeline: sysfs::Options,
+    /// Where bundles appear.
+    pub output: PathBuf,
+    /// How bundles are written.
+    pub writer: writer::Options,
+    /// Where people and scripts may ask.
+    pub api: api::Options,
+    /// What the process gives up.
+    pub privilege: privilege::Options,
+    /// The operator's own programs.
+    pub programs: hook::Options,
+    /// All of this as the operator would write it, for the manifest.
+    pub settings: serde_json::Value,
+}
+
+impl Options {
+    /// What a rule that says nothing of it asks for.
+    pub(super) fn usual(&self) -> Terms {
+        let WindowOptions { pre, post, .. } = self.window;
+        Terms { pre, post, cool_down: self.cool_down }
+    }
+
+    /// How long an observation may be wanted by an incident.
+    pub(super) fn span(&self, rules: &Rules) -> Duration {
+        self.window.pre.max(rules.reach()) + self.window.limit + self.cool_down
+    }
+}

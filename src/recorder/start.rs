@@ -1,0 +1,132 @@
+//! The start: whatever can be refused is obtained here, so that an operator learns of it now and not at the
+//! failure.
+
+use crossbeam_channel::bounded;
+
+use super::captures::Captures;
+use super::keeper::Keeper;
+use super::programs::Programs;
+use super::survival::Memory;
+use super::{Options, Privileged, Recorder, Selection};
+use crate::api::directory::DirectoryWatcher;
+use crate::detect::watcher::DetectWatcher;
+use crate::error::Result;
+use crate::incident::Host;
+use crate::incident::store::Store;
+use crate::incident::writer::Writer;
+use crate::time::Clock;
+use crate::trigger::Rule;
+use crate::watch::probe::{self, Probe};
+use crate::watch::sysfs::Sampler;
+use crate::watch::table::Table;
+use crate::watch::{self, Watch, Watcher};
+use crate::{api, capture, privilege};
+
+impl Recorder {
+    /// Obtains everything that can be refused: memory, sockets, names, the output directory. When this
+    /// returns, frames are being recorded.
+    ///
+    /// # Errors
+    /// When anything is refused; nothing is left running then.
+    pub fn start(options: Options, clock: Clock) -> Result<Self> {
+        let privileged = Privileged::open(&options)?;
+        Self::start_with(privileged, options, clock)
+    }
+
+    /// The same with sockets that were opened before, when the process had privileges that it gave up.
+    ///
+    /// # Errors
+    /// As [`Recorder::start`].
+    pub fn start_with(privileged: Privileged, options: Options, clock: Clock) -> Result<Self> {
+        let Privileged { links, witnesses, runner } = privileged;
+        options.window.check()?;
+        Rule::check_all(&options.rules)?;
+        let (desk, seen) = bounded(watch::CHANNEL);
+        let selection = Selection::new(&options.interfaces, &links.links())?;
+        let table = Table::default();
+        let sampler = Sampler::open(options.timeline.clone(), table.clone())?;
+        let open = |probe: &probe::Options| Ok((probe.clone(), Probe::open(probe.clone())?));
+        let probes = options.probes.iter().map(open).collect::<Result<Vec<_>>>()?;
+        let detectors = DetectWatcher::open(options.detect.clone(), options.detect.roster())?;
+        let tapping = capture::Tapping::new(detectors.taps(), options.wanted.clone())?;
+        options.witnesses.check()?;
+        let witnesses = options.witnesses.open(witnesses)?;
+        let (retention, now) = (options.writer.retention, clock.now().wall);
+        let store = Store::open_within(&options.output, options.pool.memory, retention, now)?;
+        let doors = api::Doors::open(&options.api, &Host::read().name)?;
+        let directory = options.api.directory.as_ref();
+        let directory = directory.map(|o| DirectoryWatcher::open(o, &clock)).transpose()?;
+        let Memory { pool, file, recovered } = Memory::obtain(&options, &store, &clock)?;
+        tracing::info!("{} bytes of memory obtained for frames", pool.obtained_bytes());
+
+        let words = selection.in_words();
+        let mut captures = Captures::new(
+            selection,
+            options.capture.clone(),
+            pool,
+            clock.clone(),
+            desk.clone(),
+            tapping,
+        )?;
+        captures.keep_in(file.clone());
+        captures.begin(&links.links())?;
+        let names = captures.names();
+        if names.is_empty() {
+            tracing::warn!("no interface is up yet; those that come up are recorded ({words})");
+        } else {
+            tracing::info!("recording {} ({words})", names.join(", "));
+        }
+        tracing::info!(
+            "armed: {}; bundles appear in {}",
+            Rule::in_a_row(&options.rules),
+            store.directory().display()
+        );
+        let writer = Writer::start(store, clock.clone(), options.writer.clone())?;
+        let mut recorder = Self::around(captures, options, clock, writer, (desk, seen));
+        recorder.programs = Programs::employ(runner, &recorder.clock, &recorder.desk)?;
+        recorder.limitations.extend(sampler.limitation().map(str::to_owned));
+        recorder.table = table;
+        recorder.ring_file = file;
+        recorder.summary.bundles.extend(recovered);
+        recorder.watch_names();
+        recorder.employ(links)?;
+        recorder.employ(sampler)?;
+        recorder.employ(detectors)?;
+        for (options, probe) in probes {
+            recorder.employ_probe(options, probe)?;
+        }
+        recorder.employ_all(witnesses)?;
+        if let Some(directory) = directory {
+            recorder.employ(directory)?;
+        }
+        if let Some(doors) = doors {
+            recorder.doors.serve(doors, recorder.clock.clone())?;
+        }
+        Ok(recorder)
+    }
+
+    /// What was done with the privileges, for `dashcap status` and every bundle.
+    pub fn confined(&mut self, account: privilege::Account) {
+        self.limitations.extend(account.limitations);
+    }
+
+    /// Puts a further watcher to work.
+    ///
+    /// # Errors
+    /// When the process is out of threads or descriptors.
+    pub fn employ(&mut self, watcher: impl Watcher) -> Result<()> {
+        let watch = self.spawn(watcher)?;
+        self.watches.push(watch);
+        Ok(())
+    }
+
+    pub(super) fn spawn(&self, watcher: impl Watcher) -> Result<Watch> {
+        watch::spawn(watcher, self.clock.clone(), self.desk.clone())
+    }
+
+    pub(super) fn employ_probe(&mut self, options: probe::Options, probe: Probe) -> Result<()> {
+        let watch = self.spawn(probe)?;
+        self.probes.push((options, watch));
+        Ok(())
+    }
+}
