@@ -15,6 +15,10 @@
 //! A capture file takes the same road (`replay`): its frames and what its host saw pass the same lanes,
 //! detectors, rules and phases, in their own time.
 //!
+//! Beside the roads: `report`, `cut` and `thin` read what was recorded, by anybody; `export` tells other
+//! hosts and `hook` runs the operator's programs; `privilege` gives up what is not needed, `service` speaks
+//! to the service manager; `doctor` looks at a machine, `top` at a running dashcap.
+//!
 //! | thread | does | waits for |
 //! |---|---|---|
 //! | `cap/IF` | reads kernel blocks, appends to its lanes, taps them, answers hold and slice | frames, never anybody |
