@@ -54,11 +54,12 @@ impl fmt::Display for Why {
 /// `at most 200 bundles, none older than 90 d`.
 impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = |bytes| bytesize::ByteSize(bytes).display().iec();
         let limits = [
             self.count.map(|count| format!("at most {count} bundles")),
-            self.bytes.map(|bytes| format!("at most {bytes} bytes of them")),
+            self.bytes.map(|bytes| format!("at most {} of them", size(bytes))),
             self.age.map(|age| format!("none older than {}", crate::time::rough(age))),
-            self.free.map(|bytes| format!("while {bytes} bytes of the disk are free")),
+            self.free.map(|bytes| format!("while {} of the disk are free", size(bytes))),
         ];
         let limits: Vec<_> = limits.into_iter().flatten().collect();
         f.write_str(&if limits.is_empty() { "all of them".to_owned() } else { limits.join(", ") })
