@@ -7,5 +7,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/setup.sh
-cargo build --release --quiet
-exec target/release/dashcap demo --output "${1:-target/demo}"
+cargo build --locked --quiet
+exec "${CARGO_TARGET_DIR:-target}/debug/dashcap" demo --output "${1:-target/demo}"
