@@ -25,14 +25,18 @@ version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 work=$target/package
 PATH=$PATH:$target/tools/bin
 
-# The source package, into the current directory; the lists of this machine are left alone.
+# The source package, into the current directory, from where this machine has its packages; its lists are
+# left alone.
 fetch_libpcap() {
-  local release
-  release=$(. /etc/os-release && echo "$VERSION_CODENAME")
-  mkdir -p apt/lists/partial
-  echo "deb-src [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian $release main" \
-    >apt/sources.list
-  local ours=(-o "Dir::Etc::SourceList=$PWD/apt/sources.list" -o Dir::Etc::SourceParts=/dev/null
+  local places
+  mkdir -p apt/lists/partial apt/places
+  for places in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
+    [ ! -e "$places" ] || sed -n 's/^deb /deb-src /p' "$places" >"apt/places/$(basename "$places" .list).list"
+  done
+  for places in /etc/apt/sources.list.d/*.sources; do
+    [ ! -e "$places" ] || sed 's/^Types:.*/Types: deb-src/' "$places" >"apt/places/$(basename "$places")"
+  done
+  local ours=(-o Dir::Etc::SourceList=/dev/null -o "Dir::Etc::SourceParts=$PWD/apt/places"
     -o "Dir::State::Lists=$PWD/apt/lists" -o APT::Sandbox::User=)
   apt-get "${ours[@]}" update -qq
   apt-get "${ours[@]}" source --download-only -qq libpcap
