@@ -19,7 +19,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use serde_json::Value;
-use signal_hook::consts::{SIGHUP, SIGTERM};
+use signal_hook::consts::SIGTERM;
 
 use crate::api::client::Client;
 use crate::api::control;
@@ -77,9 +77,8 @@ impl Watch {
         begin("top/events", move || hear(&path, &tell))?;
         let failed = |e: io::Error| Error::operation("use", "the terminal", e);
         let ended = Arc::new(AtomicBool::new(false));
-        for signal in [SIGTERM, SIGHUP] {
-            signal_hook::flag::register(signal, Arc::clone(&ended)).map_err(failed)?;
-        }
+        // SIGHUP ends it at once: there is no terminal left to restore, and none to wait for.
+        signal_hook::flag::register(SIGTERM, Arc::clone(&ended)).map_err(failed)?;
         // Also restores the terminal should anything panic.
         let mut terminal = ratatui::try_init().map_err(failed)?;
         let shown = show(&mut terminal, &news, &wish, &ended);

@@ -23,6 +23,9 @@ pub(super) struct Chain {
     whole: usize,
     /// What tells its chunks from all others of the pool.
     number: u64,
+    /// Whether anybody can read it when the process has died; anonymous memory explains itself to nobody, and
+    /// headers and checksums would cost every frame of 1,500 bytes some 80 ns.
+    outlives: bool,
 }
 
 /// What a chain came to.
@@ -43,7 +46,8 @@ impl Chain {
     /// has this `number`.
     pub(super) fn new(chunk: Chunk, number: u64) -> Self {
         let full = Vec::with_capacity(OpenSegment::FULL);
-        Self { full, chunk, at: ChunkHeader::SIZE, whole: ChunkHeader::SIZE, number }
+        let (at, outlives) = (ChunkHeader::SIZE, chunk.is_in_file());
+        Self { full, chunk, at, whole: at, number, outlives }
     }
 
     /// What tells its chunks from all others of the pool.
@@ -55,7 +59,9 @@ impl Chain {
     #[inline]
     fn commit(&mut self) {
         self.whole = self.at;
-        ChunkHeader::commit(&mut self.chunk, self.at);
+        if self.outlives {
+            ChunkHeader::commit(&mut self.chunk, self.at);
+        }
     }
 
     /// Bytes that are left in the chunk being written.
@@ -100,12 +106,14 @@ impl Chain {
     /// Closes the full chunk and goes on in `next`.
     #[cold]
     fn turn_over(&mut self, next: Chunk, header: ChunkHeader<'_>) {
-        header.close(&mut self.chunk, self.at, self.full.len(), false);
+        if self.outlives {
+            header.close(&mut self.chunk, self.at, self.full.len(), false);
+        }
         let full = std::mem::replace(&mut self.chunk, next);
         self.full.push(Bytes::from_owner(full).slice(ChunkHeader::SIZE..self.at));
         (self.at, self.whole) = (ChunkHeader::SIZE, ChunkHeader::SIZE);
         // Of what is packed nothing is worth anything before all of it is there.
-        if header.codec == Codec::Plain {
+        if self.outlives && header.codec == Codec::Plain {
             header.open(&mut self.chunk, self.full.len());
         }
     }
@@ -114,7 +122,9 @@ impl Chain {
     pub(super) fn close(mut self, header: ChunkHeader<'_>) -> Closed {
         // First, so that what stands behind a closed chunk is always one of ours.
         let rest = self.chunk.split_off(self.at.next_multiple_of(Self::ALIGN));
-        header.close(&mut self.chunk, self.at, self.full.len(), true);
+        if self.outlives {
+            header.close(&mut self.chunk, self.at, self.full.len(), true);
+        }
         self.full.push(Bytes::from_owner(self.chunk).slice(ChunkHeader::SIZE..self.at));
         let rest = Some(rest).filter(|rest| rest.len() >= Self::LEAST_CHUNK);
         Closed { chunks: self.full, rest }
@@ -148,7 +158,9 @@ impl OpenSegment {
         let summary = Summary::empty(lane, sequence, offset);
         let (number, codec) = (chain.number, Codec::Plain);
         let header = ChunkHeader { summary: &summary, origin: &origin, codec, chain: number };
-        header.open(&mut chain.chunk, 0);
+        if chain.outlives {
+            header.open(&mut chain.chunk, 0);
+        }
         Self { origin, summary, chain }
     }
 

@@ -57,8 +57,9 @@ struct Mapping {
     length: usize,
     page_size: usize,
     free: ArrayQueue<usize>,
-    /// What is written stays as it is, also when nobody owns it any more.
+    /// What is written stays as it is, also when nobody owns it any more: of anonymous memory nobody sees it.
     keeps: AtomicBool,
+    in_file: bool,
 }
 
 // SAFETY: `base` points to memory that belongs to this mapping alone (a file by the contract of
@@ -110,8 +111,9 @@ impl Pages {
             return Err(io::Error::last_os_error());
         }
         let base = NonNull::new(base.cast()).ok_or_else(io::Error::last_os_error)?;
-        let keeps = AtomicBool::new(false);
-        let mapping = Mapping { base, length, page_size: request.page_size, free, keeps };
+        let in_file = fd >= 0;
+        let keeps = AtomicBool::new(!in_file);
+        let mapping = Mapping { base, length, page_size: request.page_size, free, keeps, in_file };
         mapping.prepare(request)?;
         Ok(Self(Arc::new(mapping)))
     }
@@ -202,6 +204,11 @@ impl Chunk {
     /// What stands at the beginning of a chunk that nobody owns any more, or nobody wrote to yet, read as
     /// a number on a little-endian machine; its length in bytes follows, 32 bits as well.
     pub const VACANT: u32 = u32::from_le_bytes(*b"DCno");
+
+    /// True if its bytes outlive the process.
+    pub fn is_in_file(&self) -> bool {
+        self.lease.mapping.in_file
+    }
 
     /// Stores `value`, little-endian, at `at`, a multiple of four: whoever looks at this memory when the
     /// process has died in between sees it only if he sees everything that was written before, too.
