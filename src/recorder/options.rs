@@ -15,7 +15,7 @@ use crate::{api, hook, privilege};
 /// Everything the operator decides, each part checked by its owner.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Interfaces by name; none = those that matter (see [`Selection`]).
+    /// Interfaces by name; none = those that matter (see [`Selection`](super::Selection)).
     pub interfaces: Vec<String>,
     /// The memory.
     pub pool: PoolOptions,
