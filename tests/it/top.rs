@@ -103,3 +103,21 @@ fn without_a_terminal_it_says_so() {
     let why = String::from_utf8(told.stderr).expect("text");
     assert!(why.contains("not a terminal") && why.contains("dashcap status --json"), "{why}");
 }
+
+#[test]
+fn a_view_ends_with_its_terminal() {
+    let Some(lab) = Lab::new() else { return };
+    let place = tempfile::tempdir().expect("a directory can be made");
+    let socket = place.path().join("control.sock");
+    let socket = socket.to_str().expect("text");
+    let dashcap = lab.record(&["-i", "eth0", "--control", socket]);
+    let terminal = Terminal::start(&format!("exec {BINARY} top --control {socket}"));
+    terminal.wait_for("armed");
+    let process = terminal.tmux(&["display-message", "-p", "#{pane_pid}"]);
+    let commandline = format!("/proc/{}/cmdline", process.trim());
+    let runs = || std::fs::read_to_string(&commandline).is_ok_and(|line| line.contains("top"));
+    assert!(runs(), "{commandline}");
+    terminal.tmux(&["kill-server"]);
+    until("it ends", || (!runs()).then_some(()));
+    dashcap.finish_well();
+}
