@@ -4,11 +4,13 @@
 //! that know neither ring nor recorder.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::frame::Direction;
 use crate::time::Stamp;
+use crate::wire::Mac;
 
 /// One conclusion. It is told when it begins and, where it lasts, again when it is over.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -35,8 +37,57 @@ pub struct Finding {
     pub what: String,
     /// The whole of it for a person.
     pub sentence: String,
+    /// Whom it is about, at most [`Finding::PARTIES`]: what ties one finding to another.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parties: Vec<Party>,
     /// True when it has ended.
     pub over: bool,
+}
+
+/// Somebody or something that a finding is about, beside its interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Party {
+    /// A host, by its address.
+    Host(IpAddr),
+    /// A station, by its link address.
+    Station(Mac),
+    /// A VLAN, by its identifier.
+    Vlan(u16),
+}
+
+impl Finding {
+    /// Parties that are kept: both ends with both addresses, and the tags.
+    pub const PARTIES: usize = 8;
+
+    /// Adds somebody whom it is about, once; beyond [`Finding::PARTIES`] nobody.
+    #[must_use]
+    pub fn about(mut self, party: Party) -> Self {
+        if self.parties.len() < Self::PARTIES && !self.parties.contains(&party) {
+            self.parties.push(party);
+        }
+        self
+    }
+
+    /// True if both are about the same host, station or VLAN.
+    pub fn shares_party(&self, other: &Self) -> bool {
+        self.parties.iter().any(|party| other.parties.contains(party))
+    }
+}
+
+impl fmt::Display for Party {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(address) => write!(f, "{address}"),
+            Self::Station(address) => write!(f, "{address}"),
+            Self::Vlan(id) => write!(f, "VLAN {id}"),
+        }
+    }
+}
+
+impl Serialize for Party {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// How bad a finding is by itself.

@@ -3,7 +3,9 @@
 
 use std::sync::Arc;
 
-use super::tap::{CONTROL, Outlet, Storm, Summary, Tap, Why};
+use crossbeam_channel::Receiver;
+
+use super::tap::{CONTROL, Outlet, Shown, Storm, Summary, Tap, Why};
 use super::traffic::{self, Traffic};
 use super::{Detector, Seen};
 use crate::error::Result;
@@ -48,9 +50,6 @@ pub struct Heard {
 }
 
 impl Detectors {
-    /// Frames heard at a time, so that one busy interface does not keep the others waiting.
-    const AT_ONCE: usize = 256;
-
     /// A tap, and what judges what it says.
     ///
     /// # Errors
@@ -78,11 +77,26 @@ impl Detectors {
         // A summary speaks of the frames before it, so these are heard first.
         let summaries: Vec<Summary> = self.outlet.summaries.try_iter().collect();
         let mut heard = Heard { gone: summaries.is_empty(), ..Heard::default() };
-        for _ in 0..Self::AT_ONCE {
-            match self.outlet.frames.try_recv() {
+        // Questions first: what ICMP says of them is control.
+        for way in [self.outlet.exchanges.clone(), self.outlet.frames.clone()] {
+            self.listen(&way, &mut heard, findings);
+        }
+        for summary in summaries {
+            heard.unseen += summary.unseen - self.unseen;
+            self.unseen = summary.unseen;
+            self.judge(&summary, findings);
+        }
+        heard
+    }
+
+    /// Hears what came one way until now: all that a summary speaks of, and no more, so that one busy
+    /// interface does not keep the others waiting.
+    fn listen(&mut self, frames: &Receiver<Shown>, heard: &mut Heard, findings: &mut Vec<Finding>) {
+        for _ in 0..frames.len().max(1) {
+            match frames.try_recv() {
                 Ok(shown) => {
                     match shown.why {
-                        Why::Control => {
+                        Why::Control | Why::Exchange => {
                             self.show(
                                 shown.header,
                                 shown.link_type,
@@ -103,13 +117,7 @@ impl Detectors {
                 }
             }
         }
-        heard.more = !self.outlet.frames.is_empty();
-        for summary in summaries {
-            heard.unseen += summary.unseen - self.unseen;
-            self.unseen = summary.unseen;
-            self.judge(&summary, findings);
-        }
-        heard
+        heard.more |= !frames.is_empty();
     }
 
     fn judge(&mut self, summary: &Summary, findings: &mut Vec<Finding>) {

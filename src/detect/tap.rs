@@ -3,14 +3,16 @@
 //!
 //! ```text
 //!   cap/IF  frame ─► Tap ── counts per class and direction, TCP, circles ── summary, every 100 ms ─┐
-//!                     └──── control frames, first 512 bytes ── channel ──┐                         │
+//!                     ├──── control frames, first 512 bytes ── channel ──┐                         │
+//!                     └──── questions and answers of services ─ channel ─┤                         │
 //!                                                                        ▼      bell, once a block ▼
 //!   watch/detect                                                   Detectors ─► findings
 //! ```
 //!
 //! Per frame it allocates nothing, takes no lock, logs nothing and calls nobody in the kernel; a control
-//! frame is copied once. Capture never waits: where the channel is full, frames are counted as
-//! [`Summary::unseen`] instead, which the detectors tell. Counts are cumulative, so a summary that finds
+//! frame is copied once. Capture never waits: where a channel is full, frames are counted as
+//! [`Summary::unseen`] instead, which the detectors tell. Services have a channel of their own, so that
+//! no flood of connections takes the room of control frames. Counts are cumulative, so a summary that finds
 //! no room loses nothing but time.
 
 mod circle;
@@ -53,6 +55,8 @@ pub struct Shown {
 pub enum Why {
     /// It is control traffic.
     Control,
+    /// It is data by which a service asks or answers: an end of a TCP connection, a DNS message.
+    Exchange,
     /// It matches the operator's filter of this number.
     Match(u16),
 }
@@ -141,8 +145,10 @@ pub struct Summary {
     pub storms: Vec<Storm>,
     /// Frames that match the operator's filters, in their order.
     pub matches: Box<[u64]>,
-    /// Frames that found no room on the way to the detectors.
+    /// Control frames and matches that found no room on the way to the detectors.
     pub unseen: u64,
+    /// Questions and answers of services that found no room: what is judged by them is not certain.
+    pub unseen_exchanges: u64,
     /// How the capture stands.
     pub health: Health,
 }
@@ -151,6 +157,7 @@ pub struct Summary {
 #[derive(Debug)]
 pub struct Outlet {
     pub(super) frames: Receiver<Shown>,
+    pub(super) exchanges: Receiver<Shown>,
     pub(super) summaries: Receiver<Summary>,
 }
 
@@ -163,7 +170,9 @@ pub struct Tap {
     circles: Circles,
     matches: Box<[Matched]>,
     unseen: u64,
+    unseen_exchanges: u64,
     frames: Sender<Shown>,
+    exchanges: Sender<Shown>,
     summaries: Sender<Summary>,
     bell: Wakeup,
     /// Something was sent and the bell not rung.
@@ -185,6 +194,8 @@ impl Tap {
     /// Frames on their way to the detectors, 600 KiB: ten thousand control frames a second for 100 ms in
     /// which the detectors do not run. What finds no room is counted.
     const FRAMES: usize = 1_024;
+    /// Questions and answers on their way, as much memory again.
+    const EXCHANGES: usize = 1_024;
     /// Summaries on their way; one that finds no room is left out, and the next says all it would have.
     const SUMMARIES: usize = 8;
 
@@ -192,6 +203,7 @@ impl Tap {
     /// wakes who has the outlet.
     pub fn new(classes: usize, filters: usize, bell: Wakeup) -> (Self, Outlet) {
         let (frames, seen) = bounded(Self::FRAMES);
+        let (exchanges, exchanged) = bounded(Self::EXCHANGES);
         let (summaries, told) = bounded(Self::SUMMARIES);
         let tap = Self {
             link_type: LinkType::ETHERNET,
@@ -200,13 +212,15 @@ impl Tap {
             circles: Circles::new(),
             matches: vec![Matched::default(); filters].into(),
             unseen: 0,
+            unseen_exchanges: 0,
             frames,
+            exchanges,
             summaries,
             bell,
             news: false,
             due: Mono(0),
         };
-        (tap, Outlet { frames: seen, summaries: told })
+        (tap, Outlet { frames: seen, exchanges: exchanged, summaries: told })
     }
 
     /// Each class: frames and bytes by direction, since the tap was made.
@@ -219,9 +233,10 @@ impl Tap {
         self.link_type = link_type;
     }
 
-    /// Looks at a frame of a class. One that was `folded` is only counted: its storm is in the summary.
+    /// Looks at a frame of a class; true if it is on its way to the detectors. One that was `folded` is
+    /// only counted: its storm is in the summary.
     #[inline]
-    pub fn frame(&mut self, frame: &Frame<'_>, class: usize, folded: bool, offset: Offset) {
+    pub fn frame(&mut self, frame: &Frame<'_>, class: usize, folded: bool, offset: Offset) -> bool {
         let header = &frame.header;
         if let Some(counts) = self.classes.get_mut(class) {
             let count = &mut counts[header.direction as usize];
@@ -230,18 +245,18 @@ impl Tap {
             count.addressed += u64::from(is_addressed(self.link_type, frame));
         }
         if folded {
-            return;
+            return false;
         }
+        let mut why = (class == CONTROL).then_some(Why::Control);
         if let Some(packet) = Packet::of(self.link_type, frame) {
             let arrival = offset.mono(header.wall);
             if let Some(segment) = &packet.segment {
                 self.tcp.segment(segment, packet.flow, arrival);
             }
             self.circles.packet(&packet, frame, arrival);
+            why = why.or(packet.is_exchange().then_some(Why::Exchange));
         }
-        if class == CONTROL {
-            self.show(Why::Control, frame, offset);
-        }
+        why.is_some_and(|why| self.show(why, frame, offset))
     }
 
     /// A frame matches the filter of this number. The first of each [`Tap::INTERVAL`] is shown, all are
@@ -285,6 +300,7 @@ impl Tap {
             storms,
             matches: self.matches.iter().map(|matched| matched.count).collect(),
             unseen: self.unseen,
+            unseen_exchanges: self.unseen_exchanges,
             health,
         };
         self.matches.iter_mut().for_each(|matched| matched.shown = false);
@@ -294,13 +310,17 @@ impl Tap {
     }
 
     #[inline(never)]
-    fn show(&mut self, why: Why, frame: &Frame<'_>, offset: Offset) {
+    fn show(&mut self, why: Why, frame: &Frame<'_>, offset: Offset) -> bool {
         let wall = frame.header.wall;
         let at = Stamp { mono: offset.mono(wall), wall };
-        match self.frames.try_send(Shown::new(why, self.link_type, frame, at)) {
-            Ok(()) => self.news = true,
-            Err(_) => self.unseen += 1,
-        }
+        let (way, unseen) = match why {
+            Why::Control | Why::Match(_) => (&self.frames, &mut self.unseen),
+            Why::Exchange => (&self.exchanges, &mut self.unseen_exchanges),
+        };
+        let shown = way.try_send(Shown::new(why, self.link_type, frame, at)).is_ok();
+        self.news |= shown;
+        *unseen += u64::from(!shown);
+        shown
     }
 }
 

@@ -125,6 +125,7 @@ impl Scene<'_> {
             rate: span.rate(),
             what,
             sentence,
+            parties: Vec::new(),
             over: span.over,
         }
     }
@@ -152,6 +153,7 @@ mod tests {
             storms: Vec::new(),
             matches: vec![0].into(),
             unseen: 0,
+            unseen_exchanges: 0,
             health: Health { recording: true, ..Health::default() },
         }
     }

@@ -231,6 +231,7 @@ mod tests {
             rate: None,
             what: String::new(),
             sentence: String::new(),
+            parties: Vec::new(),
             over: false,
         }
     }

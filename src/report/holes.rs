@@ -212,6 +212,7 @@ impl Hole {
                 "capture gap: {what} for {length}, where the longest pause before was {longest}{why}"
             ),
             what,
+            parties: Vec::new(),
             over: true,
         }
     }

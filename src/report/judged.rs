@@ -43,7 +43,7 @@ pub(super) struct Judged {
     copies: Copies,
     /// Copies that a bundle counted, on their way.
     spread: Vec<Spread>,
-    /// Control frames shown since the detectors listened.
+    /// Frames shown since the detectors listened.
     shown: usize,
     /// Control frames that came in lately, in one line each.
     received: VecDeque<(Wall, String)>,
@@ -178,15 +178,15 @@ impl Judged {
         // Time is that of the frame: the tap asks for nothing but its distance to the wall's.
         let offset = shared.offset;
         for _ in 0..count {
-            self.tap.frame(frame, class, folded || count > 1, offset);
+            let shown = self.tap.frame(frame, class, folded || count > 1, offset);
+            self.shown += usize::from(shown);
+        }
+        if self.shown >= Self::LISTEN {
+            self.listen(shared);
         }
     }
 
     fn control(&mut self, frame: &Frame<'_>, at: Stamp, shared: &mut Shared) {
-        self.shown += 1;
-        if self.shown >= Self::LISTEN {
-            self.listen(shared);
-        }
         let Some(reading) = Reading::of(self.link_type, frame.parts[0]) else { return };
         shared.tracks.frame(&self.name, at.wall, &reading);
         if frame.header.direction == Direction::Inbound {

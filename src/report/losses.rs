@@ -77,6 +77,7 @@ fn finding(
             "{what} on {interface} before they were recorded, say the statistics in {file}"
         ),
         what,
+        parties: Vec::new(),
         over: true,
     }
 }

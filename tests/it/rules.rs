@@ -147,6 +147,7 @@ impl Watcher for Storm {
                 rate: None,
                 what: format!("number {n}"),
                 sentence: format!("finding {n}"),
+                parties: Vec::new(),
                 over: false,
             };
             desk.insist(at, &Fact::Finding(Box::new(finding)))?;

@@ -248,6 +248,7 @@ impl Detector for Echo {
             rate: None,
             what: String::new(),
             sentence: String::new(),
+            parties: Vec::new(),
             over: false,
         });
     }

@@ -1,11 +1,13 @@
 //! What a protocol's detector is shown: a frame with its meaning, or only the time.
 
+use std::net::IpAddr;
+
 use crate::detect::Seen;
-use crate::finding::{Finding, FindingKind, Severity};
+use crate::finding::{Finding, FindingKind, Party, Severity};
 use crate::frame::Direction;
 use crate::time::Stamp;
-use crate::wire::Reading;
 use crate::wire::link::Vlans;
+use crate::wire::{Message, Reading};
 
 /// A frame that was read.
 #[derive(Debug, Clone, Copy)]
@@ -45,6 +47,7 @@ impl Heard<'_> {
             rate: None,
             what: self.reading.to_string(),
             sentence,
+            parties: parties(self.reading),
             over: false,
         }
     }
@@ -77,9 +80,32 @@ impl Now<'_> {
             rate: None,
             what,
             sentence,
+            parties: Vec::new(),
             over: false,
         }
     }
+}
+
+/// Whom a frame is about: its VLANs, who sent it, and who is meant, groups aside.
+pub(super) fn parties(reading: &Reading<'_>) -> Vec<Party> {
+    let vlans = reading.vlans().ids().iter().copied().map(Party::Vlan).collect::<Vec<_>>();
+    let hosts = match (reading.message, reading.packet) {
+        (Message::Arp(arp), _) => vec![arp.sender.into(), arp.target.into()],
+        (Message::Nd(nd), Some(packet)) => vec![packet.source, nd.target.into()],
+        (_, Some(packet)) => vec![packet.source, packet.destination],
+        (_, None) => Vec::new(),
+    };
+    let hosts = hosts.into_iter().filter(is_host).map(Party::Host);
+    let stations = [reading.link.source, reading.link.destination].into_iter().flatten();
+    let stations = stations.filter(|mac| mac.is_unicast()).map(Party::Station);
+    let all = vlans.into_iter().chain(hosts).chain(stations);
+    all.take(Finding::PARTIES).collect()
+}
+
+/// One host: neither a group, nor everybody, nor nobody yet.
+fn is_host(address: &IpAddr) -> bool {
+    let everybody = matches!(address, IpAddr::V4(address) if address.is_broadcast());
+    !address.is_multicast() && !address.is_unspecified() && !everybody
 }
 
 /// Where: ` in VLAN 956`, or nothing for untagged frames.

@@ -17,8 +17,11 @@ const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
 const C_TAG: u16 = 0x8100;
 const S_TAG: u16 = 0x88a8;
-/// Protocol number (IANA).
+/// Protocol numbers (IANA).
 const TCP: u8 = 6;
+const UDP: u8 = 17;
+/// Port of DNS (RFC 1035 §4.2).
+const DNS: u16 = 53;
 /// Bytes of the transport header that tell one packet from another: all of TCP's without options, with
 /// its checksum, which covers the payload; of UDP the header and 12 bytes of payload.
 const HEAD: usize = 20;
@@ -40,6 +43,8 @@ pub(super) struct Packet {
     pub(super) digest: u64,
     /// What TCP says, where its whole header is there.
     pub(super) segment: Option<Segment>,
+    /// A datagram from or to the port of DNS.
+    is_dns: bool,
 }
 
 /// Version of IP.
@@ -81,6 +86,13 @@ impl Packet {
             6 => v6(at, bytes, frame.header.direction),
             _ => None,
         }
+    }
+
+    /// True if it tells how a service answers: the beginning or end of a connection, a DNS message.
+    #[inline]
+    pub(super) fn is_exchange(&self) -> bool {
+        const ENDS: u8 = Segment::SYN | Segment::FIN | Segment::RST;
+        self.is_dns || self.segment.is_some_and(|segment| segment.has(ENDS))
     }
 
     /// Places in the frame that routers change, and that may differ in a packet that goes in a circle:
@@ -193,7 +205,9 @@ impl Transport<'_> {
         let digest = mix(flow ^ word(&head[4..12]), word(&head[12..20]) ^ length ^ K[2]);
         let segment =
             if self.protocol == TCP && self.begins { whole.map(|h| self.tcp(h)) } else { None };
-        Packet { at, version, ttl, flow, digest, segment }
+        let port = |at| u16::from_be_bytes([head[at], head[at + 1]]);
+        let is_dns = self.protocol == UDP && self.begins && (port(0) == DNS || port(2) == DNS);
+        Packet { at, version, ttl, flow, digest, segment, is_dns }
     }
 
     #[inline]

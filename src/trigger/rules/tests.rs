@@ -121,6 +121,7 @@ fn finding(kind: FindingKind, interface: &str) -> Finding {
         rate: None,
         what: "arp 192.0.2.9".into(),
         sentence: "a sentence".into(),
+        parties: Vec::new(),
         over: false,
     }
 }
