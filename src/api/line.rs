@@ -9,7 +9,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::question::{Audience, Fate, Question, Reply, Verdict};
-use super::standing::Standing;
+use super::status::Standing;
 use crate::time::Clock;
 use crate::watch::{Fact, Observation};
 

@@ -26,7 +26,7 @@ pub mod protocol;
 pub mod question;
 mod session;
 pub mod span;
-pub mod standing;
+pub mod status;
 pub mod webhook;
 
 use std::thread::{self, JoinHandle};

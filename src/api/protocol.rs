@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::line::Unanswered;
 use super::question::{Fate, Verdict};
 use super::span;
-use super::standing::Standing;
+use super::status::Standing;
 
 /// The version of requests and answers: `v`. Within a version fields and answers are added, never
 /// renamed or removed.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, oneshot};
 
-use super::standing::Standing;
+use super::status::Standing;
 use crate::watch::Observation;
 
 /// Where an answer goes. Sending never waits; a client that is gone is nobody's concern.

@@ -19,7 +19,7 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::filter::{Filter, UserFilter};
-use super::insertion::{Insertion, cut, frame};
+use super::vlan::{Insertion, cut, frame};
 use super::{
     FrameSink, FrameSource, Interface, MAX_SNAPLEN, RETIRE, Ready, SourceCounters, check_snaplen,
 };

@@ -13,7 +13,6 @@ pub mod classes;
 mod event_queue;
 pub mod file;
 pub mod filter;
-mod insertion;
 mod interface;
 mod lanes;
 mod packing;
@@ -24,6 +23,7 @@ mod reel;
 mod source;
 mod tapping;
 mod thread;
+mod vlan;
 
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use super::log::StatusLine;
 use super::run;
 use super::settings::Settings;
 use crate::error::{Error, Result};
-use crate::incident::bundle;
+use crate::incident::layout;
 use crate::recorder::replay::{self, Account, Events};
 
 /// Send capture files down the same road as live traffic, in their own time: what would have been
@@ -65,7 +65,7 @@ impl Replay {
 
 /// A bundle's directory stands for the capture in it.
 pub(super) fn capture_of(path: PathBuf) -> PathBuf {
-    let inside = path.join(bundle::CAPTURE);
+    let inside = path.join(layout::CAPTURE);
     if inside.is_file() { inside } else { path }
 }
 

@@ -25,7 +25,7 @@ use crate::api::client::Client;
 use crate::api::control;
 use crate::api::protocol::{Answer, Command};
 use crate::api::question::Verdict;
-use crate::api::standing::Standing;
+use crate::api::status::Standing;
 use crate::error::{Error, Result};
 use crate::top::{Key, Top, Wish, draw};
 

@@ -12,8 +12,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::context::Story;
 use super::options::Hook;
-use super::story::Story;
 
 /// Longest line in bytes: the output of one program, each byte of which may take six as JSON (`\u0000`),
 /// and as much again for the rest.
@@ -86,7 +86,7 @@ pub(super) fn line(message: &impl Serialize) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::story::tests::story;
+    use super::super::context::tests::story;
     use super::*;
     use crate::hook::options::{CommandLine, Pattern};
 

@@ -19,17 +19,17 @@
 //!   configuration need a restart.
 
 mod allowance;
-mod answers;
 mod collectors;
-mod errands;
+mod context;
+mod hooks;
 #[cfg(test)]
 mod lab;
 mod message;
 pub mod options;
 mod program;
+mod replies;
 pub mod runner;
-mod story;
 
-pub use answers::AnswerWatcher;
-pub use errands::{Hooks, OutputFile, Pending, Runner};
+pub use hooks::{Hooks, OutputFile, Pending, Runner};
 pub use options::{CommandLine, Hook, Options, Pattern, When};
+pub use replies::AnswerWatcher;

@@ -11,6 +11,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::journal::{Entry, worth_a_line};
+use super::layout::{CAPTURE, EVENTS, MANIFEST, SYSTEM, TIMELINE};
 use super::manifest::Manifest;
 use super::merge::Merge;
 use super::partial::{BundleFile, Partial};
@@ -20,25 +21,6 @@ use super::timeline::Timeline;
 use super::{Incident, events};
 use crate::error::Result;
 use crate::time::Mono;
-
-/// The packets.
-pub const CAPTURE: &str = "capture.pcapng.zst";
-/// The operator's table.
-pub const TIMELINE: &str = "timeline.csv";
-/// Observations and triggers.
-pub const EVENTS: &str = "events.jsonl";
-/// What the system said.
-pub const SYSTEM: &str = "system";
-/// What happened, for browsers.
-pub const REPORT: &str = "report.html";
-/// The same for a terminal.
-pub const REPORT_TEXT: &str = "report.txt";
-/// The same for programs.
-pub const REPORT_JSON: &str = "report.json";
-/// All that the report is.
-pub(super) const REPORTS: [&str; 3] = [REPORT, REPORT_TEXT, REPORT_JSON];
-/// What the bundle is.
-pub const MANIFEST: &str = "manifest.json";
 
 /// A bundle that is whole and on the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -23,7 +23,7 @@ use crate::trigger::{Trigger, TriggerKind};
 use crate::watch::{Fact, Observation};
 
 use super::Incident;
-use super::course::Course;
+use super::progress::Course;
 use super::runs::Run;
 
 /// One line.

@@ -19,17 +19,18 @@
 //! [`Slice`], whose pages stay pinned until the incident is dropped.
 
 pub mod bundle;
-pub mod course;
 pub mod events;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod interop;
 pub mod journal;
+pub mod layout;
 pub mod manifest;
 pub mod merge;
 pub mod partial;
 pub mod pcapng;
+pub mod progress;
 pub mod recovered;
 pub mod runs;
 pub mod secured;

@@ -14,14 +14,10 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::layout::{DIRECTORY_MODE, FILE_MODE, SUFFIX};
 use super::manifest::FileEntry;
-use super::store::SUFFIX;
 use crate::error::{Error, Result};
 
-/// Directories: the owner writes, the group reads.
-pub(super) const DIRECTORY_MODE: u32 = 0o750;
-/// Files: the owner writes, the group reads.
-pub(super) const FILE_MODE: u32 = 0o640;
 /// Ends the name of a file that takes the place of another when it is whole.
 pub(super) const BESIDE: &str = ".new";
 /// Names tried before giving up: `NAME`, `NAME-2`, ... One is taken only when two incidents of one kind

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::manifest::Moment;
 use super::{ClassTrack, Ending, Host, Incident, Track};
-use crate::ring::standing::{InterfaceStanding, Standing};
+use crate::ring::metadata::{InterfaceStanding, Standing};
 use crate::ring::{LaneCounters, RecoveredLane, Recovery, RecoveryCounts};
 use crate::time::{Offset, Stamp, Window};
 use crate::trigger::{Trigger, TriggerKind};

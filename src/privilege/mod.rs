@@ -18,10 +18,10 @@
 //! silence: it is a line of [`Account::limitations`], for the log, `dashcap status` and every bundle.
 //! `docs/security.md` tells which threat each part answers.
 
-mod calls;
 mod capabilities;
-mod files;
 mod grants;
+mod landlock;
+mod seccomp;
 mod user;
 
 use std::fmt;
@@ -125,7 +125,7 @@ fn apply(options: &Options, grants: &Grants) -> Result<Account> {
 /// Landlock before seccomp, whose filter need not let it through.
 fn confine(grants: &Grants, account: &mut Account) {
     for (name, done) in
-        [("Landlock", files::confine(grants)), ("seccomp", calls::confine().map(|()| None))]
+        [("Landlock", landlock::confine(grants)), ("seccomp", seccomp::confine().map(|()| None))]
     {
         match done {
             Ok(limitation) => {

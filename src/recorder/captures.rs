@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::keeper::{Held, Keeper};
+use super::frame_store::{Held, Keeper};
+use super::ring_file;
 use super::selection::{Links, Selection};
-use super::survival;
 use crate::capture::{self, Capture, Interface, Memory, Report, Sliced, Tapping};
 use crate::error::Result;
-use crate::ring::standing::LaneName;
+use crate::ring::metadata::LaneName;
 use crate::ring::{HoldId, LaneId, PackThread, Pool, RingFile};
 use crate::time::{Clock, Mono, Window};
 use crate::watch::{Fact, LinkState, Observation};
@@ -206,7 +206,7 @@ impl Keeper for Captures {
     fn reports(&mut self) -> Vec<Report> {
         let reports = collect(self.running.values().map(Capture::report).collect());
         if let Some(file) = &self.ring_file {
-            survival::note(file, self.clock.now(), &reports);
+            ring_file::note(file, self.clock.now(), &reports);
         }
         reports
     }

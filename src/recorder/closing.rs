@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
-use super::keeper::Keeper;
+use super::frame_store::Keeper;
 use super::phase::Count;
 use super::programs::Programs;
 use super::{Open, Recorder, phase, programs};

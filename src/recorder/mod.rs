@@ -11,30 +11,30 @@
 //! All decisions are made here, one after the other, by pure parts (rules, gate, phase) that are told
 //! the time. The recorder never touches a frame and never waits for the disk.
 
-mod attending;
 mod captures;
+mod clients;
 mod closing;
-mod course;
-mod doors;
+mod frame_store;
 mod grants;
 mod history;
 mod holds;
-mod judging;
-mod keeper;
 mod log;
-mod mishap;
 mod options;
 mod phase;
 mod privileged;
 mod programs;
+mod progress;
 mod reload;
 pub mod replay;
+mod restart;
+mod ring_file;
 mod selection;
+mod service;
 mod start;
-mod status;
+mod status_line;
 mod stop;
 mod summary;
-mod survival;
+mod triggering;
 mod witnesses;
 
 use std::collections::BTreeSet;
@@ -47,22 +47,22 @@ pub use phase::WindowOptions;
 pub use privileged::Privileged;
 pub use reload::Reloader;
 pub use selection::{Links, Selection};
-pub use status::{ClassDepth, State, Status};
+pub use status_line::{ClassDepth, State, Status};
 pub use summary::Summary;
 pub use witnesses::{Logs, Witnesses};
 
 use self::captures::Captures;
+use self::clients::Doors;
 use self::closing::Closing;
-use self::doors::Doors;
+use self::frame_store::Keeper;
 use self::history::History;
 use self::holds::Holds;
-use self::keeper::Keeper;
 use self::log::Log;
-use self::mishap::Fallen;
 use self::phase::Phase;
 use self::programs::Programs;
 use self::reload::Inbox;
-use self::status::{DEPTH_AFTER, Depth, Glance};
+use self::restart::Fallen;
+use self::status_line::{DEPTH_AFTER, Depth, Glance};
 use crate::api::question::{Fate, Reply, Verdict};
 use crate::hook::Pending;
 use crate::incident::Host;
@@ -259,7 +259,7 @@ impl<K: Keeper> Recorder<K> {
             Fact::Arming { armed, who } => self.doors.arm(*armed, who),
             _ => {}
         }
-        self.limitations.extend(mishap::limitation(&seen.fact, &self.limitations));
+        self.limitations.extend(restart::limitation(&seen.fact, &self.limitations));
         self.log.tell(&seen);
         self.doors.publish(&seen);
         if let Some((interface, reading)) = changed(&seen.fact)

@@ -4,7 +4,7 @@
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::keeper::Keeper;
+use super::frame_store::Keeper;
 use super::log::Log;
 use super::{Open, Recorder};
 use crate::error::Result;

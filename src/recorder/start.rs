@@ -4,9 +4,9 @@
 use crossbeam_channel::bounded;
 
 use super::captures::Captures;
-use super::keeper::Keeper;
+use super::frame_store::Keeper;
 use super::programs::Programs;
-use super::survival::Memory;
+use super::ring_file::Memory;
 use super::{Options, Privileged, Recorder, Selection};
 use crate::api::directory::DirectoryWatcher;
 use crate::detect::watcher::DetectWatcher;

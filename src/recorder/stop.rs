@@ -1,7 +1,7 @@
 //! The end: what was recorded is accounted for, what waits is written.
 
-use super::keeper::Keeper;
-use super::{Recorder, Summary, programs, survival};
+use super::frame_store::Keeper;
+use super::{Recorder, Summary, programs, ring_file};
 use crate::service::Service;
 use crate::stats::CaptureStats;
 
@@ -20,7 +20,7 @@ impl<K: Keeper> Recorder<K> {
         }
         let reports = self.captures.stop();
         if let Some(file) = &self.ring_file {
-            survival::note(file, self.clock.now(), &reports);
+            ring_file::note(file, self.clock.now(), &reports);
         }
         for report in reports {
             self.summary.interfaces.push((report.origin.interface.clone(), report.stats));
@@ -58,7 +58,7 @@ impl<K: Keeper> Recorder<K> {
         self.doors.close();
         // An incident that is not on the disk is only there: then the next start recovers it.
         if let Some(file) = self.ring_file.filter(|_| self.summary.lost == 0) {
-            survival::stopped(&file, self.clock.now());
+            ring_file::stopped(&file, self.clock.now());
         }
         drop(leaving);
         self.summary

@@ -11,11 +11,11 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::model::{Entry, Event, Loss, Trigger};
-use super::tracks::Tracks;
+use super::states::Tracks;
 use crate::error::{Error, Result};
 use crate::finding::Severity;
 use crate::frame::Direction;
-use crate::incident::bundle;
+use crate::incident::layout;
 use crate::time::Wall;
 
 /// Most events of a report; those beyond are counted.
@@ -45,7 +45,7 @@ pub(super) struct Told {
 /// # Errors
 /// When a file that is there cannot be read.
 pub(super) fn read(folder: &Path, told: &mut Told) -> Result<()> {
-    let manifest = folder.join(bundle::MANIFEST);
+    let manifest = folder.join(layout::MANIFEST);
     let mut text = Vec::new();
     open(&manifest)?
         .take(LONGEST_MANIFEST)
@@ -55,7 +55,7 @@ pub(super) fn read(folder: &Path, told: &mut Told) -> Result<()> {
         Ok(value) => told.manifest(&value),
         Err(error) => told.notes.push(format!("{} has no meaning: {error}", manifest.display())),
     }
-    let events = folder.join(bundle::EVENTS);
+    let events = folder.join(layout::EVENTS);
     if events.is_file() {
         read_events(&events, told)?;
     }

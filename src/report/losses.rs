@@ -5,11 +5,12 @@
 //! they are left out: its manifest and its events say the same, and when.
 
 use super::model::Loss;
-use super::{Pass, bundle, words};
+use super::{Pass, words};
 use crate::capture::file::Statistics;
 use crate::capture::file::merge::Merged;
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
+use crate::incident::layout::MANIFEST;
 use crate::time::{Offset, Stamp, Wall};
 
 /// What a loss that a file tells is called.
@@ -21,7 +22,7 @@ impl Pass<'_> {
         let mut losses: Vec<Loss> = Vec::new();
         for (number, source) in files.sources().enumerate() {
             let path = &self.captures[number];
-            if path.parent().is_some_and(|folder| folder.join(bundle::MANIFEST).is_file()) {
+            if path.parent().is_some_and(|folder| folder.join(MANIFEST).is_file()) {
                 continue;
             }
             for told in source.statistics() {

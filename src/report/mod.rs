@@ -13,50 +13,50 @@
 
 #[cfg(test)]
 mod browser;
-mod bundled;
-mod chain;
+mod bundle;
 mod copies;
-mod holes;
+mod findings;
+mod gaps;
 mod host;
 mod html;
-mod judged;
-mod ledger;
+mod interface;
 mod losses;
 pub mod model;
+mod onset;
 mod passage;
 mod series;
+mod states;
 mod stations;
 mod talkers;
 #[cfg(test)]
 mod tests;
 mod text;
-mod tracks;
 mod words;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-pub use self::bundled::{local_offset, of_bundle};
+pub use self::bundle::{local_offset, of_bundle};
 pub use self::html::html;
 pub use self::model::Report;
 pub use self::text::{Look, text};
 
-use self::holes::{Feed, Pauses, Turn, series_of};
+use self::findings::Ledger;
+use self::gaps::{Feed, Pauses, Turn, series_of};
 use self::host::Told;
-use self::judged::{Judged, Shared};
-use self::ledger::Ledger;
+use self::interface::{Judged, Shared};
 use self::model::{Count, Interface, Series, Span, seconds_between};
 use self::passage::Passage;
 use self::series::Columns;
+use self::states::Tracks;
 use self::stations::Stations;
 use self::talkers::Talkers;
-use self::tracks::Tracks;
 use crate::capture::file::merge::{Ended, Head, Merged};
 use crate::capture::file::{self, Damage};
 use crate::detect::traffic;
 use crate::error::{Error, Result};
 use crate::frame::{Direction, Frame, FrameHeader, Origin};
-use crate::incident::bundle;
+use crate::incident::layout::{CAPTURE, MANIFEST};
 use crate::time::{Offset, Stamp, Wall};
 
 /// Most interfaces that are judged: each has tables of about 1 MiB. Frames of others are counted.
@@ -169,7 +169,7 @@ pub fn json(report: &Report) -> Result<String> {
 
 /// A bundle's directory stands for the capture in it.
 fn capture_of(path: &Path) -> PathBuf {
-    let inside = path.join(bundle::CAPTURE);
+    let inside = path.join(CAPTURE);
     if inside.is_file() { inside } else { path.to_owned() }
 }
 
@@ -178,7 +178,7 @@ fn folders(paths: &[PathBuf]) -> BTreeSet<PathBuf> {
     let folder = |path: &PathBuf| {
         if path.is_dir() { Some(path.clone()) } else { path.parent().map(Path::to_owned) }
     };
-    let is_bundle = |folder: &PathBuf| folder.join(bundle::MANIFEST).is_file();
+    let is_bundle = |folder: &PathBuf| folder.join(MANIFEST).is_file();
     paths.iter().filter_map(folder).filter(is_bundle).collect()
 }
 
@@ -402,7 +402,7 @@ impl<'a> Pass<'a> {
         told.probes(&mut tracks);
         std::mem::take(&mut told.entries).into_iter().for_each(|entry| ledger.add_told(entry));
         let (mut findings, findings_more) = ledger.finish();
-        let chain = chain::of(&mut findings, told.trigger.take(), options.at);
+        let chain = onset::of(&mut findings, told.trigger.take(), options.at);
         let total = |count: fn(&Count) -> u64| -> u64 {
             interfaces.iter().flat_map(|judged| &judged.counts).map(count).sum()
         };

@@ -20,9 +20,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use rustix::fs::{FallocateFlags, OFlags, fallocate, fstatfs};
 
+use super::metadata::{LaneName, Standing};
 use super::pool::Pool;
 use super::recovery::{self, Recovery};
-use super::standing::{LaneName, Standing};
 use crate::error::{Error, Result};
 use crate::sys::mapped_file;
 

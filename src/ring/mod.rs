@@ -16,6 +16,7 @@ mod chunk;
 mod file;
 mod fold;
 mod lane;
+pub mod metadata;
 mod open;
 mod pack;
 mod pack_thread;
@@ -24,7 +25,6 @@ mod record;
 mod recovery;
 mod segment;
 mod slice;
-pub mod standing;
 
 pub use file::{LeftRing, RingFile};
 pub use fold::{FoldOptions, Storm};

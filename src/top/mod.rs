@@ -17,7 +17,7 @@ use serde_json::Value;
 use self::rates::{InterfaceRates, rates};
 pub use self::view::draw;
 use crate::api::question::Verdict;
-use crate::api::standing::Standing;
+use crate::api::status::Standing;
 
 /// Points of a sparkline: one a second, more than any screen is wide.
 pub const HISTORY: usize = 512;

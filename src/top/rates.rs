@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::standing::{Class, Interface, Standing, Traffic};
+use crate::api::status::{Class, Interface, Standing, Traffic};
 
 /// Frames and bits a second.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

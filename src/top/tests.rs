@@ -5,7 +5,7 @@ use ratatui::backend::TestBackend;
 use serde_json::json;
 
 use super::*;
-use crate::api::standing::{Class, Depth, Interface, OpenIncident, Traffic, Watcher};
+use crate::api::status::{Class, Depth, Interface, OpenIncident, Traffic, Watcher};
 
 fn standing(uptime_seconds: f64, frames: u64) -> Standing {
     let class = |name: &str, frames: u64| Class {

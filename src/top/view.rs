@@ -12,7 +12,7 @@ use ratatui::widgets::{Block, Clear, Paragraph, RenderDirection, Sparkline};
 
 use super::Top;
 use super::rates::{InterfaceRates, short};
-use crate::api::standing::{Class, Interface, Standing};
+use crate::api::status::{Class, Interface, Standing};
 use crate::time::rough;
 
 /// Columns of an interface before its sparkline.

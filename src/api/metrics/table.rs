@@ -2,7 +2,7 @@
 //! `docs/metrics.md`.
 
 use super::page::Snapshot;
-use crate::api::standing::{Class, Interface, Timing, Traffic};
+use crate::api::status::{Class, Interface, Timing, Traffic};
 use crate::export;
 
 /// Begins every name.
@@ -229,7 +229,7 @@ fn timing(timing: Timing, seconds: fn(&Timing) -> f64, out: Out<'_>) {
 }
 
 /// Watchers of one name are one, as probes are: a set of labels may come once only.
-fn watchers(s: &Snapshot, count: fn(&crate::api::standing::Watcher) -> u64, out: Out<'_>) {
+fn watchers(s: &Snapshot, count: fn(&crate::api::status::Watcher) -> u64, out: Out<'_>) {
     let mut sums = std::collections::BTreeMap::<&str, u64>::new();
     for watcher in &s.standing.watchers {
         *sums.entry(&watcher.name).or_default() += count(watcher);

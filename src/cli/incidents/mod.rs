@@ -16,7 +16,7 @@ use self::shown::Shown;
 use super::control::print;
 use super::settings::Settings;
 use crate::error::{Error, Result, nearest};
-use crate::incident::bundle;
+use crate::incident::layout;
 use crate::incident::store::{self, Listing, Stored, What};
 use crate::time::Wall;
 
@@ -175,7 +175,7 @@ fn what(what: &What) -> String {
 }
 
 fn open(bundle: &Stored) -> Result<()> {
-    let page = bundle.path.join(bundle::REPORT);
+    let page = bundle.path.join(layout::REPORT);
     let page = page.canonicalize().map_err(|e| {
         let make = format!("make one: dashcap report {} --html OUT", bundle.path.display());
         Error::operation("open", page.display().to_string(), e).hint(make)

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{absolute, local, plain, table};
 use crate::detect::words::count;
 use crate::error::Result;
-use crate::incident::bundle;
+use crate::incident::layout;
 use crate::incident::store::Stored;
 
 /// Lines of the report that are shown: a screen of old (VT100).
@@ -35,7 +35,7 @@ impl<'a> Shown<'a> {
     /// # Errors
     /// When the manifest cannot be read.
     pub(super) fn of(bundle: &'a Stored) -> Result<Self> {
-        let report = File::open(bundle.path.join(bundle::REPORT_TEXT)).ok().and_then(|file| {
+        let report = File::open(bundle.path.join(layout::REPORT_TEXT)).ok().and_then(|file| {
             let mut bytes = Vec::new();
             file.take(READ).read_to_end(&mut bytes).ok()?;
             Some(String::from_utf8_lossy(&bytes).into_owned())
@@ -65,7 +65,7 @@ impl<'a> Shown<'a> {
                 let _ = writeln!(text, "{}", plain(line));
             }
             if of_report.next().is_some() {
-                let rest = self.bundle.path.join(bundle::REPORT_TEXT);
+                let rest = self.bundle.path.join(layout::REPORT_TEXT);
                 let _ = write!(text, "... the rest is in {}", absolute(&rest));
             }
         }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::course::{Course, Level, Meter};
+use super::condition::{Course, Level, Meter};
 use super::{Burst, Draft, Options, Scene};
 use crate::detect::tap::{Summary, TcpCounts};
 use crate::detect::words::figure;

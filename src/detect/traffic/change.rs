@@ -14,7 +14,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::course::Span;
+use super::condition::Span;
 use super::limit::DIRECTIONS;
 use super::{Draft, Scene};
 use crate::detect::tap::Summary;

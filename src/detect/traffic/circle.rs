@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::course::{Course, Level, Rise};
+use super::condition::{Course, Level, Rise};
 use super::{Draft, Scene};
 use crate::detect::tap::{Circle, Summary};
 use crate::detect::words;

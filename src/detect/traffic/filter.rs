@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::course::{Course, Level, Rise};
+use super::condition::{Course, Level, Rise};
 use super::{Draft, Scene};
 use crate::detect::tap::{Shown, Summary};
 use crate::detect::words;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::course::{Course, Level, Meter};
+use super::condition::{Course, Level, Meter};
 use super::{Bound, Draft, RateLimit, Scene, Unit};
 use crate::detect::tap::{Count, Summary};
 use crate::detect::words::{self, figure};

@@ -16,7 +16,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::course::{Course, Level};
+use super::condition::{Course, Level};
 use super::{Draft, Scene};
 use crate::detect::tap::Summary;
 use crate::detect::words;

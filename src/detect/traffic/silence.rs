@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::course::{Course, Level};
+use super::condition::{Course, Level};
 use super::{ClassSilence, Draft, Scene};
 use crate::detect::tap::{ClassCount, Summary};
 use crate::detect::words;

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::course::{Course, Level, Meter};
+use super::condition::{Course, Level, Meter};
 use super::{Draft, Scene};
 use crate::detect::tap::{Storm, Summary, Tap};
 use crate::detect::words::{self, figure};

@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 
 use proptest::prelude::*;
 
+use super::super::context::tests::story;
 use super::super::options::CommandLine;
-use super::super::story::tests::story;
 use super::*;
 
 struct Asked {

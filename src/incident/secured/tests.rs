@@ -9,9 +9,8 @@ use std::time::Duration;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::super::bundle::{REPORT, REPORT_TEXT};
+use super::super::layout::{CAPTURE, REPORT, REPORT_TEXT};
 use super::*;
-use crate::incident::bundle::CAPTURE;
 use crate::incident::fixture::{MONO, Story, Tmpfs, frame, is_root, origin};
 use crate::incident::store::{Listing, mark, retention};
 use crate::incident::writer::{Options, Outcome, Writer};

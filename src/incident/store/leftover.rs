@@ -10,8 +10,8 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::removal::REMOVING;
-use super::{SUFFIX, is_our_name, listing};
-use crate::incident::bundle::{MANIFEST, REPORTS};
+use super::{is_our_name, listing};
+use crate::incident::layout::{MANIFEST, REPORTS, SUFFIX};
 use crate::incident::manifest::{FORMAT, FileEntry};
 use crate::incident::partial::{BESIDE, sync_directory};
 
@@ -92,8 +92,8 @@ fn is_whole(partial: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::incident::bundle::REPORT;
     use crate::incident::fixture::Story;
+    use crate::incident::layout::REPORT;
     use crate::incident::pcapng::Level;
     use crate::incident::secured::Evidence;
     use crate::incident::store::Store;

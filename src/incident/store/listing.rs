@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::is_our_name;
 use super::removal::{KEPT, REMOVING};
-use super::{SUFFIX, is_our_name};
 use crate::error::{Error, Result};
-use crate::incident::bundle::MANIFEST;
+use crate::incident::layout::{MANIFEST, SUFFIX};
 use crate::incident::manifest::FORMAT;
 use crate::time::Wall;
 
@@ -210,7 +210,7 @@ fn look(path: &Path, name: &str) -> Result<Stored, What> {
         interfaces: told.interfaces.into_iter().map(|interface| interface.name).collect(),
         bytes: size(path, DEPTH),
         kept: path.join(KEPT).is_file(),
-        report: path.join(crate::incident::bundle::REPORT).is_file(),
+        report: path.join(crate::incident::layout::REPORT).is_file(),
     })
 }
 

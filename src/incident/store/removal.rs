@@ -10,7 +10,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::incident::partial::{FILE_MODE, cannot, sync_directory};
+use crate::incident::layout::FILE_MODE;
+use crate::incident::partial::{cannot, sync_directory};
 
 /// Ends the name of a bundle that is on its way out.
 pub const REMOVING: &str = ".removing";

@@ -9,7 +9,7 @@ use crate::capture::file::merge::Head;
 use crate::capture::{self, Reel, Report, Sliced, Tapping};
 use crate::error::{Error, Result};
 use crate::frame::Origin;
-use crate::recorder::keeper::{Held, Keeper};
+use crate::recorder::frame_store::{Held, Keeper};
 use crate::recorder::selection::Links;
 use crate::ring::{HoldId, LaneId, Pool};
 use crate::time::{Clock, Mono, Offset, Stamp, Window};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::api::standing::{Class, Interface, Timing, Traffic, Trigger, Watcher};
+use crate::api::status::{Class, Interface, Timing, Traffic, Trigger, Watcher};
 use crate::export;
 
 const DOCUMENTATION: &str = include_str!("../../../../docs/metrics.md");

@@ -16,11 +16,11 @@ use crate::wire::control::is_control;
 use crate::wire::{Flow, Reading};
 
 use super::copies::{Copies, Run};
-use super::ledger::{Ledger, Settled, first_since};
+use super::findings::{Ledger, Settled, first_since};
 use super::model::Count;
 use super::series::{self, Columns, Series};
+use super::states::Tracks;
 use super::talkers::Talkers;
-use super::tracks::Tracks;
 
 /// Numbers of the classes of an interface: control is the first by definition of the tap.
 const DATA: usize = 1;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Recorder;
-use super::keeper::Keeper;
-use crate::api::standing::{self, Traffic};
+use super::frame_store::Keeper;
+use crate::api::status::{self, Traffic};
 use crate::capture::Report;
 use crate::detect::tap;
 use crate::ring::LaneCounters;
@@ -125,7 +125,7 @@ pub(super) fn depths(reports: &[Report], now: Mono) -> Vec<ClassDepth> {
 }
 
 /// Each class of an interface: its traffic, its counts, how far back it reaches.
-pub(super) fn classes(report: &Report, now: Mono) -> Vec<standing::Class> {
+pub(super) fn classes(report: &Report, now: Mono) -> Vec<status::Class> {
     let depths = depths(std::slice::from_ref(report), now);
     let traffic = |count: tap::Count| Traffic { frames: count.frames, bytes: count.bytes };
     let each = report.classes.iter().zip(&report.traffic);
@@ -133,7 +133,7 @@ pub(super) fn classes(report: &Report, now: Mono) -> Vec<standing::Class> {
         let LaneCounters { stored, folded, dropped, faded, evicted, .. } = class.counters;
         let depth = depths.iter().find(|depth| depth.class == class.name);
         let seconds = |depth: Option<Duration>| depth.map_or(0.0, |depth| depth.as_secs_f64());
-        standing::Class {
+        status::Class {
             name: class.name.to_string(),
             inbound: traffic(inbound),
             outbound: traffic(outbound),

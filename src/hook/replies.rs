@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crossbeam_channel::Sender;
 
-use super::errands::{Item, OutputFile};
+use super::hooks::{Item, OutputFile};
 use super::message::{Answer, End, LONGEST_LINE};
 use crate::error::{Error, Result};
 use crate::sys::poll;

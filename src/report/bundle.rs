@@ -49,7 +49,7 @@ mod tests {
     use super::super::SHOWN_EVERY;
     use super::super::tests::stormy;
     use super::*;
-    use crate::incident::bundle::CAPTURE;
+    use crate::incident::layout::CAPTURE;
 
     /// A folder `NAME.partial` with this capture in it.
     fn partial(capture: &Path) -> tempfile::TempDir {

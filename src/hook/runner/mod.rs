@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use super::allowance::Allowance;
 use super::collectors::{self, Collector};
+use super::context::Story;
 use super::message::{Answer, Request, line, next_line};
 use super::options::{Hook, When};
 use super::program::{Errand, run};
-use super::story::Story;
 use crate::error::{Error, Result};
 use crate::sys::priority;
 use crate::time::{Clock, rough};

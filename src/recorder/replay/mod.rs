@@ -28,7 +28,7 @@ use crossbeam_channel::bounded;
 
 use self::host::HostEvents;
 use self::reels::Reels;
-use super::keeper::Keeper;
+use super::frame_store::Keeper;
 use super::{Recorder, Summary};
 use crate::capture::Tapping;
 use crate::capture::file::Damage;

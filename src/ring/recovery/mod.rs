@@ -23,11 +23,11 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::chunk::{ChunkHeader, Codec, Described, State};
+use super::metadata::Standing;
 use super::open::Chain;
 use super::pool::Pool;
 use super::segment::{LaneId, Part, Segment, Summary};
 use super::slice::Slice;
-use super::standing::Standing;
 use crate::frame::Origin;
 use crate::sys::pages::Chunk;
 use crate::time::{Mono, Window};

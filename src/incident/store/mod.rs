@@ -30,13 +30,12 @@ pub use self::listing::{Listing, Other, Stored, What};
 pub use self::removal::{KEPT, REMOVING, mark, remove};
 
 use self::retention::Why;
-use super::partial::{DIRECTORY_MODE, FILE_MODE, Partial, cannot};
+use super::layout::{DIRECTORY_MODE, FILE_MODE, SUFFIX};
+use super::partial::{Partial, cannot};
 use crate::error::{Error, Result};
 use crate::sys::space;
 use crate::time::Wall;
 
-/// Ends the name of a bundle that is not whole.
-pub const SUFFIX: &str = ".partial";
 /// Bytes written to prove that writing works: a whole block of any usual file system, so that a full
 /// one cannot hide it in an inode.
 const PROOF: usize = 4_096;

@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
+use super::frame_store::{Held as Pinned, Keeper};
 use super::holds::Held;
-use super::keeper::{Held as Pinned, Keeper};
 use super::phase::Effect;
-use super::{Open, Recorder, doors};
+use super::{Open, Recorder, clients};
 use crate::api::question::Verdict;
 use crate::incident::system::Collection;
 use crate::ring::HoldId;
@@ -27,7 +27,7 @@ impl<K: Keeper> Recorder<K> {
             self.fire(fired);
         }
         match Trigger::asked(seen) {
-            Some(trigger) => self.fire(doors::fired(trigger, &seen.fact, self.options.usual())),
+            Some(trigger) => self.fire(clients::fired(trigger, &seen.fact, self.options.usual())),
             None => Verdict::Noted,
         }
     }

@@ -21,7 +21,7 @@ use crate::incident::bundle::{self, Bundle};
 use crate::incident::pcapng::Level;
 use crate::incident::store::Store;
 use crate::incident::{APPLICATION, Host, Incident, recovered};
-use crate::ring::standing::{ClassStanding, InterfaceStanding, Machine, Moment, Standing};
+use crate::ring::metadata::{ClassStanding, InterfaceStanding, Machine, Moment, Standing};
 use crate::ring::{LeftRing, Pool, RingFile};
 use crate::time::{Clock, Stamp};
 

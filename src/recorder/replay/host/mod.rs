@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 
 use self::probes::Probes;
 use crate::error::{Error, Result};
-use crate::incident::bundle;
+use crate::incident::layout;
 use crate::time::Wall;
 use crate::watch::Fact;
 use crate::watch::probe;
@@ -112,7 +112,7 @@ impl HostEvents {
     /// The files of host events beside these files, each once.
     pub(super) fn beside(files: &[PathBuf]) -> Vec<PathBuf> {
         let folders: BTreeSet<&Path> = files.iter().filter_map(|file| file.parent()).collect();
-        let names = [bundle::EVENTS, bundle::TIMELINE];
+        let names = [layout::EVENTS, layout::TIMELINE];
         let both = folders.into_iter().flat_map(|folder| names.map(|name| folder.join(name)));
         both.filter(|path| path.is_file()).collect()
     }

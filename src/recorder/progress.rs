@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::api::standing::{Figures, Timing, Trigger as TriggerCount};
+use crate::api::status::{Figures, Timing, Trigger as TriggerCount};
 use crate::finding::Severity;
 use crate::incident::Incident;
-use crate::incident::course::{Course, Step};
+use crate::incident::progress::{Course, Step};
 use crate::incident::writer::Outcome;
 use crate::time::Stamp;
 use crate::trigger::TriggerKind;
@@ -67,7 +67,7 @@ impl Courses {
                 self.bytes += bundle.bytes;
                 let name = bundle.path.file_name().unwrap_or_default().to_string_lossy();
                 let step = Step::Written {
-                    path: super::doors::absolute(&bundle.path),
+                    path: super::clients::absolute(&bundle.path),
                     frames: bundle.frames,
                     bytes: bundle.bytes,
                     took: *took,

@@ -12,17 +12,17 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::sync::broadcast;
 
-use super::course::Courses;
-use super::keeper::Keeper;
-use super::status::{self, depths};
+use super::frame_store::Keeper;
+use super::progress::Courses;
+use super::status_line::{self, depths};
 use super::{ClassDepth, Recorder, Summary};
 use crate::api::question::{Audience, BEHIND, Fate, Question, RECENT, Reply, Verdict};
-use crate::api::standing::{Bundles, Depth, Figures, Interface, OpenIncident, Standing, Watcher};
+use crate::api::status::{Bundles, Depth, Figures, Interface, OpenIncident, Standing, Watcher};
 use crate::api::{self, QUESTIONS, Server};
 use crate::capture::Report;
 use crate::error::Result;
 use crate::finding::Severity;
-use crate::incident::course::Course;
+use crate::incident::progress::Course;
 use crate::incident::writer::Outcome;
 use crate::incident::{APPLICATION, Incident, events};
 use crate::time::{Clock, Mono, Stamp};
@@ -282,7 +282,7 @@ impl Recorder {
             up: self.captures.is_up(&report.origin.interface),
             source: report.source.to_owned(),
             counts: report.stats,
-            classes: status::classes(report, now.mono),
+            classes: status_line::classes(report, now.mono),
         };
         let watcher = |watch: &Watch| Watcher {
             name: watch.name().to_owned(),

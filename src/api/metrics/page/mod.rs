@@ -11,7 +11,7 @@ use prometheus_client::registry::Registry;
 
 use super::store::Contents;
 use super::table::{ALL, Kind, Metric, Number, PREFIX};
-use crate::api::standing::Standing;
+use crate::api::status::Standing;
 
 /// In which format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::finding::Severity;
+use crate::incident::layout;
 
 const S: u64 = 1_000_000_000;
 /// 2026-11-22T14:14:20Z.
@@ -146,17 +147,17 @@ fn two_files_are_one_story() {
 #[test]
 fn a_bundle_tells_its_trigger_what_the_host_saw_and_what_was_lost() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(bundle::CAPTURE);
+    let path = folder.path().join(CAPTURE);
     fs::write(&path, &stormy().0).unwrap();
     let manifest = r#"{"triggers":[{"time":"2026-11-22T14:15:00.000000000Z","sentence":"eth0: DOWN"}],
         "interfaces":[{"name":"capture","counts":{"kernel_dropped":null,"lane_dropped":7}}],
         "missing":[{"interface":"eth0","class":null,"reason":"not recorded yet","seconds":1.5}]}"#;
-    fs::write(folder.path().join(bundle::MANIFEST), manifest).unwrap();
+    fs::write(folder.path().join(MANIFEST), manifest).unwrap();
     let events = r#"{"time":"2026-11-22T14:14:59.500000000Z","kind":"observation","interface":"eth0","sentence":"eth0: DOWN","what":{"fact":"link","before":{"operstate":"up"},"now":{"operstate":"down"}}}
 {"time":"2026-11-22T14:14:58.000000000Z","kind":"observation","sentence":"probe a lost","what":{"fact":"probe_lost","probe":"a"}}
 nonsense
 "#;
-    fs::write(folder.path().join(bundle::EVENTS), events).unwrap();
+    fs::write(folder.path().join(layout::EVENTS), events).unwrap();
     let report = reported(vec![folder.path().to_owned()]);
     let kinds: Vec<_> = report.chain.iter().map(|step| step.kind.as_str()).collect();
     assert_eq!(kinds, ["duplicate_storm", "link_down", "trigger"]);

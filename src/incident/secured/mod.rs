@@ -14,7 +14,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use super::Incident;
-use super::bundle::{self, Bundle, MANIFEST, NO_REPORT, REPORTS};
+use super::bundle::{self, Bundle, NO_REPORT};
+use super::layout::{MANIFEST, REPORTS};
 use super::manifest::Manifest;
 use super::partial::Partial;
 use super::pcapng::{Contents, Level};

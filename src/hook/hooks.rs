@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::answers::{AnswerWatcher, Entry, Ledger, Place};
 use super::collectors;
+use super::context::Story;
 use super::message::{Request, line};
 use super::options::{Hook, Options, When};
-use super::story::Story;
+use super::replies::{AnswerWatcher, Entry, Ledger, Place};
 use crate::error::{Error, Result};
 use crate::trigger::Trigger;
 use crate::watch::program::{ProgramEvent, ProgramNote, Role};

@@ -7,7 +7,7 @@
 mod burst;
 mod change;
 mod circle;
-mod course;
+mod condition;
 mod filter;
 mod limit;
 mod loss;
@@ -23,7 +23,7 @@ pub use self::options::{Bound, Burst, ClassSilence, Options, RateLimit, Unit};
 use self::burst::Bursts;
 use self::change::Changes;
 use self::circle::Circling;
-use self::course::Span;
+use self::condition::Span;
 use self::filter::Matches;
 use self::limit::Limits;
 use self::loss::Losses;

@@ -6,7 +6,7 @@
 //! stay silent, which is told.
 
 use super::Recorder;
-use super::keeper::Keeper;
+use super::frame_store::Keeper;
 use crate::error::Result;
 use crate::watch::attribute::AttributeWatcher;
 use crate::watch::counters::CounterWatcher;
