@@ -3,7 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::ip;
+use super::ip::{self, protocol};
+use super::{u16_at, u32_at};
 
 /// Any message; errors quote the packet they are about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,8 +15,44 @@ pub struct IcmpMessage {
     pub kind: u8,
     /// Its code.
     pub code: u8,
-    /// Source, destination and protocol of the packet that an error quotes.
-    pub about: Option<(IpAddr, IpAddr, u8)>,
+    /// The packet that an error quotes.
+    pub about: Option<Quoted>,
+    /// The longest packet that the way takes, in bytes: of an error that says a packet was longer (RFC 1191
+    /// §4, RFC 4443 §3.2). Zero from routers older than that.
+    pub mtu: Option<u32>,
+}
+
+/// A packet as an error quotes it: its IP header and at least eight bytes of what it carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quoted {
+    /// Who sent it.
+    pub source: IpAddr,
+    /// To whom.
+    pub destination: IpAddr,
+    /// What it carries, a number of [`protocol`].
+    pub protocol: u8,
+    /// Ports of source and destination, of TCP and UDP.
+    pub ports: Option<(u16, u16)>,
+    /// TCP's number of the first payload byte.
+    pub sequence: Option<u32>,
+    /// Its length in bytes, as its header says.
+    pub length: u32,
+}
+
+impl Quoted {
+    fn parse(bytes: &[u8]) -> Option<Self> {
+        /// Of IPv6, which the length in the header leaves out (RFC 8200 §3).
+        const HEADER_V6: u32 = 40;
+        let ip::Packet { source, destination, protocol, content, .. } = ip::Packet::parse(bytes)?;
+        let length = match source {
+            IpAddr::V4(_) => u16_at(bytes, 2)?.into(),
+            IpAddr::V6(_) => HEADER_V6 + u32::from(u16_at(bytes, 4)?),
+        };
+        let has_ports = matches!(protocol, protocol::TCP | protocol::UDP);
+        let ports = u16_at(content, 0).zip(u16_at(content, 2)).filter(|_| has_ports);
+        let sequence = u32_at(content, 4).filter(|_| protocol == protocol::TCP);
+        Some(Self { source, destination, protocol, ports, sequence, length })
+    }
 }
 
 impl IcmpMessage {
@@ -24,12 +61,13 @@ impl IcmpMessage {
         /// Type, code, checksum, and a word that each error uses in its own way.
         const HEADER: usize = 8;
         let &[kind, code] = bytes.first_chunk()?;
-        let mut message = Self { is_v6, kind, code, about: None };
+        let mut message = Self { is_v6, kind, code, about: None, mtu: None };
         if message.is_error() {
-            message.about = bytes
-                .get(HEADER..)
-                .and_then(ip::Packet::parse)
-                .map(|packet| (packet.source, packet.destination, packet.protocol));
+            message.about = bytes.get(HEADER..).and_then(Quoted::parse);
+        }
+        if message.is_too_big() {
+            // The upper half of the word was unused before RFC 1191 and may be anything.
+            message.mtu = if is_v6 { u32_at(bytes, 4) } else { u16_at(bytes, 6).map(u32::from) };
         }
         Some(message)
     }
@@ -55,7 +93,20 @@ impl IcmpMessage {
         }
     }
 
-    fn name(&self) -> &'static str {
+    /// A packet was longer than the way takes, and may not be fragmented.
+    pub fn is_too_big(&self) -> bool {
+        const UNREACHABLE: u8 = 3;
+        const FRAGMENTATION_NEEDED: u8 = 4;
+        const TOO_BIG_V6: u8 = 2;
+        if self.is_v6 {
+            self.kind == TOO_BIG_V6
+        } else {
+            (self.kind, self.code) == (UNREACHABLE, FRAGMENTATION_NEEDED)
+        }
+    }
+
+    /// What it says, in tshark's words, without what it is about.
+    pub fn name(&self) -> &'static str {
         match (self.is_v6, self.kind, self.code) {
             (false, 0, _) => "Echo (ping) reply",
             (false, 3, 0) => "Destination unreachable (Network unreachable)",
@@ -88,8 +139,40 @@ impl fmt::Display for IcmpMessage {
             write!(f, " of type {}, code {}", self.kind, self.code)?;
         }
         match self.about {
-            Some((source, destination, _)) => write!(f, " for {source} → {destination}"),
+            Some(about) => write!(f, " for {} → {}", about.source, about.destination),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_quotes_the_packet_it_is_about() {
+        // Fragmentation needed, MTU 1300, for a segment of 1500 bytes.
+        let mut bytes = vec![3, 4, 0, 0, 0, 0, 0x05, 0x14];
+        bytes.extend([0x45, 0, 0x05, 0xdc, 0, 1, 0x40, 0, 63, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2]);
+        bytes.extend([0x12, 0x34, 0, 80, 0, 0, 0, 9]);
+        let message = IcmpMessage::parse(&bytes, false).unwrap();
+        let about = message.about.unwrap();
+        assert!(message.is_too_big() && !message.is_unreachable());
+        assert_eq!(message.mtu, Some(1300));
+        assert_eq!((about.ports, about.sequence), (Some((0x1234, 80)), Some(9)));
+        assert_eq!((about.length, about.protocol), (1500, protocol::TCP));
+        assert_eq!(about.destination.to_string(), "10.0.0.2");
+        // Packet too big, MTU 1280, for a datagram.
+        let mut bytes = vec![2, 0, 0, 0, 0, 0, 5, 0, 0x60, 0, 0, 0, 0x05, 0xb4, 17, 64];
+        bytes.extend([0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1].repeat(2));
+        bytes.extend([0, 53, 0x80, 0, 0, 0, 0, 0]);
+        let message = IcmpMessage::parse(&bytes, true).unwrap();
+        let about = message.about.unwrap();
+        assert_eq!((message.is_too_big(), message.mtu), (true, Some(1280)));
+        assert_eq!((about.ports, about.sequence), (Some((53, 0x8000)), None));
+        assert_eq!(about.length, 1500);
+        // An echo is about nothing; what is cut quotes nothing.
+        assert_eq!(IcmpMessage::parse(&[8, 0, 0, 0, 0, 1, 0, 1, 0x45], false).unwrap().about, None);
+        assert_eq!(IcmpMessage::parse(&[3, 1, 0, 0, 0, 0, 0, 0, 0x45], false).unwrap().about, None);
     }
 }
