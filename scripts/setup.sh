@@ -1,5 +1,5 @@
-# What the other scripts need, for a fresh Debian machine: sourced, not run.
-# Installs missing packages (as root, or with sudo), finds cargo, and leaves everything else alone.
+# What the other scripts need, for a fresh Debian machine: sourced, not run; with --build-only nothing but what
+# a build needs. Installs missing packages (as root, or with sudo), finds cargo, leaves everything else alone.
 
 need() { # PROGRAM-or-FILE:PACKAGE...
   local missing=() wanted
@@ -34,5 +34,5 @@ need_cargo() {
 }
 
 need cc:gcc /usr/include/stdio.h:libc6-dev /usr/include/pcap/pcap.h:libpcap-dev
-need ip:iproute2 unshare:util-linux tshark:tshark capinfos:wireshark-common zstd:zstd jq:jq
+[ "${1-}" = --build-only ] || need ip:iproute2 unshare:util-linux tshark:tshark capinfos:wireshark-common zstd:zstd jq:jq
 need_cargo
