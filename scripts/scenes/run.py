@@ -32,17 +32,18 @@ class Scene:
     quick: bool
     after: float
     alone: bool
+    long: bool
 
 
 SCENES = []
 
 
-def scene(name, *expected, quick=False, after=AFTER, alone=False):
+def scene(name, *expected, quick=False, after=AFTER, alone=False, long=False):
     """A scene: its function builds a network, calls `net.fault()` and breaks something. Without expectations nothing may
-    freeze. `alone`: it touches what all namespaces share."""
+    freeze. `alone`: it touches what all namespaces share. `long`: only who names it plays it."""
 
     def register(play):
-        SCENES.append(Scene(name, play, list(expected), quick, after, alone))
+        SCENES.append(Scene(name, play, list(expected), quick, after, alone, long))
         return play
 
     return register
@@ -89,7 +90,8 @@ def main(arguments):
         return 0
     wanted = [re.compile(name.replace("*", ".*")) for name in arguments if name != "--quick"]
     chosen = [each for each in SCENES if "--quick" not in arguments or each.quick]
-    chosen = [each for each in chosen if not wanted or any(name.fullmatch(each.name) for name in wanted)]
+    named = lambda each: any(name.fullmatch(each.name) for name in wanted)
+    chosen = [each for each in chosen if (named(each) if wanted else not each.long)]
     if not chosen:
         print(f"no scene is called {' or '.join(arguments)}; accepted: names of --list, with *", file=sys.stderr)
         return 2
