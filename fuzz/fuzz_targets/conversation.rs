@@ -54,7 +54,7 @@ fuzz_target!(|input: &[u8]| {
         tap.summary(at, Health { recording: true, ..Health::default() }, Vec::new());
         detectors.hear(&mut findings);
         let bytes = stamped.parts[0];
-        let seen = Seen { interface: "eth0", link_type, header: stamped.header, at, bytes };
+        let seen = Seen { interface: "eth0", link_type, header: stamped.header, at, bytes, noticed: None };
         alone.frame(&seen, &mut findings);
         alone.tick(at, &mut findings);
         findings.drain(..).for_each(worded);

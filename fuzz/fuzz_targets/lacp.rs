@@ -31,7 +31,7 @@ fuzz_target!(|input: &[u8]| {
         let header =
             FrameHeader { wall: at.wall, original_len, direction, ..FrameHeader::default() };
         let link_type = LinkType::ETHERNET;
-        let seen = Seen { interface: "eth0", link_type, header, at, bytes };
+        let seen = Seen { interface: "eth0", link_type, header, at, bytes, noticed: None };
         protocols.tick(at, &mut findings);
         protocols.frame(&seen, &mut findings);
         findings.drain(..).for_each(|finding| assert!(!finding.to_string().is_empty()));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
 
-use super::tap::{CONTROL, Outlet, Shown, Storm, Summary, Tap, Why};
+use super::tap::{CONTROL, Noticed, Outlet, Shown, Storm, Summary, Tap, Why};
 use super::traffic::{self, Traffic};
 use super::{Detector, Seen};
 use crate::error::Result;
@@ -97,13 +97,9 @@ impl Detectors {
                 Ok(shown) => {
                     match shown.why {
                         Why::Control | Why::Exchange => {
-                            self.show(
-                                shown.header,
-                                shown.link_type,
-                                shown.at,
-                                shown.bytes(),
-                                findings,
-                            );
+                            let Shown { link_type, header, at, noticed, .. } = shown;
+                            let bytes = shown.bytes();
+                            self.show((link_type, header, at, bytes), noticed, findings);
                         }
                         Why::Match(filter) => {
                             self.traffic.matched(filter.into(), &shown, findings);
@@ -128,10 +124,11 @@ impl Detectors {
             let Storm { header, bytes, last, .. } = storm;
             if summary.at.mono.since(*last) < Tap::INTERVAL {
                 let at = Stamp { mono: *last, wall: clock.wall(*last) };
-                self.show(*header, summary.link_type, at, bytes, findings);
+                self.show((summary.link_type, *header, at, bytes), None, findings);
             }
         }
         for protocol in &mut self.protocols {
+            protocol.counts(summary);
             protocol.tick(summary.at, findings);
         }
         self.traffic.judge(summary, findings);
@@ -139,13 +136,12 @@ impl Detectors {
 
     fn show(
         &mut self,
-        header: FrameHeader,
-        link_type: LinkType,
-        at: Stamp,
-        bytes: &[u8],
+        (link_type, header, at, bytes): (LinkType, FrameHeader, Stamp, &[u8]),
+        noticed: Option<Noticed>,
         findings: &mut Vec<Finding>,
     ) {
-        let seen = Seen { interface: &self.subject.interface, link_type, header, at, bytes };
+        let interface = &self.subject.interface;
+        let seen = Seen { interface, link_type, header, at, bytes, noticed };
         for protocol in &mut self.protocols {
             protocol.frame(&seen, findings);
         }

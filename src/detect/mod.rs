@@ -12,6 +12,7 @@ pub mod words;
 
 pub use detectors::{Detectors, Heard, Roster, Subject};
 
+use self::tap::{Noticed, Summary};
 use crate::finding::Finding;
 use crate::frame::{FrameHeader, LinkType};
 use crate::time::Stamp;
@@ -29,12 +30,17 @@ pub struct Seen<'a> {
     pub at: Stamp,
     /// The captured bytes, VLAN tags in place; may be fewer than there were.
     pub bytes: &'a [u8],
+    /// What the tap noticed, if it is a segment of TCP.
+    pub noticed: Option<Noticed>,
 }
 
 /// Somebody who concludes one kind of thing from the frames of one interface.
 pub trait Detector: Send {
     /// Shows a frame, in order of arrival.
     fn frame(&mut self, seen: &Seen<'_>, findings: &mut Vec<Finding>);
+
+    /// Shows what was counted until now, before the tick of the same moment.
+    fn counts(&mut self, _summary: &Summary) {}
 
     /// Tells the time also when no frame comes, a few times a second: silence is a finding, too.
     fn tick(&mut self, now: Stamp, findings: &mut Vec<Finding>);

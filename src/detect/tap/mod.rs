@@ -27,7 +27,7 @@ use self::circle::Circles;
 pub use self::circle::{Circle, CircleCounts};
 use self::packet::Packet;
 use self::tcp::Tcp;
-pub use self::tcp::TcpCounts;
+pub use self::tcp::{Again, Noticed, TcpCounts};
 use crate::frame::{Direction, Frame, FrameHeader, LinkType};
 use crate::sys::wakeup::Wakeup;
 use crate::time::{Mono, Offset, Stamp};
@@ -40,6 +40,8 @@ pub const CONTROL: usize = 0;
 pub struct Shown {
     /// Why it is shown.
     pub why: Why,
+    /// What makes its segment remarkable, if it is one of TCP.
+    pub noticed: Option<Noticed>,
     /// What its bytes begin with.
     pub link_type: LinkType,
     /// Original length, direction.
@@ -55,7 +57,8 @@ pub struct Shown {
 pub enum Why {
     /// It is control traffic.
     Control,
-    /// It is data by which a service asks or answers: an end of a TCP connection, a DNS message.
+    /// It is data by which services are judged: the beginning or end of a TCP connection, its first data,
+    /// what is sent again, windows that are closed; a DNS message.
     Exchange,
     /// It matches the operator's filter of this number.
     Match(u16),
@@ -71,7 +74,12 @@ impl Shown {
         &self.bytes[..self.len.into()]
     }
 
-    fn new(why: Why, link_type: LinkType, frame: &Frame<'_>, at: Stamp) -> Self {
+    fn new(
+        (why, noticed): (Why, Option<Noticed>),
+        link_type: LinkType,
+        frame: &Frame<'_>,
+        at: Stamp,
+    ) -> Self {
         let mut bytes = [0; Self::LONGEST];
         let mut len = 0;
         for part in frame.parts {
@@ -80,7 +88,7 @@ impl Shown {
             len += taken;
         }
         // At most `LONGEST`.
-        Self { why, link_type, header: frame.header, at, len: len as u16, bytes }
+        Self { why, noticed, link_type, header: frame.header, at, len: len as u16, bytes }
     }
 }
 
@@ -248,15 +256,17 @@ impl Tap {
             return false;
         }
         let mut why = (class == CONTROL).then_some(Why::Control);
+        let mut noticed = None;
         if let Some(packet) = Packet::of(self.link_type, frame) {
             let arrival = offset.mono(header.wall);
             if let Some(segment) = &packet.segment {
-                self.tcp.segment(segment, packet.flow, arrival);
+                noticed = self.tcp.segment(segment, &packet, arrival);
             }
             self.circles.packet(&packet, frame, arrival);
-            why = why.or(packet.is_exchange().then_some(Why::Exchange));
+            let is_exchange = noticed.is_some() || packet.is_exchange();
+            why = why.or(is_exchange.then_some(Why::Exchange));
         }
-        why.is_some_and(|why| self.show(why, frame, offset))
+        why.is_some_and(|why| self.show((why, noticed), frame, offset))
     }
 
     /// A frame matches the filter of this number. The first of each [`Tap::INTERVAL`] is shown, all are
@@ -266,7 +276,7 @@ impl Tap {
         matched.count += 1;
         if !std::mem::replace(&mut matched.shown, true) {
             // There are fewer filters than a u16 counts.
-            self.show(Why::Match(filter as u16), frame, offset);
+            self.show((Why::Match(filter as u16), None), frame, offset);
         }
     }
 
@@ -291,6 +301,7 @@ impl Tap {
     /// Sends a summary.
     pub fn summary(&mut self, now: Stamp, health: Health, storms: Vec<Storm>) {
         self.due = now.mono.plus(Self::INTERVAL);
+        self.tcp.turn();
         let summary = Summary {
             at: now,
             link_type: self.link_type,
@@ -310,10 +321,10 @@ impl Tap {
     }
 
     #[inline(never)]
-    fn show(&mut self, why: Why, frame: &Frame<'_>, offset: Offset) -> bool {
+    fn show(&mut self, why: (Why, Option<Noticed>), frame: &Frame<'_>, offset: Offset) -> bool {
         let wall = frame.header.wall;
         let at = Stamp { mono: offset.mono(wall), wall };
-        let (way, unseen) = match why {
+        let (way, unseen) = match why.0 {
             Why::Control | Why::Match(_) => (&self.frames, &mut self.unseen),
             Why::Exchange => (&self.exchanges, &mut self.unseen_exchanges),
         };

@@ -26,10 +26,11 @@ const DNS: u16 = 53;
 /// its checksum, which covers the payload; of UDP the header and 12 bytes of payload.
 const HEAD: usize = 20;
 /// Odd numbers without a pattern: 2^64 divided by the golden ratio, and the constants of splitmix64.
-const K: [u64; 3] = [0x9e37_79b9_7f4a_7c15, 0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb];
+pub(super) const K: [u64; 3] =
+    [0x9e37_79b9_7f4a_7c15, 0xbf58_476d_1ce4_e5b9, 0x94d0_49bb_1331_11eb];
 
 /// What the tap keeps of a packet while it looks at it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Packet {
     /// Where in the frame the IP header begins.
     pub(super) at: usize,
@@ -39,8 +40,12 @@ pub(super) struct Packet {
     pub(super) ttl: u8,
     /// The same for all packets of a connection in one direction, rarely for others.
     pub(super) flow: u64,
+    /// Sum and difference of its hosts' addresses, whichever of the two sends: see [`Packet::pair`].
+    hosts: [u64; 2],
     /// The same for packets that differ in nothing but what routers change.
     pub(super) digest: u64,
+    /// IPv4's number of the packet; zero in IPv6.
+    pub(super) identification: u16,
     /// What TCP says, where its whole header is there.
     pub(super) segment: Option<Segment>,
     /// A datagram from or to the port of DNS.
@@ -48,9 +53,10 @@ pub(super) struct Packet {
 }
 
 /// Version of IP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Version {
     /// RFC 791.
+    #[default]
     V4,
     /// RFC 8200.
     V6,
@@ -70,9 +76,23 @@ impl Segment {
     pub(super) const FIN: u8 = 1;
     pub(super) const SYN: u8 = 2;
     pub(super) const RST: u8 = 4;
+    pub(super) const ACK: u8 = 16;
 
     pub(super) fn has(&self, flags: u8) -> bool {
         self.flags & flags != 0
+    }
+
+    /// The sequence number after it: SYN and FIN count (RFC 9293 §3.4).
+    #[inline]
+    pub(super) fn next(&self) -> u32 {
+        let counted = u32::from(self.has(Self::SYN)) + u32::from(self.has(Self::FIN));
+        self.sequence.wrapping_add(self.length).wrapping_add(counted)
+    }
+
+    /// It answers a segment that belongs to no connection, such as a SYN to a closed port (RFC 9293
+    /// §3.10.7.1).
+    pub(super) fn refuses(&self) -> bool {
+        self.has(Self::RST) && self.has(Self::ACK) && self.sequence == 0
     }
 }
 
@@ -93,6 +113,12 @@ impl Packet {
     pub(super) fn is_exchange(&self) -> bool {
         const ENDS: u8 = Segment::SYN | Segment::FIN | Segment::RST;
         self.is_dns || self.segment.is_some_and(|segment| segment.has(ENDS))
+    }
+
+    /// The same for all packets of two hosts, in both directions.
+    #[inline]
+    pub(super) fn pair(&self) -> u64 {
+        mix(self.hosts[0] ^ K[2], self.hosts[1] ^ K[1])
     }
 
     /// Places in the frame that routers change, and that may differ in a packet that goes in a circle:
@@ -160,7 +186,15 @@ fn v4(at: usize, bytes: &[u8], direction: Direction) -> Option<Packet> {
         content,
     };
     let addresses = word(&header[12..20]);
-    Some(transport.packet(at, Version::V4, header[8], addresses ^ K[0], direction))
+    let packet = Packet {
+        at,
+        version: Version::V4,
+        ttl: header[8],
+        hosts: hosts(addresses & u64::from(u32::MAX), addresses >> 32),
+        identification: u16::from_be_bytes([header[4], header[5]]),
+        ..Packet::default()
+    };
+    Some(transport.fill(packet, addresses ^ K[0], direction))
 }
 
 #[inline]
@@ -174,7 +208,19 @@ fn v6(at: usize, bytes: &[u8], direction: Direction) -> Option<Packet> {
     };
     let from = mix(word(&header[8..16]) ^ K[1], word(&header[16..24]) ^ K[2]);
     let to = mix(word(&header[24..32]) ^ K[1], word(&header[32..40]) ^ K[2]);
-    Some(transport.packet(at, Version::V6, header[7], from ^ to.rotate_left(1), direction))
+    let packet = Packet {
+        at,
+        version: Version::V6,
+        ttl: header[7],
+        hosts: hosts(from, to),
+        ..Packet::default()
+    };
+    Some(transport.fill(packet, from ^ to.rotate_left(1), direction))
+}
+
+#[inline]
+fn hosts(one: u64, other: u64) -> [u64; 2] {
+    [one.wrapping_add(other), one ^ other]
 }
 
 /// What lies behind the network header.
@@ -187,15 +233,9 @@ struct Transport<'a> {
 }
 
 impl Transport<'_> {
+    /// What the transport adds to the `packet` that carries it.
     #[inline]
-    fn packet(
-        &self,
-        at: usize,
-        version: Version,
-        ttl: u8,
-        addresses: u64,
-        direction: Direction,
-    ) -> Packet {
+    fn fill(&self, packet: Packet, addresses: u64, direction: Direction) -> Packet {
         let whole = self.content.first_chunk::<HEAD>();
         let head = whole.copied().unwrap_or_else(|| padded(self.content));
         let ports = u64::from(u32::from_le_bytes([head[0], head[1], head[2], head[3]]));
@@ -207,7 +247,7 @@ impl Transport<'_> {
             if self.protocol == TCP && self.begins { whole.map(|h| self.tcp(h)) } else { None };
         let port = |at| u16::from_be_bytes([head[at], head[at + 1]]);
         let is_dns = self.protocol == UDP && self.begins && (port(0) == DNS || port(2) == DNS);
-        Packet { at, version, ttl, flow, digest, segment, is_dns }
+        Packet { flow, digest, segment, is_dns, ..packet }
     }
 
     #[inline]
@@ -264,6 +304,11 @@ pub(super) mod tests {
         frame.extend([0, 0, 0, 0]);
         frame.extend(payload);
         frame
+    }
+
+    /// A packet of a connection, numbered.
+    pub(crate) fn packet(flow: u64, identification: u16) -> Packet {
+        Packet { flow, identification, hosts: [1, 2], ..Packet::default() }
     }
 
     fn of(bytes: &[u8]) -> Option<Packet> {

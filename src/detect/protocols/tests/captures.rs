@@ -125,7 +125,7 @@ proptest! {
             let at = Stamp { mono: Mono(nanos), wall: Wall(nanos) };
             let bytes = &bytes[..keep.min(bytes.len())];
             let header = FrameHeader::default();
-            let seen = Seen { interface: "dp0s0", link_type, header, at, bytes };
+            let seen = Seen { interface: "dp0s0", link_type, header, at, bytes, noticed: None };
             protocols.frame(&seen, &mut findings);
         }
         protocols.tick(Stamp { mono: Mono(u64::MAX), wall: Wall(u64::MAX) }, &mut findings);

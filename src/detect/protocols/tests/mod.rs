@@ -54,7 +54,14 @@ impl Stage {
         let original_len = bytes.len() as u32;
         let header =
             FrameHeader { wall: at.wall, original_len, direction, ..FrameHeader::default() };
-        let seen = Seen { interface: "dp0s0", link_type: self.link_type, header, at, bytes };
+        let seen = Seen {
+            interface: "dp0s0",
+            link_type: self.link_type,
+            header,
+            at,
+            bytes,
+            noticed: None,
+        };
         let mut new = Vec::new();
         self.protocols.frame(&seen, &mut new);
         self.findings.extend(new.into_iter().map(|finding| (self.now, finding)));
