@@ -59,6 +59,7 @@ pub mod hook;
 #[cfg(test)]
 mod house;
 pub mod incident;
+pub mod observation;
 pub mod privilege;
 pub mod recorder;
 pub mod report;

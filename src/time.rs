@@ -185,6 +185,14 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// Writes a duration as its nanoseconds.
+///
+/// # Errors
+/// When the serialiser refuses them.
+pub fn as_nanos<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(nanos(*duration))
+}
+
 /// Where stamps come from. Cloning gives a second hand on the same clock.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {

@@ -2,7 +2,7 @@
 #![no_main]
 
 use dashcap::api::protocol::{answer, answered, command, request};
-use dashcap::watch::ask::one_line;
+use dashcap::observation::request::one_line;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|line: &[u8]| {

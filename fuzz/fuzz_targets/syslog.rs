@@ -1,7 +1,8 @@
 //! A syslog connection in two pieces: a byte that says where it is cut, then what is sent.
 #![no_main]
 
-use dashcap::watch::logs::{Framing, LONGEST, parse_header, split_priority};
+use dashcap::watch::logs::{Framing, parse_header, split_priority};
+use dashcap::observation::log_line::LONGEST;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|input: &[u8]| {

@@ -25,10 +25,11 @@ use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind, RemoveKind, R
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use crate::error::{Error, Result};
+use crate::observation::Fact;
+use crate::observation::request::{Ask, Door, REASON};
 use crate::sys::wakeup::Wakeup;
 use crate::time::{Clock, Wall};
-use crate::watch::ask::{Ask, Door, REASON};
-use crate::watch::{Desk, Fact, Wake, Watcher};
+use crate::watch::{Desk, Wake, Watcher};
 
 /// Files that appeared and were not looked at yet. Beyond it the whole directory is looked through.
 const APPEARED: usize = 1_024;
@@ -244,7 +245,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::watch::{Observation, Watch, spawn};
+    use crate::observation::Observation;
+    use crate::watch::{Watch, spawn};
 
     const BOUND: Duration = Duration::from_secs(20);
 

@@ -10,8 +10,8 @@ use tokio::time::{sleep, timeout};
 
 use super::question::{Audience, Fate, Question, Reply, Verdict};
 use super::status::Standing;
+use crate::observation::{Fact, Observation};
 use crate::time::Clock;
-use crate::watch::{Fact, Observation};
 
 /// The recorder answers between two observations; a capture that does not answer it costs it 200 ms.
 /// One that takes longer than this has died.

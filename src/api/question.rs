@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, oneshot};
 
 use super::status::Standing;
-use crate::watch::Observation;
+use crate::observation::Observation;
 
 /// Where an answer goes. Sending never waits; a client that is gone is nobody's concern.
 pub type Reply<T> = oneshot::Sender<T>;

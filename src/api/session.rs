@@ -18,8 +18,8 @@ use super::control::Peer;
 use super::line::{Line, Told};
 use super::protocol::{self, Answer, Command, LONGEST, Trouble};
 use super::question::{Audience, Fate, Verdict};
-use crate::watch::Fact;
-use crate::watch::ask::{Ask, Door};
+use crate::observation::Fact;
+use crate::observation::request::{Ask, Door};
 
 /// A client that asks nothing for this long is sent away.
 const SILENCE: Duration = Duration::from_secs(30);

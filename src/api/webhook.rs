@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::span;
-use crate::watch::Fact;
-use crate::watch::ask::{Ask, Door, NAME, REASON, one_line};
+use crate::observation::Fact;
+use crate::observation::request::{Ask, Door, NAME, REASON, one_line};
 
 /// What a body amounts to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 
 use crossbeam_channel::{Sender, TrySendError};
 
+use crate::observation::capture::CaptureEvent;
+use crate::observation::{Fact, Observation};
 use crate::time::Stamp;
-use crate::watch::{CaptureEvent, Fact, Observation};
 
 /// Events that wait for room in the recorder's channel; older ones are dropped and the number told.
 const EVENTS: usize = 64;

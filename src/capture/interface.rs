@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::frame::LinkType;
-use crate::watch::LinkState;
+use crate::observation::link::LinkState;
 
 /// An interface as rtnetlink names it: one life of it, since a re-created interface has a new index.
 #[derive(Debug, Clone, PartialEq, Eq)]

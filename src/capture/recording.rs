@@ -33,12 +33,12 @@ use super::{FrameSink, FrameSource, Interface, Options, RETIRE, Ready, SETTLED, 
 use crate::detect::tap::Health;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Origin};
+use crate::observation::capture::CaptureEvent;
 use crate::ring::{Appended, LaneId};
 use crate::stats::CaptureStats;
 use crate::sys::poll;
 use crate::sys::wakeup::Wakeup;
 use crate::time::{ArrivalClock, Clock, Mono, Stamp};
-use crate::watch::CaptureEvent;
 
 /// Wakes up this often without frames, to seal segments and repay pages.
 const TICK: Duration = Duration::from_millis(100);

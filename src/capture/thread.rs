@@ -18,11 +18,11 @@ use super::{Interface, Options};
 use crate::detect::tap::ClassCount;
 use crate::error::{Error, Result};
 use crate::frame::Origin;
+use crate::observation::Observation;
 use crate::ring::{HoldId, LaneId, Slice};
 use crate::stats::CaptureStats;
 use crate::sys::wakeup::Wakeup;
 use crate::time::{Clock, Mono, Stamp, Window};
-use crate::watch::Observation;
 
 /// Orders of the recorder under way; it has a handful at a time.
 const ORDERS: usize = 64;

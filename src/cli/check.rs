@@ -10,8 +10,8 @@ use super::values::{Size, Span};
 use crate::detect::traffic::Bound;
 use crate::error::Result;
 use crate::hook::When;
+use crate::observation::attribute::Condition;
 use crate::recorder::{Links, Options, Selection, Witnesses};
-use crate::watch::attribute::Condition;
 use crate::watch::link::{self, LinkWatcher};
 
 /// Say what a configuration means, or what is wrong with it; records nothing.

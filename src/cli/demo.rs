@@ -23,9 +23,10 @@ use clap::{Args, Parser, ValueEnum};
 use super::run;
 use super::settings::Settings;
 use crate::error::{Error, Result};
+use crate::observation::Fact;
 use crate::recorder::Recorder;
 use crate::time::Clock;
-use crate::watch::{Desk, Fact, Wake, Watcher};
+use crate::watch::{Desk, Wake, Watcher};
 
 /// Show it working: two network namespaces, traffic between them, a pulled link, the bundle.
 #[derive(Debug, Args)]

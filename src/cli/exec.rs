@@ -16,11 +16,12 @@ use signal_hook::flag;
 
 use super::settings::{Defaults, Settings};
 use crate::error::{Error, Result};
+use crate::observation::Fact;
 use crate::recorder::Recorder;
 use crate::sys::signal::terminate;
 use crate::time::{Clock, Stamp};
 use crate::trigger::Rule;
-use crate::watch::{Desk, Fact, Wake, Watcher};
+use crate::watch::{Desk, Wake, Watcher};
 
 /// Record while a command runs; keep a bundle only if it fails.
 ///

@@ -22,9 +22,10 @@ use super::tap::Tap;
 use super::traffic;
 use crate::error::{Error, Result};
 use crate::finding::Finding;
+use crate::observation::Fact;
 use crate::sys::wakeup::Wakeup;
 use crate::time::Mono;
-use crate::watch::{Desk, Fact, Wake, Watcher};
+use crate::watch::{Desk, Wake, Watcher};
 
 /// What is looked for, the same on every interface.
 #[derive(Debug, Clone, Default)]
@@ -200,8 +201,9 @@ mod tests {
     use crate::detect::{Detector, Seen};
     use crate::finding::{Finding, FindingKind, Severity};
     use crate::frame::{Direction, Frame, FrameHeader};
+    use crate::observation::Observation;
     use crate::time::{Clock, Offset, Stamp, Wall};
-    use crate::watch::{Observation, spawn};
+    use crate::watch::spawn;
 
     /// More than any wait here should take.
     const BOUND: Duration = Duration::from_secs(10);

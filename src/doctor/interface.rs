@@ -4,8 +4,8 @@
 use std::fs;
 
 use super::{Check, State, Subject};
+use crate::observation::link::LinkState;
 use crate::sys::ethtool::{self, Offloads};
-use crate::watch::LinkState;
 
 /// `IFF_PROMISC` (linux/if.h).
 const PROMISCUOUS: u32 = 1 << 8;
@@ -118,7 +118,7 @@ fn frames(name: &str, offloads: Offloads) -> Vec<Check> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::watch::OperState;
+    use crate::observation::link::OperState;
 
     fn link(name: &str, index: u32) -> LinkState {
         LinkState {

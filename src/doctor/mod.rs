@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::watch::LinkState;
+use crate::observation::link::LinkState;
 
 /// What is to be looked at.
 #[derive(Debug, Clone, Default)]

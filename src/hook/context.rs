@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::options::When;
+use crate::observation::request::one_line;
 use crate::trigger::Trigger;
-use crate::watch::ask::one_line;
 
 /// Version of the JSON; fields are added, never renamed or removed.
 const VERSION: u32 = 1;

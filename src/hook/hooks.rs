@@ -16,8 +16,8 @@ use super::message::{Request, line};
 use super::options::{Hook, Options, When};
 use super::replies::{AnswerWatcher, Entry, Ledger, Place};
 use crate::error::{Error, Result};
+use crate::observation::program::{ProgramEvent, ProgramNote, Role};
 use crate::trigger::Trigger;
-use crate::watch::program::{ProgramEvent, ProgramNote, Role};
 
 /// Requests on their way to the runner. It reads them at once; beyond this it is stuck, and what is
 /// asked does not run, which is told.

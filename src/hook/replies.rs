@@ -15,10 +15,11 @@ use crossbeam_channel::Sender;
 use super::hooks::{Item, OutputFile};
 use super::message::{Answer, End, LONGEST_LINE};
 use crate::error::{Error, Result};
+use crate::observation::Fact;
+use crate::observation::program::{ProgramEvent, ProgramNote, Role};
+use crate::observation::request::one_line;
 use crate::sys::poll;
-use crate::watch::ask::one_line;
-use crate::watch::program::{ProgramEvent, ProgramNote, Role};
-use crate::watch::{Desk, Fact, Wake, Watcher};
+use crate::watch::{Desk, Wake, Watcher};
 
 /// Directory in a bundle for what hooks said when it was whole; the manifest does not list it.
 const AFTER: &str = "after";

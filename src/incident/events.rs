@@ -18,9 +18,9 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use crate::observation::{Fact, Observation};
 use crate::time::{Mono, Wall};
 use crate::trigger::{Trigger, TriggerKind};
-use crate::watch::{Fact, Observation};
 
 use super::Incident;
 use super::progress::Course;

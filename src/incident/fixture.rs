@@ -13,11 +13,12 @@ use bytes::Bytes;
 
 use super::{ClassTrack, Ending, Host, Incident, SystemFile, Track};
 use crate::frame::{Direction, FrameHeader, LinkType, Origin, Reception, StampClock, StoredFrame};
+use crate::observation::link::{LinkSample, LinkState, OperState};
+use crate::observation::{Fact, Observation};
 use crate::ring::{LaneCounters, Slice};
 use crate::stats::CaptureStats;
 use crate::time::{Mono, Stamp, Wall, Window};
 use crate::trigger::{Trigger, TriggerKind};
-use crate::watch::{Fact, LinkSample, LinkState, Observation, OperState};
 
 /// Where monotonic time begins, in nanoseconds.
 pub(crate) const MONO: u64 = 1_000_000_000_000;

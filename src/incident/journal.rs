@@ -12,11 +12,12 @@
 use std::collections::HashSet;
 use std::fmt::Write;
 
+use crate::observation::address::Validity;
+use crate::observation::capture::CaptureEvent;
+use crate::observation::neighbour::{Answers, Neighbour};
+use crate::observation::{Fact, Observation};
 use crate::time::Stamp;
 use crate::trigger::Trigger;
-use crate::watch::ip::address::Validity;
-use crate::watch::ip::neighbour::{Answers, Neighbour};
-use crate::watch::{CaptureEvent, Fact, Observation};
 
 /// `SYSLOG_IDENTIFIER` of every entry: the name Wireshark prints before the message.
 const IDENTIFIER: &str = "dashcap";

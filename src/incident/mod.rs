@@ -46,11 +46,11 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::frame::Origin;
+use crate::observation::Observation;
 use crate::ring::{LaneCounters, Slice};
 use crate::stats::CaptureStats;
 use crate::time::{Mono, Offset, Stamp, Wall, Window};
 use crate::trigger::{Tally, Trigger};
-use crate::watch::Observation;
 
 /// One happening, closed and ready to be written.
 #[derive(Debug)]

@@ -23,8 +23,9 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::Duration;
 
+use crate::observation::link::LinkSample;
+use crate::observation::{Fact, Observation};
 use crate::time::{Mono, Stamp, Wall, Window};
-use crate::watch::{Fact, LinkSample, Observation};
 
 /// One line of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,10 +10,11 @@ use super::ring_file;
 use super::selection::{Links, Selection};
 use crate::capture::{self, Capture, Interface, Memory, Report, Sliced, Tapping};
 use crate::error::Result;
+use crate::observation::link::LinkState;
+use crate::observation::{Fact, Observation};
 use crate::ring::metadata::LaneName;
 use crate::ring::{HoldId, LaneId, PackThread, Pool, RingFile};
 use crate::time::{Clock, Mono, Window};
-use crate::watch::{Fact, LinkState, Observation};
 
 /// Captures answer between two kernel blocks, within a millisecond; one that does not is stuck or dead.
 const ANSWER: Duration = Duration::from_millis(200);

@@ -25,9 +25,10 @@ use crate::finding::Severity;
 use crate::incident::progress::Course;
 use crate::incident::writer::Outcome;
 use crate::incident::{APPLICATION, Incident, events};
+use crate::observation::{Fact, Observation};
 use crate::time::{Clock, Mono, Stamp};
 use crate::trigger::{Fired, Rule, Terms, Trigger};
-use crate::watch::{Fact, Observation, Watch};
+use crate::watch::Watch;
 
 /// Captures are asked how they stand at most this often, however many clients ask us.
 const FRESH: Duration = Duration::from_millis(100);

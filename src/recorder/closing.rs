@@ -11,8 +11,9 @@ use super::{Open, Recorder, phase, programs};
 use crate::api::question::{Fate, Reply};
 use crate::capture::{ClassReport, Sliced};
 use crate::incident::{ClassTrack, Host, Incident, Track};
+use crate::observation::Observation;
 use crate::time::{Mono, Stamp, Window};
-use crate::watch::{Observation, Watch};
+use crate::watch::Watch;
 
 /// A capture that has not answered by then is dead: it gives up on late frames after one second.
 const SLICES: Duration = Duration::from_secs(3);

@@ -8,9 +8,9 @@ use crossbeam_channel::Receiver;
 
 use crate::capture::{Report, Sliced};
 use crate::error::Result;
+use crate::observation::Fact;
 use crate::ring::HoldId;
 use crate::time::{Mono, Window};
-use crate::watch::Fact;
 
 /// Keeps frames, by interface.
 pub trait Keeper: Debug {

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
 
+use crate::observation::neighbour::NeighbourChange;
+use crate::observation::route::RouteChange;
+use crate::observation::{Fact, Observation};
 use crate::time::Window;
-use crate::watch::ip::neighbour::NeighbourChange;
-use crate::watch::ip::route::RouteChange;
-use crate::watch::{Fact, Observation};
 
 /// The newest observations, in order of arrival.
 #[derive(Debug)]
@@ -118,8 +118,8 @@ fn state_of(fact: &Fact) -> Option<(&'static str, Cow<'_, str>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observation::link::{LinkSample, LinkState};
     use crate::time::{Mono, Stamp, Wall};
-    use crate::watch::{LinkSample, LinkState};
 
     const S: u64 = 1_000_000_000;
 

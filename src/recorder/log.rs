@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::finding::Severity;
+use crate::observation::address::Validity;
+use crate::observation::capture::CaptureEvent;
+use crate::observation::counter::Counter;
+use crate::observation::neighbour::Answers;
+use crate::observation::program::Role;
+use crate::observation::{Fact, Observation};
 use crate::time::Mono;
-use crate::watch::counters::Counter;
-use crate::watch::ip::address::Validity;
-use crate::watch::ip::neighbour::Answers;
-use crate::watch::program::Role;
-use crate::watch::{CaptureEvent, Fact, Observation};
 
 /// How much was told in the present second.
 #[derive(Debug, Default)]
@@ -110,8 +111,8 @@ fn worth(fact: &Fact) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::observation::counter::CounterGrowth;
     use crate::time::{Stamp, Wall};
-    use crate::watch::counters::CounterGrowth;
 
     #[test]
     fn a_storm_is_told_for_a_while_and_then_counted() {

@@ -68,12 +68,14 @@ use crate::hook::Pending;
 use crate::incident::Host;
 use crate::incident::system::Collection;
 use crate::incident::writer::Writer;
+use crate::observation::capture::CaptureEvent;
+use crate::observation::{Fact, Observation};
 use crate::ring::{HoldId, RingFile};
 use crate::service::Service;
 use crate::time::Clock;
 use crate::trigger::{Gate, Rules};
 use crate::watch::table::{Reading, Table};
-use crate::watch::{CaptureEvent, Fact, Observation, Watch, logs, probe};
+use crate::watch::{Watch, logs, probe};
 
 /// A recording under way, or a replay of one: they differ in who keeps the frames, and whose clock it is.
 #[derive(Debug)]

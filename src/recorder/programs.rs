@@ -11,10 +11,11 @@ use crate::error::Result;
 use crate::hook::{Hooks, OutputFile, Pending, Runner};
 use crate::incident::writer::Outcome;
 use crate::incident::{SystemFile, name_of};
+use crate::observation::program::ProgramNote;
+use crate::observation::{Fact, Observation};
 use crate::time::Clock;
 use crate::trigger::Trigger;
-use crate::watch::program::ProgramNote;
-use crate::watch::{self, Fact, Observation, Watch};
+use crate::watch::{self, Watch};
 
 /// The runner at work, and the witness of what it does.
 #[derive(Debug)]

@@ -16,10 +16,10 @@ use serde_json::Value;
 use super::grants::unlisted;
 use super::{Logs, Options, Recorder};
 use crate::error::Result;
+use crate::observation::{Fact, Observation};
 use crate::trigger::Rule;
 use crate::watch::logs::{self, LogWatcher, Place};
 use crate::watch::probe::{self, Probe};
-use crate::watch::{Fact, Observation};
 
 /// Keys that change while recording. Everything else belongs to memory, sockets or files that are open.
 const LIVE: [&str; 11] = [

@@ -8,12 +8,14 @@
 use super::Recorder;
 use super::frame_store::Keeper;
 use crate::error::Result;
+use crate::observation::Fact;
+use crate::observation::capture::CaptureEvent;
 use crate::watch::attribute::AttributeWatcher;
 use crate::watch::counters::CounterWatcher;
 use crate::watch::ip::IpWatcher;
 use crate::watch::link::{self, LinkWatcher};
 use crate::watch::sysfs::Sampler;
-use crate::watch::{self, CaptureEvent, Fact, Watcher};
+use crate::watch::{self, Watcher};
 
 /// What a fact says of dashcap's own defects, unless it is among the `known`. There are as many as
 /// watchers and interfaces.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, Result};
-use crate::watch::LinkState;
+use crate::observation::link::LinkState;
 
 /// The operator's choice.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,7 +129,7 @@ fn is_bond(link: &LinkState) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::watch::OperState;
+    use crate::observation::link::OperState;
 
     fn link(index: u32, name: &str, kind: Option<&str>, physical: bool, up: bool) -> LinkState {
         LinkState {

@@ -11,10 +11,10 @@ use super::phase::Effect;
 use super::{Open, Recorder, clients};
 use crate::api::question::Verdict;
 use crate::incident::system::Collection;
+use crate::observation::Observation;
 use crate::ring::HoldId;
 use crate::time::{Mono, Window, nanos};
 use crate::trigger::{Circumstances, Fired, Hold, Trigger};
-use crate::watch::Observation;
 
 /// Of what repeats itself in a storm, so many are logged one by one, then the 2^n-th.
 const LOGGED: u64 = 16;

@@ -6,7 +6,7 @@
 //!                                                      severity        cool-down, hold
 //! ```
 //!
-//! Pure decisions on [`crate::watch::Observation`]s; nothing here asks a clock or knows a ring.
+//! Pure decisions on [`crate::observation::Observation`]s; nothing here asks a clock or knows a ring.
 
 mod gate;
 mod happening;
@@ -23,9 +23,9 @@ pub use rule::{Circumstances, Rule};
 pub use rules::{Fired, Rules, Terms};
 pub use terms::{Bound, Hold, Names, Threshold, Words};
 
+use crate::observation::request::Door;
+use crate::observation::{Fact, Observation};
 use crate::time::Stamp;
-use crate::watch::ask::Door;
-use crate::watch::{Fact, Observation};
 
 /// An accepted observation: the reason why a window is frozen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -30,10 +30,11 @@ use signal_hook::consts::SIGHUP;
 use signal_hook::low_level::{pipe, unregister};
 
 use crate::error::{Error, Result};
+use crate::observation::Fact;
 use crate::sys::signal::ignore_hangup;
 use crate::sys::wakeup::Wakeup;
 use crate::time::Mono;
-use crate::watch::{Desk, Fact, Wake, Watcher};
+use crate::watch::{Desk, Wake, Watcher};
 
 /// A writer that pauses for longer is done: an editor takes milliseconds.
 const QUIET: Duration = Duration::from_millis(200);
@@ -244,9 +245,10 @@ mod tests {
     use crossbeam_channel::{Receiver, bounded};
 
     use super::*;
+    use crate::observation::Observation;
     use crate::time::Clock;
     use crate::watch::lab::wait_for;
-    use crate::watch::{Observation, Watch, spawn};
+    use crate::watch::{Watch, spawn};
 
     const S: u64 = 1_000_000_000;
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use nix::sched::{CloneFlags, setns};
 
-use crate::watch::Observation;
+use crate::observation::Observation;
 
 /// Longer than anything tested here takes on a busy machine.
 pub(super) const BOUND: Duration = Duration::from_secs(20);

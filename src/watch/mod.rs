@@ -29,7 +29,6 @@ use crate::sys::poll;
 use crate::sys::wakeup::Wakeup;
 use crate::time::{Clock, Mono, Stamp};
 
-pub mod ask;
 pub mod attribute;
 pub mod config;
 pub mod counters;
@@ -39,15 +38,13 @@ mod lab;
 pub mod link;
 pub mod logs;
 mod netlink;
-pub mod observation;
 pub mod probe;
-pub mod program;
 pub mod signal;
 pub mod sysfs;
 pub mod table;
 pub mod ticks;
 
-pub use observation::{CaptureEvent, Fact, LinkSample, LinkState, Observation, OperState};
+use crate::observation::{Fact, Observation};
 
 /// Observations the channel to the recorder should hold: a thousand VLANs going down with their bond
 /// make two messages each, and the recorder may be busy freezing meanwhile.

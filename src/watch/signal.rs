@@ -20,10 +20,11 @@ use signal_hook::consts::SIGUSR1;
 use signal_hook::low_level::{pipe, unregister};
 
 use crate::error::{Error, Result};
+use crate::observation::Fact;
 use crate::sys::signal::{hangup_ignored, ignore_hangup};
 use crate::sys::wakeup::Wakeup;
 use crate::time::{Clock, Mono};
-use crate::watch::{Desk, Fact, Wake, Watcher};
+use crate::watch::{Desk, Wake, Watcher};
 
 /// One wish to stop may come as two signals: timeout(1) signals its child and then the whole group,
 /// a terminal the group of a shell that passes it on. A person needs longer to lose patience.

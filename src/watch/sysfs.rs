@@ -13,10 +13,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::observation::Fact;
+use crate::observation::link::LinkState;
 use crate::watch::link::links;
 use crate::watch::table::{Reading, Table};
 use crate::watch::ticks::Ticks;
-use crate::watch::{Desk, Fact, LinkState, Wake, Watcher};
+use crate::watch::{Desk, Wake, Watcher};
 
 /// Where the kernel shows network interfaces (Documentation/ABI/testing/sysfs-class-net).
 const ROOT: &str = "/sys/class/net";
@@ -219,9 +221,11 @@ mod tests {
     use crossbeam_channel::bounded;
 
     use super::*;
+    use crate::observation::Observation;
+    use crate::observation::link::LinkSample;
     use crate::time::Clock;
     use crate::watch::lab::{Namespace, wait_for};
-    use crate::watch::{LinkSample, Observation, spawn};
+    use crate::watch::spawn;
 
     /// A tree like /sys/class/net; interfaces are directories of attributes.
     fn tree(interfaces: &[(&str, &[(&str, &str)])]) -> tempfile::TempDir {

@@ -18,8 +18,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::observation::link::{LinkSample, LinkState};
 use crate::time::Mono;
-use crate::watch::{LinkSample, LinkState};
 
 /// What sysfs says of an interface that does not exist: nothing; so the word is ours.
 pub const GONE: &str = "gone";

@@ -5,10 +5,11 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use dashcap::error::Result;
 use dashcap::incident::writer;
+use dashcap::observation::Fact;
 use dashcap::recorder::{Options, Recorder, WindowOptions, Witnesses};
 use dashcap::ring::PoolOptions;
 use dashcap::time::Clock;
-use dashcap::watch::{Desk, Fact, Watcher, sysfs};
+use dashcap::watch::{Desk, Watcher, sysfs};
 use dashcap::{api, capture, trigger::Rule};
 
 use crate::lab::{self, Lab, Pace, frame, until};

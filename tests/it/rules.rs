@@ -9,11 +9,12 @@ use dashcap::error::Result;
 use dashcap::finding::{Finding, FindingKind, Severity};
 use dashcap::frame::Direction;
 use dashcap::incident::writer;
+use dashcap::observation::Fact;
 use dashcap::recorder::{Options, Recorder, WindowOptions, Witnesses};
 use dashcap::ring::PoolOptions;
 use dashcap::time::Clock;
 use dashcap::trigger::Rule;
-use dashcap::watch::{Desk, Fact, Wake, Watcher, sysfs};
+use dashcap::watch::{Desk, Wake, Watcher, sysfs};
 
 use crate::lab::{Dashcap, Lab, Pace};
 

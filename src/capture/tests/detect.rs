@@ -13,9 +13,10 @@ use crate::detect::watcher::{self, DetectWatcher};
 use crate::detect::{Detector, Roster, Seen, traffic};
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
+use crate::observation::{Fact, Observation};
 use crate::ring::{LaneId, PackThread, Pool, PoolOptions};
 use crate::time::{Clock, Stamp};
-use crate::watch::{Fact, Observation, Watch, spawn};
+use crate::watch::{Watch, spawn};
 
 const ACK: u8 = 0x10;
 const RST: u8 = 4;

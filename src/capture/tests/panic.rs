@@ -13,10 +13,11 @@ use crate::capture::thread::{Hands, Order, SliceOrder};
 use crate::capture::{Memory, Options, Report, Sliced, Tapping};
 use crate::detect::watcher::{self, DetectWatcher};
 use crate::frame::StoredFrame;
+use crate::observation::capture::CaptureEvent;
+use crate::observation::{Fact, Observation};
 use crate::ring::{LaneId, PackThread, Pool, PoolOptions};
 use crate::sys::wakeup::Wakeup;
 use crate::time::{Clock, Mono, Window};
-use crate::watch::{CaptureEvent, Fact, Observation};
 
 /// The next thing that capture says of itself.
 fn next(events: &Receiver<Observation>) -> CaptureEvent {

@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::observation::attribute::Condition;
 use crate::recorder::Logs;
-use crate::watch::attribute::{self, Condition, Watched};
+use crate::watch::attribute::{self, Watched};
 use crate::watch::logs::{self, Matcher, Place, Transport};
 
 /// A log, and which of its lines count before those that always do.

@@ -40,11 +40,12 @@ use crate::finding::Finding;
 use crate::incident::Host;
 use crate::incident::store::Store;
 use crate::incident::writer::{Outcome, Writer};
+use crate::observation::{Fact, Observation};
 use crate::ring::Pool;
 use crate::stats::CaptureStats;
 use crate::time::{Clock, ClockHand, Mono, Stamp, Wall};
 use crate::trigger::Rule;
-use crate::watch::{self, Fact, Observation};
+use crate::watch;
 
 /// The lanes are looked after this often, as a capture thread does.
 const TICK: Duration = Duration::from_millis(100);

@@ -9,11 +9,11 @@ use crate::capture::file::merge::Head;
 use crate::capture::{self, Reel, Report, Sliced, Tapping};
 use crate::error::{Error, Result};
 use crate::frame::Origin;
+use crate::observation::Fact;
 use crate::recorder::frame_store::{Held, Keeper};
 use crate::recorder::selection::Links;
 use crate::ring::{HoldId, LaneId, Pool};
 use crate::time::{Clock, Mono, Offset, Stamp, Window};
-use crate::watch::Fact;
 
 /// Most interfaces of a replay: each has lanes with tables of their own, some ten KiB.
 const MAX_REELS: usize = 1_024;

@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use super::TriggerKind;
 use crate::finding::{Finding, Severity};
-use crate::watch::attribute::{AttributeChange, Condition};
-use crate::watch::counters::CounterGrowth;
-use crate::watch::logs::LogLine;
-use crate::watch::{Fact, LinkState};
+use crate::observation::Fact;
+use crate::observation::attribute::{AttributeChange, Condition};
+use crate::observation::counter::CounterGrowth;
+use crate::observation::link::LinkState;
+use crate::observation::log_line::LogLine;
 
 /// A fact as rules see it.
 #[derive(Debug, Clone, PartialEq)]

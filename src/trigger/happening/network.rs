@@ -1,12 +1,12 @@
 //! What rtnetlink tells beside up and down: bonds, bridges, addresses, routes, neighbours.
 
 use super::{Happening, Turn};
+use crate::observation::address::{AddressChange, Validity};
+use crate::observation::link::LinkState;
+use crate::observation::link_role::{Bond, BondPort, LacpState, Port};
+use crate::observation::neighbour::{Answers, NeighbourChange};
+use crate::observation::route::{Route, RouteChange};
 use crate::trigger::TriggerKind;
-use crate::watch::LinkState;
-use crate::watch::ip::address::{AddressChange, Validity};
-use crate::watch::ip::neighbour::{Answers, NeighbourChange};
-use crate::watch::ip::route::{Route, RouteChange};
-use crate::watch::link::role::{Bond, BondPort, LacpState, Port};
 
 /// A port that carried traffic with LACP in order no longer does; over when it does again, or is no port
 /// of a bond any more. One that has just become a port was never in order, so a bond that is being built

@@ -6,13 +6,13 @@ use std::net::IpAddr;
 use pnet::util::MacAddr;
 
 use super::*;
-use crate::watch::counters::Counter;
-use crate::watch::ip::address::{AddressChange, Validity};
-use crate::watch::ip::neighbour::{Answers, Neighbour, NeighbourChange};
-use crate::watch::ip::route::{NextHop, Route, RouteChange};
-use crate::watch::link::role::{Aggregator, Bond, BondPort, LacpState, Port};
-use crate::watch::logs::{Header, LogSource};
-use crate::watch::probe::{ProbeDown, ProbeLossy, ProbeSlow, ProbeUp};
+use crate::observation::address::{AddressChange, Validity};
+use crate::observation::counter::Counter;
+use crate::observation::link_role::{Aggregator, Bond, BondPort, LacpState, Port};
+use crate::observation::log_line::{Header, LogSource};
+use crate::observation::neighbour::{Answers, Neighbour, NeighbourChange};
+use crate::observation::probe::{ProbeDown, ProbeLossy, ProbeSlow, ProbeUp};
+use crate::observation::route::{NextHop, Route, RouteChange};
 
 /// `KIND OBJECT TURN WHAT`, comma separated.
 fn told(fact: &Fact) -> String {

@@ -17,8 +17,8 @@ use std::time::Duration;
 use super::happening::{Happening, Turn, happenings};
 use super::rule::Circumstances;
 use super::{Hold, Rule, Trigger};
+use crate::observation::Observation;
 use crate::time::{Mono, Stamp};
-use crate::watch::Observation;
 
 /// What a trigger asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,14 +7,15 @@ use proptest::prelude::*;
 use super::*;
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
+use crate::observation::Fact;
+use crate::observation::attribute::{AttributeChange, Condition};
+use crate::observation::counter::{Counter, CounterGrowth};
+use crate::observation::link::{LinkState, OperState};
+use crate::observation::log_line::{Header, LogLine, LogSource};
+use crate::observation::neighbour::{Answers, Neighbour, NeighbourChange};
+use crate::observation::probe::{ProbeDown, ProbeUp};
 use crate::time::Wall;
 use crate::trigger::{Bound, Names, Threshold, TriggerKind, Words};
-use crate::watch::attribute::{AttributeChange, Condition};
-use crate::watch::counters::{Counter, CounterGrowth};
-use crate::watch::ip::neighbour::{Answers, Neighbour, NeighbourChange};
-use crate::watch::logs::{Header, LogLine, LogSource};
-use crate::watch::probe::{ProbeDown, ProbeUp};
-use crate::watch::{Fact, LinkState, OperState};
 
 const S: u64 = 1_000_000_000;
 const USUAL: Terms = Terms {

@@ -6,7 +6,7 @@
 //! that quote the LACPDUs of either side. Lines that are configuration, or always the same, are passed
 //! over; so is everything that this parser has never seen.
 
-use crate::watch::link::role::LacpState;
+use crate::observation::link_role::LacpState;
 
 /// Values that change when something happens, of the bond.
 const OF_BOND: [&str; 7] = [

@@ -18,16 +18,15 @@ use std::time::Duration;
 use glob::{MatchOptions, Pattern};
 
 use crate::error::{Error, Result};
+use crate::observation::Fact;
 use crate::sys::attribute;
 use crate::time::Stamp;
 use crate::watch::ticks::Ticks;
-use crate::watch::{Desk, Fact, Wake, Watcher};
+use crate::watch::{Desk, Wake, Watcher};
 
 pub mod bonding;
-mod change;
 
-use change::cut;
-pub use change::{AttributeChange, Condition};
+use crate::observation::attribute::{AttributeChange, Condition, cut};
 
 /// Most files that are looked at in a round: an attribute of a thousand interfaces.
 pub const FILES: usize = 1_024;

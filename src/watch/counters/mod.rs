@@ -7,24 +7,22 @@
 //! they are those of our own network namespace, whatever is mounted on /sys.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use netlink_packet_core::{NlasIterator, ParseableParametrized};
-use netlink_packet_route::link::{LinkAttribute, LinkMessage};
+use netlink_packet_route::link::{LinkAttribute, LinkMessage, Stats64};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
-use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::observation::Fact;
+use crate::observation::link::LinkState;
 use crate::time::Mono;
 use crate::watch::netlink::dump;
 use crate::watch::ticks::Ticks;
-use crate::watch::{Desk, Fact, LinkState, Wake, Watcher, link};
+use crate::watch::{Desk, Wake, Watcher, link};
 
-mod counter;
-
-pub use counter::Counter;
+use crate::observation::counter::{Counter, CounterGrowth};
 
 /// `RTM_NEWLINK` (linux/rtnetlink.h).
 const RTM_NEWLINK: u16 = 16;
@@ -34,6 +32,27 @@ const IFINFOMSG: usize = 16;
 const WANTED: [u16; 4] = [3, 23, 47, 48];
 /// Most interfaces that are remembered; a router with more VLANs names those that matter.
 const INTERFACES: usize = 4_096;
+
+/// Where rtnetlink has a counter's value (`struct rtnl_link_stats64`, linux/if_link.h).
+type Field = fn(&Stats64) -> u64;
+
+/// Those that are in the statistics, and where.
+const FIELDS: [(Counter, Field); 14] = [
+    (Counter::RxMissedErrors, |stats| stats.rx_missed_errors),
+    (Counter::RxFifoErrors, |stats| stats.rx_fifo_errors),
+    (Counter::RxOverErrors, |stats| stats.rx_over_errors),
+    (Counter::RxCrcErrors, |stats| stats.rx_crc_errors),
+    (Counter::RxFrameErrors, |stats| stats.rx_frame_errors),
+    (Counter::RxLengthErrors, |stats| stats.rx_length_errors),
+    (Counter::RxErrors, |stats| stats.rx_errors),
+    (Counter::RxDropped, |stats| stats.rx_dropped),
+    (Counter::TxAbortedErrors, |stats| stats.tx_aborted_errors),
+    (Counter::TxCarrierErrors, |stats| stats.tx_carrier_errors),
+    (Counter::TxFifoErrors, |stats| stats.tx_fifo_errors),
+    (Counter::TxErrors, |stats| stats.tx_errors),
+    (Counter::TxDropped, |stats| stats.tx_dropped),
+    (Counter::Collisions, |stats| stats.collisions),
+];
 
 /// What can be tuned.
 #[derive(Debug, Clone, PartialEq)]
@@ -88,28 +107,6 @@ impl Options {
             set.add(glob);
         }
         set.build().map_err(|error| Error::operation("compile", "interface patterns", error))
-    }
-}
-
-/// A counter of trouble that grew between two rounds.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct CounterGrowth {
-    /// The interface.
-    pub interface: String,
-    /// Which counter.
-    pub counter: Counter,
-    /// Its value in the round before.
-    pub before: u64,
-    /// Its value now.
-    pub now: u64,
-    /// By how much it grew, in a second.
-    pub per_second: f64,
-}
-
-impl fmt::Display for CounterGrowth {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { interface, counter, before, now, per_second } = self;
-        write!(f, "{interface}: {counter} {before} -> {now}, {per_second:.1} a second")
     }
 }
 
@@ -235,7 +232,7 @@ fn read(payload: &[u8]) -> Option<Reading> {
         match LinkAttribute::parse_with_param(&attribute, AddressFamily::Unspec) {
             Ok(LinkAttribute::IfName(told)) => name = Some(told),
             Ok(LinkAttribute::Stats64(stats)) => {
-                values.extend(Counter::FIELDS.map(|(counter, field)| (counter, field(&stats))));
+                values.extend(FIELDS.map(|(counter, field)| (counter, field(&stats))));
             }
             Ok(LinkAttribute::CarrierUpCount(count)) => came = Some(u64::from(count)),
             Ok(LinkAttribute::CarrierDownCount(count)) => went = Some(u64::from(count)),

@@ -6,9 +6,10 @@ use crossbeam_channel::bounded;
 use proptest::prelude::*;
 
 use super::*;
+use crate::observation::Observation;
 use crate::time::Clock;
 use crate::watch::lab::{Namespace, wait_for};
-use crate::watch::{Observation, spawn};
+use crate::watch::spawn;
 
 #[test]
 fn growth_has_a_rate_and_standing_still_is_silence() {

@@ -14,7 +14,7 @@ use socket2::{SockFilter, SockRef};
 use super::told::News;
 use super::{address, neighbour, route};
 use crate::error::{Error, Result};
-use crate::watch::LinkState;
+use crate::observation::link::LinkState;
 use crate::watch::link::{self, read_state};
 use crate::watch::netlink::{Received, Socket, dump};
 

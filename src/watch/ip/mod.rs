@@ -20,10 +20,11 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::observation::Fact;
 use crate::time::{Mono, Stamp};
 use crate::watch::link;
 use crate::watch::netlink::{Messages, Received, Socket};
-use crate::watch::{Desk, Fact, Wake, Watcher};
+use crate::watch::{Desk, Wake, Watcher};
 
 pub mod address;
 mod kernel;

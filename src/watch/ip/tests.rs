@@ -6,9 +6,11 @@ use proptest::prelude::*;
 
 use super::kernel::{RTM_DELNEIGH, RTM_DELROUTE, RTM_NEWNEIGH, RTM_NEWROUTE};
 use super::*;
+use crate::observation::address::Validity;
+use crate::observation::{Fact, Observation};
 use crate::time::Clock;
 use crate::watch::lab::{Namespace, wait_for};
-use crate::watch::{Fact, Observation, Watch, spawn};
+use crate::watch::{Watch, spawn};
 
 /// A netlink attribute (linux/netlink.h): length, type, value, padding.
 fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
@@ -107,7 +109,7 @@ fn only_a_difference_is_news() {
 fn facts_serialise_with_their_tag() {
     let mut told = Told::new([[10, 0, 0, 1].into()]);
     told.learn(News::Interface(7, "dp0s0".to_owned(), true));
-    let address = News::Address((7, [10, 0, 0, 2].into(), 24), Some(address::Validity::Preferred));
+    let address = News::Address((7, [10, 0, 0, 2].into(), 24), Some(Validity::Preferred));
     let json = |news: &News| serde_json::to_string(&told.differs(news).unwrap()).unwrap();
     let of = |kind, payload: &[u8]| read_news(kind, 0, payload).unwrap();
     for (news, expected) in [

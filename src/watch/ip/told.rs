@@ -4,10 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
-use super::address::{self, AddressChange, Validity};
-use super::neighbour::{self, Answers, Neighbour, NeighbourChange};
-use super::route::{self, RouteChange, Ways};
-use crate::watch::Fact;
+use super::address;
+use super::neighbour;
+use super::route::{self, Ways};
+use crate::observation::Fact;
+use crate::observation::address::{AddressChange, Validity};
+use crate::observation::neighbour::{Answers, Neighbour, NeighbourChange};
+use crate::observation::route::RouteChange;
 
 /// Entries of each table: more addresses than the largest router has. Further ones are not watched.
 pub(super) const MAX: usize = 65_536;

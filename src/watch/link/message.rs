@@ -7,7 +7,7 @@ use netlink_packet_route::AddressFamily;
 use netlink_packet_route::link::{LinkAttribute, LinkHeader, State};
 
 use super::role;
-use crate::watch::{LinkState, OperState};
+use crate::observation::link::{LinkState, OperState};
 
 /// `struct ifinfomsg` (linux/rtnetlink.h) in bytes; attributes follow. Bytes 2 and 3 are the hardware
 /// type, which the packet crate folds into those it has names for.

@@ -27,16 +27,17 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 
 use crate::error::{Error, Result};
+use crate::observation::Fact;
+use crate::observation::link::LinkState;
 use crate::time::Stamp;
 use crate::watch::netlink::{Messages, Received, Socket, dump};
-use crate::watch::{Desk, Fact, LinkState, Wake, Watcher};
+use crate::watch::{Desk, Wake, Watcher};
 
-pub(super) mod difference;
 mod message;
 pub mod role;
 
+use crate::observation::link_role::Port;
 pub(super) use message::{link_header, read_state};
-use role::Port;
 
 /// `RTNLGRP_LINK` (linux/rtnetlink.h).
 const GROUP_LINK: u32 = 1;

@@ -6,9 +6,11 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::*;
+use crate::observation::Observation;
+use crate::observation::link::OperState;
 use crate::time::Clock;
 use crate::watch::lab::{BOUND, Namespace, wait_for};
-use crate::watch::{Observation, OperState, Watch, spawn};
+use crate::watch::{Watch, spawn};
 
 fn up(index: u32, name: &str) -> LinkState {
     LinkState {

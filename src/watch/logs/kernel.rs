@@ -18,9 +18,9 @@
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
 
-use super::line::{Header, LONGEST, LogSource, Priority};
 use super::sieve::{Line, Sieve};
 use crate::error::{Error, Result};
+use crate::observation::log_line::{Header, LONGEST, LogSource, Priority};
 use crate::sys::kernel_log;
 use crate::time::Stamp;
 use crate::watch::{Desk, Wake};

@@ -18,7 +18,7 @@
 //! What all sources promise:
 //!
 //! * They begin with what is logged from now on; history is no news.
-//! * A line that matches a [`Matcher`] is a [`Fact::Log`](crate::watch::Fact::Log), stamped when it was read. Lines that match
+//! * A line that matches a [`Matcher`] is a [`Fact::Log`](crate::observation::Fact::Log), stamped when it was read. Lines that match
 //!   none are only counted ([`Counters`]).
 //! * A flood is bounded: per matcher and second [`Options::per_second`] lines are sent, the rest is
 //!   counted and told.
@@ -44,7 +44,6 @@ mod journal;
 mod kernel;
 #[cfg(test)]
 mod lab;
-mod line;
 mod lines;
 mod matcher;
 mod sieve;
@@ -53,7 +52,7 @@ mod syslog;
 pub use defaults::defaults;
 pub use journal::{Entry, journal_runs, parse_entry};
 pub use kernel::{Record, parse_record};
-pub use line::{Header, LONGEST, LogLine, LogSource, Priority};
+
 pub use matcher::Matcher;
 pub use sieve::{Counters, Counts};
 pub use syslog::{CONNECTIONS, Framing, Transport, parse_header, split_priority};
@@ -226,7 +225,8 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::watch::Fact;
+    use crate::observation::Fact;
+    use crate::observation::log_line::{Header, LogLine, LogSource, Priority};
 
     #[test]
     fn options_have_bounds() {

@@ -14,11 +14,12 @@ use serde::Serialize;
 
 use super::Options;
 use super::allowance::Allowance;
-use super::line::{Header, LogLine, LogSource};
 use super::matcher::Matchers;
 use crate::error::Result;
+use crate::observation::Fact;
+use crate::observation::log_line::{Header, LogLine, LogSource};
 use crate::time::{Mono, Stamp};
-use crate::watch::{Desk, Fact, Wake};
+use crate::watch::{Desk, Wake};
 
 /// How many lines a source had, and what became of them. Cloning gives a second hand on the same
 /// counters.

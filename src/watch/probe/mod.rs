@@ -26,11 +26,11 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 
 use crate::error::{Error, Result};
+use crate::observation::Fact;
 use crate::time::{Mono, Stamp};
 use crate::watch::ticks::Ticks;
-use crate::watch::{Desk, Fact, Wake, Watcher};
+use crate::watch::{Desk, Wake, Watcher};
 
-mod change;
 mod dns;
 mod exchange;
 mod http;
@@ -42,7 +42,7 @@ mod state;
 mod target;
 mod tcp;
 
-pub use change::{ProbeDown, ProbeLossy, ProbeSlow, ProbeUp};
+use crate::observation::probe::{ProbeDown, ProbeLossy, ProbeSlow, ProbeUp};
 pub use options::{Loss, MOST, Options, Slow, check_all};
 
 use dns::Query;

@@ -13,7 +13,8 @@ use serde_json::Value;
 
 use super::{HostEvents, lines, moment, refused};
 use crate::error::Result;
-use crate::watch::{Fact, LinkState, OperState};
+use crate::observation::Fact;
+use crate::observation::link::{LinkState, OperState};
 
 const ACCEPTED: &str = "lines of events.jsonl, see docs/bundle.md";
 

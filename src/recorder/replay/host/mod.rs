@@ -30,8 +30,8 @@ use std::path::{Path, PathBuf};
 use self::probes::Probes;
 use crate::error::{Error, Result};
 use crate::incident::layout;
+use crate::observation::Fact;
 use crate::time::Wall;
-use crate::watch::Fact;
 use crate::watch::probe;
 
 /// Observations of a replay: a day of ten interfaces every two seconds. Some hundred bytes each.

@@ -6,9 +6,10 @@
 
 use std::time::Duration;
 
+use crate::observation::Fact;
+use crate::observation::probe::{ProbeDown, ProbeUp};
 use crate::time::Wall;
-use crate::watch::Fact;
-use crate::watch::probe::{self, ProbeDown, ProbeUp};
+use crate::watch::probe;
 
 /// Every probe, by its name in the files.
 #[derive(Debug)]

@@ -16,9 +16,10 @@ use csv::StringRecord;
 use super::events::operstate;
 use super::{HostEvents, moment, refused};
 use crate::error::{Error, Result};
+use crate::observation::Fact;
+use crate::observation::link::{LinkSample, LinkState, OperState};
 use crate::time::Wall;
 use crate::watch::table::GONE;
-use crate::watch::{Fact, LinkSample, LinkState, OperState};
 
 const ACCEPTED: &str = "a header such as date,if,carr,state,age,chngs,ping HOST, then rows such as \
                         2026-11-22T14:14:20.811Z,eth0,0,down,0.000,4,lost";

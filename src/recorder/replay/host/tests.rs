@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use tempfile::NamedTempFile;
 
 use super::*;
-use crate::watch::LinkState;
+use crate::observation::link::LinkState;
 
 fn file(text: &[u8]) -> NamedTempFile {
     let mut file = NamedTempFile::new().unwrap();

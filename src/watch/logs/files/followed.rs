@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::super::line::{Header, LogSource};
 use super::super::sieve::{Line, Sieve};
 use super::tail::{BACKLOG, BUDGET, Identity, Tail};
+use crate::observation::log_line::{Header, LogSource};
 use crate::time::Mono;
 use crate::watch::Desk;
 

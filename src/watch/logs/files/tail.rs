@@ -5,8 +5,8 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
-use super::super::line::LONGEST;
 use super::super::lines::Lines;
+use crate::observation::log_line::LONGEST;
 
 /// Bytes per read.
 const CHUNK: usize = 64 << 10;

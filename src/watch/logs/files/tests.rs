@@ -6,9 +6,10 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use super::*;
+use crate::observation::log_line::LogSource;
 use crate::time::Clock;
 use crate::watch::logs::lab::{Witness, show};
-use crate::watch::logs::{LogSource, LogWatcher, Matcher, Options, Place};
+use crate::watch::logs::{LogWatcher, Matcher, Options, Place};
 
 fn options(pattern: &Path) -> Options {
     let pattern = pattern.to_str().unwrap().to_owned();
@@ -176,7 +177,7 @@ fn long_lines_and_noise_are_bounded() {
     let witness = Witness::of(&options(&path));
     add(&path, &format!("news 1{}\nnews 2\n", "x".repeat(100_000)));
     let (_, line) = witness.line();
-    assert_eq!((line.text.len(), line.header.cut), (crate::watch::logs::LONGEST, true));
+    assert_eq!((line.text.len(), line.header.cut), (crate::observation::log_line::LONGEST, true));
     let mut file = OpenOptions::new().append(true).open(&path).unwrap();
     file.write_all(b"\xff\0\xfe news 3\n").unwrap();
     assert_eq!(witness.texts(2), ["news 2", "\u{fffd}\0\u{fffd} news 3"]);

@@ -21,10 +21,10 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::line::{Header, LONGEST, LogSource, Priority};
 use super::lines::Lines;
 use super::sieve::{Line, Sieve};
 use crate::error::{Error, Result};
+use crate::observation::log_line::{Header, LONGEST, LogSource, Priority};
 use crate::time::{Mono, Stamp};
 use crate::watch::{Desk, Wake};
 

@@ -8,7 +8,7 @@
 //!
 //! A number counts octets only if a blank and `<` follow, since a line may begin with a number, too.
 
-use super::super::line::LONGEST;
+use crate::observation::log_line::LONGEST;
 
 /// A count above this is no count: nobody logs a mebibyte, and believing it would swallow what follows.
 const MOST: usize = 1 << 20;

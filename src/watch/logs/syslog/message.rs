@@ -6,7 +6,7 @@
 
 use syslog_loose::{ProcId, Protocol, Variant, parse_message_with_year};
 
-use super::super::line::{Header, Priority};
+use crate::observation::log_line::{Header, Priority};
 
 /// The largest priority: facility 23, severity 7 (RFC 5424 §6.2.1).
 const LARGEST: u64 = 191;

@@ -15,9 +15,9 @@ use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
-use super::line::{Header, LONGEST, LogSource};
 use super::sieve::{Line, Sieve};
 use crate::error::{Error, Result};
+use crate::observation::log_line::{Header, LONGEST, LogSource};
 use crate::sys::{drops, socket};
 use crate::time::{Mono, Stamp};
 use crate::watch::{Desk, Wake};

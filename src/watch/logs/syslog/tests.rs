@@ -5,9 +5,10 @@ use std::net::{Shutdown, TcpStream, UdpSocket};
 use std::process::Command;
 
 use super::*;
+use crate::observation::log_line::Priority;
 use crate::time::Clock;
 use crate::watch::logs::lab::{Witness, namespace, show};
-use crate::watch::logs::{LogWatcher, Matcher, Options, Place, Priority};
+use crate::watch::logs::{LogWatcher, Matcher, Options, Place};
 
 fn options(transport: Transport) -> Options {
     let address = "127.0.0.1:0".parse().unwrap();

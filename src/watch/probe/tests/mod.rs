@@ -8,9 +8,10 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use pnet::packet::icmp::{IcmpPacket, checksum};
 
 use super::*;
+use crate::observation::Observation;
 use crate::time::Clock;
 use crate::watch::lab::{Namespace, wait_for};
-use crate::watch::{Observation, Watch, spawn};
+use crate::watch::{Watch, spawn};
 use crate::wire::icmp::behind_ipv4;
 
 mod kinds;

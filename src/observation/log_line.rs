@@ -150,7 +150,7 @@ impl Priority {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::observation::log_line::*;
 
     fn line() -> LogLine {
         LogLine {

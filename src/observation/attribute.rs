@@ -1,4 +1,4 @@
-//! What is worth telling about a value, and how it is told. Pure.
+//! A value of an attribute file that changed: what is worth telling, and how it is told. Pure.
 
 use std::fmt;
 
@@ -39,7 +39,7 @@ pub struct AttributeChange {
 
 impl Condition {
     /// True if going from `before` to `now` is worth telling.
-    pub(super) fn is_news(self, before: Option<&str>, now: Option<&str>) -> bool {
+    pub fn is_news(self, before: Option<&str>, now: Option<&str>) -> bool {
         match self {
             Self::Changes => before != now,
             Self::Above(_) | Self::Below(_) => self.is_met(before) != self.is_met(now),
@@ -88,7 +88,7 @@ impl fmt::Display for AttributeChange {
 }
 
 /// The first `length` bytes or a little less, and a sign that there was more.
-pub(super) fn cut(text: &str, length: usize) -> String {
+pub fn cut(text: &str, length: usize) -> String {
     if text.len() <= length {
         return text.to_owned();
     }

@@ -1,9 +1,8 @@
-//! The counters of trouble by name, and where rtnetlink tells them (`struct rtnl_link_stats64`,
-//! linux/if_link.h, which says what each means).
+//! The counters of trouble by name (`struct rtnl_link_stats64`, linux/if_link.h, says what each means), and
+//! their growth.
 
 use std::fmt;
 
-use netlink_packet_route::link::Stats64;
 use serde::{Serialize, Serializer};
 
 /// The counters of trouble, in the order in which they are told: causes before sums.
@@ -41,28 +40,7 @@ pub enum Counter {
     Collisions,
 }
 
-/// Where a counter's value is.
-pub(super) type Field = fn(&Stats64) -> u64;
-
 impl Counter {
-    /// Those that are in the statistics, and where.
-    pub(super) const FIELDS: [(Self, Field); 14] = [
-        (Self::RxMissedErrors, |stats| stats.rx_missed_errors),
-        (Self::RxFifoErrors, |stats| stats.rx_fifo_errors),
-        (Self::RxOverErrors, |stats| stats.rx_over_errors),
-        (Self::RxCrcErrors, |stats| stats.rx_crc_errors),
-        (Self::RxFrameErrors, |stats| stats.rx_frame_errors),
-        (Self::RxLengthErrors, |stats| stats.rx_length_errors),
-        (Self::RxErrors, |stats| stats.rx_errors),
-        (Self::RxDropped, |stats| stats.rx_dropped),
-        (Self::TxAbortedErrors, |stats| stats.tx_aborted_errors),
-        (Self::TxCarrierErrors, |stats| stats.tx_carrier_errors),
-        (Self::TxFifoErrors, |stats| stats.tx_fifo_errors),
-        (Self::TxErrors, |stats| stats.tx_errors),
-        (Self::TxDropped, |stats| stats.tx_dropped),
-        (Self::Collisions, |stats| stats.collisions),
-    ];
-
     /// As /sys/class/net/IF/statistics spells it.
     pub fn name(self) -> &'static str {
         match self {
@@ -94,5 +72,27 @@ impl fmt::Display for Counter {
 impl Serialize for Counter {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
+    }
+}
+
+/// A counter of trouble that grew between two rounds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CounterGrowth {
+    /// The interface.
+    pub interface: String,
+    /// Which counter.
+    pub counter: Counter,
+    /// Its value in the round before.
+    pub before: u64,
+    /// Its value now.
+    pub now: u64,
+    /// By how much it grew, in a second.
+    pub per_second: f64,
+}
+
+impl fmt::Display for CounterGrowth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { interface, counter, before, now, per_second } = self;
+        write!(f, "{interface}: {counter} {before} -> {now}, {per_second:.1} a second")
     }
 }

@@ -126,7 +126,7 @@ fn as_nanos<S: Serializer>(span: &Option<Duration>, serializer: S) -> Result<S::
 mod tests {
     use proptest::prelude::*;
 
-    use super::*;
+    use crate::observation::request::*;
 
     #[test]
     fn words_from_outside_become_one_line() {

@@ -1,13 +1,58 @@
-//! What differs between two states of an interface besides its carrier, in words, so that a reader sees
-//! at once what happened: of an LACP state the bits that came and went, of an aggregator its new partner.
+//! What differs between two states of an interface, in words, so that a reader sees at once what happened:
+//! of an LACP state the bits that came and went, of an aggregator its new partner.
 
 use std::fmt;
 
-use super::role::{Aggregator, Bond, BondPort, Port};
-use crate::watch::LinkState;
+use crate::observation::link::LinkState;
+use crate::observation::link_role::{Aggregator, Bond, BondPort, Port};
 
-/// What differs between two states of one interface, in words.
-pub(in crate::watch) fn changes(before: &LinkState, now: &LinkState) -> Vec<String> {
+/// Only what differs, so that a reader sees at once what happened.
+pub(super) fn write(
+    f: &mut fmt::Formatter<'_>,
+    before: &LinkState,
+    now: &LinkState,
+) -> fmt::Result {
+    let shown = |value: Option<u32>| value.map_or("none".to_owned(), |v| v.to_string());
+    let mut changes = Vec::new();
+    if before.name != now.name {
+        changes.push(format!("renamed from {}", before.name));
+    }
+    if before.is_up() != now.is_up() {
+        changes.push(if now.is_up() { "UP".to_owned() } else { "DOWN".to_owned() });
+    }
+    if before.admin_up() != now.admin_up() {
+        let to = if now.admin_up() { "up" } else { "down" };
+        changes.push(format!("set {to} by the administrator"));
+    }
+    if before.carrier != now.carrier {
+        let word = |c: Option<bool>| c.map_or("unknown", |on| if on { "on" } else { "off" });
+        changes.push(format!("carrier {} -> {}", word(before.carrier), word(now.carrier)));
+    }
+    if before.operstate != now.operstate {
+        changes.push(format!("operstate {} -> {}", before.operstate, now.operstate));
+    }
+    if before.master != now.master {
+        changes.push(format!("master {} -> {}", shown(before.master), shown(now.master)));
+    }
+    if before.mtu != now.mtu {
+        changes.push(format!("mtu {} -> {}", before.mtu, now.mtu));
+    }
+    if before.carrier_changes() != now.carrier_changes() {
+        changes.push(format!(
+            "carrier changes {} -> {}",
+            shown(before.carrier_changes()),
+            shown(now.carrier_changes())
+        ));
+    }
+    changes.extend(further(before, now));
+    if changes.is_empty() {
+        changes.push(format!("flags {:#x} -> {:#x}", before.flags, now.flags));
+    }
+    write!(f, "{}: {}", now.name, changes.join(", "))
+}
+
+/// What differs besides carrier, state, master and MTU.
+fn further(before: &LinkState, now: &LinkState) -> Vec<String> {
     let mut changes = Vec::new();
     if before.address != now.address {
         let address = pair(text(before.address), text(now.address));
@@ -90,4 +135,40 @@ fn pair(before: impl fmt::Display, now: impl fmt::Display) -> String {
 
 fn text<T: fmt::Display>(value: Option<T>) -> String {
     value.map_or_else(|| "none".to_owned(), |value| value.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observation::Fact;
+    use crate::observation::link::OperState;
+
+    fn up() -> LinkState {
+        LinkState {
+            index: 7,
+            name: "dp0bond0".to_owned(),
+            carrier: Some(true),
+            operstate: OperState::Up,
+            flags: LinkState::IFF_UP,
+            carrier_up_count: Some(1),
+            carrier_down_count: Some(0),
+            ..LinkState::default()
+        }
+    }
+
+    #[test]
+    fn a_change_names_only_what_differs() {
+        let down = LinkState {
+            carrier: Some(false),
+            operstate: OperState::Down,
+            carrier_down_count: Some(1),
+            ..up()
+        };
+        let fact = Fact::Link { before: Some(up()), now: down };
+        assert_eq!(
+            fact.to_string(),
+            "dp0bond0: DOWN, carrier on -> off, operstate up -> down, carrier changes 1 -> 2"
+        );
+        assert_eq!(fact.interface(), Some("dp0bond0"));
+    }
 }

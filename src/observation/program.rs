@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::observation::as_nanos;
+use crate::time::as_nanos;
 
 /// Something about one program.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -98,7 +98,7 @@ impl fmt::Display for ProgramNote {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::observation::program::*;
 
     #[test]
     fn a_note_is_a_sentence() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::watch::observation::as_nanos;
+use crate::time::as_nanos;
 
 /// As many requests in a row were lost as make a probe down.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -121,8 +121,8 @@ impl fmt::Display for ProbeLossy {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::watch::Fact;
+    use crate::observation::Fact;
+    use crate::observation::probe::*;
 
     #[test]
     fn a_change_is_one_sentence_and_serialises_with_its_tag() {

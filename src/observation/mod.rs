@@ -1,22 +1,43 @@
-//! What a watcher saw: one moment, one fact. Triggers judge observations, bundles show them.
+//! What was seen: one moment, one fact. The words that watchers, triggers, incidents, exports and reports
+//! share; nobody here watches anything.
+//!
+//! [`Fact`] has a variant for each kind; what a kind tells stands in a file of its name. Serialised, the
+//! names of facts and their fields are what `events.jsonl` and the control socket promise, so they never
+//! change.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use pnet::util::MacAddr;
 use serde::Serialize;
 
-use super::ask::{Ask, Door};
+use self::address::AddressChange;
+use self::attribute::AttributeChange;
+use self::capture::CaptureEvent;
+use self::counter::CounterGrowth;
+use self::link::{LinkSample, LinkState};
+use self::log_line::LogLine;
+use self::neighbour::NeighbourChange;
+use self::probe::{ProbeDown, ProbeLossy, ProbeSlow, ProbeUp};
+use self::program::ProgramNote;
+use self::request::{Ask, Door};
+use self::route::RouteChange;
 use crate::finding::Finding;
-use crate::time::Stamp;
-use crate::watch::attribute::AttributeChange;
-use crate::watch::counters::CounterGrowth;
-use crate::watch::ip::{address::AddressChange, neighbour::NeighbourChange, route::RouteChange};
-use crate::watch::link::{difference, role};
-use crate::watch::logs::LogLine;
-use crate::watch::probe::{ProbeDown, ProbeLossy, ProbeSlow, ProbeUp};
-use crate::watch::program::ProgramNote;
+use crate::time::{Stamp, as_nanos};
+
+pub mod address;
+pub mod attribute;
+pub mod capture;
+pub mod counter;
+pub mod link;
+mod link_change;
+pub mod link_role;
+pub mod log_line;
+pub mod neighbour;
+pub mod probe;
+pub mod program;
+pub mod request;
+pub mod route;
 
 /// One fact, and when its watcher learned it.
 #[derive(Debug, Clone, PartialEq)]
@@ -166,151 +187,6 @@ pub enum Fact {
     },
 }
 
-/// What can happen to the capture of one interface.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "event", rename_all = "snake_case")]
-pub enum CaptureEvent {
-    /// Frames are recorded from now on.
-    Started {
-        /// Interface index bound to.
-        index: u32,
-        /// "packet ring" or "pnet", and what it cannot know.
-        source: String,
-    },
-    /// The interface is administratively down; the socket stays and carries on when it is up.
-    Down,
-    /// The interface is up again.
-    Up,
-    /// The interface was removed: nothing is recorded until it is created again.
-    Gap,
-    /// The capture failed and is tried again.
-    Failed {
-        /// Why.
-        reason: String,
-    },
-    /// Memory was exhausted by pinned incidents: frames are dropped and counted. Told again while that
-    /// goes on.
-    Dropping,
-    /// Frames are stored again.
-    Storing {
-        /// Frames dropped since [`CaptureEvent::Dropping`].
-        dropped: u64,
-    },
-}
-
-impl CaptureEvent {
-    /// How the reason of a [`Self::Failed`] begins that is our own fault.
-    pub const PANICKED: &str = "dashcap panicked there, which is a bug; what was recorded stays, and it is \
-                                opened anew";
-}
-
-/// `IF_OPER_*` of RFC 2863 as the kernel numbers them (linux/if.h).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OperState {
-    /// Not told by the driver, which for many virtual interfaces means up.
-    #[default]
-    Unknown,
-    /// A component is missing.
-    NotPresent,
-    /// Down.
-    Down,
-    /// Down because what it lies upon is down.
-    LowerLayerDown,
-    /// In a test mode.
-    Testing,
-    /// Waiting for an external event.
-    Dormant,
-    /// Up.
-    Up,
-}
-
-/// What rtnetlink tells of one interface (`RTM_NEWLINK`, linux/if_link.h).
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
-pub struct LinkState {
-    /// Interface index; a re-created interface has a new one.
-    pub index: u32,
-    /// Name.
-    pub name: String,
-    /// `ARPHRD_*` of linux/if_arp.h.
-    pub hardware: u16,
-    /// `IFLA_INFO_KIND`: "bond", "team", "vlan", "veth"; none for most physical ones.
-    pub kind: Option<String>,
-    /// Index of the bond, team or bridge it belongs to.
-    pub master: Option<u32>,
-    /// Index of the interface it lies upon (the parent of a VLAN, the peer of a veth).
-    pub lower: Option<u32>,
-    /// True if a bus device stands behind it (`IFLA_PARENT_DEV_NAME`).
-    pub physical: bool,
-    /// Carrier; none while it is administratively down, where the kernel does not tell.
-    pub carrier: Option<bool>,
-    /// Operational state.
-    pub operstate: OperState,
-    /// `IFF_*` flags (linux/if.h).
-    pub flags: u32,
-    /// MTU in bytes.
-    pub mtu: u32,
-    /// Times the carrier came.
-    pub carrier_up_count: Option<u32>,
-    /// Times the carrier went.
-    pub carrier_down_count: Option<u32>,
-    /// Its Ethernet address; none for what has another kind.
-    #[serde(serialize_with = "role::as_text_or_null")]
-    pub address: Option<MacAddr>,
-    /// What it tells as a bond.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bond: Option<Box<role::Bond>>,
-    /// What its master tells of it as a port.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub port: Option<Box<role::Port>>,
-}
-
-impl LinkState {
-    /// `IFF_UP`: administratively up (linux/if.h).
-    pub const IFF_UP: u32 = 1;
-    /// `IFF_LOOPBACK` (linux/if.h).
-    pub const IFF_LOOPBACK: u32 = 1 << 3;
-
-    /// Administratively up.
-    pub fn admin_up(&self) -> bool {
-        self.flags & Self::IFF_UP != 0
-    }
-
-    /// Able to carry frames: administratively up, carrier, and an operational state that allows it.
-    pub fn is_up(&self) -> bool {
-        self.admin_up()
-            && self.carrier != Some(false)
-            && matches!(self.operstate, OperState::Up | OperState::Unknown)
-    }
-
-    /// The VRRP group whose virtual MAC address it has, as the macvlan of a master does.
-    pub fn virtual_router(&self) -> Option<u8> {
-        role::virtual_router(self.address?)
-    }
-
-    /// Carrier changes in both directions, as sysfs' `carrier_changes` counts them.
-    pub fn carrier_changes(&self) -> Option<u32> {
-        Some(self.carrier_up_count?.wrapping_add(self.carrier_down_count?))
-    }
-}
-
-/// One row of the operator's table for one interface.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct LinkSample {
-    /// The interface.
-    pub interface: String,
-    /// `carrier`; none while it is administratively down (the kernel answers EINVAL) or gone.
-    pub carrier: Option<bool>,
-    /// `operstate` as sysfs words it; "gone" where the interface does not exist.
-    pub operstate: String,
-    /// Time in this operational state (`opstate_age`): the kernel's own where it has the attribute,
-    /// else since we saw it change, or since we began to look.
-    #[serde(rename = "age_ns", serialize_with = "as_nanos")]
-    pub age: Duration,
-    /// Operational state changes (`opstate_changes`): the kernel's own count, else those we saw.
-    pub changes: u64,
-}
-
 impl Fact {
     /// The interface this is about, if any.
     pub fn interface(&self) -> Option<&str> {
@@ -356,27 +232,13 @@ impl Fact {
     }
 }
 
-impl fmt::Display for OperState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unknown => "unknown",
-            Self::NotPresent => "notpresent",
-            Self::Down => "down",
-            Self::LowerLayerDown => "lowerlayerdown",
-            Self::Testing => "testing",
-            Self::Dormant => "dormant",
-            Self::Up => "up",
-        })
-    }
-}
-
 impl fmt::Display for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Link { before: None, now } => {
-                write!(f, "{} appeared (index {}, {})", now.name, now.index, in_words(now))
+                write!(f, "{} appeared (index {}, {})", now.name, now.index, now.in_words())
             }
-            Self::Link { before: Some(before), now } => write_change(f, before, now),
+            Self::Link { before: Some(before), now } => link_change::write(f, before, now),
             Self::LinkGone { last } => write!(f, "{} removed (index {})", last.name, last.index),
             Self::Address(change) => write!(f, "{change}"),
             Self::Route(change) => write!(f, "{change}"),
@@ -438,123 +300,13 @@ impl fmt::Display for Fact {
     }
 }
 
-impl fmt::Display for CaptureEvent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Started { index, source } => write!(f, "started, index {index}, {source}"),
-            Self::Down => f.write_str("interface is down, waiting"),
-            Self::Up => f.write_str("interface is up, recording"),
-            Self::Gap => f.write_str("gap: interface removed, waiting for it to come back"),
-            Self::Failed { reason } => write!(f, "failed, will be tried again: {reason}"),
-            Self::Dropping => f.write_str("all memory is pinned, dropping frames"),
-            Self::Storing { dropped } => write!(f, "storing again after {dropped} dropped frames"),
-        }
-    }
-}
-
 fn listed(keys: &[String]) -> String {
     if keys.is_empty() { "nothing".to_owned() } else { keys.join(", ") }
-}
-
-fn in_words(state: &LinkState) -> String {
-    let carrier = match state.carrier {
-        _ if !state.admin_up() => "administratively down",
-        Some(true) => "carrier",
-        Some(false) => "no carrier",
-        None => "carrier unknown",
-    };
-    format!("{carrier}, operstate {}", state.operstate)
-}
-
-/// Only what differs, so that a reader sees at once what happened.
-fn write_change(f: &mut fmt::Formatter<'_>, before: &LinkState, now: &LinkState) -> fmt::Result {
-    let shown = |value: Option<u32>| value.map_or("none".to_owned(), |v| v.to_string());
-    let mut changes = Vec::new();
-    if before.name != now.name {
-        changes.push(format!("renamed from {}", before.name));
-    }
-    if before.is_up() != now.is_up() {
-        changes.push(if now.is_up() { "UP".to_owned() } else { "DOWN".to_owned() });
-    }
-    if before.admin_up() != now.admin_up() {
-        let to = if now.admin_up() { "up" } else { "down" };
-        changes.push(format!("set {to} by the administrator"));
-    }
-    if before.carrier != now.carrier {
-        let word = |c: Option<bool>| c.map_or("unknown", |on| if on { "on" } else { "off" });
-        changes.push(format!("carrier {} -> {}", word(before.carrier), word(now.carrier)));
-    }
-    if before.operstate != now.operstate {
-        changes.push(format!("operstate {} -> {}", before.operstate, now.operstate));
-    }
-    if before.master != now.master {
-        changes.push(format!("master {} -> {}", shown(before.master), shown(now.master)));
-    }
-    if before.mtu != now.mtu {
-        changes.push(format!("mtu {} -> {}", before.mtu, now.mtu));
-    }
-    if before.carrier_changes() != now.carrier_changes() {
-        changes.push(format!(
-            "carrier changes {} -> {}",
-            shown(before.carrier_changes()),
-            shown(now.carrier_changes())
-        ));
-    }
-    changes.extend(difference::changes(before, now));
-    if changes.is_empty() {
-        changes.push(format!("flags {:#x} -> {:#x}", before.flags, now.flags));
-    }
-    write!(f, "{}: {}", now.name, changes.join(", "))
-}
-
-pub(super) fn as_nanos<S: serde::Serializer>(
-    duration: &Duration,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn up() -> LinkState {
-        LinkState {
-            index: 7,
-            name: "dp0bond0".to_owned(),
-            carrier: Some(true),
-            operstate: OperState::Up,
-            flags: LinkState::IFF_UP,
-            carrier_up_count: Some(1),
-            carrier_down_count: Some(0),
-            ..LinkState::default()
-        }
-    }
-
-    #[test]
-    fn a_change_names_only_what_differs() {
-        let down = LinkState {
-            carrier: Some(false),
-            operstate: OperState::Down,
-            carrier_down_count: Some(1),
-            ..up()
-        };
-        let fact = Fact::Link { before: Some(up()), now: down };
-        assert_eq!(
-            fact.to_string(),
-            "dp0bond0: DOWN, carrier on -> off, operstate up -> down, carrier changes 1 -> 2"
-        );
-        assert_eq!(fact.interface(), Some("dp0bond0"));
-    }
-
-    #[test]
-    fn up_needs_the_administrator_the_carrier_and_the_state() {
-        assert!(up().is_up());
-        assert!(LinkState { operstate: OperState::Unknown, ..up() }.is_up());
-        assert!(!LinkState { flags: 0, ..up() }.is_up());
-        assert!(!LinkState { carrier: Some(false), ..up() }.is_up());
-        assert!(!LinkState { operstate: OperState::LowerLayerDown, ..up() }.is_up());
-    }
 
     #[test]
     fn a_fact_serialises_with_its_tag() {
