@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::hook::When;
 use crate::observation::attribute::Condition;
 use crate::recorder::{Links, Options, Selection, Witnesses};
+use crate::trigger::Rule;
 use crate::watch::link::{self, LinkWatcher};
 
 /// Say what a configuration means, or what is wrong with it; records nothing.
@@ -70,6 +71,7 @@ fn meaning(options: &Options) -> Vec<String> {
     }
     lines.extend(witnesses(options));
     lines.extend(options.rules.iter().map(|rule| format!("armed     {rule}")));
+    lines.extend(Rule::unarmed(&options.rules).iter().map(|kind| format!("not armed {kind}")));
     lines.extend(programs(options));
     lines.push(format!("bundles   in {}", options.output.display()));
     lines.push(format!("kept      {}", options.writer.retention));
@@ -181,6 +183,8 @@ mod tests {
             "probe     192.0.2.1 every 1s, lost after 3 in a row without an answer within 1s",
             "armed     link-down",
             "armed     lacp-expired (warning or worse)",
+            "not armed tcp-reset-burst",
+            "not armed link-up",
             "bundles   in /tmp/x",
             "kept      all of them",
         ] {

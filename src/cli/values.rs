@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::capture::classes::Quota;
-use crate::trigger::{Rule, TriggerKind};
+use crate::trigger::{Choice, TriggerKind};
 
 /// A time span: `90s`, `2m`, `1h 30m`, `500ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,15 +111,15 @@ impl fmt::Display for Part {
     }
 }
 
-/// A rule as typed after `--on`.
+/// What is typed after `--on`: one choice, or several with commas between them.
 #[derive(Debug, Clone)]
-pub(super) struct On(pub(super) Rule);
+pub(super) struct On(pub(super) Vec<Choice>);
 
 impl FromStr for On {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|error| match error {
+        Choice::list(text).map(Self).map_err(|error| match error {
             crate::error::Error::Usage { reason, accepted, .. } => {
                 format!("{reason}; accepted: {accepted}")
             }
@@ -130,7 +130,8 @@ impl FromStr for On {
 
 impl fmt::Display for On {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        let each: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&each.join(","))
     }
 }
 

@@ -304,6 +304,8 @@ impl Recorder {
             disarmed_by: self.doors.disarmed.clone(),
             ignored_triggers: self.doors.ignored,
             rules: self.options.rules.iter().map(Rule::to_string).collect(),
+            rules_in_lines: Rule::in_lines(&self.options.rules),
+            unarmed: Rule::unarmed(&self.options.rules).iter().map(ToString::to_string).collect(),
             incident: self.open_incident(now.mono),
             frames_per_second: self.glance.per_second,
             memory_bytes: self.captures.memory(),

@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use serde_json::Value;
 
 use super::grants::unlisted;
+use super::start::tell_armed;
 use super::{Logs, Options, Recorder};
 use crate::error::Result;
 use crate::observation::{Fact, Observation};
@@ -161,7 +162,7 @@ impl Recorder {
             at: self.clock.now(),
             fact: Fact::Reloaded { file, changed, needs_restart },
         });
-        tracing::info!("armed: {}", Rule::in_a_row(&self.options.rules));
+        tell_armed(&self.options.rules);
         self.tell_reloaded();
     }
 

@@ -22,6 +22,18 @@ use crate::watch::table::Table;
 use crate::watch::{self, Watch, Watcher};
 use crate::{api, capture, privilege};
 
+/// Says what is armed, and of what is detected what is not.
+pub(super) fn tell_armed(rules: &[Rule]) {
+    for line in Rule::in_lines(rules) {
+        tracing::info!("armed: {line}");
+    }
+    let unarmed = Rule::unarmed(rules);
+    if !unarmed.is_empty() {
+        let kinds: Vec<_> = unarmed.iter().map(ToString::to_string).collect();
+        tracing::info!("not armed: {}; --on default,KIND adds one", kinds.join(", "));
+    }
+}
+
 impl Recorder {
     /// Obtains everything that can be refused: memory, sockets, names, the output directory. When this
     /// returns, frames are being recorded.
@@ -76,11 +88,8 @@ impl Recorder {
         } else {
             tracing::info!("recording {} ({words})", names.join(", "));
         }
-        tracing::info!(
-            "armed: {}; bundles appear in {}",
-            Rule::in_a_row(&options.rules),
-            store.directory().display()
-        );
+        tell_armed(&options.rules);
+        tracing::info!("bundles appear in {}", store.directory().display());
         let writer = Writer::start(store, clock.clone(), options.writer.clone())?;
         let mut recorder = Self::around(captures, options, clock, writer, (desk, seen));
         recorder.programs = Programs::employ(runner, &recorder.clock, &recorder.desk)?;

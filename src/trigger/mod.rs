@@ -8,6 +8,7 @@
 //!
 //! Pure decisions on [`crate::observation::Observation`]s; nothing here asks a clock or knows a ring.
 
+mod choice;
 mod gate;
 mod happening;
 mod kind;
@@ -17,6 +18,7 @@ mod terms;
 
 use serde::Serialize;
 
+pub use choice::{Choice, chosen};
 pub use gate::Gate;
 pub use kind::{About, TriggerKind};
 pub use rule::{Circumstances, Rule};

@@ -36,6 +36,10 @@ pub struct Standing {
     pub ignored_triggers: u64,
     /// What is armed, as after `--on`.
     pub rules: Vec<String>,
+    /// The same in a few lines, for people.
+    pub rules_in_lines: Vec<String>,
+    /// Kinds that are detected, and open nothing.
+    pub unarmed: Vec<String>,
     /// The open incident.
     pub incident: Option<OpenIncident>,
     /// Frames received a second, over the last second, on all interfaces.
@@ -139,6 +143,12 @@ impl fmt::Display for Standing {
         let uptime = words(self.uptime_seconds);
         writeln!(f, "{} on {}, process {}, for {uptime}", self.program, self.host, self.process)?;
         row(f, "triggers", &self.arming())?;
+        for line in &self.rules_in_lines {
+            row(f, "", line)?;
+        }
+        if !self.unarmed.is_empty() {
+            row(f, "unarmed", &self.unarmed.join(", "))?;
+        }
         if let Some(open) = &self.incident {
             row(f, "incident", &open.to_string())?;
         }
@@ -157,16 +167,16 @@ impl fmt::Display for Standing {
     }
 }
 
-/// Interfaces listed at most: with the lines above and below, one screen of 24 lines.
-const LISTED: usize = 12;
+/// Interfaces listed at most: with the lines above and below, one screen of 24 lines, if the usual triggers
+/// are armed.
+const LISTED: usize = 8;
 
 impl Standing {
     fn arming(&self) -> String {
-        let rules = self.rules.join(", ");
         match &self.disarmed_by {
-            _ if self.armed => format!("armed: {rules}"),
+            _ if self.armed => "armed:".to_owned(),
             by => format!(
-                "DISARMED by {}, {} ignored; armed again they are: {rules}",
+                "DISARMED by {}, {} ignored; armed again they are:",
                 by.as_deref().unwrap_or("somebody"),
                 self.ignored_triggers
             ),
@@ -250,8 +260,24 @@ impl fmt::Display for Bundles {
     }
 }
 
+/// Columns of a line, where a word ends before them.
+const COLUMNS: usize = 100;
+/// Columns of a row's head, and of what stands below it.
+const HEAD: usize = 10;
+
 fn row(f: &mut fmt::Formatter<'_>, head: &str, text: &str) -> fmt::Result {
-    writeln!(f, "{head:<9} {text}")
+    write!(f, "{head:<width$}", width = HEAD - 1)?;
+    let mut column = HEAD - 1;
+    for word in text.split(' ') {
+        let width = word.chars().count();
+        if column > HEAD && column + 1 + width > COLUMNS {
+            write!(f, "\n{:width$}", "", width = HEAD - 1)?;
+            column = HEAD - 1;
+        }
+        write!(f, " {word}")?;
+        column += 1 + width;
+    }
+    writeln!(f)
 }
 
 /// `41 s`, `2 h`: in the largest unit of which there are at least two.
@@ -285,6 +311,8 @@ mod tests {
             uptime_seconds: 7_300.0,
             armed: true,
             rules: vec!["link-down".into(), "signal".into()],
+            rules_in_lines: vec!["link-down, signal".into()],
+            unarmed: vec!["link-up".into()],
             frames_per_second: 1_234.5,
             memory_bytes: 256 << 20,
             pre_seconds: 120.0,
@@ -305,7 +333,8 @@ mod tests {
         assert_eq!(
             standing.to_string(),
             "dashcap 0.1.0 on router, process 4711, for 2 h\n\
-             triggers  armed: link-down, signal\n\
+             triggers  armed:\n          link-down, signal\n\
+             unarmed   link-up\n\
              bundles   0 written, 0 pending, 0 lost, 0 removed; in /var/lib/dashcap\n\
              traffic   1234 frames/s\n\
              memory    256 MiB hold data 41 s; 2 min before a trigger are wanted\n\
@@ -319,7 +348,7 @@ mod tests {
         standing.interfaces = vec![one; 30];
         standing.incident = Some(OpenIncident::default());
         let shown = standing.to_string();
-        assert!(shown.contains("and 18 more") && shown.lines().count() <= 24, "{shown}");
+        assert!(shown.contains("and 22 more") && shown.lines().count() <= 24, "{shown}");
     }
 
     #[test]

@@ -57,7 +57,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::trigger::{Rule, TriggerKind};
+    use crate::trigger::{Names, Rule, TriggerKind};
+    use crate::watch::logs;
 
     /// Every key there is, at the top or in the tables of a list, as the parser tells them.
     fn keys(list: &str) -> Vec<String> {
@@ -88,8 +89,11 @@ mod tests {
         std::fs::write(file.path(), in_force(EXAMPLE)).unwrap();
         let settings = Settings { config: Some(file.path().to_owned()), ..Settings::default() };
         let defaults = crate::cli::run::DEFAULTS;
-        let options = settings.options(defaults, |_| panic!("it names triggers")).unwrap();
-        assert!(options.rules.len() > 5 && !options.probes.is_empty());
+        let options = settings.options(defaults, Settings::usual_rules).unwrap();
+        let armed: Vec<_> = options.rules.iter().map(Rule::called).collect();
+        assert!(armed.contains(&"link-up:dp0*".to_owned()), "{armed:?}");
+        assert!(!armed.contains(&"neighbour-failed".to_owned()), "{armed:?}");
+        assert!(!options.probes.is_empty());
         assert!(!options.capture.classes.own.is_empty());
     }
 
@@ -130,11 +134,28 @@ mod tests {
         for kind in TriggerKind::armable() {
             assert!(words(kinds).contains(&kind.to_string()), "{kind} is not listed");
         }
-        for rule in Rule::defaults(true) {
-            // A rule about several matchers is listed with each.
+        // Of findings the exceptions are listed.
+        let is_finding = |kind: &TriggerKind| matches!(kind, TriggerKind::Finding(_));
+        let usual = Rule::defaults(true);
+        let exceptions = Rule::unarmed(&usual).into_iter().filter(is_finding).map(Rule::new);
+        let named = Rule::LOGS_NAMED.into_iter().filter_map(Rule::of_log);
+        let others = usual.iter().filter(|rule| !is_finding(&rule.kind())).cloned();
+        for rule in others.chain(exceptions).chain(named) {
             let short = words(&rule.short());
             let mut parts = short.iter().filter(|word| !word.is_empty());
             assert!(parts.all(|word| words(defaults).contains(word)), "{rule} is not listed");
+        }
+    }
+
+    #[test]
+    fn every_armed_log_line_has_a_matcher_and_the_example_names_all_of_them() {
+        let matchers = logs::defaults();
+        for names in Rule::LOGS.into_iter().chain(Rule::LOGS_NAMED) {
+            let pattern = Names::parse(names).unwrap();
+            assert!(matchers.iter().any(|matcher| pattern.include(&matcher.name)), "{names}");
+        }
+        for matcher in matchers {
+            assert!(EXAMPLE.contains(&matcher.name), "docs/dashcap.toml lacks {}", matcher.name);
         }
     }
 

@@ -214,10 +214,9 @@ pub(super) struct Settings {
 
     /// What opens an incident: link-down, bond-port, default-route-gone, log, counter, probe-lost, signal
     /// (SIGUSR1), ..., or a finding such as lacp-expired or duplicate-storm, for one interface, probe or
-    /// log matcher as KIND:NAME with wildcards. Repeat for several [default: link-down of recorded
-    /// interfaces and their masters, ports of bonds, LACP trouble, storms and loops, silence of routers
-    /// that were heard, default routes and next hops that are gone, log lines of failed redundancy,
-    /// drops, probe-lost, signal, and what the file says to watch; with exec: the command's failure].
+    /// log matcher as KIND:NAME with wildcards; default,KIND adds to the default and default,-KIND takes away
+    /// from it. Repeat, or put commas between several [default: what is a failure for anybody, as `dashcap
+    /// check` lists it, and what the file says to watch; with exec: the command's failure].
     #[arg(long, value_name = "TRIGGER")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     on: Vec<On>,

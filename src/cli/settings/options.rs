@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::probes::Entry;
-use super::table::Table;
 use super::traffic::{FilterMatch, RateLimit, Silence};
 use super::witnesses::{Attribute, Log};
 use super::{Class, Defaults, Fade, Fold, OFF, Pack, Sandbox, Settings, export, file};
@@ -14,14 +13,13 @@ use crate::capture::{self, Wanted, afpacket, classes};
 use crate::cli::values::{Size, Span};
 use crate::detect;
 use crate::error::{Error, Result};
-use crate::finding::FindingKind;
 use crate::incident::pcapng::Level;
 use crate::incident::writer;
 use crate::privilege;
 use crate::recorder::{self, WindowOptions};
 use crate::report;
 use crate::ring::{LaneOptions, PoolOptions};
-use crate::trigger::{About, Names, Rule, TriggerKind};
+use crate::trigger::{About, Choice, Names, Rule, TriggerKind, chosen};
 use crate::watch::{probe, sysfs};
 /// The same trigger waits this long after its incident, unless the operator says otherwise.
 const COOL_DOWN: Duration = Duration::from_secs(30);
@@ -49,13 +47,10 @@ impl Settings {
         );
         window.limit = span(settings.limit, window.limit);
         window.check()?;
-        let named = settings.on.iter().map(|on| &on.0);
-        let mut named: Vec<Rule> =
-            named.chain(settings.trigger.iter().map(Table::rule)).cloned().collect();
-        if named.is_empty() {
-            named = rules(&settings);
-        }
-        let rules = named;
+        let tables = settings.trigger.iter().map(|table| Choice::Arm(table.rule().clone()));
+        let choices: Vec<_> =
+            settings.on.iter().flat_map(|on| on.0.clone()).chain(tables).collect();
+        let rules = chosen(&choices, || rules(&settings))?;
         Rule::check_all(&rules)?;
         let needs_probe = |rule: &&Rule| rule.kind().about() == About::Probe;
         if let Some(rule) = rules.iter().find(needs_probe).filter(|_| settings.probe.is_empty()) {
@@ -174,18 +169,19 @@ impl Settings {
         let plain = [
             (TriggerKind::ProbeSlow, self.probe.iter().any(Entry::has_slow)),
             (TriggerKind::ProbeLossy, self.probe.iter().any(Entry::has_loss)),
-            (TriggerKind::Finding(FindingKind::FilterMatch), !self.filter_match.is_empty()),
-            (TriggerKind::Finding(FindingKind::RateLimit), !self.rate_limit.is_empty()),
-            (TriggerKind::Finding(FindingKind::Silence), !self.silence.is_empty()),
         ];
         let plain = plain.into_iter().filter(|(_, wanted)| *wanted);
         let mut rules = Rule::defaults(!self.probe.is_empty());
         rules.extend(plain.map(|(kind, _)| Rule::new(kind)));
-        let logs = self.log.iter().flat_map(Log::own_names).map(|name| (TriggerKind::Log, name));
-        let paths = self.attribute.iter().map(|watched| (TriggerKind::Attribute, watched.path()));
-        for (kind, names) in logs.chain(paths) {
+        let named = self.log.iter().any(Log::is_somewhere);
+        let down = Rule::LOGS_NAMED.into_iter().filter(|_| named);
+        let logs = down.chain(self.log.iter().flat_map(Log::own_names));
+        let paths = self.attribute.iter().filter_map(|watched| {
             // What is no pattern is refused where it is opened.
-            let rule = Rule { object: Names::parse(names).ok(), ..Rule::new(kind) };
+            let object = Some(Names::parse(watched.path()).ok()?);
+            Some(Rule { object, ..Rule::new(TriggerKind::Attribute) })
+        });
+        for rule in logs.filter_map(Rule::of_log).chain(paths) {
             if !rules.contains(&rule) {
                 rules.push(rule);
             }

@@ -12,6 +12,7 @@ use crate::capture;
 use crate::cli::values::{Age, On, Part, Size, Span};
 use crate::recorder;
 use crate::ring::LaneOptions;
+use crate::trigger::Choice;
 
 impl Settings {
     /// These options as the operator would write them, defaults included: what the manifest shows.
@@ -69,7 +70,12 @@ impl Settings {
             filter_match: options.wanted.iter().map(FilterMatch::of).collect(),
             rate_limit: looked_for.limits.iter().map(RateLimit::of).collect(),
             silence: looked_for.silent_classes.iter().map(Silence::of).collect(),
-            on: options.rules.iter().filter(|rule| rule.is_short()).cloned().map(On).collect(),
+            on: options
+                .rules
+                .iter()
+                .filter(|rule| rule.is_short())
+                .map(|rule| On(vec![Choice::Arm(rule.clone())]))
+                .collect(),
             trigger: options.rules.iter().filter(|rule| !rule.is_short()).map(Table::of).collect(),
             interval: Some(Span(options.timeline.interval)),
             output: Some(options.output.clone()),

@@ -38,8 +38,8 @@ fn without_anything_typed_the_defaults_hold() {
     let on: Vec<_> =
         options.rules.iter().filter(|rule| rule.is_short()).map(Rule::called).collect();
     assert_eq!(options.settings["on"], serde_json::json!(on));
-    let lacp = serde_json::json!({"kind": "lacp-silence", "severity": "warning"});
-    assert_eq!(options.settings["trigger"][0], lacp);
+    let storm = serde_json::json!({"kind": "duplicate-storm", "severity": "warning"});
+    assert_eq!(options.settings["trigger"][0], storm);
     assert_eq!(options.settings["pre"], "2m");
     assert_eq!(options.settings["kernel_memory"], "64.0 MiB");
 }
@@ -230,5 +230,39 @@ fn values_that_cannot_be_meant_are_refused() {
     ] {
         let error = options(typed).unwrap_err();
         assert_eq!(error.exit_status(), 2, "{typed:?}: {error}");
+    }
+}
+
+#[test]
+fn triggers_are_added_to_the_default_and_taken_away() {
+    let file = file("on = [\"default\", \"-neighbour-failed\"]\n[[trigger]]\nkind = \"link-up\"\n");
+    let path = file.path().to_str().unwrap();
+    let armed = |typed: &[&str]| -> Vec<_> {
+        options(typed).unwrap().rules.iter().map(Rule::called).collect()
+    };
+    let usual = armed(&[]);
+    let less = armed(&["-c", path]);
+    assert_eq!(less.len(), usual.len());
+    assert!(less.contains(&"link-up".to_owned()) && !less.contains(&"neighbour-failed".to_owned()));
+    let more = armed(&["--on", "default,link-up", "--on", "link-up:eth*"]);
+    assert_eq!(more[usual.len()..], ["link-up", "link-up:eth*"]);
+    assert!(options(&["--on", "default,-link-up"]).is_err());
+}
+
+/// Regression: a named FRR log told of a neighbour that went down, and nothing was kept.
+#[test]
+fn a_named_log_arms_every_line_that_says_down() {
+    let armed = |typed: &[&str], name: &str| {
+        let names = |rule: &Rule| rule.object.as_ref().is_some_and(|names| names.include(name));
+        options(typed).unwrap().rules.iter().any(names)
+    };
+    for (typed, name, expected) in [
+        (&[][..], "routing-neighbor-down", true),
+        (&[], "nic-link-down", false),
+        (&["--log", "off"], "nic-link-down", false),
+        (&["--log", "/var/log/frr/*.log"], "nic-link-down", true),
+        (&["--log", "udp://127.0.0.1:5514"], "switch-interface-down", true),
+    ] {
+        assert_eq!(armed(typed, name), expected, "{typed:?} {name}");
     }
 }

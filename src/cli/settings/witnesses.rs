@@ -162,6 +162,11 @@ impl Log {
         each.into_iter().map(log).collect()
     }
 
+    /// True if it is a log, not the word that there is to be none.
+    pub(super) fn is_somewhere(&self) -> bool {
+        self.place.is_some()
+    }
+
     /// Names of the operator's own matchers.
     pub(super) fn own_names(&self) -> impl Iterator<Item = &str> {
         self.own.iter().map(|matcher| &*matcher.name)

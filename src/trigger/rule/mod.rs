@@ -55,26 +55,32 @@ impl Rule {
     /// Most rules: each looks at every observation.
     const MOST: usize = 256;
 
-    /// Findings that are armed when the operator names nothing: LACP trouble, which comes seconds before
-    /// a bond falls; storms and loops; neighbours and routers that were heard and no longer are; drops.
-    const FINDINGS: [FindingKind; 11] = [
-        FindingKind::LacpSilence,
-        FindingKind::LacpExpired,
-        FindingKind::LacpDefaulted,
-        FindingKind::LacpOutOfSync,
-        FindingKind::DuplicateStorm,
-        FindingKind::NearDuplicateLoop,
-        FindingKind::VrrpSilence,
-        FindingKind::HsrpSilence,
-        FindingKind::BfdDown,
-        FindingKind::OspfNeighborLost,
-        FindingKind::Drops,
-    ];
+    /// Findings that are not armed when the operator names nothing, though they are warnings: what a port
+    /// scan causes in a network where all is well, and holes in the recording, of which nothing can be kept.
+    const UNARMED: [FindingKind; 3] =
+        [FindingKind::TcpResetBurst, FindingKind::IcmpUnreachableBurst, FindingKind::CaptureGap];
 
-    /// Log lines that are armed when the operator names nothing: of redundancy that failed, and of
-    /// transmitters that hang. What else is matched is often harmless by itself.
-    const LOGS: &str = "{vrrp-fault,vrrp-interface-down,nsm-interface-down,bond-*,lacp-*,\
-                        team-lacp-state,transmit-*,bridge-loop}";
+    /// Log lines that are armed when the operator names nothing: of redundancy and routing that failed, of
+    /// tables of the kernel that are full, and of transmitters that hang. What else is matched is often
+    /// harmless by itself.
+    pub const LOGS: [&str; 13] = [
+        "vrrp-*",
+        "nsm-interface-down",
+        "*-neighbor-down",
+        "bgp-hold-timer",
+        "bond-*",
+        "lacp-*",
+        "team-lacp-state",
+        "transmit-*",
+        "bridge-loop",
+        "duplicate-address",
+        "neighbor-table-full",
+        "conntrack-table-full",
+        "syn-flood",
+    ];
+    /// Log lines that are armed beside them where the operator named a log: who names one wants to know
+    /// whatever it calls down. In the kernel's log these repeat what links tell themselves.
+    pub const LOGS_NAMED: [&str; 2] = ["switch-interface-down", "nic-link-down"];
 
     /// Every happening of this kind, at once.
     pub fn new(kind: TriggerKind) -> Self {
@@ -93,7 +99,8 @@ impl Rule {
         }
     }
 
-    /// What is armed when the operator names nothing; of findings only those that are warnings at least.
+    /// What is armed when the operator names nothing: what is a failure for anybody. Of findings every kind
+    /// that is at warning or worse, but those of [`Rule::UNARMED`].
     pub fn defaults(with_probes: bool) -> Vec<Self> {
         let probes = with_probes.then_some(TriggerKind::ProbeLost);
         let plain = [
@@ -101,17 +108,26 @@ impl Rule {
             TriggerKind::BondPort,
             TriggerKind::DefaultRouteGone,
             TriggerKind::NeighbourFailed,
+            TriggerKind::AddressDuplicate,
             TriggerKind::Signal,
         ];
         let plain = plain.into_iter().chain(probes);
-        // A constant, of which a test makes sure that it is understood.
-        let logs = Names::parse(Self::LOGS).ok();
-        let logs = logs.map(|names| Self { object: Some(names), ..Self::new(TriggerKind::Log) });
-        let warning = |kind| Self {
+        let warning = |kind: &FindingKind| Self {
             severity: Some(Severity::Warning),
-            ..Self::new(TriggerKind::Finding(kind))
+            ..Self::new(TriggerKind::Finding(*kind))
         };
-        plain.map(Self::new).chain(logs).chain(Self::FINDINGS.map(warning)).collect()
+        let findings = FindingKind::ALL.iter().filter(|kind| !Self::UNARMED.contains(kind));
+        plain
+            .map(Self::new)
+            .chain(Self::LOGS.into_iter().filter_map(Self::of_log))
+            .chain(findings.map(warning))
+            .collect()
+    }
+
+    /// Log lines of the matchers that `names` stands for; none if that is no pattern.
+    pub fn of_log(names: &str) -> Option<Self> {
+        let object = Names::parse(names).ok()?;
+        Some(Self { object: Some(object), ..Self::new(TriggerKind::Log) })
     }
 
     /// What `dashcap exec` arms instead.
@@ -141,23 +157,41 @@ impl Rule {
         *self == Self { object: self.object.clone(), ..Self::new(self.kind) }
     }
 
-    /// Many rules in one line for people: findings that need be no more than bad enough stand together.
-    pub fn in_a_row(rules: &[Self]) -> String {
-        let floor = |rule: &&Self| {
-            let all_but = Self { severity: None, ..(*rule).clone() };
-            rule.severity.filter(|_| all_but.is_short())
-        };
-        let own = rules.iter().filter(|rule| floor(rule).is_none()).map(ToString::to_string);
-        let mut parts = vec![own.collect::<Vec<_>>().join(", ")];
+    /// Many rules in a few lines for people: log lines together, and findings that need be no more than bad
+    /// enough, of which those are named that are fewer: the armed ones, or the others.
+    pub fn in_lines(rules: &[Self]) -> Vec<String> {
+        let listed =
+            |part: &[&Self]| part.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let (floored, others): (Vec<_>, Vec<_>) =
+            rules.iter().partition(|rule| rule.floor().is_some());
+        let is_log = |rule: &&Self| rule.kind == TriggerKind::Log && rule.is_short();
+        let (logs, others): (Vec<_>, Vec<_>) = others.into_iter().partition(is_log);
+        let mut lines = vec![listed(&others)];
+        if !logs.is_empty() {
+            let names = logs.iter().map(|rule| rule.object.as_ref());
+            let names = names.map(|names| names.map_or("all".to_owned(), ToString::to_string));
+            lines.push(format!("log lines of {}", names.collect::<Vec<_>>().join(", ")));
+        }
         for severity in [Severity::Info, Severity::Notice, Severity::Warning, Severity::Critical] {
-            let same = rules.iter().filter(|rule| floor(rule) == Some(severity)).map(Self::short);
-            let same: Vec<_> = same.collect();
+            let same = floored.iter().filter(|rule| rule.floor() == Some(severity));
+            let same: Vec<_> = same.map(|rule| rule.short()).collect();
             if !same.is_empty() {
-                parts.push(format!("{} or worse: {}", word(severity), same.join(", ")));
+                lines.push(format!("findings at {} or worse: {}", word(severity), most(&same)));
             }
         }
-        parts.retain(|part| !part.is_empty());
-        parts.join("; ")
+        lines.retain(|line| !line.is_empty());
+        lines
+    }
+
+    /// How bad a finding must be, for a rule that asks nothing else.
+    fn floor(&self) -> Option<Severity> {
+        self.severity.filter(|_| Self { severity: None, ..self.clone() }.is_short())
+    }
+
+    /// Kinds that can be armed, and none of these rules is about.
+    pub fn unarmed(rules: &[Self]) -> Vec<TriggerKind> {
+        let is_armed = |kind: &TriggerKind| rules.iter().any(|rule| rule.kind == *kind);
+        TriggerKind::armable().filter(|kind| !is_armed(kind)).collect()
     }
 
     /// Accepts only what can be meant, by itself.
@@ -299,6 +333,17 @@ impl fmt::Display for Rule {
         f.write_str(&self.short())?;
         self.name.as_ref().map_or(Ok(()), |name| write!(f, " {name:?}"))?;
         if more.is_empty() { Ok(()) } else { write!(f, " ({})", more.join(", ")) }
+    }
+}
+
+/// The findings by name, or by those that are not among them, whichever are fewer.
+fn most(armed: &[String]) -> String {
+    let all = FindingKind::ALL.iter().map(|kind| TriggerKind::Finding(*kind).to_string());
+    let others: Vec<_> = all.filter(|kind| !armed.contains(kind)).collect();
+    match others.len() {
+        0 => "every kind".to_owned(),
+        few if few < armed.len() => format!("every kind but {}", others.join(", ")),
+        _ => armed.join(", "),
     }
 }
 

@@ -36,11 +36,45 @@ fn defaults_can_stand_together_and_say_what_they_are() {
         let said: Vec<_> = rules.iter().map(ToString::to_string).collect();
         assert!(said.contains(&"lacp-expired (warning or worse)".to_owned()), "{said:?}");
         assert_eq!(said.contains(&"probe-lost".to_owned()), with_probes);
-        let row = Rule::in_a_row(&rules);
-        assert!(row.starts_with("link-down, bond-port, default-route-gone, "), "{row}");
-        assert!(row.contains("log:{vrrp-fault,"), "{row}");
-        assert!(row.contains("; warning or worse: lacp-silence, lacp-expired, "), "{row}");
+        let lines = Rule::in_lines(&rules);
+        let begins = [
+            "link-down, bond-port, default-route-gone, ",
+            "log lines of vrrp-*, nsm-",
+            "findings at",
+        ];
+        assert!(lines.iter().zip(begins).all(|(line, begin)| line.starts_with(begin)), "{lines:?}");
+        assert_eq!(
+            lines[2],
+            "findings at warning or worse: every kind but tcp-reset-burst, icmp-unreachable-burst, \
+             capture-gap"
+        );
+        let unarmed = Rule::unarmed(&rules);
+        assert!(
+            unarmed.contains(&TriggerKind::LinkUp) && !unarmed.contains(&TriggerKind::LinkDown)
+        );
     }
+}
+
+/// Regression: a BGP session that ended (critical), two VRRP masters, a new root bridge, a conflict, DHCP
+/// without answer and a silence opened nothing.
+#[test]
+fn whatever_is_a_warning_is_armed_by_default_and_no_notice_is() {
+    let rules = Rule::defaults(false);
+    for kind in FindingKind::ALL {
+        let of_it: Vec<_> =
+            rules.iter().filter(|rule| rule.kind == TriggerKind::Finding(*kind)).collect();
+        assert_eq!(of_it.len(), usize::from(!Rule::UNARMED.contains(kind)), "{kind}");
+        assert!(of_it.iter().all(|rule| rule.severity == Some(Severity::Warning)), "{kind}");
+    }
+}
+
+#[test]
+fn few_rules_are_told_by_name() {
+    let rules = ["signal", "log:vrrp-*", "log:mine", "drops"].map(rule);
+    assert_eq!(Rule::in_lines(&rules), ["signal, drops", "log lines of vrrp-*, mine"]);
+    let floor = Rule { severity: Some(Severity::Critical), ..rule("drops") };
+    assert_eq!(Rule::in_lines(&[floor]), ["findings at critical or worse: drops"]);
+    assert_eq!(Rule::in_lines(&[]), [""; 0]);
 }
 
 #[test]

@@ -241,7 +241,9 @@ fn what_is_armed_without_configuration() {
         (neighbour(Answers::No), "neighbour-failed 192.0.2.1"),
         (logged("vrrp-fault"), "log vrrp-fault"),
         (logged("lacp-no-partner"), "log lacp-no-partner"),
-        (logged("vrrp-transition"), ""),
+        (logged("vrrp-transition"), "log vrrp-transition"),
+        (logged("routing-neighbor-down"), "log routing-neighbor-down"),
+        (logged("nic-link-down"), ""),
         (logged("stall"), ""),
         (grew("eth0", 1e6), ""),
         (attribute("/proc/net/bonding/bond0", "x"), ""),
@@ -249,11 +251,13 @@ fn what_is_armed_without_configuration() {
         (finding(FindingKind::LacpDefaulted, Severity::Critical), "lacp-defaulted eth0"),
         (finding(FindingKind::LacpSilence, Severity::Warning), "lacp-silence eth0"),
         (finding(FindingKind::LacpOutOfSync, Severity::Notice), ""),
-        (finding(FindingKind::LacpRecovered, Severity::Critical), ""),
+        (finding(FindingKind::LacpRecovered, Severity::Info), ""),
+        (finding(FindingKind::BgpNotification, Severity::Critical), "bgp-notification eth0"),
         (finding(FindingKind::DuplicateStorm, Severity::Critical), "duplicate-storm eth0"),
         (finding(FindingKind::VrrpSilence, Severity::Warning), "vrrp-silence eth0"),
         (finding(FindingKind::Drops, Severity::Warning), "drops eth0"),
-        (finding(FindingKind::StpTopologyChange, Severity::Warning), ""),
+        (finding(FindingKind::StpTopologyChange, Severity::Notice), ""),
+        (finding(FindingKind::TcpResetBurst, Severity::Warning), ""),
     ] {
         let shown = fact.to_string();
         let fired = judge(&mut rules(Rule::defaults(false)), 1, fact);

@@ -15,10 +15,16 @@ const DEFAULTS: &[(&str, &str)] = &[
         "vrrp-fault",
         r"(?:\((?<instance>[^()\s]+)\):? )?(?i:(?:entering|now in|transition to) fault state)",
     ),
-    // keepalived: "VRRP_Instance(%s) Entering MASTER STATE", "... Transition to MASTER STATE"
+    // keepalived: "VRRP_Instance(%s) Entering MASTER STATE", "... Transition to MASTER STATE"; with "(init)"
+    // behind it, it has only just been started
     (
         "vrrp-transition",
-        r"(?:\((?<instance>[^()\s]+)\):? )?(?i:entering|transition to) (?<state>(?i:master|backup)) (?i:state)",
+        r"(?:\((?<instance>[^()\s]+)\):? )?(?i:entering|transition to) (?<state>(?i:master|backup)) (?i:state)(?:$|\s*[^\s(])",
+    ),
+    // FRR, vrrpd/vrrp.c, vrrp_change_state(): "[CORE] [VRID %u] [%s] %s -> %s"
+    (
+        "vrrp-router-transition",
+        r"\[VRID (?<instance>\d+)\].* (?:Backup -> Master|Master -> Backup)",
     ),
     // keepalived, vrrp/vrrp_track.c: "Kernel is reporting: interface %s DOWN"; vrrp/vrrp_vmac.c adds
     // "is"; since 2.0: "Netlink reports %s down"
@@ -28,12 +34,28 @@ const DEFAULTS: &[(&str, &str)] = &[
     ),
     // Routing suites of the ZebOS family: "NSM Interface is Down"
     ("nsm-interface-down", r"(?i)\bnsm\b.{0,40}\binterface\b.{0,80}\bis down\b"),
-    // FRR, bgpd/bgp_fsm.c: "%%ADJCHANGE: neighbor %s in vrf %s Down %s"; Cisco likewise. ospfd:
-    // "AdjChg: Nbr %s on %s: %s -> Deleted (InactivityTimer)"
+    // FRR, bgpd/bgp_fsm.c: "%%ADJCHANGE: neighbor %s in vrf %s Down %s"; Cisco likewise. ospfd, ospf6d:
+    // "AdjChg: Nbr %s on %s: %s -> %s (%s)", Deleted and whatever Full falls back to. isisd: "%%ADJCHANGE:
+    // Adjacency to %s (%s) for %s changed from %s to %s, %s". Junos: "RPD_OSPF_NBRDOWN: OSPF neighbor %s
+    // ... state changed from Full to Down". Coming up is told in the same words, from Down to another state.
     (
         "routing-neighbor-down",
-        r"(?i)\badj(?:change|chg|acency)\b.*?\b(?:neighbor|nbr|peer) (?<neighbor>[^\s,()]+).*\b(?:down|deleted)\b",
+        r"(?ix)(?:adj(?:change|chg|acency)|nbrdown)\b .*? \b(?:neighbor|nbr|peer|adjacency\ to)\ (?<neighbor>[^\s,()]+) .*
+          (?:[^m\s>]\ down(?:$|\S|\ [^-]) | ->\ (?:down|deleted)\b | (?:full|2-?way)\ (?:->|to)\ (?:init|exstart|attempt)\b)",
     ),
+    // FRR, eigrpd/eigrp_neighbor.c: "Neighbor %pI4 (%s) is down: holding time expired"; Cisco:
+    // "%DUAL-5-NBRCHANGE: EIGRP-IPv4 1: Neighbor 192.0.2.1 (Gi0/0) is down: ..."
+    (
+        "eigrp-neighbor-down",
+        r"Neighbor (?<neighbor>[\da-fA-F.:]+) \((?<interface>[^\s)]+)\) (?:is|going) down: ",
+    ),
+    // FRR, pimd/pim_neighbor.c: "PIM NEIGHBOR DOWN: neighbor %pPA on interface %s: %s"
+    (
+        "pim-neighbor-down",
+        r"PIM NEIGHBOR DOWN: neighbor (?<neighbor>\S+) on interface (?<interface>[^\s:]+)",
+    ),
+    // BIRD, proto/bgp/bgp.c, bgp_log_error(): "%s: Error: Hold timer expired", "%s: Received: ..."
+    ("bgp-hold-timer", r"(?<protocol>\S+): (?:Error|Received): Hold timer expired"),
     // Switches: "%LINEPROTO-5-UPDOWN: Line protocol on Interface Gi0/1, changed state to down"
     (
         "switch-interface-down",
@@ -91,8 +113,16 @@ const DEFAULTS: &[(&str, &str)] = &[
     ),
     // net/core/neighbour.c, neigh_alloc()
     ("neighbor-table-full", r"(?:(?<table>\w+): )?neighbou?r table overflow"),
-    // net/netfilter/nf_conntrack_core.c
-    ("conntrack-table-full", r"nf_conntrack: table full, dropping packet"),
+    // net/netfilter/nf_conntrack_core.c, __nf_conntrack_alloc(); with the namespace's inode since Linux 6.18
+    (
+        "conntrack-table-full",
+        r"nf_conntrack: table full(?: in netns (?<namespace>\d+))?, dropping packet",
+    ),
+    // net/ipv4/tcp_input.c, tcp_syn_flood_action(); with the address since Linux 6.2
+    (
+        "syn-flood",
+        r"[Pp]ossible SYN flooding on port (?:\[?(?<address>[\da-fA-F.:]+?)\]?:)?(?<port>\d+)\.",
+    ),
     // drivers/pci/pcie/aer.c: an adapter, or its slot, is failing
     ("pcie-error", r"(?:(?<device>[\da-f:.]+): )?AER: (?:Multiple )?Uncorrect"),
     // arch/x86/kernel/cpu/mce, drivers/firmware/efi/cper.c
@@ -133,6 +163,8 @@ mod tests {
         ("VRRP_Instance(VI_1) Now in FAULT state", "vrrp-fault", ""),
         ("(VI_1) Entering MASTER STATE", "vrrp-transition", ""),
         ("VRRP_Instance(VI_1) Transition to MASTER STATE", "vrrp-transition", ""),
+        ("(VI_1) Entering BACKUP STATE", "vrrp-transition", ""),
+        ("vrrpd[7]: [CORE] [VRID 5] [IPv4] Backup -> Master", "vrrp-router-transition", ""),
         ("Netlink reports eth0 down", "vrrp-interface-down", "eth0"),
         ("Kernel is reporting: Interface eth0 is DOWN", "vrrp-interface-down", "eth0"),
         ("ospfd[77]: [OSPF] NSM: Interface dp0bond0.956 is down", "nsm-interface-down", ""),
@@ -146,6 +178,30 @@ mod tests {
             "routing-neighbor-down",
             "",
         ),
+        (
+            "AdjChg: Nbr 192.0.2.1(default) on eth0:192.0.2.2: Full -> Init (1-WayReceived)",
+            "routing-neighbor-down",
+            "",
+        ),
+        ("%BGP-5-ADJCHANGE: neighbor 2001:db8:: Down Peer closed", "routing-neighbor-down", ""),
+        (
+            "%OSPF-5-ADJCHG: Process 1, Nbr 192.0.2.1 on Gi0/1 from FULL to DOWN, Dead timer expired",
+            "routing-neighbor-down",
+            "",
+        ),
+        (
+            "%ADJCHANGE: Adjacency to r2 (eth1) for level-2 changed from Up to Down, holding time expired",
+            "routing-neighbor-down",
+            "",
+        ),
+        (
+            "RPD_OSPF_NBRDOWN: OSPF neighbor 192.0.2.1 (realm ospf-v2 ge-0/0/0.0) state changed from Full to Down",
+            "routing-neighbor-down",
+            "",
+        ),
+        ("Neighbor 192.0.2.1 (eth1) is down: holding time expired", "eigrp-neighbor-down", "eth1"),
+        ("PIM NEIGHBOR DOWN: neighbor 192.0.2.1 on interface eth1: x", "pim-neighbor-down", "eth1"),
+        ("bird: uplink: Error: Hold timer expired", "bgp-hold-timer", ""),
         (
             "%LINEPROTO-5-UPDOWN: Line protocol on Interface Ethernet1/2, changed state to down",
             "switch-interface-down",
@@ -192,6 +248,22 @@ mod tests {
         ),
         ("neighbour: arp_cache: neighbor table overflow!", "neighbor-table-full", ""),
         ("nf_conntrack: nf_conntrack: table full, dropping packet", "conntrack-table-full", ""),
+        ("nf_conntrack: table full in netns 4026532, dropping packet", "conntrack-table-full", ""),
+        (
+            "TCP: request_sock_TCP: Possible SYN flooding on port 80. Sending cookies.  Check SNMP counters.",
+            "syn-flood",
+            "",
+        ),
+        (
+            "TCP: request_sock_TCP: Possible SYN flooding on port [::]:443. Sending cookies.",
+            "syn-flood",
+            "",
+        ),
+        (
+            "TCP: request_sock_TCP: Possible SYN flooding on port 0.0.0.0:80. Sending cookies.",
+            "syn-flood",
+            "",
+        ),
         (
             "pcieport 0000:00:1c.0: AER: Uncorrected (Fatal) error received: 0000:01:00.0",
             "pcie-error",
@@ -202,6 +274,19 @@ mod tests {
         ("watchdog: BUG: soft lockup - CPU#0 stuck for 22s! [swapper/0:0]", "stall", ""),
         ("INFO: task kworker/0:1:9 blocked for more than 120 seconds.", "stall", ""),
         // Ordinary life.
+        ("(VI_1) Entering BACKUP STATE (init)", "", ""),
+        ("%ADJCHANGE: neighbor 192.0.2.1(r1) in vrf default Up", "", ""),
+        ("AdjChg: Nbr 192.0.2.1(default) on eth0:192.0.2.2: Down -> Init (HelloReceived)", "", ""),
+        (
+            "%OSPF-5-ADJCHG: Process 1, Nbr 192.0.2.1 on Gi0/1 from LOADING to FULL, Loading Done",
+            "",
+            "",
+        ),
+        (
+            "%ADJCHANGE: Adjacency to r2 (eth1) for level-2 changed from Down to Initializing, x",
+            "",
+            "",
+        ),
         ("igb 0000:02:00.2 eth2: igb: eth2 NIC Link is Up 1000 Mbps Full Duplex", "", ""),
         ("br0: port 1(veth0) entered disabled state", "", ""),
         ("bond0: (slave eth1): link status definitely up, 1000 Mbps full duplex", "", ""),
