@@ -59,6 +59,11 @@ impl Wall {
         self.timestamp().strftime("%Y-%m-%dT%H:%M:%S.%3fZ").to_string()
     }
 
+    /// UTC with milliseconds, without the day: `14:14:20.811`.
+    pub fn time_of_day(self) -> String {
+        self.timestamp().strftime("%H:%M:%S.%3f").to_string()
+    }
+
     /// UTC with milliseconds and no colon, for file names: `2026-11-22T14-14-20.811Z`.
     pub fn file_name(self) -> String {
         self.timestamp().strftime("%Y-%m-%dT%H-%M-%S.%3fZ").to_string()
@@ -193,6 +198,20 @@ pub fn as_nanos<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::
     serializer.serialize_u64(nanos(*duration))
 }
 
+/// The same of a duration that need not be there: then null.
+///
+/// # Errors
+/// When the serialiser refuses them.
+pub fn as_nanos_if_any<S: Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match duration {
+        Some(duration) => as_nanos(duration, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
 /// Where stamps come from. Cloning gives a second hand on the same clock.
 #[derive(Debug, Clone, Default)]
 pub struct Clock {
@@ -291,6 +310,7 @@ mod tests {
         assert_eq!(wall.to_string(), "2026-11-22T14:14:20.811089123Z");
         assert_eq!(wall.file_name(), "2026-11-22T14-14-20.811Z");
         assert_eq!(wall.milliseconds(), "2026-11-22T14:14:20.811Z");
+        assert_eq!(wall.time_of_day(), "14:14:20.811");
         assert_eq!(Wall(0).to_string(), "1970-01-01T00:00:00.000000000Z");
         assert_eq!(Wall(u64::MAX).to_string(), "2554-07-21T23:34:33.709551615Z");
     }

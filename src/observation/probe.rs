@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::time::as_nanos;
+use crate::time::{Wall, as_nanos, as_nanos_if_any};
 
 /// As many requests in a row were lost as make a probe down.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -21,6 +21,13 @@ pub struct ProbeDown {
     /// Since the first of them was sent.
     #[serde(rename = "lasting_ns", serialize_with = "as_nanos")]
     pub lasting: Duration,
+    /// When the first of them was sent: the beginning of the trouble.
+    pub first_lost: Wall,
+    /// When the last request before them was sent; none if none was ever answered.
+    pub last_answered: Option<Wall>,
+    /// How long the latest answer took that came too late to count; none if none came: then the host is down.
+    #[serde(rename = "late_ns", serialize_with = "as_nanos_if_any")]
+    pub late: Option<Duration>,
     /// Why the last of them was lost.
     pub reason: String,
 }
@@ -77,12 +84,22 @@ pub struct ProbeLossy {
 
 impl fmt::Display for ProbeDown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { probe, in_a_row, reason, lasting, .. } = self;
+        let Self { probe, in_a_row, reason, lasting, first_lost, last_answered, late, .. } = self;
+        let state = match late {
+            Some(late) => format!("answers late, after {:.2} s", late.as_secs_f64()),
+            None => "is down".to_owned(),
+        };
         write!(
             f,
-            "probe {probe} is down: {in_a_row} lost in a row within {:.3} s, the last one: {reason}",
-            lasting.as_secs_f64()
-        )
+            "probe {probe} {state}: {in_a_row} lost in a row within {:.3} s, the last one: {reason}; the first \
+             was sent at {}",
+            lasting.as_secs_f64(),
+            first_lost.time_of_day()
+        )?;
+        match last_answered {
+            Some(answered) => write!(f, ", the last answered one at {}", answered.time_of_day()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -151,8 +168,12 @@ mod tests {
             address,
             in_a_row: 3,
             lasting: ms(3_001),
+            first_lost: Wall(1_795_356_860_290_000_000),
+            last_answered: Some(Wall(1_795_356_859_290_000_000)),
+            late: None,
             reason: "no answer in 1 s".to_owned(),
         };
+        let late = ProbeDown { late: Some(ms(1_500)), last_answered: None, ..down.clone() };
         let up = Fact::ProbeUp(ProbeUp { probe, address, in_a_row: 2, after: ms(9_500) });
         let json = serde_json::to_string(&up).unwrap();
         assert_eq!(
@@ -162,7 +183,13 @@ mod tests {
         for (fact, sentence) in [
             (
                 Fact::ProbeDown(down),
-                "probe gw is down: 3 lost in a row within 3.001 s, the last one: no answer in 1 s",
+                "probe gw is down: 3 lost in a row within 3.001 s, the last one: no answer in 1 s; the first was \
+                 sent at 14:14:20.290, the last answered one at 14:14:19.290",
+            ),
+            (
+                Fact::ProbeDown(late),
+                "probe gw answers late, after 1.50 s: 3 lost in a row within 3.001 s, the last one: no answer \
+                 in 1 s; the first was sent at 14:14:20.290",
             ),
             (up, "probe gw is up again after 9.500 s: 2 answered in a row"),
             (

@@ -13,6 +13,7 @@ use crate::observation::log_line::{Header, LogSource};
 use crate::observation::neighbour::{Answers, Neighbour, NeighbourChange};
 use crate::observation::probe::{ProbeDown, ProbeLossy, ProbeSlow, ProbeUp};
 use crate::observation::route::{NextHop, Route, RouteChange};
+use crate::time::Wall;
 
 /// `KIND OBJECT TURN WHAT`, comma separated.
 fn told(fact: &Fact) -> String {
@@ -139,7 +140,16 @@ fn every_other_witness_has_its_kind() {
     let (probe, address) = (name.clone(), place);
     let up = Fact::ProbeUp(ProbeUp { probe, address, in_a_row: 2, after: ms(9) });
     let (probe, reason) = (name.clone(), "no answer".to_owned());
-    let down = ProbeDown { probe, address, in_a_row: 3, lasting: ms(3_000), reason };
+    let down = ProbeDown {
+        probe,
+        address,
+        in_a_row: 3,
+        lasting: ms(3_000),
+        first_lost: Wall::default(),
+        last_answered: None,
+        late: None,
+        reason,
+    };
     let growth = CounterGrowth {
         interface: "eth0".into(),
         counter: Counter::RxDropped,

@@ -56,6 +56,9 @@ fn down(probe: &str) -> Fact {
         address: [192, 0, 2, 1].into(),
         in_a_row: 3,
         lasting: Duration::from_secs(3),
+        first_lost: Wall::default(),
+        last_answered: None,
+        late: None,
         reason: "no answer in 1 s".into(),
     })
 }

@@ -16,8 +16,8 @@ const REMEMBERED: usize = 60;
 pub(super) enum Verdict {
     /// In time: when it was sent, and the time from then to the answer.
     Answered(Mono, Duration),
-    /// After the request was told lost, after so long.
-    Late(Duration),
+    /// After the request was told lost: when it was sent, and the time from then to the answer.
+    Late(Mono, Duration),
 }
 
 /// The requests of one probe.
@@ -70,7 +70,7 @@ impl Ledger {
         }
         let place = self.lost.iter().position(|(lost, _)| *lost == sequence)?;
         let (_, sent) = self.lost.remove(place)?;
-        Some(Verdict::Late(at.since(sent)))
+        Some(Verdict::Late(sent, at.since(sent)))
     }
 }
 
@@ -98,7 +98,10 @@ mod tests {
             ledger.ask(Mono(lost * 100));
             assert_eq!(ledger.give_up(), Some(Mono(lost * 100)));
         }
-        assert_eq!(ledger.judge(2, Mono(450)), Some(Verdict::Late(Duration::from_nanos(250))));
+        assert_eq!(
+            ledger.judge(2, Mono(450)),
+            Some(Verdict::Late(Mono(200), Duration::from_nanos(250)))
+        );
         assert_eq!(ledger.judge(2, Mono(451)), None, "once");
     }
 

@@ -11,6 +11,7 @@
 //!   duplicates are passed over.
 //! * Every request ends as exactly one [`Fact::ProbeAnswered`] or [`Fact::ProbeLost`]. An answer that
 //!   comes after its request was told lost is a [`Fact::ProbeLate`], once, and ends no row of losses.
+//! * A host that answers late is not down, and is not called so: [`ProbeDown::late`].
 //! * What that amounts to is told once for each change: [`Fact::ProbeDown`] and [`Fact::ProbeUp`],
 //!   [`Fact::ProbeSlow`] and [`Fact::ProbeLossy`] with their ends.
 //! * The name is resolved once, at the start: a resolver that fails with the network would look like
@@ -136,10 +137,11 @@ impl Probe {
             Verdict::Answered(sent, round_trip) => {
                 desk.send_at(at, Fact::ProbeAnswered { probe, address, round_trip });
                 for change in self.state.answer(sent, round_trip) {
-                    desk.send_at(at, self.fact(change));
+                    desk.send_at(at, self.fact(at, change));
                 }
             }
-            Verdict::Late(round_trip) => {
+            Verdict::Late(sent, round_trip) => {
+                self.state.late(sent, round_trip);
                 desk.send_at(at, Fact::ProbeLate { probe, address, round_trip });
             }
         }
@@ -165,7 +167,7 @@ impl Probe {
     fn give_up(&mut self, desk: &mut Desk, reason: String) {
         let Some(sent) = self.ledger.give_up() else { return };
         let at = desk.now();
-        let changes = self.state.lose(sent, at.mono, &reason);
+        let changes = self.state.lose(sent, &reason);
         desk.send_at(
             at,
             Fact::ProbeLost {
@@ -176,15 +178,25 @@ impl Probe {
             },
         );
         for change in changes {
-            desk.send_at(at, self.fact(change));
+            desk.send_at(at, self.fact(at, change));
         }
     }
 
-    fn fact(&self, change: Change) -> Fact {
+    fn fact(&self, at: Stamp, change: Change) -> Fact {
         let (probe, address) = (self.options.host.clone(), self.address);
         match change {
-            Change::Down { in_a_row, lasting, reason } => {
-                Fact::ProbeDown(ProbeDown { probe, address, in_a_row, lasting, reason })
+            Change::Down { in_a_row, first, last_answered, late, reason } => {
+                let wall = |sent| at.offset().wall(sent);
+                Fact::ProbeDown(ProbeDown {
+                    probe,
+                    address,
+                    in_a_row,
+                    lasting: at.mono.since(first),
+                    first_lost: wall(first),
+                    last_answered: last_answered.map(wall),
+                    late,
+                    reason,
+                })
             }
             Change::Up { in_a_row, after } => {
                 Fact::ProbeUp(ProbeUp { probe, address, in_a_row, after })

@@ -16,10 +16,28 @@ use crate::time::Mono;
 /// One change of state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Change {
-    Down { in_a_row: u32, lasting: Duration, reason: String },
-    Up { in_a_row: u32, after: Duration },
-    Slow { limit: Slow, round_trip: Duration, over: bool },
-    Lossy { limit: Loss, lost: u32, of: u32, over: bool },
+    Down {
+        in_a_row: u32,
+        first: Mono,
+        last_answered: Option<Mono>,
+        late: Option<Duration>,
+        reason: String,
+    },
+    Up {
+        in_a_row: u32,
+        after: Duration,
+    },
+    Slow {
+        limit: Slow,
+        round_trip: Duration,
+        over: bool,
+    },
+    Lossy {
+        limit: Loss,
+        lost: u32,
+        of: u32,
+        over: bool,
+    },
 }
 
 /// The state of one probe; up, fast and without loss at first.
@@ -29,6 +47,10 @@ pub(super) struct State {
     rise: u32,
     lost: Row,
     answered: Row,
+    /// When the last request was sent that was answered in time.
+    last_answered: Option<Mono>,
+    /// How long the latest answer took that came to a lost request of the row.
+    late: Option<Duration>,
     /// Since when it is down.
     down: Option<Mono>,
     pace: Option<Pace>,
@@ -44,12 +66,18 @@ struct Row {
 }
 
 impl State {
+    /// An answer that comes later helps nobody any longer: resolvers and ping(8) wait so long
+    /// (resolv.conf(5)).
+    const LATE: Duration = Duration::from_secs(5);
+
     pub(super) fn new(options: &Options) -> Self {
         Self {
             fall: options.fall,
             rise: options.rise,
             lost: Row::default(),
             answered: Row::default(),
+            last_answered: None,
+            late: None,
             down: None,
             pace: options.slow.map(Pace::new),
             window: options.loss.map(LossWindow::new),
@@ -61,23 +89,37 @@ impl State {
         self.lost.length
     }
 
-    /// The request that was sent at `sent` is lost by `now`, for this reason.
-    pub(super) fn lose(&mut self, sent: Mono, now: Mono, reason: &str) -> Vec<Change> {
+    /// The request that was sent at `sent` is lost, for this reason.
+    pub(super) fn lose(&mut self, sent: Mono, reason: &str) -> Vec<Change> {
         self.answered.end();
         let in_a_row = self.lost.add(sent);
         let mut changes = Vec::new();
         if self.down.is_none() && in_a_row >= self.fall {
             self.down = Some(self.lost.first);
-            let lasting = now.since(self.lost.first);
-            changes.push(Change::Down { in_a_row, lasting, reason: reason.to_owned() });
+            changes.push(Change::Down {
+                in_a_row,
+                first: self.lost.first,
+                last_answered: self.last_answered,
+                late: self.late,
+                reason: reason.to_owned(),
+            });
         }
         changes.extend(self.window.as_mut().and_then(|window| window.add(true)));
         changes
     }
 
+    /// A lost request, sent at `sent`, was answered after all: whoever answers late is not down.
+    pub(super) fn late(&mut self, sent: Mono, round_trip: Duration) {
+        if self.lost.length > 0 && sent >= self.lost.first && round_trip <= Self::LATE {
+            self.late = Some(round_trip);
+        }
+    }
+
     /// The request that was sent at `sent` was answered after `round_trip`.
     pub(super) fn answer(&mut self, sent: Mono, round_trip: Duration) -> Vec<Change> {
         self.lost.end();
+        self.late = None;
+        self.last_answered = Some(sent);
         let in_a_row = self.answered.add(sent);
         let mut changes = Vec::new();
         if in_a_row >= self.rise
@@ -185,7 +227,12 @@ mod tests {
             let sent = Mono(0).plus(second * u32::try_from(at).unwrap());
             let changes = match outcome.to_digit(10) {
                 Some(ms) => state.answer(sent, Duration::from_millis(ms.into())),
-                None => state.lose(sent, sent.plus(second), "dark"),
+                None if outcome == 'l' => {
+                    let changes = state.lose(sent, "dark");
+                    state.late(sent, second + second / 2);
+                    changes
+                }
+                None => state.lose(sent, "dark"),
             };
             told.extend(changes.iter().map(|change| format!("{at} {}", words(change))));
         }
@@ -194,7 +241,13 @@ mod tests {
 
     fn words(change: &Change) -> String {
         match change {
-            Change::Down { in_a_row, lasting, .. } => format!("down {in_a_row} {lasting:?}"),
+            Change::Down { in_a_row, first, last_answered, late, .. } => {
+                let seconds = |mono: &Mono| mono.since(Mono(0)).as_secs();
+                let answered =
+                    last_answered.as_ref().map_or("never".into(), |m| seconds(m).to_string());
+                let late = late.map_or(String::new(), |late| format!(" late {late:?}"));
+                format!("down {in_a_row} from {}, answered {answered}{late}", seconds(first))
+            }
             Change::Up { in_a_row, after } => format!("up {in_a_row} {after:?}"),
             Change::Slow { over, .. } => if *over { "fast" } else { "slow" }.to_owned(),
             Change::Lossy { lost, of, over, .. } => {
@@ -214,16 +267,41 @@ mod tests {
         for (what, options, outcomes, changes) in [
             ("all is well", &plain, "1111", vec![]),
             ("two losses are none", &plain, "xx1xx1", vec![]),
-            ("three are, once", &plain, "1xxxxx", vec!["3 down 3 3s"]),
-            ("one answer is not up", &plain, "xxx1xx1x", vec!["2 down 3 3s"]),
-            ("two are", &plain, "xxx1x11", vec!["2 down 3 3s", "6 up 2 6.001s"]),
+            ("three are, once", &plain, "1xxxxx", vec!["3 down 3 from 1, answered 0"]),
+            ("one answer is not up", &plain, "xxx1xx1x", vec!["2 down 3 from 0, answered never"]),
+            (
+                "late answers are late",
+                &plain,
+                "11lllx",
+                vec!["4 down 3 from 2, answered 1 late 1.5s"],
+            ),
+            ("an answer in time ends that", &plain, "l1xxx", vec!["4 down 3 from 2, answered 1"]),
+            (
+                "two are",
+                &plain,
+                "xxx1x11",
+                vec!["2 down 3 from 0, answered never", "6 up 2 6.001s"],
+            ),
             (
                 "and down again",
                 &plain,
                 "xxx11xxx",
-                vec!["2 down 3 3s", "4 up 2 4.001s", "7 down 3 3s"],
+                vec![
+                    "2 down 3 from 0, answered never",
+                    "4 up 2 4.001s",
+                    "7 down 3 from 5, answered 4",
+                ],
             ),
-            ("hasty", &hasty, "x1x", vec!["0 down 1 1s", "1 up 1 1.001s", "2 down 1 1s"]),
+            (
+                "hasty",
+                &hasty,
+                "x1x",
+                vec![
+                    "0 down 1 from 0, answered never",
+                    "1 up 1 1.001s",
+                    "2 down 1 from 2, answered 1",
+                ],
+            ),
             ("exactly the limit is not above it", &paced, "5555", vec![]),
             ("slow and fast again", &paced, "6669111", vec!["1 slow", "5 fast"]),
             ("a loss is not a round trip", &paced, "6x61x1", vec!["2 slow", "5 fast"]),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::observation::Fact;
 use crate::observation::probe::{ProbeDown, ProbeUp};
-use crate::time::Wall;
+use crate::time::{Wall, nanos};
 use crate::watch::probe;
 
 /// Every probe, by its name in the files.
@@ -25,6 +25,9 @@ struct Known {
     rise: u32,
     /// When the first of the present row of losses was told.
     lost_since: Option<Wall>,
+    answered_at: Option<Wall>,
+    /// How long the latest answer took that came too late in this row.
+    late: Option<Duration>,
     answered: u32,
     down: bool,
 }
@@ -51,11 +54,20 @@ impl<'a> Probes<'a> {
                     address: *address,
                     in_a_row: *in_a_row,
                     lasting: between(since, at),
+                    first_lost: since,
+                    last_answered: known.answered_at,
+                    late: known.late,
                     reason: reason.clone(),
                 }))
             }
-            Fact::ProbeAnswered { probe, address, .. } => {
+            Fact::ProbeLate { probe, round_trip, .. } => {
+                self.known(probe).late = Some(*round_trip);
+                None
+            }
+            Fact::ProbeAnswered { probe, address, round_trip } => {
                 let known = self.known(probe);
+                known.answered_at = Some(Wall(at.0.saturating_sub(nanos(*round_trip))));
+                known.late = None;
                 known.answered = known.answered.saturating_add(1);
                 if !known.down {
                     known.lost_since = None;
@@ -83,8 +95,16 @@ impl<'a> Probes<'a> {
             let own = self.configured.iter().find(|options| options.host == name);
             let probe::Options { fall, rise, .. } = *own.unwrap_or(&usual);
             let name = name.to_owned();
-            let (lost_since, answered, down) = (None, 0, false);
-            self.known.push(Known { name, fall, rise, lost_since, answered, down });
+            self.known.push(Known {
+                name,
+                fall,
+                rise,
+                lost_since: None,
+                answered_at: None,
+                late: None,
+                answered: 0,
+                down: false,
+            });
             self.known.len() - 1
         });
         &mut self.known[at]
@@ -133,11 +153,14 @@ mod tests {
         assert_eq!(
             told,
             [
-                "2 probe own is down: 2 lost in a row within 1.000 s, the last one: r",
+                "2 probe own is down: 2 lost in a row within 1.000 s, the last one: r; the first was sent at \
+                 00:00:01.000",
                 "4 probe own is up again after 3.000 s: 1 answered in a row",
-                "7 probe other is down: 3 lost in a row within 1.000 s, the last one: r",
+                "7 probe other is down: 3 lost in a row within 1.000 s, the last one: r; the first was sent at \
+                 00:00:06.000",
                 "11 probe other is up again after 5.000 s: 2 answered in a row",
-                "12 probe third is down: 40 lost in a row within 0.000 s, the last one: r",
+                "12 probe third is down: 40 lost in a row within 0.000 s, the last one: r; the first was sent at \
+                 00:00:12.000",
             ]
         );
     }
