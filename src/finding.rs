@@ -184,6 +184,16 @@ kinds! {
     TcpZeroWindow = "tcp_zero_window",
     /// ICMP says unreachable at a high rate.
     IcmpUnreachableBurst = "icmp_unreachable_burst",
+    /// A name server does not answer, or none of them does.
+    DnsUnanswered = "dns_unanswered",
+    /// A name server cannot find out, or refuses to.
+    DnsFailing = "dns_failing",
+    /// A name server answers much later than usual.
+    DnsSlow = "dns_slow",
+    /// A client asks for names that do not exist, many times a second.
+    DnsNxdomainFlood = "dns_nxdomain_flood",
+    /// Pings without an answer.
+    PingUnanswered = "ping_unanswered",
     /// DHCP clients get no answer.
     DhcpNoAnswer = "dhcp_no_answer",
     /// Nothing was recorded for a time.

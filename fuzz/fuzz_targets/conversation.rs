@@ -6,7 +6,7 @@ use std::io::Cursor;
 use std::sync::OnceLock;
 
 use dashcap::capture::file::FileSource;
-use dashcap::detect::protocols::{self, Protocols};
+use dashcap::detect::protocols::{self, Protocols, Together};
 use dashcap::detect::tap::{CONTROL, Health};
 use dashcap::detect::{Detector, Detectors, Seen, Subject, traffic};
 use dashcap::finding::Finding;
@@ -29,7 +29,7 @@ fuzz_target!(|input: &[u8]| {
         classes: vec!["control".into(), "data".into()],
         filters: vec!["any".into()],
     };
-    let protocols = || Protocols::new("eth0", &protocols::Options::default());
+    let protocols = || Protocols::new("eth0", &protocols::Options::default(), &Together::default());
     let (mut tap, mut detectors) =
         Detectors::new(subject, &traffic::Options::default(), vec![Box::new(protocols())], bell)
             .expect("options that hold");

@@ -2,7 +2,7 @@
 //! and which way it went.
 #![no_main]
 
-use dashcap::detect::protocols::{Options, Protocols};
+use dashcap::detect::protocols::{Options, Protocols, Together};
 use dashcap::detect::{Detector, Seen};
 use dashcap::frame::{Direction, FrameHeader, LinkType};
 use dashcap::time::{Mono, Stamp, Wall};
@@ -15,7 +15,7 @@ const RECORD: usize = 1 + 110;
 const HEADER: [u8; 14] = [1, 0x80, 0xc2, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x88, 0x09];
 
 fuzz_target!(|input: &[u8]| {
-    let mut protocols = Protocols::new("eth0", &Options::default());
+    let mut protocols = Protocols::new("eth0", &Options::default(), &Together::default());
     let (mut now, mut findings) = (Mono(1 << 40), Vec::new());
     for record in input.chunks(RECORD) {
         let Some((step, pdu)) = record.split_first() else { continue };

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::detectors::{Detectors, Roster, Subject};
-use super::protocols::{self, Protocols};
+use super::protocols::{self, Protocols, Together};
 use super::tap::Tap;
 use super::traffic;
 use crate::error::{Error, Result};
@@ -40,7 +40,10 @@ impl Options {
     /// What judges the control frames of an interface.
     pub fn roster(&self) -> Roster {
         let options = self.protocols.clone();
-        Box::new(move |subject| vec![Box::new(Protocols::new(&subject.interface, &options))])
+        let together = Together::default();
+        Box::new(move |subject| {
+            vec![Box::new(Protocols::new(&subject.interface, &options, &together))]
+        })
     }
 }
 

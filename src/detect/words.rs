@@ -1,5 +1,7 @@
 //! Frames and figures in words, for findings.
 
+use std::time::Duration;
+
 use crate::frame::{Direction, FrameHeader, LinkType};
 use crate::wire::Reading;
 
@@ -24,6 +26,19 @@ pub fn way(direction: Direction, interface: &str) -> String {
 /// A figure as people read it: 372,000; below ten with one digit more.
 pub fn figure(figure: f64) -> String {
     if figure < 10.0 { format!("{figure:.1}") } else { count(figure.round() as u64) }
+}
+
+/// A time as people say it, two or three digits: 1.50 s, 12 ms, 0.1 ms.
+pub fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64();
+    let millis = seconds * 1e3;
+    if seconds >= 1.0 {
+        format!("{seconds:.2} s")
+    } else if millis >= 10.0 {
+        format!("{millis:.0} ms")
+    } else {
+        format!("{millis:.1} ms")
+    }
 }
 
 /// A count as people read it: 372,000.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::detect::protocols::{self, Protocols};
+use crate::detect::protocols::{self, Protocols, Together};
 use crate::detect::tap::{CONTROL, Health, Tap};
 use crate::detect::words;
 use crate::detect::{Detectors, Subject, traffic};
@@ -81,15 +81,19 @@ impl Judged {
     /// Runs of a bundle at the same time; those beyond are counted where they begin.
     const SPREADS: usize = 1_024;
 
-    /// Detectors for the interface that `origin` describes.
+    /// Detectors for the interface that `origin` describes, `together` with those of the others.
     ///
     /// # Errors
     /// When the process is out of descriptors.
-    pub(super) fn new(origin: &Origin, traffic: &traffic::Options) -> Result<Self> {
+    pub(super) fn new(
+        origin: &Origin,
+        traffic: &traffic::Options,
+        together: &Together,
+    ) -> Result<Self> {
         let name: Arc<str> = origin.interface.as_str().into();
         let classes = CLASSES.map(Arc::from).to_vec();
         let subject = Subject { interface: Arc::clone(&name), classes, filters: Vec::new() };
-        let protocols = Protocols::new(&name, &protocols::Options::default());
+        let protocols = Protocols::new(&name, &protocols::Options::default(), together);
         let bell = Wakeup::new().map_err(|e| Error::operation("judge", &*name, e))?;
         let (mut tap, detectors) =
             Detectors::new(subject, traffic, vec![Box::new(protocols)], bell)?;

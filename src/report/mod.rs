@@ -53,6 +53,7 @@ use self::stations::Stations;
 use self::talkers::Talkers;
 use crate::capture::file::merge::{Ended, Head, Merged};
 use crate::capture::file::{self, Damage};
+use crate::detect::protocols::Together;
 use crate::detect::traffic;
 use crate::error::{Error, Result};
 use crate::frame::{Direction, Frame, FrameHeader, Origin};
@@ -189,6 +190,7 @@ struct Pass<'a> {
     stations: Stations,
     passage: Option<Passage>,
     interfaces: Vec<Judged>,
+    together: Together,
     /// Where the frames of each interface come from.
     feeds: Vec<Feed>,
     /// The pauses of each file.
@@ -219,6 +221,7 @@ impl<'a> Pass<'a> {
             stations,
             passage: None,
             interfaces: Vec::new(),
+            together: Together::default(),
             feeds: Vec::new(),
             pauses: vec![Pauses::default(); captures.len()],
             places: Vec::new(),
@@ -349,7 +352,8 @@ impl<'a> Pass<'a> {
         let place = match known {
             Some(known) => Some(known),
             None if self.interfaces.len() < INTERFACES => {
-                self.interfaces.push(Judged::new(&origin, &self.options.traffic)?);
+                let traffic = &self.options.traffic;
+                self.interfaces.push(Judged::new(&origin, traffic, &self.together)?);
                 self.feeds.push(Feed::default());
                 Some(self.interfaces.len() - 1)
             }

@@ -57,7 +57,7 @@ impl Flow {
 fn ports(message: &Message<'_>) -> (u16, u16) {
     match message {
         Message::Tcp(tcp) | Message::Bgp(_, tcp) => (tcp.source, tcp.destination),
-        Message::Udp(udp) => (udp.source, udp.destination),
+        Message::Udp(udp) | Message::Dns(_, udp) => (udp.source, udp.destination),
         _ => (0, 0),
     }
 }

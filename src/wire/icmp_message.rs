@@ -20,6 +20,19 @@ pub struct IcmpMessage {
     /// The longest packet that the way takes, in bytes: of an error that says a packet was longer (RFC 1191
     /// §4, RFC 4443 §3.2). Zero from routers older than that.
     pub mtu: Option<u32>,
+    /// What tells the echo that it is from others.
+    pub echo: Option<Echo>,
+}
+
+/// An echo request or reply that passes by (RFC 792, RFC 4443 §4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Echo {
+    /// The answer to the request with the same numbers.
+    pub is_reply: bool,
+    /// Of who asks.
+    pub identifier: u16,
+    /// Of what is asked.
+    pub sequence: u16,
 }
 
 /// A packet as an error quotes it: its IP header and at least eight bytes of what it carries.
@@ -37,6 +50,8 @@ pub struct Quoted {
     pub sequence: Option<u32>,
     /// Its length in bytes, as its header says.
     pub length: u32,
+    /// The echo that it is.
+    pub echo: Option<Echo>,
 }
 
 impl Quoted {
@@ -51,7 +66,21 @@ impl Quoted {
         let has_ports = matches!(protocol, protocol::TCP | protocol::UDP);
         let ports = u16_at(content, 0).zip(u16_at(content, 2)).filter(|_| has_ports);
         let sequence = u32_at(content, 4).filter(|_| protocol == protocol::TCP);
-        Some(Self { source, destination, protocol, ports, sequence, length })
+        let is_v6 = source.is_ipv6();
+        let icmp = if is_v6 { protocol::ICMPV6 } else { protocol::ICMP };
+        let echo = if protocol == icmp { Echo::parse(content, is_v6) } else { None };
+        Some(Self { source, destination, protocol, ports, sequence, length, echo })
+    }
+}
+
+impl Echo {
+    fn parse(bytes: &[u8], is_v6: bool) -> Option<Self> {
+        let is_reply = match (is_v6, bytes.first()?) {
+            (false, 8) | (true, 128) => false,
+            (false, 0) | (true, 129) => true,
+            _ => return None,
+        };
+        Some(Self { is_reply, identifier: u16_at(bytes, 4)?, sequence: u16_at(bytes, 6)? })
     }
 }
 
@@ -61,7 +90,8 @@ impl IcmpMessage {
         /// Type, code, checksum, and a word that each error uses in its own way.
         const HEADER: usize = 8;
         let &[kind, code] = bytes.first_chunk()?;
-        let mut message = Self { is_v6, kind, code, about: None, mtu: None };
+        let echo = Echo::parse(bytes, is_v6);
+        let mut message = Self { is_v6, kind, code, about: None, mtu: None, echo };
         if message.is_error() {
             message.about = bytes.get(HEADER..).and_then(Quoted::parse);
         }
@@ -93,6 +123,12 @@ impl IcmpMessage {
         }
     }
 
+    /// Nobody listens where a packet was to go.
+    pub fn is_port_unreachable(&self) -> bool {
+        (self.is_v6, self.kind, self.code) == (false, 3, 3)
+            || (self.is_v6, self.kind, self.code) == (true, 1, 4)
+    }
+
     /// A packet was longer than the way takes, and may not be fragmented.
     pub fn is_too_big(&self) -> bool {
         const UNREACHABLE: u8 = 3;
@@ -103,6 +139,13 @@ impl IcmpMessage {
         } else {
             (self.kind, self.code) == (UNREACHABLE, FRAGMENTATION_NEEDED)
         }
+    }
+
+    /// A packet went through more routers than it was meant to.
+    pub fn is_time_exceeded(&self) -> bool {
+        const IN_TRANSIT: u8 = 0;
+        let kind = if self.is_v6 { 3 } else { 11 };
+        (self.kind, self.code) == (kind, IN_TRANSIT)
     }
 
     /// What it says, in tshark's words, without what it is about.

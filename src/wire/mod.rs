@@ -16,6 +16,7 @@ pub mod bgp;
 pub mod bpdu;
 pub mod control;
 pub mod dhcp;
+pub mod dns;
 pub mod flow;
 pub mod headers;
 pub mod hsrp;

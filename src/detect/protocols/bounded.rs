@@ -46,6 +46,10 @@ impl<K: Ord, V> Bounded<K, V> {
         self.entries.iter()
     }
 
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
+        self.entries.iter_mut()
+    }
+
     /// Keeps the entries that `keep` says yes to.
     pub(super) fn retain(&mut self, keep: impl FnMut(&K, &mut V) -> bool) {
         self.entries.retain(keep);

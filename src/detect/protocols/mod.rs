@@ -14,6 +14,8 @@
 //! | BFD | *down* with its diagnostic (a notice if administrative), *not heard* |
 //! | OSPF | *neighbor lost*: not named in a hello any longer, or silent for its dead interval |
 //! | BGP | *notification* (a notice if administrative), *reset without one* |
+//! | DNS | *unanswered* (of a server that had answered, or of all), *failing* (SERVFAIL, REFUSED), *slow*, *NXDOMAIN flood* |
+//! | ICMP echo | *unanswered* (of a host that had answered; else a notice) |
 //! | DHCP | *no answer* (to this host, or where a server had answered) |
 //! | ICMP | *burst of unreachables* |
 //!
@@ -30,6 +32,7 @@ mod bgp;
 mod bounded;
 mod claims;
 mod dhcp;
+mod dns;
 mod heard;
 mod hsrp;
 mod icmp;
@@ -38,17 +41,22 @@ mod lasting;
 mod lldp;
 mod nd;
 mod ospf;
+mod ping;
+mod questions;
 mod resolution;
 mod stp;
 #[cfg(test)]
 pub(crate) mod tests;
+mod together;
 mod vrrp;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use heard::{Heard, Now};
+pub use together::Together;
 
+use super::tap::Summary;
 use super::{Detector, Seen};
 use crate::error::{Error, Result};
 use crate::finding::Finding;
@@ -124,6 +132,9 @@ impl Options {
 pub struct Protocols {
     interface: Arc<str>,
     looked: Mono,
+    together: Together,
+    /// Frames that were not seen, as [`lost`] counts them.
+    lost: u64,
     arp: arp::Watch,
     bfd: bfd::Watch,
     bgp: bgp::Watch,
@@ -139,11 +150,13 @@ pub struct Protocols {
 }
 
 impl Protocols {
-    /// Watches `interface`; `options` were checked.
-    pub fn new(interface: &str, options: &Options) -> Self {
+    /// Watches `interface`, `together` with the others of this host; `options` were checked.
+    pub fn new(interface: &str, options: &Options, together: &Together) -> Self {
         Self {
             interface: interface.into(),
             looked: Mono::default(),
+            together: together.clone(),
+            lost: 0,
             arp: arp::Watch::new(options.unanswered, options.patience),
             bfd: bfd::Watch::new(),
             bgp: bgp::Watch::new(),
@@ -180,6 +193,7 @@ impl Protocols {
             self.tick(seen.at, findings);
         }
         let heard = &Heard { seen, reading };
+        self.together.heard(heard, &self.interface, findings);
         match &reading.message {
             Message::Arp(arp) => self.arp.heard(heard, arp, findings),
             Message::Nd(nd) => self.nd.heard(heard, nd, findings),
@@ -194,15 +208,28 @@ impl Protocols {
             Message::Tcp(tcp) => self.bgp.segment(heard, tcp, findings),
             Message::Dhcp(dhcp) => self.dhcp.heard(heard, dhcp, findings),
             Message::Icmp(icmp) => self.icmp.heard(heard, icmp, findings),
-            Message::Udp(_) | Message::Other => {}
+            Message::Dns(..) | Message::Udp(_) | Message::Other => {}
         }
     }
+}
+
+/// Frames, or times without any, that may have been answers.
+fn lost(summary: &Summary) -> u64 {
+    let health = &summary.health;
+    summary.unseen + summary.unseen_exchanges + health.kernel_dropped + health.gaps
 }
 
 impl Detector for Protocols {
     fn frame(&mut self, seen: &Seen<'_>, findings: &mut Vec<Finding>) {
         if let Some(reading) = Reading::of(seen.link_type, seen.bytes) {
             self.reading(seen, &reading, findings);
+        }
+    }
+
+    fn counts(&mut self, summary: &Summary) {
+        let lost = lost(summary);
+        if std::mem::replace(&mut self.lost, lost) != lost {
+            self.together.missed();
         }
     }
 
@@ -222,5 +249,6 @@ impl Detector for Protocols {
         self.ospf.tick(now, findings);
         self.stp.tick(now, findings);
         self.vrrp.tick(now, findings);
+        self.together.tick(&interface, at, findings);
     }
 }

@@ -8,6 +8,7 @@ use super::bfd::Bfd;
 use super::bgp::Bgp;
 use super::bpdu::Bpdu;
 use super::dhcp::Dhcp;
+use super::dns::{self, Dns};
 use super::hsrp::Hsrp;
 use super::icmp_message::IcmpMessage;
 use super::ip::{Packet, protocol};
@@ -46,6 +47,8 @@ pub enum Message<'a> {
     Bgp(Bgp, Tcp<'a>),
     /// Address assignment.
     Dhcp(Dhcp),
+    /// Names looked up; the datagram that carries it.
+    Dns(Dns<'a>, Udp<'a>),
     /// Errors and echoes.
     Icmp(IcmpMessage),
     /// Any other segment.
@@ -73,6 +76,7 @@ impl Message<'_> {
             Self::Bgp(..) => "BGP",
             Self::Dhcp(dhcp) if dhcp.is_v6 => "DHCPv6",
             Self::Dhcp(_) => "DHCP",
+            Self::Dns(..) => "DNS",
             Self::Icmp(icmp) if icmp.is_v6 => "ICMPv6",
             Self::Icmp(_) => "ICMP",
             Self::Tcp(_) => "TCP",
@@ -96,6 +100,7 @@ impl fmt::Display for Message<'_> {
             Self::Ospf(message) => message.fmt(f),
             Self::Bgp(message, _) => message.fmt(f),
             Self::Dhcp(message) => message.fmt(f),
+            Self::Dns(message, _) => message.fmt(f),
             Self::Icmp(message) => message.fmt(f),
             Self::Tcp(message) => message.fmt(f),
             Self::Udp(message) => message.fmt(f),
@@ -178,7 +183,7 @@ fn segment(tcp: Tcp<'_>) -> Message<'_> {
     Bgp::parse(tcp.payload).map_or(Message::Tcp(tcp), |bgp| Message::Bgp(bgp, tcp))
 }
 
-/// By the same ports as [`super::control`].
+/// By the same ports as [`super::control`], and that of DNS.
 fn datagram(udp: Udp<'_>) -> Message<'_> {
     const BOOTP: [u16; 2] = [67, 68];
     const DHCPV6: [u16; 2] = [546, 547];
@@ -194,6 +199,8 @@ fn datagram(udp: Udp<'_>) -> Message<'_> {
         Dhcp::parse_v4(payload).map(Message::Dhcp)
     } else if DHCPV6.contains(&to) {
         Dhcp::parse_v6(payload).map(Message::Dhcp)
+    } else if to == dns::PORT || from == dns::PORT {
+        Dns::parse(payload).map(|dns| Message::Dns(dns, udp))
     } else {
         None
     };

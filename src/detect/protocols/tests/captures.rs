@@ -117,7 +117,7 @@ proptest! {
             let byte = byte.index(frames[frame].1.len());
             frames[frame].1[byte] = value;
         }
-        let mut protocols = Protocols::new("dp0s0", &Options::default());
+        let mut protocols = Protocols::new("dp0s0", &Options::default(), &Together::default());
         let (mut now, mut findings) = (10_000.0_f64, Vec::new());
         for ((_, bytes), step) in frames.iter().zip(steps.iter().cycle()) {
             now = (now + step).max(0.0);

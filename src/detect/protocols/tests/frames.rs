@@ -31,6 +31,21 @@ fn ipv4(from: u8, to: [u8; 4], protocol: u8, content: &[u8]) -> Vec<u8> {
     ethernet(GROUP, Mac([2, 0, 0, 0, 0, from]), 0x0800, &packet)
 }
 
+/// To one host, by protocol and hop limit.
+pub(crate) fn unicast(from: u8, to: u8, (protocol, hops): (u8, u8), content: &[u8]) -> Vec<u8> {
+    let mut frame = ipv4(from, [10, 0, 0, to], protocol, content);
+    frame[..6].copy_from_slice(&[2, 0, 0, 0, 0, to]);
+    frame[22] = hops;
+    frame
+}
+
+pub(crate) fn unicast6(from: u8, to: u8, protocol: u8, content: &[u8]) -> Vec<u8> {
+    let mut frame = ipv6(from, address6(to), content);
+    frame[..6].copy_from_slice(&[2, 0, 0, 0, 0, to]);
+    frame[20] = protocol;
+    frame
+}
+
 fn ipv6(from: u8, to: [u8; 16], content: &[u8]) -> Vec<u8> {
     let mut packet = vec![0x60, 0, 0, 0];
     packet.extend((content.len() as u16).to_be_bytes());
@@ -40,7 +55,7 @@ fn ipv6(from: u8, to: [u8; 16], content: &[u8]) -> Vec<u8> {
     ethernet(GROUP, Mac([2, 0, 0, 0, 0, from]), 0x86dd, &packet)
 }
 
-fn udp(from: u16, to: u16, content: &[u8]) -> Vec<u8> {
+pub(super) fn udp(from: u16, to: u16, content: &[u8]) -> Vec<u8> {
     let length = (8 + content.len()) as u16;
     [&from.to_be_bytes()[..], &to.to_be_bytes(), &length.to_be_bytes(), &[0, 0], content].concat()
 }

@@ -2,6 +2,7 @@
 
 mod captures;
 pub(crate) mod frames;
+mod questions;
 mod stories;
 
 use super::*;
@@ -22,7 +23,7 @@ impl Stage {
     const TICK: f64 = 0.2;
 
     pub(super) fn new() -> Self {
-        let protocols = Protocols::new("dp0s0", &Options::default());
+        let protocols = Protocols::new("dp0s0", &Options::default(), &Together::default());
         let link_type = LinkType::ETHERNET;
         Self { protocols, link_type, now: 0.0, findings: Vec::new() }
     }
