@@ -120,7 +120,7 @@ impl Pending {
     }
 }
 
-/// The process that runs hooks and collectors; nobody speaks to it yet.
+/// The process that runs hooks and collectors; it was told what there is to run, and nothing more yet.
 #[derive(Debug)]
 pub struct Runner {
     options: Options,
@@ -133,7 +133,6 @@ pub struct Runner {
 #[derive(Debug)]
 pub struct Hooks {
     options: Options,
-    output: String,
     requests: Option<Sender<Request>>,
     asker: JoinHandle<()>,
     ledger: Arc<Ledger>,
@@ -144,7 +143,8 @@ pub struct Hooks {
 }
 
 impl Runner {
-    /// Starts it, with the privileges of this process, and makes no thread; none if there is nothing to run.
+    /// Starts it, with the privileges of this process, tells it what there is to run, and makes no thread; none
+    /// if there is nothing to run. What it was told holds: nothing that is read later can change it.
     ///
     /// # Errors
     /// When the options have no meaning, or no process can be made.
@@ -161,15 +161,21 @@ impl Runner {
         let mut process = Command::new(&options.program)
             .arg0("dashcap")
             .arg(COMMAND)
+            .env_clear()
             // Signals of the terminal are dashcap's; the runner ends with it.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .map_err(failed)?;
-        let (Some(requests), Some(answers)) = (process.stdin.take(), process.stdout.take()) else {
+        let (Some(mut requests), Some(answers)) = (process.stdin.take(), process.stdout.take())
+        else {
             return Err(failed(io::ErrorKind::BrokenPipe.into()));
         };
+        let Options { hooks, collect, output, .. } = options.clone();
+        let output = std::path::absolute(&output).unwrap_or(output);
+        let roster = line(&Request::Roster { hooks, collect, output });
+        requests.write_all(roster.as_bytes()).map_err(failed)?;
         Ok(Some(Self { options: options.clone(), process, requests, answers }))
     }
 }
@@ -179,7 +185,7 @@ fn failed(error: io::Error) -> Error {
 }
 
 impl Hooks {
-    /// Tells the runner what there is to run; the watcher hears what becomes of it.
+    /// Asks the runner from now on; the watcher hears what becomes of it.
     ///
     /// # Errors
     /// When no thread can be made.
@@ -190,15 +196,9 @@ impl Hooks {
             .name("hook/ask".to_owned())
             .spawn(move || pass_on(&told, stdin))
             .map_err(failed)?;
-        let Options { hooks, collect, .. } = options.clone();
-        // There is room: it is the first.
-        let _ = requests.try_send(Request::Roster { hooks, collect });
         let ledger = Arc::new(Ledger::default());
         let watcher = AnswerWatcher::new(answers, Arc::clone(&ledger));
-        let output =
-            std::path::absolute(&options.output).unwrap_or_else(|_| options.output.clone());
         let hooks = Self {
-            output: output.to_string_lossy().into_owned(),
             options,
             requests: Some(requests),
             asker,
@@ -215,7 +215,7 @@ impl Hooks {
         let mut pending = Pending::new(incident.to_owned());
         let mut refused = Vec::new();
         if self.options.collect.is_some() {
-            let story = Story::of(trigger, incident, &self.output);
+            let story = Story::of(trigger, incident);
             let entry = self.entry(Role::Collector, &pending, Vec::new());
             let refusal = self.ask("collectors", &entry, |id| Request::Collect { id, story });
             pending.unknown = refusal.is_none();
@@ -233,7 +233,7 @@ impl Hooks {
             self.options.hooks.iter().filter(due).map(|hook| hook.name.clone()).collect();
         let mut refused = Vec::new();
         for name in due {
-            let story = Story::of(trigger, &pending.incident, &self.output);
+            let story = Story::of(trigger, &pending.incident);
             let entry = self.entry(Role::Hook, pending, vec![name.clone()]);
             pending.asked.push(name.clone());
             pending.expected.push(OutputFile::name(Role::Hook, &name));
@@ -268,8 +268,7 @@ impl Hooks {
         let mut due = Vec::new();
         for hook in self.options.hooks.iter().filter(|hook| hook.when == When::Written) {
             if let Some(trigger) = triggers.iter().find(|trigger| hook.is_for(trigger)) {
-                let mut story = Story::of(trigger, &incident, &self.output);
-                story.bundle = Some(whole.to_string_lossy().into_owned());
+                let story = Story { bundle: Some(file.clone()), ..Story::of(trigger, &incident) };
                 due.push((hook.name.clone(), story));
             }
         }

@@ -5,7 +5,8 @@
 //!           ◄── expect, began, ended, not_run ────────
 //! ```
 //!
-//! Neither trusts the length of the other's lines, and neither panics, whatever they hold.
+//! Neither trusts the length of the other's lines, and neither panics, whatever they hold. The runner believes
+//! names only: where bundles are, it was told at the start.
 
 use std::io::{self, BufRead, Read};
 use std::path::PathBuf;
@@ -23,8 +24,9 @@ pub(super) const LONGEST_LINE: u64 = 4 << 20;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "ask", rename_all = "snake_case")]
 pub(super) enum Request {
-    /// What there is to run, said first and once.
-    Roster { hooks: Vec<Hook>, collect: Option<PathBuf> },
+    /// What there is to run, and the directory in which bundles appear: said first and once, before a
+    /// single byte of a stranger was read.
+    Roster { hooks: Vec<Hook>, collect: Option<PathBuf>, output: PathBuf },
     /// Run this hook.
     Hook { id: u64, name: String, story: Story },
     /// Run every collector.
@@ -96,7 +98,11 @@ mod tests {
         let mut hook = Hook::new("x", CommandLine::Words(words.into()));
         hook.on = vec!["link-down:dp0*".parse::<Pattern>().unwrap()];
         for request in [
-            Request::Roster { hooks: vec![hook], collect: Some("/etc/dashcap/collect.d".into()) },
+            Request::Roster {
+                hooks: vec![hook],
+                collect: Some("/etc/dashcap/collect.d".into()),
+                output: "/var/lib/dashcap".into(),
+            },
             Request::Hook { id: 7, name: "x".to_owned(), story: story() },
             Request::Collect { id: 8, story: story() },
         ] {

@@ -1,11 +1,13 @@
 //! The runner: another process of the same program, which runs hooks and collectors for dashcap.
 //!
-//! It is started before dashcap gives up its privileges, and is told once which programs there are. From
-//! then on it can only be asked for these, by name: a dashcap that was subverted through a frame cannot
-//! make it run anything else. It enforces every bound itself. When its standard input ends, because
+//! It is started before dashcap gives up its privileges, and is told at once, and once, which programs there
+//! are and where bundles appear. From then on it can only be asked for these, by name: a dashcap that was
+//! subverted through a frame cannot make it run anything else, or look anywhere else. It enforces every
+//! bound itself. When its standard input ends, because
 //! dashcap has ended however, it ends what is running, and itself.
 
 use std::io::{BufRead, Write};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{self, Scope};
@@ -13,7 +15,7 @@ use std::time::Duration;
 
 use super::allowance::Allowance;
 use super::collectors::{self, Collector};
-use super::context::Story;
+use super::context::{Place, Story};
 use super::message::{Answer, Request, line, next_line};
 use super::options::{Hook, When};
 use super::program::{Errand, run};
@@ -39,12 +41,13 @@ const COLLECTOR_NICE: i32 = 10;
 /// # Errors
 /// When what is asked cannot be understood, which is a defect or an attack.
 pub fn serve(mut input: impl BufRead, output: impl Write + Send, clock: &Clock) -> Result<()> {
-    let Some(Request::Roster { hooks, collect }) = next_request(&mut input)? else {
+    let Some(Request::Roster { hooks, collect, output: store }) = next_request(&mut input)? else {
         return Ok(());
     };
     let allowed = |hook: Hook| (Mutex::new(Allowance::new(hook.at_most, hook.per)), hook);
     let runner = Runner {
         hooks: hooks.into_iter().map(allowed).collect(),
+        store,
         output: Mutex::new(output),
         clock,
         running: AtomicUsize::new(0),
@@ -55,10 +58,10 @@ pub fn serve(mut input: impl BufRead, output: impl Write + Send, clock: &Clock) 
         let served = loop {
             match next_request(&mut input) {
                 Ok(Some(Request::Hook { id, name, story })) => {
-                    runner.hook(scope, id, &name, &story);
+                    runner.hook(scope, id, &name, story);
                 }
                 Ok(Some(Request::Collect { id, story })) => match &collect {
-                    Some(directory) => runner.collect(scope, id, directory, &story),
+                    Some(directory) => runner.collect(scope, id, directory, story),
                     None => runner.tell(&Answer::Expect { id, names: Vec::new() }),
                 },
                 // Told once: what comes later comes from somebody who should not.
@@ -81,6 +84,8 @@ fn next_request(input: &mut impl BufRead) -> Result<Option<Request>> {
 
 struct Runner<'a, W> {
     hooks: Vec<(Mutex<Allowance>, Hook)>,
+    /// The directory in which bundles appear.
+    store: PathBuf,
     output: Mutex<W>,
     clock: &'a Clock,
     running: AtomicUsize,
@@ -99,9 +104,13 @@ impl<W: Write + Send> Runner<'_, W> {
         self.tell(&Answer::NotRun { id, name: name.to_owned(), why: why.into() });
     }
 
-    fn hook<'s>(&'s self, scope: &'s Scope<'s, '_>, id: u64, name: &str, story: &Story) {
+    fn hook<'s>(&'s self, scope: &'s Scope<'s, '_>, id: u64, name: &str, story: Story) {
         let Some((allowance, hook)) = self.hooks.iter().find(|(_, hook)| hook.name == name) else {
             return self.not_run(id, name, "there is no such hook");
+        };
+        let errand = match self.errand(hook, story) {
+            Ok(errand) => errand,
+            Err(why) => return self.not_run(id, name, why),
         };
         if self.running.load(Ordering::Acquire) >= MOST_RUNNING {
             return self.not_run(id, name, format!("{MOST_RUNNING} hooks are running"));
@@ -115,7 +124,6 @@ impl<W: Write + Send> Runner<'_, W> {
             return self.not_run(id, name, why);
         }
         self.running.fetch_add(1, Ordering::AcqRel);
-        let errand = errand(hook, story);
         let work = move || {
             self.run(id, &hook.name, &errand);
             self.running.fetch_sub(1, Ordering::AcqRel);
@@ -125,6 +133,23 @@ impl<W: Write + Send> Runner<'_, W> {
             self.running.fetch_sub(1, Ordering::AcqRel);
             self.not_run(id, name, error.to_string());
         }
+    }
+
+    /// What a hook is run with; in words, why it is not.
+    fn errand(&self, hook: &Hook, story: Story) -> Result<Errand, String> {
+        let Hook { name, command, when, timeout, .. } = hook;
+        let story = story.checked()?;
+        // A window that is frozen has no bundle yet, whatever is asked.
+        let bundle = story.bundle.as_deref().filter(|_| *when == When::Written);
+        let place = Place::of(&self.store, bundle)
+            .map_err(|error| format!("{}: {error}", bundle.unwrap_or_default()))?;
+        Ok(Errand {
+            words: command.words(),
+            environment: story.environment(name, Some(*when), &place),
+            input: story.json(name, Some(*when), *timeout, &place),
+            timeout: *timeout,
+            keep: HOOK_OUTPUT,
+        })
     }
 
     fn run(&self, id: u64, name: &str, errand: &Errand) {
@@ -139,18 +164,20 @@ impl<W: Write + Send> Runner<'_, W> {
     }
 
     /// Runs all collectors side by side, one collection at a time.
-    fn collect<'s>(
-        &'s self,
-        scope: &'s Scope<'s, '_>,
-        id: u64,
-        directory: &std::path::Path,
-        story: &Story,
-    ) {
+    fn collect<'s>(&'s self, scope: &'s Scope<'s, '_>, id: u64, directory: &Path, story: Story) {
         let refused = |name: &str, why: String| {
             self.tell(&Answer::Expect { id, names: vec![name.to_owned()] });
             self.not_run(id, name, why);
         };
         const ALL: &str = "collectors";
+        let told = story.checked().map_err(str::to_owned).and_then(|story| {
+            let place = Place::of(&self.store, None).map_err(|error| error.to_string())?;
+            Ok((story, place))
+        });
+        let (story, place) = match told {
+            Ok(told) => told,
+            Err(why) => return refused(ALL, why),
+        };
         let found = match collectors::list(directory) {
             Ok(found) if found.is_empty() => {
                 return self.tell(&Answer::Expect { id, names: Vec::new() });
@@ -163,9 +190,8 @@ impl<W: Write + Send> Runner<'_, W> {
         }
         let names = found.iter().map(|collector| collector.name.clone()).collect();
         self.tell(&Answer::Expect { id, names });
-        let story = story.clone();
         let work = move || {
-            self.run_all(id, &found, &story);
+            self.run_all(id, &found, &story, &place);
             self.collecting.store(false, Ordering::Release);
         };
         let thread = thread::Builder::new().name("collect".to_owned());
@@ -175,7 +201,7 @@ impl<W: Write + Send> Runner<'_, W> {
         }
     }
 
-    fn run_all(&self, id: u64, found: &[Collector], story: &Story) {
+    fn run_all(&self, id: u64, found: &[Collector], story: &Story, place: &Place) {
         thread::scope(|scope| {
             for Collector { name, path, refused } in found {
                 if let Some(why) = refused {
@@ -184,8 +210,8 @@ impl<W: Write + Send> Runner<'_, W> {
                 }
                 let errand = Errand {
                     words: vec![path.to_string_lossy().into_owned()],
-                    environment: story.environment(name, None),
-                    input: story.json(name, None, COLLECTOR_TIMEOUT),
+                    environment: story.environment(name, None, place),
+                    input: story.json(name, None, COLLECTOR_TIMEOUT, place),
                     timeout: COLLECTOR_TIMEOUT,
                     keep: COLLECTOR_OUTPUT,
                 };
@@ -200,20 +226,6 @@ impl<W: Write + Send> Runner<'_, W> {
                 }
             }
         });
-    }
-}
-
-fn errand(hook: &Hook, story: &Story) -> Errand {
-    let Hook { name, command, when, timeout, .. } = hook;
-    // A window that is frozen has no bundle yet, whatever is asked.
-    let bundle = story.bundle.clone().filter(|_| *when == When::Written);
-    let story = Story { bundle, ..story.clone() };
-    Errand {
-        words: command.words(),
-        environment: story.environment(name, Some(*when)),
-        input: story.json(name, Some(*when), *timeout),
-        timeout: *timeout,
-        keep: HOOK_OUTPUT,
     }
 }
 

@@ -21,6 +21,10 @@ struct Asked {
 
 impl Asked {
     fn new(hooks: Vec<Hook>, collect: Option<&Path>) -> Self {
+        Self::with_store(hooks, collect, Path::new("/var/lib/dashcap"))
+    }
+
+    fn with_store(hooks: Vec<Hook>, collect: Option<&Path>, store: &Path) -> Self {
         let (input, requests) = io::pipe().unwrap();
         let (answers, output) = io::pipe().unwrap();
         let clock = Clock::system();
@@ -31,7 +35,8 @@ impl Asked {
             runner: Some(runner),
             next: 0,
         };
-        asked.say(&Request::Roster { hooks, collect: collect.map(Path::to_owned) });
+        let (collect, output) = (collect.map(Path::to_owned), store.to_owned());
+        asked.say(&Request::Roster { hooks, collect, output });
         asked
     }
 
@@ -78,22 +83,42 @@ fn hooks_run_by_name_and_nothing_else_does() {
     let free = Hook { at_most: 5, ..hook("free", "echo $DASHCAP_WHEN $DASHCAP_BUNDLE") };
     let written = Hook { when: When::Written, ..hook("written", "echo $DASHCAP_BUNDLE") };
     let missing = Hook::new("missing", CommandLine::Words(vec!["/no/such".to_owned()]));
-    let mut asked = Asked::new(vec![free, written, missing], None);
-    let bundle = Some("/b".to_owned());
-    let story = Story { bundle, ..story() };
+    let store = tempfile::tempdir().unwrap();
+    let bundle = store.path().join("b");
+    fs::create_dir(&bundle).unwrap();
+    let mut asked = Asked::with_store(vec![free, written, missing], None, store.path());
+    let story = Story { bundle: Some("b".to_owned()), ..story() };
+    let whole = format!("exit status: 0|{}\n", bundle.display());
     for (name, expected) in [
         ("free", "exit status: 0|frozen\n"),
-        ("written", "exit status: 0|/b\n"),
+        ("written", &whole),
         ("free; reboot", "there is no such hook"),
         ("missing", "/no/such: No such file or directory (os error 2)"),
     ] {
         asked.say(&Request::Hook { id: 1, name: name.to_owned(), story: story.clone() });
         assert_eq!(asked.told(), (name.to_owned(), expected.to_owned()));
     }
-    let mine = Request::Roster { hooks: vec![hook("mine", "echo no")], collect: None };
+    let hooks = vec![hook("mine", "echo no")];
+    let mine = Request::Roster { hooks, collect: None, output: "/".into() };
     asked.say(&mine);
     asked.hook("mine");
     assert_eq!(asked.told().1, "there is no such hook", "the first roster holds");
+    asked.close().unwrap();
+}
+
+/// Security review M3: root's hook was made to read any file.
+#[test]
+fn a_story_cannot_name_a_file_of_its_choice() {
+    let store = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("/etc", store.path().join("link")).unwrap();
+    let reads = Hook { when: When::Written, ..hook("reads", "cat \"$DASHCAP_BUNDLE\"") };
+    let mut asked = Asked::with_store(vec![reads], None, store.path());
+    for bundle in ["/etc/shadow", "../../etc/shadow", "link", "missing"] {
+        let story = Story { bundle: Some(bundle.to_owned()), ..story() };
+        asked.say(&Request::Hook { id: 1, name: "reads".to_owned(), story });
+        let (name, why) = asked.told();
+        assert!(name == "reads" && !why.contains("exit status"), "{bundle}: {why}");
+    }
     asked.close().unwrap();
 }
 
@@ -188,7 +213,8 @@ fn what_is_not_understood_ends_the_runner() {
 proptest! {
     #[test]
     fn no_bytes_panic(bytes: Vec<u8>) {
-        let mut input = line(&Request::Roster { hooks: Vec::new(), collect: None }).into_bytes();
+        let roster = Request::Roster { hooks: Vec::new(), collect: None, output: "/".into() };
+        let mut input = line(&roster).into_bytes();
         input.extend(bytes);
         let _ = serve(&input[..], io::sink(), &Clock::system());
     }
