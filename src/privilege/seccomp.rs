@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, apply_filter,
+    SeccompRule, apply_filter, sock_filter,
 };
 
 /// Everywhere.
@@ -58,6 +58,13 @@ const FORBIDDEN: &[libc::c_long] = &[
     libc::SYS_request_key,
     libc::SYS_keyctl,
     libc::SYS_fanotify_init,
+    libc::SYS_fanotify_mark,
+    // Other processes, by descriptor; another personality; memory that others see.
+    libc::SYS_pidfd_open,
+    libc::SYS_personality,
+    libc::SYS_vmsplice,
+    libc::SYS_shmget,
+    libc::SYS_shmat,
     // Files by number, past all permissions; programs without a file, past Landlock.
     libc::SYS_open_by_handle_at,
     libc::SYS_memfd_create,
@@ -87,13 +94,12 @@ const FORBIDDEN_HERE: &[libc::c_long] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const FORBIDDEN_HERE: &[libc::c_long] = &[];
 
-/// Calls of the x32 ABI have this bit, and reach the same kernel under other numbers: those of x86-64, and
-/// from 512 on some of their own (arch/x86/entry/syscalls/syscall_64.tbl).
-#[cfg(target_arch = "x86_64")]
-const X32: libc::c_long = 0x4000_0000;
-/// See [`X32`].
-#[cfg(target_arch = "x86_64")]
-const X32_OWN: std::ops::RangeInclusive<libc::c_long> = 512..=547;
+/// Calls of the x32 ABI have this bit, and reach the same kernel past every filter that knows the numbers of
+/// x86-64 (arch/x86/entry/syscalls/syscall_64.tbl). Nothing here uses them.
+const X32: u32 = 0x4000_0000;
+/// The newest call that was thought about: mseal(2), Linux 6.10. Newer ones are answered as a kernel without
+/// them would, which every C library is ready for.
+const NEWEST: u32 = 462;
 
 /// Flags of clone(2), its first argument, that make namespaces (linux/sched.h).
 const NAMESPACES: [libc::c_int; 7] = [
@@ -105,6 +111,10 @@ const NAMESPACES: [libc::c_int; 7] = [
     libc::CLONE_NEWUTS,
     libc::CLONE_NEWCGROUP,
 ];
+/// Families of sockets that are used, socket(2)'s first argument: captures, links and routes, the control
+/// socket, probes and exports, and interfaces by name (netdevice(7)). All others are refused.
+const FAMILIES: [libc::c_int; 5] =
+    [libc::AF_PACKET, libc::AF_NETLINK, libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
 /// Requests of ioctl(2), its second argument, that type on somebody's terminal (ioctl_tty(2)).
 const TYPING: [u64; 2] = [0x5412, 0x541C]; // TIOCSTI, TIOCLINUX
 
@@ -113,7 +123,7 @@ const TYPING: [u64; 2] = [0x5412, 0x541C]; // TIOCSTI, TIOCLINUX
 /// # Errors
 /// When this machine has no such filter, in words.
 pub(super) fn confine() -> Result<(), String> {
-    for filter in [refused_flags(), refused_calls()] {
+    for filter in [Ok(refused_numbers()), refused_flags(), refused_calls()] {
         let program = filter.map_err(|error| error.to_string())?;
         apply_filter(&program).map_err(|error| error.to_string())?;
     }
@@ -127,19 +137,43 @@ type Rules = BTreeMap<libc::c_long, Vec<SeccompRule>>;
 fn refused_calls() -> Filter {
     let mut rules: Rules =
         FORBIDDEN.iter().chain(FORBIDDEN_HERE).map(|call| (*call, Vec::new())).collect();
-    #[cfg(target_arch = "x86_64")]
-    {
-        let twins: Vec<_> = rules.keys().copied().chain(X32_OWN).map(|call| call | X32).collect();
-        rules.extend(twins.into_iter().map(|call| (call, Vec::new())));
-    }
     let namespaces = NAMESPACES.iter().map(|flag| {
         let flag = u64::from(flag.cast_unsigned());
         argument(0, SeccompCmpOp::MaskedEq(flag), flag)
     });
     rules.insert(libc::SYS_clone, namespaces.collect::<Result<_, _>>()?);
+    let families = FAMILIES.iter().map(|family| {
+        let family = u64::from(family.cast_unsigned());
+        SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, family)
+    });
+    rules.insert(libc::SYS_socket, vec![SeccompRule::new(families.collect::<Result<_, _>>()?)?]);
     let typing = TYPING.iter().map(|request| argument(1, SeccompCmpOp::Eq, *request));
     rules.insert(libc::SYS_ioctl, typing.collect::<Result<_, _>>()?);
     compile(rules, libc::EPERM)
+}
+
+/// What no list can name: calls of another ABI end the process, calls newer than this program do not exist.
+fn refused_numbers() -> BpfProgram {
+    /// Instructions (linux/filter.h): load a word, jump if greater or equal, jump if greater, return.
+    const LOAD: u16 = 0x20;
+    const AT_LEAST: u16 = 0x35;
+    const ABOVE: u16 = 0x25;
+    const RETURN: u16 = 0x06;
+    /// Where the number is (struct seccomp_data, linux/seccomp.h).
+    const NUMBER: u32 = 0;
+    /// Answers (linux/seccomp.h).
+    const KILL: u32 = 0x8000_0000;
+    const ERRNO: u32 = 0x0005_0000;
+    const ALLOW: u32 = 0x7fff_0000;
+    let step = |code, jt, jf, k| sock_filter { code, jt, jf, k };
+    vec![
+        step(LOAD, 0, 0, NUMBER),
+        step(AT_LEAST, 2, 0, X32),
+        step(ABOVE, 2, 0, NEWEST),
+        step(RETURN, 0, 0, ALLOW),
+        step(RETURN, 0, 0, KILL),
+        step(RETURN, 0, 0, ERRNO | libc::ENOSYS.cast_unsigned()),
+    ]
 }
 
 /// clone3(2) has its flags where no filter sees them. Told that there is no such call, C libraries use
@@ -170,9 +204,44 @@ mod tests {
 
     #[test]
     fn the_filters_fit_the_kernel() {
-        for filter in [refused_calls(), refused_flags()] {
+        for filter in [refused_calls(), refused_flags(), Ok(refused_numbers())] {
             let length = filter.unwrap().len();
-            assert!(length > 4 && length < MAX_INSTRUCTIONS, "{length} instructions");
+            assert!(length >= 4 && length < MAX_INSTRUCTIONS, "{length} instructions");
+        }
+    }
+
+    /// What a program of loads, jumps and returns answers to a call of this number.
+    fn answer(program: &[sock_filter], number: u32) -> u32 {
+        let mut at = 0;
+        loop {
+            let step = &program[at];
+            let jumps = match step.code {
+                0x20 => None,
+                0x35 => Some(number >= step.k),
+                0x25 => Some(number > step.k),
+                0x06 => return step.k,
+                code => panic!("instruction {code:#x}"),
+            };
+            at += 1 + jumps.map_or(0, |yes| usize::from(if yes { step.jt } else { step.jf }));
+        }
+    }
+
+    /// Security review L1 and L2: calls of x32, and calls newer than the list.
+    #[test]
+    fn calls_by_other_numbers_and_unknown_ones_do_not_pass() {
+        let enosys = 0x0005_0000 | libc::ENOSYS.cast_unsigned();
+        let clone = u32::try_from(libc::SYS_clone).unwrap();
+        for (number, expected) in [
+            (0, 0x7fff_0000),
+            (clone, 0x7fff_0000),
+            (NEWEST, 0x7fff_0000),
+            (NEWEST + 1, enosys),
+            (X32 - 1, enosys),
+            (X32 | clone, 0x8000_0000),
+            (X32 | 521, 0x8000_0000),
+            (u32::MAX, 0x8000_0000),
+        ] {
+            assert_eq!(answer(&refused_numbers(), number), expected, "call {number:#x}");
         }
     }
 
