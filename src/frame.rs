@@ -12,6 +12,10 @@ use serde::Serialize;
 
 use crate::time::{Mono, Wall};
 
+/// Longest snaplen in bytes, and the default: the longest packet that Wireshark and libpcap read back
+/// (`WTAP_MAX_PACKET_SIZE_STANDARD`, `MAXIMUM_SNAPLEN`).
+pub const MAX_SNAPLEN: u32 = 262_144;
+
 /// Which way a frame crossed the interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -47,6 +47,7 @@
 
 pub mod api;
 pub mod capture;
+pub mod capture_file;
 pub mod cli;
 pub mod cut;
 pub mod detect;
@@ -73,3 +74,6 @@ pub mod top;
 pub mod trigger;
 pub mod watch;
 pub mod wire;
+
+/// Name and version, as files and other programs are told.
+pub const APPLICATION: &str = concat!("dashcap ", env!("CARGO_PKG_VERSION"));

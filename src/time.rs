@@ -6,6 +6,7 @@
 //! one [`Offset`] translates any frame's wall stamp into monotonic time, see [`Offset::of`].
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -49,6 +50,18 @@ impl Mono {
 }
 
 impl Wall {
+    /// Later by `span`, at most at the end of time.
+    #[must_use]
+    pub fn plus(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(nanos(span)))
+    }
+
+    /// Earlier by `span`, at least at the beginning.
+    #[must_use]
+    pub fn minus(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(nanos(span)))
+    }
+
     fn timestamp(self) -> jiff::Timestamp {
         // 2^64 ns end in 2554, within jiff's range, so this never takes the default.
         jiff::Timestamp::from_nanosecond(i128::from(self.0)).unwrap_or_default()
@@ -74,6 +87,18 @@ impl Wall {
 impl fmt::Display for Wall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.timestamp().strftime("%Y-%m-%dT%H:%M:%S.%9fZ"))
+    }
+}
+
+/// Reads RFC 3339, from 1970 to 2554.
+impl FromStr for Wall {
+    type Err = jiff::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let moment: jiff::Timestamp = text.parse()?;
+        u64::try_from(moment.as_nanosecond())
+            .map(Self)
+            .map_err(|_| jiff::Error::from_args(format_args!("{text} is before 1970")))
     }
 }
 
@@ -313,6 +338,20 @@ mod tests {
         assert_eq!(wall.time_of_day(), "14:14:20.811");
         assert_eq!(Wall(0).to_string(), "1970-01-01T00:00:00.000000000Z");
         assert_eq!(Wall(u64::MAX).to_string(), "2554-07-21T23:34:33.709551615Z");
+    }
+
+    #[test]
+    fn wall_reads_what_it_prints_and_nothing_before_1970() {
+        for nanos in [0, 1, 1_795_356_860_811_089_123, u64::MAX] {
+            assert_eq!(Wall(nanos).to_string().parse::<Wall>().unwrap(), Wall(nanos));
+        }
+        assert_eq!(
+            "2026-11-22T15:14:20+01:00".parse::<Wall>().unwrap(),
+            Wall(1_795_356_860_000_000_000)
+        );
+        for wrong in ["1969-12-31T23:59:59Z", "noon", ""] {
+            assert!(wrong.parse::<Wall>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

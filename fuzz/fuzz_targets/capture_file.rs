@@ -3,7 +3,7 @@
 
 use std::io::Cursor;
 
-use dashcap::capture::file::FileSource;
+use dashcap::capture_file::FileSource;
 use libfuzzer_sys::fuzz_target;
 
 /// A few bytes compress a file of any size: frames of it that are read.

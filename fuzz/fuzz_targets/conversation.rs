@@ -5,7 +5,7 @@
 use std::io::Cursor;
 use std::sync::OnceLock;
 
-use dashcap::capture::file::FileSource;
+use dashcap::capture_file::FileSource;
 use dashcap::detect::protocols::{self, Protocols, Together};
 use dashcap::detect::tap::{CONTROL, Health};
 use dashcap::detect::{Detector, Detectors, Seen, Subject, traffic};

@@ -20,11 +20,9 @@ use tracing::{info, warn};
 
 use super::filter::{Filter, UserFilter};
 use super::vlan::{Insertion, cut, frame};
-use super::{
-    FrameSink, FrameSource, Interface, MAX_SNAPLEN, RETIRE, Ready, SourceCounters, check_snaplen,
-};
+use super::{FrameSink, FrameSource, Interface, RETIRE, Ready, SourceCounters, check_snaplen};
 use crate::error::{Error, Result};
-use crate::frame::{LinkType, Origin, StampClock};
+use crate::frame::{LinkType, MAX_SNAPLEN, Origin, StampClock};
 use crate::sys::packet_ring::{Geometry, KernelRing};
 use crate::sys::packet_socket::{Instruction, PacketSocket, Woken};
 use crate::sys::wakeup::Wakeup;

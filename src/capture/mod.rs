@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::frame::MAX_SNAPLEN;
 use crate::frame::{Frame, Origin};
 
 pub mod afpacket;
 pub mod classes;
 mod event_queue;
-pub mod file;
 pub mod filter;
 mod interface;
 mod lanes;
@@ -97,10 +97,6 @@ pub const SETTLED: Duration = Duration::from_millis(30);
 /// Shortest snaplen in bytes: the shortest Ethernet frame with its checksum (IEEE 802.3 3.2.8), enough
 /// for the headers that tell what a frame is.
 pub const MIN_SNAPLEN: u32 = 64;
-
-/// Longest snaplen in bytes, and the default: the longest packet that Wireshark and libpcap read back
-/// (`WTAP_MAX_PACKET_SIZE_STANDARD`, `MAXIMUM_SNAPLEN`).
-pub const MAX_SNAPLEN: u32 = 262_144;
 
 /// Refuses a snaplen outside [`MIN_SNAPLEN`] to [`MAX_SNAPLEN`].
 fn check_snaplen(snaplen: u32) -> Result<()> {

@@ -15,9 +15,9 @@ use tracing::warn;
 
 use super::afpacket::{leave_out_copies, refused};
 use super::filter::{Filter, UserFilter};
-use super::{FrameSink, FrameSource, Interface, MAX_SNAPLEN, Ready, SourceCounters, check_snaplen};
+use super::{FrameSink, FrameSource, Interface, Ready, SourceCounters, check_snaplen};
 use crate::error::{Error, Result};
-use crate::frame::{Direction, Frame, FrameHeader, Origin, Reception, StampClock};
+use crate::frame::{Direction, Frame, FrameHeader, MAX_SNAPLEN, Origin, Reception, StampClock};
 use crate::sys::packet_socket::{Instruction, PacketSocket, Woken};
 use crate::sys::wakeup::Wakeup;
 use crate::time::Clock;

@@ -12,9 +12,10 @@ use super::log::StatusLine;
 use super::replay::capture_of;
 use super::values::Span;
 use crate::capture::filter::Filter;
-use crate::cut::{self, ACCEPTED, Account, Asked, Format, Moment};
+use crate::capture_file::cursor::Window;
+use crate::capture_file::output::{Format, is_standard};
+use crate::cut::{self, ACCEPTED, Account, Asked, Moment};
 use crate::error::{Error, Result};
-use crate::recorder::replay::Progress;
 
 /// Cut a window out of capture files of any size, merge them by time, filter, convert.
 ///
@@ -99,17 +100,14 @@ const AROUND: Duration = Duration::from_secs(60);
 impl Cut {
     pub(super) fn start(self, line: &StatusLine) -> Result<ExitCode> {
         let options = self.options()?;
-        let account = cut::run(&options, |progress| {
-            let &cut::Progress { read, size, frames, at } = progress;
-            line.advance(&Progress { read, size, frames, at });
-        })?;
+        let account = cut::run(&options, |progress| line.advance(progress))?;
         line.end();
         for damage in &account.damage {
             tracing::error!("{damage}");
         }
         let name = options.output.display().to_string();
         // Where the capture itself goes to standard output, words do not.
-        let told = if cut::is_standard(&options.output) {
+        let told = if is_standard(&options.output) {
             tell(&account, &name, &mut io::stderr().lock())
         } else {
             tell(&account, &name, &mut io::stdout().lock())
@@ -154,7 +152,7 @@ fn tell(account: &Account, name: &str, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "from {first} to {last}")?;
     } else if let Some((first, last)) = account.files {
         writeln!(out, "nothing found: the files have frames from {first} to {last},")?;
-        let cut::Window { from, to } = account.window;
+        let Window { from, to } = account.window;
         writeln!(out, "and from {from} to {to} were asked for (--from, --to, --around)")?;
     } else {
         writeln!(out, "nothing found: the files have no frames")?;

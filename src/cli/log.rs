@@ -12,8 +12,8 @@ use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::capture_file::inputs::Progress;
 use crate::recorder::Status;
-use crate::recorder::replay::Progress;
 use crate::time::Clock;
 
 /// How log lines look.

@@ -9,7 +9,6 @@ use clap::Args;
 
 use super::log::StatusLine;
 use crate::error::{Error, Result};
-use crate::recorder::replay;
 use crate::report::{self, Look, Options};
 use crate::time::Wall;
 
@@ -48,10 +47,7 @@ impl Report {
     pub(super) fn start(self, line: &StatusLine) -> Result<ExitCode> {
         let at = self.at.as_deref().map(moment).transpose()?;
         let options = Options { files: self.files, at, ..Options::default() };
-        let report = report::report(&options, |progress| {
-            let report::Progress { read, size, frames, at } = *progress;
-            line.advance(&replay::Progress { read, size, frames, at });
-        })?;
+        let report = report::report(&options, |progress| line.advance(progress))?;
         line.end();
         let offset_minutes = report.span.and_then(|span| report::local_offset(span.from));
         let mut text = None;
@@ -88,11 +84,9 @@ fn write(path: &Path, text: &str) -> Result<()> {
 }
 
 fn moment(text: &str) -> Result<Wall> {
-    let told = |reason: String| {
-        Error::usage("--at", text, reason, "RFC 3339, such as 2026-11-22T14:14:20.811Z")
-    };
-    let timestamp: jiff::Timestamp = text.parse().map_err(|e: jiff::Error| told(e.to_string()))?;
-    u64::try_from(timestamp.as_nanosecond()).map(Wall).map_err(|_| told("before 1970".to_owned()))
+    text.parse().map_err(|e: jiff::Error| {
+        Error::usage("--at", text, e.to_string(), "RFC 3339, such as 2026-11-22T14:14:20.811Z")
+    })
 }
 
 /// On a terminal, unless the operator does not want any (no-color.org).

@@ -10,10 +10,10 @@ use super::cut::Kind;
 use super::log::StatusLine;
 use super::replay::capture_of;
 use super::values::Size;
-use crate::cut::{self, Format};
+use crate::capture_file::output::{Format, is_standard};
+
 use crate::detect::words::count;
 use crate::error::{Error, Result};
-use crate::recorder::replay::Progress;
 use crate::thin::{self, Account, Amount, Between, Hole, Limits, Share};
 
 /// Thin capture files of any size until they can be looked at, and say what is missing.
@@ -61,10 +61,7 @@ impl Thin {
     pub(super) fn start(self, line: &StatusLine) -> Result<ExitCode> {
         let json = self.json;
         let options = self.options()?;
-        let account = thin::run(&options, |progress| {
-            let &cut::Progress { read, size, frames, at } = progress;
-            line.advance(&Progress { read, size, frames, at });
-        })?;
+        let account = thin::run(&options, |progress| line.advance(progress))?;
         line.end();
         for damage in &account.damage {
             tracing::error!("{damage}");
@@ -79,7 +76,7 @@ impl Thin {
             );
         }
         // Where the capture itself goes to standard output, words do not.
-        let told = if cut::is_standard(&options.output) {
+        let told = if is_standard(&options.output) {
             tell(&account, json, &mut io::stderr().lock())
         } else {
             tell(&account, json, &mut io::stdout().lock())

@@ -11,44 +11,35 @@
 //! plain file is read only where the window is, as long as its stamps are in order ([`Survey`]); whatever is
 //! seen to the contrary makes it begin again and read everything.
 //!
-//! [`Survey`]: crate::capture::file::Survey
+//! [`Survey`]: crate::capture_file::bisect::Survey
 
-pub(crate) mod block;
 mod moment;
-pub(crate) mod output;
-pub(crate) mod source;
 #[cfg(test)]
 mod tests;
 mod wanted;
-pub(crate) mod writing;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use self::moment::{ACCEPTED, Moment};
-use self::output::Output;
-pub use self::output::{Format, is_standard};
-use self::source::Source;
 use self::wanted::Wanted;
-use self::writing::Writing;
-use crate::capture::file::merge::{self, Order};
-use crate::capture::file::{Damage, FileSource};
+use crate::APPLICATION;
 use crate::capture::filter::Filter;
+use crate::capture_file::cursor::{Cursor, Halt, Window};
+use crate::capture_file::inputs::{self, Progress};
+use crate::capture_file::merge::{self, Order};
+use crate::capture_file::output::{Format, Output};
+use crate::capture_file::writer::Writer;
+use crate::capture_file::{Damage, FileSource};
 use crate::error::{Error, Result};
 use crate::time::Wall;
 
 /// A plain file of this size takes a moment to read; a bigger one is bisected. What stands in the middle of a
 /// file and is not seen then (names, secrets) is found in all smaller ones.
 pub const BISECT_FROM: u64 = 64 << 20;
-/// The name that means standard input.
-const STANDARD_INPUT: &str = "-";
 /// Frames between two looks at the progress: a few milliseconds.
 const PROGRESS_EVERY: u64 = 65_536;
-/// Name and version, as other programs are to show it.
-pub(crate) const APPLICATION: &str = concat!("dashcap ", env!("CARGO_PKG_VERSION"));
 
 /// What to cut.
 #[derive(Debug, Clone)]
@@ -76,34 +67,6 @@ pub enum Asked {
     Between(Option<Moment>, Option<Moment>),
     /// So long before and after a moment.
     Around(Moment, Duration, Duration),
-}
-
-/// The time that is cut out, both ends included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
-    /// First moment that belongs to it.
-    pub from: Wall,
-    /// Last moment that belongs to it.
-    pub to: Wall,
-}
-
-impl Window {
-    fn contains(self, wall: Wall) -> bool {
-        self.from <= wall && wall <= self.to
-    }
-}
-
-/// How far it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// Bytes read of all files as they are on disk.
-    pub read: u64,
-    /// Their size, where all are known.
-    pub size: Option<u64>,
-    /// Frames written.
-    pub frames: u64,
-    /// Stamp of the last frame read.
-    pub at: Wall,
 }
 
 /// What was cut, and everything that was not.
@@ -139,59 +102,14 @@ pub struct Account {
     pub damage: Vec<Damage>,
 }
 
-/// Why a cut ends early.
-#[derive(Debug)]
-pub(crate) enum Halt {
-    Failed(Error),
-    /// A file that was bisected is not in order.
-    Disorder,
-}
-
-impl From<Error> for Halt {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
 impl Options {
     /// Refuses what makes no sense.
     ///
     /// # Errors
     /// Wrong usage, when there is no file, standard input is named twice, or the output is one of the files.
     pub fn check(&self) -> Result<()> {
-        check_files(&self.files, &self.output)
+        inputs::check_with_output(&self.files, &self.output)
     }
-
-    fn standard_inputs(&self) -> usize {
-        standard_inputs(&self.files)
-    }
-}
-
-/// Refuses files that cannot be read, or not with this output.
-pub(crate) fn check_files(files: &[PathBuf], output: &Path) -> Result<()> {
-    if files.is_empty() || standard_inputs(files) > 1 {
-        return Err(Error::usage(
-            "FILE",
-            if files.is_empty() { "" } else { "- -" },
-            "nothing to read, or one thing twice",
-            "one or more capture files, such as before.pcap after.pcapng.zst, and - once",
-        ));
-    }
-    let identity = |path: &Path| fs::metadata(path).ok().map(|m| (m.dev(), m.ino(), m.is_file()));
-    let written = identity(output).filter(|(.., is_file)| *is_file);
-    if written.is_some() && files.iter().any(|file| identity(file) == written) {
-        return Err(Error::usage(
-            "--output",
-            output.display().to_string(),
-            "it is one of the files to be read",
-            "another name",
-        ));
-    }
-    Ok(())
-}
-
-fn standard_inputs(files: &[PathBuf]) -> usize {
-    files.iter().filter(|file| file.as_os_str() == STANDARD_INPUT).count()
 }
 
 /// Cuts, telling the progress now and then.
@@ -202,7 +120,7 @@ fn standard_inputs(files: &[PathBuf]) -> usize {
 pub fn run(options: &Options, mut progress: impl FnMut(&Progress)) -> Result<Account> {
     options.check()?;
     // What was read of a pipe cannot be read again.
-    let bisect = options.bisect.filter(|_| options.standard_inputs() == 0);
+    let bisect = options.bisect.filter(|_| inputs::standard(&options.files) == 0);
     match attempt(options, bisect, &mut progress) {
         Err(Halt::Disorder) => attempt(options, None, &mut progress),
         done => done,
@@ -221,16 +139,17 @@ fn attempt(
 ) -> Result<Account, Halt> {
     let mut sources = Vec::new();
     for path in &options.files {
-        sources.push(Source::open(path, bisect)?);
+        sources.push(Cursor::open(path, bisect)?);
     }
     let window = window(options, &sources)?;
     let mut wanted = Wanted::new(options, window);
     let output = Output::create(&options.output, options.format)?;
-    let mut out = Writing::begin(output, options.format, &sources, &about(options, window))?;
+    let sections: Vec<_> = sources.iter().filter_map(Cursor::section).collect();
+    let mut out = Writer::begin(output, options.format, &sections, &about(options, window))?;
     copy(&mut sources, &mut wanted, &mut out, progress)?;
     let mut account = Account {
         window,
-        files: whole(sources.iter().filter_map(Source::span)),
+        files: whole(sources.iter().filter_map(Cursor::span)),
         frames: out.frames,
         span: out.span,
         entries: out.entries,
@@ -256,9 +175,9 @@ fn attempt(
 
 /// All sources by time: the order of each stays as it is, the earliest head leaves first.
 fn copy(
-    sources: &mut [Source],
+    sources: &mut [Cursor],
     wanted: &mut Wanted<'_>,
-    out: &mut Writing,
+    out: &mut Writer,
     progress: &mut impl FnMut(&Progress),
 ) -> Result<(), Halt> {
     let window = wanted.window;
@@ -273,7 +192,7 @@ fn copy(
         let source = &mut sources[number];
         if let Some(frame) = source.file.frame() {
             if wanted.wants(number, &source.file, &frame, wall)? {
-                out.frame(source, wall)?;
+                out.frame(&source.file, &mut source.numbers, wall)?;
             }
         } else if let Some(block) = source.file.block() {
             out.entry(&block, window.contains(wall))?;
@@ -287,14 +206,14 @@ fn copy(
     Ok(())
 }
 
-fn how_far(sources: &[Source], frames: u64, at: Wall) -> Progress {
+fn how_far(sources: &[Cursor], frames: u64, at: Wall) -> Progress {
     let (read, size) = merge::progress(sources.iter().map(|source| &source.file));
     Progress { read, size, frames, at }
 }
 
 /// What was asked for, in terms of these files.
-fn window(options: &Options, sources: &[Source]) -> Result<Window> {
-    let start = sources.iter().filter_map(Source::begun).min().unwrap_or_default();
+fn window(options: &Options, sources: &[Cursor]) -> Result<Window> {
+    let start = sources.iter().filter_map(Cursor::begun).min().unwrap_or_default();
     let moments: [Option<&Moment>; 2] = match &options.window {
         Asked::Between(from, to) => [from.as_ref(), to.as_ref()],
         Asked::Around(moment, ..) => [Some(moment), None],
@@ -311,7 +230,7 @@ fn window(options: &Options, sources: &[Source]) -> Result<Window> {
         }
         Asked::Around(_, before, after) => {
             let moment = first.unwrap_or(start);
-            Window { from: moment::minus(moment, *before), to: moment::plus(moment, *after) }
+            Window { from: moment.minus(*before), to: moment.plus(*after) }
         }
     };
     if window.from > window.to {
@@ -326,7 +245,7 @@ fn window(options: &Options, sources: &[Source]) -> Result<Window> {
 }
 
 /// The latest stamp of all files; those that are not bisected are read for it.
-fn last_stamp(options: &Options, sources: &[Source]) -> Result<Wall> {
+fn last_stamp(options: &Options, sources: &[Cursor]) -> Result<Wall> {
     let mut latest = Wall(0);
     for (path, source) in options.files.iter().zip(sources) {
         if source.is_bisected()
@@ -358,14 +277,7 @@ fn whole(spans: impl Iterator<Item = (Wall, Wall)>) -> Option<(Wall, Wall)> {
 
 /// The comment of the new file: what it was cut from.
 fn about(options: &Options, window: Window) -> String {
-    const NAMED: usize = 8;
-    let names = options.files.iter().take(NAMED).map(|file| {
-        file.file_name().map_or_else(|| file.to_string_lossy(), |name| name.to_string_lossy())
-    });
-    let mut text = format!("{APPLICATION}: cut from {}", names.collect::<Vec<_>>().join(", "));
-    if let Some(more) = options.files.len().checked_sub(NAMED).filter(|more| *more > 0) {
-        text += &format!(" and {more} more");
-    }
+    let mut text = format!("{APPLICATION}: cut from {}", inputs::named(&options.files));
     if window.from > Wall(0) {
         text += &format!(", from {}", window.from);
     }

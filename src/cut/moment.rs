@@ -70,9 +70,9 @@ impl Moment {
     pub fn wall(&self, start: Wall, end: Wall) -> Wall {
         match self {
             Self::At(wall) => *wall,
-            Self::FromStart(after) => plus(start, *after),
-            Self::BeforeEnd(before) => minus(end, *before),
-            Self::Clock(time, zone) => clock(*time, zone, minus(start, BEFORE_START)),
+            Self::FromStart(after) => start.plus(*after),
+            Self::BeforeEnd(before) => end.minus(*before),
+            Self::Clock(time, zone) => clock(*time, zone, start.minus(BEFORE_START)),
         }
     }
 
@@ -80,16 +80,6 @@ impl Moment {
     pub fn needs_end(&self) -> bool {
         matches!(self, Self::BeforeEnd(_))
     }
-}
-
-/// Later by `span`, at most at the end of time.
-pub(super) fn plus(wall: Wall, span: Duration) -> Wall {
-    Wall(wall.0.saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
-}
-
-/// Earlier by `span`, at least at the beginning.
-pub(super) fn minus(wall: Wall, span: Duration) -> Wall {
-    Wall(wall.0.saturating_sub(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
 }
 
 /// The first moment not before `earliest` at which a clock shows `time`.

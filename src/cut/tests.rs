@@ -1,11 +1,12 @@
+use std::fs;
 use std::path::Path;
 
 use pcap_file::Endianness;
 use tempfile::TempDir;
 
-use super::block::{append, append_little as block_in_order, option};
 use super::*;
-use crate::capture::file::{Block, Item};
+use crate::capture_file::block::{append, append_little as block_in_order, option};
+use crate::capture_file::{Block, Item};
 
 const S: u64 = 1_000_000_000;
 const MS: u64 = 1_000_000;

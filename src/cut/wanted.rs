@@ -1,8 +1,9 @@
 //! Which frames: those of the window, of the interfaces that were named, that the filter accepts.
 
-use super::{Options, Window};
-use crate::capture::file::{FileFrame, FileSource};
+use super::Options;
 use crate::capture::filter::{Filter, UserFilter};
+use crate::capture_file::cursor::Window;
+use crate::capture_file::{FileFrame, FileSource};
 use crate::error::Result;
 use crate::frame::{Frame, FrameHeader, LinkType, Origin};
 use crate::time::Wall;

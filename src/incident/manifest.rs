@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::pcapng::{Contents, Written};
 use super::recovered::Recovered;
-use super::{APPLICATION, ClassTrack, Ending, Host, Incident, Track};
+use super::{ClassTrack, Ending, Host, Incident, Track};
+use crate::APPLICATION;
 use crate::frame::Origin;
 use crate::ring::LaneCounters;
 use crate::stats::CaptureStats;

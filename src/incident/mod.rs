@@ -190,9 +190,6 @@ impl Host {
     }
 }
 
-/// What wrote the bundle: `dashcap 0.1.0`.
-pub const APPLICATION: &str = concat!("dashcap ", env!("CARGO_PKG_VERSION"));
-
 impl Incident {
     /// Every trigger in order, the opening one first.
     pub fn triggers(&self) -> impl Iterator<Item = &Trigger> {

@@ -36,10 +36,12 @@ use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeade
 use pcap_file::pcapng::blocks::systemd_journal_export::SystemdJournalExportBlock;
 use pcap_file::{DataLink, Endianness, PcapError};
 
+use super::Host;
 use super::journal::Entry;
 use super::runs::{Run, Runs};
-use super::{APPLICATION, Host};
-use crate::frame::{FrameHeader, Origin, StampClock, StoredFrame, Tally};
+use crate::APPLICATION;
+use crate::capture_file::{Copies, comment};
+use crate::frame::{FrameHeader, Origin, StampClock, StoredFrame};
 use crate::stats::CaptureStats;
 use crate::time::{Stamp, Wall};
 
@@ -199,10 +201,12 @@ impl<W: Write> CaptureFile<W> {
             flags(&frame.header).map(EnhancedPacketOption::Flags).into_iter().collect();
         if let Some(tally) = &frame.tally {
             self.runs.add(frame, tally);
-            options.push(EnhancedPacketOption::Comment(copies(tally).into()));
+            let copies = Copies { count: tally.count, last: tally.last };
+            options
+                .push(EnhancedPacketOption::Comment(comment::folded(tally.first, copies).into()));
         }
         if frame.faded {
-            let comment = headers_only(frame.bytes.len(), frame.header.original_len);
+            let comment = comment::faded(frame.bytes.len(), frame.header.original_len);
             options.push(EnhancedPacketOption::Comment(comment.into()));
         }
         let block = EnhancedPacketBlock {
@@ -313,21 +317,6 @@ impl Written {
 fn flags(header: &FrameHeader) -> Option<u32> {
     let flags = header.direction as u32 | (header.reception as u32) << 2;
     (flags != 0).then_some(flags)
-}
-
-/// The comment on a frame that stands for others.
-fn copies(tally: &Tally) -> String {
-    let seconds = tally.last.0.saturating_sub(tally.first.0) as f64 / 1e9;
-    format!(
-        "dashcap: folded; this frame came {} times within {seconds:.6} s, the last time at {}; it is \
-         stored once",
-        tally.count, tally.last
-    )
-}
-
-/// The comment on a frame that lost its payload.
-fn headers_only(kept: usize, original: u32) -> String {
-    format!("dashcap: faded; memory kept the headers, {kept} of {original} bytes")
 }
 
 fn description(origin: &Origin) -> String {

@@ -15,12 +15,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use super::Options;
+use crate::APPLICATION;
 use crate::capture::Report;
 use crate::error::{Error, Result};
 use crate::incident::bundle::{self, Bundle};
 use crate::incident::pcapng::Level;
 use crate::incident::store::Store;
-use crate::incident::{APPLICATION, Host, Incident, recovered};
+use crate::incident::{Host, Incident, recovered};
 use crate::ring::metadata::{ClassStanding, InterfaceStanding, Machine, Moment, Standing};
 use crate::ring::{LeftRing, Pool, RingFile};
 use crate::time::{Clock, Stamp};

@@ -6,8 +6,8 @@
 
 use super::model::Loss;
 use super::{Pass, words};
-use crate::capture::file::Statistics;
-use crate::capture::file::merge::Merged;
+use crate::capture_file::merge::Merged;
+use crate::capture_file::statistics::Statistics;
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
 use crate::incident::layout::MANIFEST;

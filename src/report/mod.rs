@@ -51,8 +51,9 @@ use self::series::Columns;
 use self::states::Tracks;
 use self::stations::Stations;
 use self::talkers::Talkers;
-use crate::capture::file::merge::{Ended, Head, Merged};
-use crate::capture::file::{self, Damage};
+use crate::capture_file::inputs::{self, Progress};
+use crate::capture_file::merge::{Ended, Head, Merged};
+use crate::capture_file::{self, Damage};
 use crate::detect::protocols::Together;
 use crate::detect::traffic;
 use crate::error::{Error, Result};
@@ -86,31 +87,8 @@ impl Options {
     /// # Errors
     /// Wrong usage, when there is no file, or standard input is named twice.
     pub fn check(&self) -> Result<()> {
-        let inputs = self.files.iter().filter(|file| file.as_os_str() == "-").count();
-        if self.files.is_empty() || inputs > 1 {
-            let given = if inputs > 1 { "- -" } else { "" };
-            return Err(Error::usage(
-                "FILE",
-                given,
-                "nothing to read, or one thing twice",
-                "bundles or capture files, such as router.pcapng.zst, and - once",
-            ));
-        }
-        Ok(())
+        inputs::check(&self.files)
     }
-}
-
-/// How far it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// Bytes of the files that were read, as they are on disk.
-    pub read: u64,
-    /// Their size; none where one is a pipe.
-    pub size: Option<u64>,
-    /// Frames so far.
-    pub frames: u64,
-    /// The time in the files.
-    pub at: Wall,
 }
 
 /// Reads everything and reports; `show` is told how far it is.
@@ -373,7 +351,7 @@ impl<'a> Pass<'a> {
     /// The interface of a file that ended before this one began, where neither names it and both are named as
     /// files of one series: recorders that begin a new file now and then write those.
     fn goes_on(&self, head: &Head<'_>) -> Option<usize> {
-        let stem = |file: usize| file::stem(&self.captures[file].display().to_string());
+        let stem = |file: usize| capture_file::stem(&self.captures[file].display().to_string());
         let unnamed = stem(head.file);
         if head.origin.interface != unnamed {
             return None;

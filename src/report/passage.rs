@@ -1,13 +1,13 @@
-//! How time passes in a report: as in the files ([`file::passage`]), and between their frames in ticks.
+//! How time passes in a report: as in the files ([`file_clock`]), and between their frames in ticks.
 //!
 //! Between frames time passes in ticks, at which detectors look; long pauses in longer ones, so that a file with
 //! a stamp of 1970 beside one of today is read as fast as any other.
 //!
-//! [`file::passage`]: crate::capture::file::passage
+//! [`file_clock`]: crate::capture_file::file_clock
 
 use std::time::Duration;
 
-use crate::capture::file::passage;
+use crate::capture_file::file_clock::FileClock;
 use crate::time::{Mono, Stamp, Wall};
 
 /// After a pause of so long, ticks are so wide: detectors wait for 90 s at most (LACP), and for some
@@ -22,14 +22,14 @@ const TICKS: [(Duration, Duration); 4] = [
 /// The present.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Passage {
-    time: passage::Passage,
+    time: FileClock,
     ticked: Mono,
 }
 
 impl Passage {
     /// Begins at `first`, with monotonic time equal to the wall's.
     pub(super) fn begin(first: Wall) -> Self {
-        let time = passage::Passage::begin(first);
+        let time = FileClock::begin(first);
         Self { time, ticked: time.now().mono }
     }
 

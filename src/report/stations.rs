@@ -11,7 +11,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
-use crate::capture::file::FileSource;
+use crate::capture_file::FileSource;
 use crate::error::Result;
 use crate::frame::{Direction, LinkType};
 use crate::wire::lacp::Lacp;

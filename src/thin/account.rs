@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::limits::Limits;
 use super::second::{Aside, Bucket, Interfaces, Key, Kind};
-use crate::capture::file::Damage;
+use crate::capture_file::Damage;
 use crate::time::Wall;
 
 /// What is in the JSON that this is written as.

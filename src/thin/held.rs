@@ -10,7 +10,7 @@
 
 use super::limits::Limits;
 use super::second::{Bucket, Place};
-use crate::cut::writing::Writing;
+use crate::capture_file::writer::Writer;
 use crate::error::Result;
 use crate::time::Wall;
 
@@ -75,7 +75,7 @@ impl Held {
         &mut self,
         buckets: &mut [Bucket],
         limits: &Limits,
-        out: &mut Writing,
+        out: &mut Writer,
         mut comment: impl FnMut(&Bucket, Wall) -> String,
     ) -> Result<()> {
         self.shrink(buckets, limits);

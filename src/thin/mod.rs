@@ -32,12 +32,13 @@ pub use self::limits::Limits;
 use self::second::{Second, Verdict};
 use self::survey::Survey;
 use self::words::comment;
-use crate::capture::file::FileFrame;
-use crate::capture::file::merge::{self, Merged, Order};
-use crate::cut::output::Output;
-use crate::cut::source::Source;
-use crate::cut::writing::{self, Writing};
-use crate::cut::{APPLICATION, Format, Halt, Progress, Window, check_files};
+use crate::APPLICATION;
+use crate::capture_file::FileFrame;
+use crate::capture_file::cursor::{Cursor, Halt, Window};
+use crate::capture_file::inputs::{Progress, check_with_output};
+use crate::capture_file::merge::{self, Merged, Order};
+use crate::capture_file::output::{Format, Output};
+use crate::capture_file::writer::{self, Writer};
 use crate::error::{Error, Result};
 use crate::time::Wall;
 
@@ -81,13 +82,13 @@ impl Options {
     /// Wrong usage, when there is no file, standard input is named twice or with a target, or the output is one
     /// of the files.
     pub fn check(&self) -> Result<()> {
-        check_files(&self.files, &self.output)?;
+        check_with_output(&self.files, &self.output)?;
         let once = self.files.iter().find(|file| !file.is_file());
         if let (Amount::Target(target), Some(once)) = (self.amount, once) {
             return Err(Error::usage(
                 "--target",
                 target.to_string(),
-                format!("the files are read twice for it, and {} is none", once.display()),
+                format!("it reads its input twice; {} is not a regular file", once.display()),
                 "files, or --keep, which reads them once",
             ));
         }
@@ -179,8 +180,8 @@ struct Pass<'a> {
     limits: Limits,
     /// What the file begins with, and the comment in it.
     head: (Vec<u8>, String),
-    sources: Vec<Source>,
-    out: Writing,
+    sources: Vec<Cursor>,
+    out: Writer,
     second: Second,
     held: Held,
     ledger: Ledger,
@@ -192,17 +193,18 @@ impl<'a> Pass<'a> {
     fn begin(options: &'a Options, limits: Limits) -> Result<Self> {
         let mut sources = Vec::new();
         for path in &options.files {
-            sources.push(Source::open(path, None)?);
+            sources.push(Cursor::open(path, None)?);
         }
         let about = padded(words::about(options, limits, None));
-        let head = writing::head(options.format, &sources, &about);
+        let sections: Vec<_> = sources.iter().filter_map(Cursor::section).collect();
+        let head = writer::head(options.format, &sections, &about);
         let output = Output::create_with(&options.output, options.format, &head)?;
         Ok(Self {
             options,
             limits,
             head: (head, about),
             sources,
-            out: Writing::behind(output, options.format),
+            out: Writer::behind(output, options.format),
             second: Second::new(limits),
             held: Held::default(),
             ledger: Ledger::new(),
@@ -260,7 +262,7 @@ impl<'a> Pass<'a> {
         let verdict = self.second.judge(interface, origin.link_type, &frame, wall, stored(&frame));
         if let Verdict::Hold(place) = verdict {
             let (at, original_len) = (self.held.bytes.len(), frame.original_len);
-            self.out.hold(source, wall, &mut self.held.bytes)?;
+            self.out.hold(&source.file, &mut source.numbers, wall, &mut self.held.bytes)?;
             self.held.note(at, Some(place), wall, original_len);
         }
         Ok(())

@@ -16,7 +16,8 @@ use foldhash::fast::FixedState;
 
 use super::fold::{Folds, Likeness, Seen};
 use super::limits::Limits;
-use crate::capture::file::{FileFrame, LATE};
+use crate::capture_file::FileFrame;
+use crate::capture_file::bisect::LATE;
 use crate::frame::{Frame, FrameHeader, LinkType, Origin};
 use crate::time::Wall;
 use crate::wire::Flow;

@@ -5,9 +5,8 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::capture::file::fields::Options as BlockOptions;
-use crate::capture::file::{FileSource, Item};
-use crate::cut::block;
+use crate::capture_file::fields::Options as BlockOptions;
+use crate::capture_file::{FileSource, Item, block};
 
 const S: u64 = 1_000_000_000;
 /// 2026-11-22T14:14:20Z.

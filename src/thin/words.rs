@@ -6,12 +6,9 @@ use super::account::{Account, name};
 use super::limits::Limits;
 use super::second::{Aside, Bucket, Kind};
 use super::{Amount, Options};
-use crate::capture::file::{Copies, copies};
-use crate::cut::APPLICATION;
+use crate::APPLICATION;
+use crate::capture_file::{Copies, comment, inputs};
 use crate::time::Wall;
-
-/// Files named in the comment on the file; the others are counted.
-const FILES: usize = 8;
 
 /// What is missing behind a frame of `wall`, the last one of its bucket before a hole.
 ///
@@ -20,27 +17,17 @@ const FILES: usize = 8;
 pub(super) fn comment(bucket: &Bucket, wall: Wall) -> String {
     let Aside { frames, bytes, first, last } = bucket.aside;
     let flow = name(&bucket.key);
+    let aside = comment::Aside { frames, bytes, first, last, flow: &flow };
     match bucket.kind {
-        Kind::Run(None) => copies::comment(wall, Copies { count: frames + 1, last }),
-        Kind::Run(Some((lowest, highest))) => format!(
-            "dashcap: folded; {frames} frames, {bytes} bytes, as this one but for time to live ({lowest} to \
-             {highest}), identification and checksum set aside here, from {first} to {last}: {flow}"
-        ),
-        Kind::Flow => format!(
-            "dashcap: thinned; {frames} frames, {bytes} bytes set aside here, from {first} to {last}: {flow}"
-        ),
+        Kind::Run(None) => comment::folded(wall, Copies { count: frames + 1, last }),
+        Kind::Run(Some(lives)) => comment::routed(aside, lives),
+        Kind::Flow => comment::thinned(aside),
     }
 }
 
 /// What the file is; with what is missing in all once that is known.
 pub(super) fn about(options: &Options, limits: Limits, account: Option<&Account>) -> String {
-    let names = options.files.iter().take(FILES).map(|file| {
-        file.file_name().map_or_else(|| file.to_string_lossy(), |name| name.to_string_lossy())
-    });
-    let mut text = format!("{APPLICATION}: thinned from {}", names.collect::<Vec<_>>().join(", "));
-    if let Some(more) = options.files.len().checked_sub(FILES).filter(|more| *more > 0) {
-        text += &format!(" and {more} more");
-    }
+    let mut text = format!("{APPLICATION}: thinned from {}", inputs::named(&options.files));
     let Limits { keep, copies, flows } = limits;
     // Writing to a string does not fail, here and below.
     let _ = write!(

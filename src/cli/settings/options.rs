@@ -13,6 +13,7 @@ use crate::capture::{self, Wanted, afpacket, classes};
 use crate::cli::values::{Size, Span};
 use crate::detect;
 use crate::error::{Error, Result};
+use crate::frame::MAX_SNAPLEN;
 use crate::incident::pcapng::Level;
 use crate::incident::writer;
 use crate::privilege;
@@ -95,7 +96,7 @@ impl Settings {
 
     fn capture(&self) -> Result<capture::Options> {
         let mut ring = afpacket::Options {
-            snaplen: self.snaplen.unwrap_or(capture::MAX_SNAPLEN),
+            snaplen: self.snaplen.unwrap_or(MAX_SNAPLEN),
             promiscuous: self.promiscuous,
             hardware_stamps: self.hardware_stamps,
             filter: self.filter.as_deref().map(Filter::parse).transpose()?,

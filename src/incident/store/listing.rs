@@ -192,7 +192,10 @@ fn look(path: &Path, name: &str) -> Result<Stored, What> {
     let text = manifest(path).map_err(|e| damaged(format!("{MANIFEST}: {e}")))?;
     let told = parse(&text).map_err(damaged)?;
     let opened_by = told.triggers.into_iter().next().unwrap_or_default();
-    let time = moment(&opened_by.time)
+    let time = opened_by
+        .time
+        .parse()
+        .ok()
         .ok_or_else(|| damaged(format!("{MANIFEST} does not tell when it was triggered")))?;
     let sum = |of: fn(&InBundle) -> u64| {
         told.interfaces.iter().map(|i| of(&i.in_bundle)).fold(0, u64::saturating_add)
@@ -235,11 +238,6 @@ fn parse(text: &[u8]) -> Result<Manifest, String> {
         return Err(format!("{MANIFEST} is not one of dashcap"));
     }
     Ok(told)
-}
-
-fn moment(text: &str) -> Option<Wall> {
-    let timestamp: jiff::Timestamp = text.parse().ok()?;
-    u64::try_from(timestamp.as_nanosecond()).ok().map(Wall)
 }
 
 /// Length of all files below `path`; what cannot be read counts nothing.
@@ -327,7 +325,6 @@ mod tests {
         fn no_manifest_panics(text in r#"\{?("(format|triggers|window|time)":[\[\]{}0-9"a-z:,]{0,30},?){0,3}\}?"#, bytes: Vec<u8>) {
             let _ = parse(text.as_bytes());
             let _ = parse(&bytes);
-            let _ = moment(&text);
         }
     }
 }

@@ -31,11 +31,12 @@ use self::reels::Reels;
 use super::frame_store::Keeper;
 use super::{Recorder, Summary};
 use crate::capture::Tapping;
-use crate::capture::file::Damage;
-use crate::capture::file::merge::{Ended, Merged};
-use crate::capture::file::passage::Passage;
+use crate::capture_file::Damage;
+use crate::capture_file::file_clock::FileClock;
+use crate::capture_file::inputs::{self, Progress};
+use crate::capture_file::merge::{Ended, Merged};
 use crate::detect::watcher::DetectWatcher;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::finding::Finding;
 use crate::incident::Host;
 use crate::incident::store::Store;
@@ -94,17 +95,7 @@ impl Options {
     /// # Errors
     /// Wrong usage, when there is no file, or standard input is named twice.
     pub fn check(&self) -> Result<()> {
-        let inputs = self.files.iter().filter(|file| file.as_os_str() == "-").count();
-        if self.files.is_empty() || inputs > 1 {
-            let given = if inputs > 1 { "- -" } else { "" };
-            return Err(Error::usage(
-                "FILE",
-                given,
-                "nothing to read, or one thing twice",
-                "one or more capture files, such as before.pcap after.pcapng.zst, and - once",
-            ));
-        }
-        Ok(())
+        inputs::check(&self.files)
     }
 }
 
@@ -113,7 +104,7 @@ impl Options {
 pub struct Replay {
     recorder: Recorder<Reels>,
     hand: ClockHand,
-    passage: Passage,
+    passage: FileClock,
     ticked: Mono,
     /// When the last frame or event was.
     happened: Mono,
@@ -127,19 +118,6 @@ pub struct Replay {
     damage: Vec<Damage>,
     first: Option<Wall>,
     last: Option<Wall>,
-}
-
-/// How far it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Progress {
-    /// Bytes of the files that were read, as they are on disk.
-    pub read: u64,
-    /// Their size; none where one is a pipe.
-    pub size: Option<u64>,
-    /// Frames so far.
-    pub frames: u64,
-    /// The time in the files.
-    pub at: Wall,
 }
 
 /// What a replay came to.
@@ -192,7 +170,7 @@ impl Replay {
         let writer = Writer::start(store, Clock::system(), recording.writer.clone())?;
 
         let first = files.next_at().into_iter().chain(events.next_at()).min().unwrap_or_default();
-        let passage = Passage::begin(first);
+        let passage = FileClock::begin(first);
         let (clock, hand) = Clock::by_hand(passage.now());
         let selected = recording.interfaces.clone();
         let detect = &recording.detect;

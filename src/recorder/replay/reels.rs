@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, bounded};
 
-use crate::capture::file::merge::Head;
 use crate::capture::{self, Reel, Report, Sliced, Tapping};
+use crate::capture_file::merge::Head;
 use crate::error::{Error, Result};
 use crate::frame::Origin;
 use crate::observation::Fact;

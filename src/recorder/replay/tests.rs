@@ -110,7 +110,7 @@ fn manifest(bundle: &Path) -> Value {
 /// The numbers of the frames in a bundle, in their order.
 fn numbers(bundle: &Path) -> Vec<u64> {
     let capture = bundle.join("capture.pcapng.zst");
-    let mut file = capture::file::FileSource::open(&capture).unwrap();
+    let mut file = crate::capture_file::FileSource::open(&capture).unwrap();
     let mut numbers = Vec::new();
     while file.advance().unwrap() {
         let bytes = file.frame().unwrap().bytes;

@@ -197,11 +197,11 @@ fn lines(path: &Path, mut reader: impl BufRead) -> impl Iterator<Item = Result<(
 
 /// A moment as people and programs write it: RFC 3339, or without a zone for UTC.
 fn moment(text: &str) -> Option<Wall> {
-    let timestamp = text.parse::<jiff::Timestamp>().ok().or_else(|| {
+    text.parse().ok().or_else(|| {
         let civil: jiff::civil::DateTime = text.parse().ok()?;
-        Some(civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp())
-    })?;
-    u64::try_from(timestamp.as_nanosecond()).ok().map(Wall)
+        let moment = civil.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
+        u64::try_from(moment.as_nanosecond()).ok().map(Wall)
+    })
 }
 
 /// Refuses line `number` of a file.

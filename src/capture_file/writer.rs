@@ -1,4 +1,4 @@
-//! What leaves the cut: frames of the window that are wanted, and the blocks that explain them, as one section
+//! A capture file made of others: the frames that are wanted, and the blocks that explain them, as one section
 //! of pcapng or as pcap.
 //!
 //! Blocks go out as they came in, but for the number of their interface: options, resolutions and comments
@@ -13,10 +13,9 @@ use pcap_file::pcapng::blocks::{
 };
 
 use super::block::{self, BODY};
+use super::fields::{u16_at, u32_at};
 use super::output::{Format, Output};
-use super::source::{Numbers, Source};
-use crate::capture::file::fields::{u16_at, u32_at};
-use crate::capture::file::{Block, FileFrame, LONGEST_FRAME};
+use super::{Block, FileFrame, FileSource, LONGEST_FRAME};
 use crate::error::{Error, Result};
 use crate::frame::{Direction, LinkType, Origin};
 use crate::time::Wall;
@@ -36,7 +35,7 @@ const NANOSECONDS: u8 = 9;
 const PCAP_NANOSECONDS: u32 = 0xa1b2_3c4d;
 
 /// A capture file being written.
-pub(crate) struct Writing {
+pub(crate) struct Writer {
     output: Output,
     /// None for pcap.
     section: Option<Section>,
@@ -48,6 +47,16 @@ pub(crate) struct Writing {
     pub(crate) left_out: BTreeMap<&'static str, u64>,
 }
 
+/// Interfaces of a section, as they are numbered in the output.
+#[derive(Debug, Default)]
+pub(crate) struct Numbers {
+    pub(crate) interfaces: Vec<u32>,
+    /// How often a description was in this section.
+    pub(crate) described: HashMap<Vec<u8>, usize>,
+    /// Where frames go that have neither stamp nor number, or are of a classic file.
+    pub(crate) made: Option<u32>,
+}
+
 /// Interfaces by their description.
 #[derive(Default)]
 struct Section {
@@ -55,15 +64,15 @@ struct Section {
     count: usize,
 }
 
-impl Writing {
+impl Writer {
     /// Begins the file; `about` says what it is.
     pub(crate) fn begin(
         mut output: Output,
         format: Format,
-        sources: &[Source],
+        sections: &[Block<'_>],
         about: &str,
     ) -> Result<Self> {
-        output.buffer().extend(head(format, sources, about));
+        output.buffer().extend(head(format, sections, about));
         Ok(Self::behind(output, format))
     }
 
@@ -137,9 +146,14 @@ impl Writing {
         self.output.hand_over()
     }
 
-    /// The frame that a source stands at, which is of `wall`. Per frame: no allocation, and one copy.
-    pub(crate) fn frame(&mut self, source: &mut Source, wall: Wall) -> Result<()> {
-        self.append(source, wall)?;
+    /// The frame that a file stands at, which is of `wall`. Per frame: no allocation, and one copy.
+    pub(crate) fn frame(
+        &mut self,
+        file: &FileSource,
+        numbers: &mut Numbers,
+        wall: Wall,
+    ) -> Result<()> {
+        self.append(file, numbers, wall)?;
         self.count(wall);
         self.output.hand_over()
     }
@@ -147,11 +161,12 @@ impl Writing {
     /// The same, into `held` instead of the file; what must stand before it goes to the file.
     pub(crate) fn hold(
         &mut self,
-        source: &mut Source,
+        file: &FileSource,
+        numbers: &mut Numbers,
         wall: Wall,
         held: &mut Vec<u8>,
     ) -> Result<()> {
-        let begin = self.append(source, wall)?;
+        let begin = self.append(file, numbers, wall)?;
         let out = self.output.buffer();
         held.extend_from_slice(&out[begin..]);
         out.truncate(begin);
@@ -193,42 +208,42 @@ impl Writing {
 
     /// Appends a frame to the buffer, and tells where in it the frame's block or record begins: before it
     /// may be the description of its interface.
-    fn append(&mut self, source: &mut Source, wall: Wall) -> Result<usize> {
-        let Some(frame) = source.file.frame() else { return Ok(self.output.buffer().len()) };
-        let origin = &source.file.origins()[frame.origin];
+    fn append(&mut self, file: &FileSource, numbers: &mut Numbers, wall: Wall) -> Result<usize> {
+        let Some(frame) = file.frame() else { return Ok(self.output.buffer().len()) };
+        let origin = &file.origins()[frame.origin];
         let Some(section) = &mut self.section else {
-            return self.record(&frame, origin, source.file.name(), wall);
+            return self.record(&frame, origin, file.name(), wall);
         };
         let out = self.output.buffer();
         let mut at = out.len();
-        match source.file.block() {
+        match file.block() {
             Some(block) if block.kind == ENHANCED_PACKET_BLOCK => {
                 let begin = out.len() + BODY;
                 block::append_little(out, &block);
                 let number = u32_at(block.order, block.bytes, BODY).unwrap_or_default();
-                let number = source.numbers.interfaces.get(number as usize).copied();
+                let number = numbers.interfaces.get(number as usize).copied();
                 patch(out, begin, &number.unwrap_or_default().to_le_bytes());
             }
             Some(block) if block.kind == PACKET_BLOCK => {
                 let begin = out.len() + BODY;
                 block::append_little(out, &block);
                 let number = u16_at(block.order, block.bytes, BODY).unwrap_or_default();
-                let number = source.numbers.interfaces.get(usize::from(number)).copied();
+                let number = numbers.interfaces.get(usize::from(number)).copied();
                 // Fewer than 65,536, see `describe`.
                 patch(out, begin, &(number.unwrap_or_default() as u16).to_le_bytes());
             }
-            Some(block) if source.numbers.interfaces.first() == Some(&0) => {
+            Some(block) if numbers.interfaces.first() == Some(&0) => {
                 block::append_little(out, &block);
             }
             // A frame of a classic file, or one without a number whose interface is not number zero here.
             _ => {
-                let number = match source.numbers.made {
+                let number = match numbers.made {
                     Some(number) => number,
                     None => section.make(out, origin)?,
                 };
                 at = out.len();
                 made_frame(out, &frame, number, wall);
-                source.numbers.made = Some(number);
+                numbers.made = Some(number);
             }
         }
         Ok(at)
@@ -366,16 +381,16 @@ fn next(count: &mut usize) -> Result<u32> {
 }
 
 /// What a file begins with: a section header, whose last comment is `about`; nothing for pcap.
-pub(crate) fn head(format: Format, sources: &[Source], about: &str) -> Vec<u8> {
+pub(crate) fn head(format: Format, sections: &[Block<'_>], about: &str) -> Vec<u8> {
     let mut head = Vec::new();
     if format != Format::Pcap {
-        section_header(&mut head, sources, about);
+        section_header(&mut head, sections, about);
     }
     head
 }
 
 /// The options of the first section header, the comments of the others, and what this file is.
-fn section_header(out: &mut Vec<u8>, sources: &[Source], about: &str) {
+fn section_header(out: &mut Vec<u8>, sections: &[Block<'_>], about: &str) {
     const COMMENT: u16 = 1;
     const APPLICATION: u16 = 4;
     block::append(out, SECTION_HEADER_BLOCK, |out| {
@@ -383,13 +398,13 @@ fn section_header(out: &mut Vec<u8>, sources: &[Source], about: &str) {
         out.extend([1, 0, 0, 0]);
         // Of a length that is not known.
         out.extend([0xff; 8]);
-        let mut sections = sources.iter().filter_map(Source::section);
+        let mut sections = sections.iter();
         match sections.next() {
-            Some(first) => out.extend(block::section_options(&first)),
-            None => block::option(out, APPLICATION, super::APPLICATION.as_bytes()),
+            Some(first) => out.extend(block::section_options(first)),
+            None => block::option(out, APPLICATION, crate::APPLICATION.as_bytes()),
         }
         for section in sections {
-            block::comments(&section).for_each(|comment| block::option(out, COMMENT, comment));
+            block::comments(section).for_each(|comment| block::option(out, COMMENT, comment));
         }
         block::option(out, COMMENT, about.as_bytes());
         block::end_options(out);

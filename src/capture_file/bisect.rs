@@ -87,7 +87,7 @@ impl Survey {
     /// A place before which no frame is as late as `moment`, near the first that is; none where the file
     /// turned out not to be in order.
     pub fn before(&mut self, file: &FileSource, moment: Wall) -> Option<u64> {
-        let early = Wall(moment.0.saturating_sub(LATE.as_nanos() as u64));
+        let early = moment.minus(LATE);
         loop {
             let is_before = |stretch: &Stretch| stretch.stamps.is_none_or(|(_, last)| last < early);
             let behind = self.stretches.values().find(|stretch| !is_before(stretch));
@@ -125,10 +125,10 @@ impl Survey {
     fn find(&self, file: &FileSource, at: u64, length: usize) -> Option<Option<Stretch>> {
         let bytes = file.input.look(at, length).ok()??;
         // Blocks have lengths of whole 32-bit words, and the first begins at zero; records have not.
-        let step: u64 = if matches!(file.format, Format::Classic(_)) { 1 } else { 4 };
+        let step: u64 = if matches!(file.format, Format::Pcap(_)) { 1 } else { 4 };
         let aligned = (at.next_multiple_of(step) - at) as usize;
         let first = self.stretches.first_key_value().and_then(|(_, stretch)| stretch.stamps)?.0;
-        let floor = Wall(first.0.saturating_sub(LATE.as_nanos() as u64));
+        let floor = first.minus(LATE);
         let mut candidates = (aligned..SPAN.min(bytes.len())).step_by(step as usize);
         let found = candidates.find_map(|begin| chain(&file.format, &bytes, begin, floor));
         let Some((begin, end, stamps)) = found else { return Some(None) };
@@ -145,7 +145,7 @@ impl Stretch {
         };
         // What overlaps has stamps in common.
         let earlier = if self.end <= later.at { last } else { first };
-        later_first.0.saturating_add(LATE.as_nanos() as u64) >= earlier.0
+        later_first.plus(LATE) >= earlier
     }
 }
 
@@ -167,14 +167,13 @@ fn chain(
     let mut stamps: Stamps = Ok(None);
     while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
         let plausible = match format {
-            Format::Classic(classic) => {
-                classic.plausible(rest).filter(|(_, wall)| wall.is_none_or(|wall| wall >= floor))
+            Format::Pcap(pcap) => {
+                pcap.plausible(rest).filter(|(_, wall)| wall.is_none_or(|wall| wall >= floor))
             }
-            Format::Sections(sections) => sections.plausible(rest),
+            Format::Pcapng(pcapng) => pcapng.plausible(rest),
         };
         let Some((length, wall)) = plausible.filter(|(length, _)| *length <= rest.len()) else {
-            if at > begin
-                && matches!(format, Format::Sections(sections) if sections.is_changed_by(rest))
+            if at > begin && matches!(format, Format::Pcapng(pcapng) if pcapng.is_changed_by(rest))
             {
                 return Some((begin, at, Err(())));
             }
@@ -186,7 +185,7 @@ fn chain(
         };
         if let (Some(wall), Ok(known)) = (wall, stamps) {
             let (first, last) = known.unwrap_or((wall, wall));
-            stamps = if wall.0.saturating_add(LATE.as_nanos() as u64) < last.0 {
+            stamps = if wall.plus(LATE) < last {
                 Err(())
             } else {
                 Ok(Some((first.min(wall), last.max(wall))))

@@ -11,8 +11,8 @@ use pcap_file::pcapng::blocks::{
     SYSTEMD_JOURNAL_EXPORT_BLOCK,
 };
 
-use crate::capture::file::Block;
-use crate::capture::file::fields::{Options, u16_at, u32_at};
+use super::Block;
+use super::fields::{Options, u16_at, u32_at};
 
 /// Type and length, before a block's body.
 pub(crate) const BODY: usize = 8;

@@ -17,12 +17,11 @@ use pcap_file::pcapng::blocks::{
 };
 use pcap_file::{Endianness, PcapError};
 
-use super::copies;
 use super::fields::{Options, i64_at, u16_at, u32_at};
 use super::input::Input;
 use super::statistics::{self, Statistics};
 use super::ticks::Ticks;
-use super::{LONGEST_BLOCK, LONGEST_FRAME, MAX_INTERFACES, Record, Stop};
+use super::{LONGEST_BLOCK, LONGEST_FRAME, MAX_INTERFACES, Record, Stop, comment};
 use crate::frame::{Direction, LinkType, Reception};
 use crate::time::Wall;
 
@@ -65,7 +64,7 @@ const PASSED_OVER: [u32; 7] = [
 
 /// The section being read.
 #[derive(Debug)]
-pub(super) struct Sections {
+pub(super) struct Pcapng {
     order: Endianness,
     interfaces: Vec<Interface>,
 }
@@ -108,7 +107,7 @@ impl Step {
     }
 }
 
-impl Sections {
+impl Pcapng {
     /// Reads the first section header, and does not pass it.
     pub(super) fn begin(input: &mut Input) -> Result<Self, Stop> {
         let mut sections = Self { order: Endianness::Big, interfaces: Vec::new() };
@@ -326,7 +325,7 @@ impl Sections {
                 FLAGS => flags = u32_at(self.order, value, 0).unwrap_or_default(),
                 COMMENT => {
                     commented = true;
-                    copies = copies.or(copies::told(value));
+                    copies = copies.or(comment::copies(value));
                 }
                 _ => {}
             }

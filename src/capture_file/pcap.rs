@@ -12,10 +12,9 @@
 use pcap_file::pcap::PcapHeader;
 use pcap_file::{Endianness, TsResolution};
 
-use super::cooked;
 use super::fields::u32_at;
 use super::input::Input;
-use super::{LONGEST_FRAME, Record, Stop};
+use super::{LONGEST_FRAME, Record, Stop, cooked};
 use crate::frame::{Direction, LinkType, Reception};
 use crate::time::Wall;
 
@@ -41,7 +40,7 @@ const MODIFIED: u32 = 0xa1b2_cd34;
 
 /// What the header says.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Classic {
+pub(super) struct Pcap {
     order: Endianness,
     unit: u64,
     modified: bool,
@@ -66,7 +65,7 @@ pub(super) fn is_magic(begin: &[u8]) -> bool {
         .any(|magic| [ORDINARY, NANOSECONDS, MODIFIED].contains(magic))
 }
 
-impl Classic {
+impl Pcap {
     /// Reads the file header.
     pub(super) fn begin(input: &mut Input) -> Result<Self, Stop> {
         let ahead = input.peek(HEADER)?;

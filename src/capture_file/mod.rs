@@ -2,8 +2,8 @@
 //! standard input. What a file is, its first bytes decide, never its name.
 //!
 //! ```text
-//!   file ─► [zstd, gzip] ─► input (looks ahead by one record) ─► classic  │ pcap
-//!                                                                sections │ pcapng
+//!   file ─► [zstd, gzip] ─► input (looks ahead by one record) ─► pcap  │ pcap
+//!                                                                pcapng │ pcapng
 //!                                                                  └─► origin, stamp, direction, bytes
 //! ```
 //!
@@ -14,19 +14,24 @@
 //! panic. Where a file is damaged, everything before that was handed over, and the damage is told once,
 //! with its place; nothing behind it is guessed at.
 
-mod classic;
+pub mod bisect;
+pub(crate) mod block;
+pub mod comment;
 mod cooked;
-pub mod copies;
+pub mod cursor;
 pub(crate) mod fields;
+pub mod file_clock;
 mod input;
+pub mod inputs;
 pub mod merge;
-pub mod passage;
-mod sections;
-mod statistics;
-mod survey;
+pub mod output;
+mod pcap;
+mod pcapng;
+pub mod statistics;
 #[cfg(test)]
 mod tests;
 mod ticks;
+pub(crate) mod writer;
 
 use std::fmt;
 use std::io::{self, Read};
@@ -36,14 +41,13 @@ use std::sync::Arc;
 
 use pcap_file::Endianness;
 
-use self::classic::Classic;
+use self::bisect::Survey;
 use self::input::Input;
-use self::sections::{Description, Sections, Step};
-pub use self::statistics::Statistics;
-pub use self::survey::{LATE, Survey};
-use super::MAX_SNAPLEN;
+use self::pcap::Pcap;
+use self::pcapng::{Description, Pcapng, Step};
+use self::statistics::Statistics;
 use crate::error::{Error, Result};
-use crate::frame::{Direction, Frame, FrameHeader, Origin, Reception, StampClock};
+use crate::frame::{Direction, Frame, FrameHeader, MAX_SNAPLEN, Origin, Reception, StampClock};
 use crate::time::Wall;
 
 /// Longest frame in bytes; what claims to be longer is damage, as for Wireshark and libpcap
@@ -91,8 +95,8 @@ pub struct Block<'a> {
 }
 
 enum Format {
-    Classic(Classic),
-    Sections(Sections),
+    Pcap(Pcap),
+    Pcapng(Pcapng),
 }
 
 /// A frame, and where in the input its record and its bytes are.
@@ -183,13 +187,13 @@ impl FileSource {
             Error::operation("read", &name, reason)
                 .hint("accepted: pcap and pcapng, also compressed with zstd or gzip")
         };
-        let begin = input.peek(sections::MAGIC.len()).map_err(|e| refused(e.to_string()))?;
+        let begin = input.peek(pcapng::MAGIC.len()).map_err(|e| refused(e.to_string()))?;
         let format = if begin.is_empty() {
             return Err(refused("it is empty".to_owned()));
-        } else if begin.starts_with(&sections::MAGIC) {
-            Sections::begin(&mut input).map(Format::Sections)
-        } else if classic::is_magic(begin) {
-            Classic::begin(&mut input).map(Format::Classic)
+        } else if begin.starts_with(&pcapng::MAGIC) {
+            Pcapng::begin(&mut input).map(Format::Pcapng)
+        } else if pcap::is_magic(begin) {
+            Pcap::begin(&mut input).map(Format::Pcap)
         } else if input::is_compression(begin) {
             return Err(refused("it is compressed twice".to_owned()));
         } else {
@@ -207,8 +211,8 @@ impl FileSource {
             frames: 0,
             ended: false,
         };
-        if let Format::Classic(classic) = &file.format {
-            let Classic { link_type, snaplen, .. } = *classic;
+        if let Format::Pcap(pcap) = &file.format {
+            let Pcap { link_type, snaplen, .. } = *pcap;
             let description = Description { number: 0, name: None, link_type, snaplen };
             file.origins.push(Arc::new(origin(description, &file.stem)));
         }
@@ -270,11 +274,11 @@ impl FileSource {
 
     /// Remembers what the block tells that this stands at, if it is one of statistics.
     fn count(&mut self) {
-        let (Format::Sections(sections), Some(step)) = (&self.format, &self.current) else {
+        let (Format::Pcapng(pcapng), Some(step)) = (&self.format, &self.current) else {
             return;
         };
         let block = self.input.ahead().get(..step.length()).unwrap_or_default();
-        let Some(told) = sections.statistics(block) else { return };
+        let Some(told) = pcapng.statistics(block) else { return };
         match self.statistics.iter_mut().find(|known| known.origin == told.origin) {
             Some(known) => *known = told,
             None => self.statistics.push(told),
@@ -284,8 +288,8 @@ impl FileSource {
     fn next_step(&mut self) -> Result<Option<Step>, Stop> {
         let Self { input, format, origins, stem, .. } = self;
         let mut step = match format {
-            Format::Classic(classic) => classic.next(input)?.map(Step::Frame),
-            Format::Sections(sections) => sections.step(input, &mut |description| {
+            Format::Pcap(pcap) => pcap.next(input)?.map(Step::Frame),
+            Format::Pcapng(pcapng) => pcapng.step(input, &mut |description| {
                 let origin = origin(description, stem);
                 if let Some(known) = origins.iter().position(|known| **known == origin) {
                     return Ok(known);
@@ -326,11 +330,11 @@ impl FileSource {
         })
     }
 
-    /// The whole block that [`Self::step`] went to, with a frame or without; none in a file of the classic
+    /// The whole block that [`Self::step`] went to, with a frame or without; none in a file of the pcap
     /// format, which has no blocks.
     pub fn block(&self) -> Option<Block<'_>> {
-        let Format::Sections(sections) = &self.format else { return None };
-        let order = sections.order();
+        let Format::Pcapng(pcapng) = &self.format else { return None };
+        let order = pcapng.order();
         let bytes = self.input.ahead().get(..self.current.as_ref()?.length())?;
         Some(Block { kind: fields::u32_at(order, bytes, 0)?, order, bytes })
     }

@@ -20,13 +20,13 @@ const LATE: Duration = Duration::from_secs(2);
 
 /// The present in the files.
 #[derive(Debug, Clone, Copy)]
-pub struct Passage {
+pub struct FileClock {
     now: Mono,
     offset: Offset,
     steps: u64,
 }
 
-impl Passage {
+impl FileClock {
     /// Begins at `first`, with monotonic time equal to the wall's.
     pub fn begin(first: Wall) -> Self {
         let offset = Offset::default();
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn time_never_goes_back() {
         const S: u64 = 1_000_000_000;
-        let mut passage = Passage::begin(Wall(100 * S));
+        let mut clock = FileClock::begin(Wall(100 * S));
         // wall, mono of it, the present then, steps; seconds
         for (wall, mono, now, steps) in [
             (100, 100, 100, 0),
@@ -95,21 +95,21 @@ mod tests {
             (500, 555, 555, 1),
             (52, 555, 555, 2),
         ] {
-            let next = passage.next(Wall(wall * S));
-            passage.pass(next);
-            assert_eq!((next, passage.now().mono), (Mono(mono * S), Mono(now * S)), "{wall}");
-            assert_eq!(passage.steps(), steps);
+            let next = clock.next(Wall(wall * S));
+            clock.pass(next);
+            assert_eq!((next, clock.now().mono), (Mono(mono * S), Mono(now * S)), "{wall}");
+            assert_eq!(clock.steps(), steps);
         }
-        assert_eq!(passage.now().wall, Wall(52 * S));
+        assert_eq!(clock.now().wall, Wall(52 * S));
     }
 
     #[test]
     fn the_ends_of_time_are_moments_too() {
-        let mut passage = Passage::begin(Wall(0));
+        let mut clock = FileClock::begin(Wall(0));
         for wall in [0, u64::MAX, 0, u64::MAX] {
-            let next = passage.next(Wall(wall));
-            passage.pass(next);
+            let next = clock.next(Wall(wall));
+            clock.pass(next);
         }
-        assert!(passage.now().mono >= Mono(i64::MAX as u64));
+        assert!(clock.now().mono >= Mono(i64::MAX as u64));
     }
 }

@@ -1,14 +1,12 @@
-//! One file being cut: what stands before its first frame, where the window begins in it, and its next
-//! frame or journal entry.
+//! One file being read into another: what stands before its first frame, where the window begins in it, and
+//! its next frame or journal entry.
 
-use std::collections::HashMap;
 use std::path::Path;
 
+use super::bisect::{LATE, Survey};
 use super::block::{self, body};
-use super::moment::plus;
-use super::writing::Writing;
-use super::{Halt, Window};
-use crate::capture::file::{Block, Damage, FileSource, Item, LATE, Survey};
+use super::writer::{Numbers, Writer};
+use super::{Block, Damage, FileSource, Item};
 use crate::error::{Error, Result};
 use crate::time::Wall;
 
@@ -18,8 +16,37 @@ use pcap_file::pcapng::blocks::SYSTEMD_JOURNAL_EXPORT_BLOCK;
 /// Bytes of blocks before the first frame that are kept in memory until the output begins.
 const MOST_BEFORE: usize = 32 << 20;
 
+/// The time that is wanted, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// First moment that belongs to it.
+    pub from: Wall,
+    /// Last moment that belongs to it.
+    pub to: Wall,
+}
+
+impl Window {
+    pub(crate) fn contains(self, wall: Wall) -> bool {
+        self.from <= wall && wall <= self.to
+    }
+}
+
+/// Why reading ends early.
+#[derive(Debug)]
+pub(crate) enum Halt {
+    Failed(Error),
+    /// A file that was bisected is not in order.
+    Disorder,
+}
+
+impl From<Error> for Halt {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
 /// An open file.
-pub(crate) struct Source {
+pub(crate) struct Cursor {
     pub(crate) file: FileSource,
     /// Blocks before the first frame.
     before: Vec<Kept>,
@@ -35,16 +62,6 @@ pub(crate) struct Source {
     pub(crate) numbers: Numbers,
 }
 
-/// Interfaces of a section, as they are numbered in the output.
-#[derive(Debug, Default)]
-pub(crate) struct Numbers {
-    pub(crate) interfaces: Vec<u32>,
-    /// How often a description was in this section.
-    pub(crate) described: HashMap<Vec<u8>, usize>,
-    /// Where frames go that have neither stamp nor number, or are of a classic file.
-    pub(crate) made: Option<u32>,
-}
-
 struct Kept {
     kind: u32,
     order: Endianness,
@@ -57,7 +74,7 @@ impl Kept {
     }
 }
 
-impl Source {
+impl Cursor {
     /// Opens a file and goes to its first frame; bisects it from so many bytes on.
     ///
     /// # Errors
@@ -122,11 +139,7 @@ impl Source {
 
     /// Writes what is before its first frame, goes to where the window may begin, and tells the stamp of the
     /// frame there.
-    pub(crate) fn begin(
-        &mut self,
-        window: Window,
-        out: &mut Writing,
-    ) -> Result<Option<Wall>, Halt> {
+    pub(crate) fn begin(&mut self, window: Window, out: &mut Writer) -> Result<Option<Wall>, Halt> {
         for kept in std::mem::take(&mut self.before) {
             let block = kept.block();
             if block.kind == SYSTEMD_JOURNAL_EXPORT_BLOCK {
@@ -147,7 +160,7 @@ impl Source {
     }
 
     /// Goes on to the next frame or journal entry, and tells its stamp; other blocks are written as they come.
-    pub(crate) fn next(&mut self, window: Window, out: &mut Writing) -> Result<Option<Wall>, Halt> {
+    pub(crate) fn next(&mut self, window: Window, out: &mut Writer) -> Result<Option<Wall>, Halt> {
         loop {
             match self.file.step() {
                 Ok(Some(Item::Frame)) => {
@@ -183,7 +196,7 @@ impl Source {
         };
         self.last = wall;
         let (earliest, latest) = self.seen.unwrap_or((wall, wall));
-        if self.survey.is_some() && plus(wall, LATE) < latest {
+        if self.survey.is_some() && wall.plus(LATE) < latest {
             return Err(Halt::Disorder);
         }
         self.seen = Some((earliest.min(wall), latest.max(wall)));
@@ -194,7 +207,7 @@ impl Source {
     /// names and statistics.
     fn is_past(&mut self, wall: Wall, window: Window) -> Result<bool, Halt> {
         let Some(survey) = &self.survey else { return Ok(false) };
-        if self.at_tail || wall <= plus(window.to, LATE) {
+        if self.at_tail || wall <= window.to.plus(LATE) {
             return Ok(false);
         }
         self.at_tail = true;
