@@ -168,14 +168,28 @@ kinds! {
     StpTopologyChange = "stp_topology_change",
     /// Another bridge is the root.
     StpRootChanged = "stp_root_changed",
+    /// The bridge that speaks for the root is no longer heard.
+    StpSilence = "stp_silence",
     /// Another neighbour, or another port of it.
     LldpNeighborChanged = "lldp_neighbor_changed",
     /// A BFD session is down.
     BfdDown = "bfd_down",
     /// An OSPF neighbour is lost.
     OspfNeighborLost = "ospf_neighbor_lost",
-    /// A BGP session ended with a notification.
+    /// Two OSPF routers' hellos or descriptions do not fit together, so that they become no neighbours.
+    OspfMismatch = "ospf_mismatch",
+    /// Two OSPF routers begin to exchange their databases again and again.
+    OspfStuck = "ospf_stuck",
+    /// Two OSPF routers have one identity.
+    OspfDuplicateRouter = "ospf_duplicate_router",
+    /// Routes of one next hop or protocol vanished together.
+    RoutesGone = "routes_gone",
+    /// A BGP session ended, with a notification or without.
     BgpNotification = "bgp_notification",
+    /// An end of a BGP session no longer hears the other.
+    BgpSilence = "bgp_silence",
+    /// A BGP session does not come up: its OPEN or its connection is refused.
+    BgpRefused = "bgp_refused",
     /// TCP connections are reset at a high rate.
     TcpResetBurst = "tcp_reset_burst",
     /// TCP segments are sent again at a high rate.

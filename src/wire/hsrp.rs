@@ -2,9 +2,10 @@
 //! who stands by.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-use super::{u16_at, u32_at};
+use super::{array, u16_at, u32_at};
 
 /// What a router is in its group, in the order in which it gets there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,6 +88,8 @@ pub struct Hsrp {
     pub hello: Duration,
     /// Silence after which the sender counts as gone.
     pub hold: Duration,
+    /// The virtual address, by which people know the group; none where the sender has yet to learn it.
+    pub address: Option<IpAddr>,
 }
 
 impl Hsrp {
@@ -103,8 +106,8 @@ impl Hsrp {
         let &[VERSION, operation, state, hello, hold, priority, group, ..] = bytes else {
             return None;
         };
-        // Shorter than its authentication and address: something else.
-        bytes.get(..20)?;
+        // Behind eight bytes of authentication; what is shorter is something else.
+        let address = Ipv4Addr::from(array::<4>(bytes, 16)?);
         Some(Self {
             version: 1,
             operation: Operation::of(operation)?,
@@ -113,12 +116,18 @@ impl Hsrp {
             priority: priority.into(),
             hello: Duration::from_secs(hello.into()),
             hold: Duration::from_secs(hold.into()),
+            address: (!address.is_unspecified()).then_some(address.into()),
         })
     }
 
     fn parse_v2(bytes: &[u8]) -> Option<Self> {
         const VERSION: u8 = 2;
-        let &[_, _, VERSION, operation, state, ..] = bytes else { return None };
+        const IPV6: u8 = 6;
+        let &[_, _, VERSION, operation, state, family, ..] = bytes else { return None };
+        let address: IpAddr = match family {
+            IPV6 => Ipv6Addr::from(array::<16>(bytes, 26)?).into(),
+            _ => Ipv4Addr::from(array::<4>(bytes, 26)?).into(),
+        };
         Some(Self {
             version: 2,
             operation: Operation::of(operation)?,
@@ -127,6 +136,7 @@ impl Hsrp {
             priority: u32_at(bytes, 14)?,
             hello: Duration::from_millis(u32_at(bytes, 18)?.into()),
             hold: Duration::from_millis(u32_at(bytes, 22)?.into()),
+            address: (!address.is_unspecified()).then_some(address),
         })
     }
 }

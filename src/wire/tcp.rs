@@ -19,6 +19,8 @@ pub struct Tcp<'a> {
     pub flags: u8,
     /// Bytes the sender can take, unscaled.
     pub window: u16,
+    /// Between header and payload: [`Tcp::has_option`].
+    pub options: &'a [u8],
     /// What it carries.
     pub payload: &'a [u8],
 }
@@ -32,6 +34,10 @@ impl<'a> Tcp<'a> {
     pub const RST: u8 = 0x04;
     /// The acknowledgement counts.
     pub const ACK: u8 = 0x10;
+    /// Option: signed with MD5 (RFC 2385).
+    pub const MD5: u8 = 19;
+    /// Option: signed (RFC 5925).
+    pub const AUTHENTICATION: u8 = 29;
 
     /// Reads what follows the IP header. None when the header is cut.
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
@@ -49,6 +55,7 @@ impl<'a> Tcp<'a> {
             acknowledgement: u32_at(bytes, 8)?,
             flags: *bytes.get(13)?,
             window: u16_at(bytes, 14)?,
+            options: bytes.get(SHORTEST..header).unwrap_or_default(),
             payload: bytes.get(header..).unwrap_or_default(),
         })
     }
@@ -56,6 +63,22 @@ impl<'a> Tcp<'a> {
     /// True if any of `flags` is set.
     pub fn has(&self, flags: u8) -> bool {
         self.flags & flags != 0
+    }
+
+    /// True if it has an option of this kind (RFC 9293 §3.2): kind, length with both of them, value; the end
+    /// and padding are single bytes.
+    pub fn has_option(&self, kind: u8) -> bool {
+        const END: u8 = 0;
+        const PADDING: u8 = 1;
+        let mut options = self.options;
+        loop {
+            options = match options {
+                [] | [END, ..] | [_] => return false,
+                [PADDING, rest @ ..] => rest,
+                [found, ..] if *found == kind => return true,
+                [_, length, ..] => options.get(usize::from(*length).max(2)..).unwrap_or_default(),
+            };
+        }
     }
 }
 

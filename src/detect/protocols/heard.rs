@@ -102,6 +102,12 @@ pub(super) fn parties(reading: &Reading<'_>) -> Vec<Party> {
     all.take(Finding::PARTIES).collect()
 }
 
+/// Adds whom a finding is about that no frame gives rise to.
+pub(super) fn about(finding: Finding, vlans: Vlans, hosts: &[IpAddr]) -> Finding {
+    let vlans = vlans.ids().iter().copied().map(Party::Vlan);
+    vlans.chain(hosts.iter().copied().map(Party::Host)).fold(finding, Finding::about)
+}
+
 /// One host: neither a group, nor everybody, nor nobody yet.
 fn is_host(address: &IpAddr) -> bool {
     let everybody = matches!(address, IpAddr::V4(address) if address.is_broadcast());

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use super::bounded::Bounded;
 use super::heard::{Heard, Now};
-use super::lasting::{Lasting, Pulse};
-use crate::finding::{Finding, FindingKind, Severity};
+use super::lasting::{Lasting, Pulse, Rhythm};
+use crate::finding::{Finding, FindingKind, Party, Severity};
 use crate::frame::Direction;
 use crate::wire::Mac;
 use crate::wire::lacp::{End, Lacp, State};
@@ -40,8 +40,9 @@ type Name = (Mac, u16);
 pub(super) struct Watch {
     missed: u32,
     ends: Bounded<Name, Speaker>,
-    /// Who spoke to us last, where directions are known.
-    partner: Option<End>,
+    /// Who spoke last to each port of ours, where directions are known: an interface of a capture may stand
+    /// for several, as `any` does.
+    partners: Bounded<Name, End>,
     changed: Lasting,
 }
 
@@ -63,19 +64,24 @@ struct Speaker {
 impl Watch {
     /// `missed` PDUs in a row are silence.
     pub(super) fn new(missed: u32) -> Self {
-        Self { missed, ends: Bounded::new(MOST), partner: None, changed: Lasting::default() }
+        Self {
+            missed,
+            ends: Bounded::new(MOST),
+            partners: Bounded::new(MOST),
+            changed: Lasting::default(),
+        }
     }
 
     pub(super) fn heard(&mut self, heard: &Heard<'_>, pdu: &Lacp, findings: &mut Vec<Finding>) {
         self.note_partner(heard, pdu, findings);
-        let patience = self.patience(pdu);
+        let rhythm = self.rhythm(pdu);
         let direction = heard.direction();
         let name = (pdu.actor.system, pdu.actor.port);
-        let Some(speaker) = self.ends.entry(name, || Speaker::new(heard, pdu, patience)) else {
+        let Some(speaker) = self.ends.entry(name, || Speaker::new(heard, pdu, rhythm)) else {
             return;
         };
         speaker.direction = direction;
-        speaker.pulse.beat(heard, patience, || named(direction, &pdu.actor), findings);
+        speaker.pulse.beat(heard, rhythm, || named(direction, &pdu.actor), findings);
         speaker.note_partner(heard, pdu, &mut self.changed, findings);
         speaker.judge(heard, pdu, findings);
         speaker.pdu = *pdu;
@@ -98,36 +104,39 @@ impl Watch {
     /// How long the sender of `pdu` may be silent. It speaks as often as its partner asks for; the
     /// partner may have asked for less since, so where both speak, both must agree on fast. Between two
     /// passive ends nobody speaks unasked.
-    fn patience(&self, pdu: &Lacp) -> Duration {
+    fn rhythm(&self, pdu: &Lacp) -> Rhythm {
         let asked = |end: &End| end.state.has(State::SHORT_TIMEOUT);
         let active = |end: &End| end.state.has(State::ACTIVE);
         if !active(&pdu.actor) && !active(&pdu.partner) {
-            return Duration::MAX;
+            return Rhythm { interval: SLOW, patience: Duration::MAX };
         }
         let other = self.ends.get(&(pdu.partner.system, pdu.partner.port));
         let fast = asked(&pdu.partner) && other.is_none_or(|other| asked(&other.pdu.actor));
-        (if fast { FAST } else { SLOW }).saturating_mul(self.missed).saturating_add(JITTER)
+        let interval = if fast { FAST } else { SLOW };
+        let patience = interval.saturating_mul(self.missed).saturating_add(JITTER);
+        Rhythm { interval, patience }
     }
 
-    /// Where directions are known: another one speaks to us.
+    /// Where directions are known: another one speaks to the same port of ours, which it names.
     fn note_partner(&mut self, heard: &Heard<'_>, pdu: &Lacp, findings: &mut Vec<Finding>) {
-        if heard.direction() != Direction::Inbound {
+        let (own, actor) = ((pdu.partner.system, pdu.partner.port), pdu.actor);
+        if heard.direction() != Direction::Inbound || own.0 == Mac::default() {
             return;
         }
-        if let Some(before) = self.partner.replace(pdu.actor)
-            && !is_same(&before, &pdu.actor)
-        {
-            self.changed.begin(changed(heard, &before, &pdu.actor), findings);
+        let Some(known) = self.partners.entry(own, || actor) else { return };
+        let before = std::mem::replace(known, actor);
+        if !is_same(&before, &actor) {
+            self.changed.begin(changed(heard, &before, &actor), findings);
         }
     }
 }
 
 impl Speaker {
-    fn new(heard: &Heard<'_>, pdu: &Lacp, patience: Duration) -> Self {
+    fn new(heard: &Heard<'_>, pdu: &Lacp, rhythm: Rhythm) -> Self {
         Self {
             pdu: *pdu,
             direction: heard.direction(),
-            pulse: Pulse::new(heard.at(), patience),
+            pulse: Pulse::new(heard.at(), rhythm),
             was_up: false,
             in_trouble: false,
             expired: Lasting::default(),
@@ -216,16 +225,18 @@ impl Speaker {
         let severity = if self.was_up { Severity::Warning } else { Severity::Notice };
         let silence = |silent: Duration| Finding {
             direction,
-            ..now.finding(
-                FindingKind::LacpSilence,
-                severity,
-                self.pdu.to_string(),
-                format!(
-                    "no LACPDU of {} for {:.1} s",
-                    named(direction, &actor),
-                    silent.as_secs_f64()
-                ),
-            )
+            ..now
+                .finding(
+                    FindingKind::LacpSilence,
+                    severity,
+                    self.pdu.to_string(),
+                    format!(
+                        "no LACPDU of {} for {:.1} s",
+                        named(direction, &actor),
+                        silent.as_secs_f64()
+                    ),
+                )
+                .about(Party::Station(actor.system))
         };
         self.pulse.check(now, silence, findings);
         self.in_trouble |= self.pulse.silence.is_open();

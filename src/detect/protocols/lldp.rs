@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::bounded::Bounded;
 use super::heard::{Heard, Now};
-use super::lasting::Pulse;
+use super::lasting::{Pulse, Rhythm};
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
 use crate::wire::lldp::Lldp;
@@ -13,6 +13,8 @@ use crate::wire::lldp::Lldp;
 const MOST: usize = 64;
 /// Beyond the time to live, which is several intervals anyway.
 const GRACE: Duration = Duration::from_secs(1);
+/// Intervals in a time to live, where only one PDU was heard (IEEE 802.1AB 9.2.5.6, msgTxHold).
+const HOLD: u32 = 4;
 
 /// Sent by this host; chassis, port.
 type Name = (bool, String, String);
@@ -21,11 +23,13 @@ type Name = (bool, String, String);
 #[derive(Debug)]
 pub(super) struct Watch {
     neighbours: Bounded<Name, Pulse>,
+    /// One that was heard first while another was there, and when: is that one still heard?
+    newcomer: Option<(Name, Finding)>,
 }
 
 impl Watch {
     pub(super) fn new() -> Self {
-        Self { neighbours: Bounded::new(MOST) }
+        Self { neighbours: Bounded::new(MOST), newcomer: None }
     }
 
     pub(super) fn heard(&mut self, heard: &Heard<'_>, pdu: &Lldp<'_>, findings: &mut Vec<Finding>) {
@@ -40,21 +44,27 @@ impl Watch {
             }
             return;
         }
-        if self.neighbours.get(&name).is_none()
-            && let Some(before) = self.replaced_by(heard, &name)
-        {
-            let sentence = format!("{what} is heard, where {before} was");
-            let kind = FindingKind::LldpNeighborChanged;
-            findings.push(heard.finding(kind, Severity::Notice, sentence));
+        let patience = Duration::from_secs(pdu.ttl.into());
+        let known = self.neighbours.get(&name).map(|known| known.last);
+        let interval =
+            known.map(|last| heard.at().mono.since(last.mono)).unwrap_or(patience / HOLD);
+        if known.is_none() && self.neighbours.iter().any(|(other, _)| other.0 == own) {
+            let finding = heard.finding(
+                FindingKind::LldpNeighborChanged,
+                Severity::Notice,
+                format!("{what} is heard"),
+            );
+            self.newcomer = Some((name.clone(), finding));
         }
-        let patience = Duration::from_secs(pdu.ttl.into()) + GRACE;
-        let make = || Pulse::new(heard.at(), patience);
+        let rhythm = Rhythm { interval: interval.min(patience), patience: patience + GRACE };
+        let make = || Pulse::new(heard.at(), rhythm);
         if let Some(pulse) = self.neighbours.entry(name, make) {
-            pulse.beat(heard, patience, || what, findings);
+            pulse.beat(heard, rhythm, || what, findings);
         }
     }
 
     pub(super) fn tick(&mut self, now: &Now<'_>, findings: &mut Vec<Finding>) {
+        self.compare(now, findings);
         self.neighbours.retain(|name, pulse| {
             let gone = |silent: Duration| {
                 let what = named(name);
@@ -73,12 +83,25 @@ impl Watch {
         self.neighbours.refused()
     }
 
-    /// The neighbour whose place a new one takes. Where directions are not known, both ends of the cable
-    /// are heard, and only another port of the same chassis is a change.
-    fn replaced_by(&self, heard: &Heard<'_>, new: &Name) -> Option<String> {
-        let known = heard.direction() == Direction::Inbound;
-        let mut others = self.neighbours.iter().map(|(name, _)| name);
-        others.find(|name| name.0 == new.0 && (known || name.1 == new.1)).map(named)
+    /// A newcomer takes the place of the neighbour that was there, once that one missed its turn: where both
+    /// go on, they are the two ends of the wire, or several behind one port.
+    fn compare(&mut self, now: &Now<'_>, findings: &mut Vec<Finding>) {
+        let Some((name, finding)) = self.newcomer.take() else { return };
+        let is_other = |other: &Name| other.0 == name.0 && *other != name;
+        let others: Vec<_> = self.neighbours.iter().filter(|(other, _)| is_other(other)).collect();
+        let [(old, pulse)] = others[..] else { return };
+        let (last, interval) = (pulse.last.mono, pulse.rhythm.interval);
+        if last > finding.first.mono {
+            return;
+        }
+        let old = old.clone();
+        if now.at.mono.since(last) <= interval + interval / 2 {
+            self.newcomer = Some((name, finding));
+            return;
+        }
+        let sentence = format!("{}, where {} was", finding.sentence, named(&old));
+        findings.push(Finding { sentence, ..finding });
+        self.neighbours.remove(&old);
     }
 }
 

@@ -7,13 +7,13 @@
 //! |---|---|
 //! | LACP | *silence* (3 PDUs by the timeout bits), *expired*, *defaulted*, *out of sync*, *partner changed*, recovered |
 //! | ARP, ND | *unanswered* (of a neighbour that was alive; else a notice), *address conflict* |
-//! | VRRP | *silence*, *resigned*, *master changed* (a notice if a better one took over), *two masters* |
+//! | VRRP | *silence*, *resigned*, *silent but still answering for the address*, *master changed* (a notice if a better one took over), *two masters* |
 //! | HSRP | *silence*, *active changed* (a notice after a coup), *two active*, state changed |
-//! | STP | topology change, *root changed* (info if the bridge just joined) |
+//! | STP | topology change, *root changed* (info if the bridge just joined), *silence* of the bridge that speaks for the root |
 //! | LLDP | neighbor changed, *neighbor gone* |
-//! | BFD | *down* with its diagnostic (a notice if administrative), *not heard* |
-//! | OSPF | *neighbor lost*: not named in a hello any longer, or silent for its dead interval |
-//! | BGP | *notification* (a notice if administrative), *reset without one* |
+//! | BFD | *down* with its diagnostic (a notice if administrative), *not heard*, never up (a notice) |
+//! | OSPF | *neighbor lost*: not named in a hello any longer, or silent for its dead interval; *mismatch* of hellos; *stuck*, with both MTUs; *duplicate router* |
+//! | BGP | *notification* (a notice if administrative), *reset without one*, *silence* and which way, *refused* |
 //! | DNS | *unanswered* (of a server that had answered, or of all), *failing* (SERVFAIL, REFUSED), *slow*, *NXDOMAIN flood* |
 //! | ICMP echo | *unanswered* (of a host that had answered; else a notice) |
 //! | DHCP | *no answer* (to this host, or where a server had answered) |
@@ -44,6 +44,7 @@ mod ospf;
 mod ping;
 mod questions;
 mod resolution;
+mod rival;
 mod stp;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -195,8 +196,16 @@ impl Protocols {
         let heard = &Heard { seen, reading };
         self.together.heard(heard, &self.interface, findings);
         match &reading.message {
-            Message::Arp(arp) => self.arp.heard(heard, arp, findings),
-            Message::Nd(nd) => self.nd.heard(heard, nd, findings),
+            Message::Arp(arp) => {
+                self.vrrp.claimed(heard, arp.sender.into(), arp.sender_mac, findings);
+                self.arp.heard(heard, arp, findings);
+            }
+            Message::Nd(nd) => {
+                if let Some(mac) = nd.mac.filter(|_| nd.is_advertisement) {
+                    self.vrrp.claimed(heard, nd.target.into(), mac, findings);
+                }
+                self.nd.heard(heard, nd, findings);
+            }
             Message::Lacp(lacp) => self.lacp.heard(heard, lacp, findings),
             Message::Vrrp(vrrp) => self.vrrp.heard(heard, vrrp, findings),
             Message::Hsrp(hsrp) => self.hsrp.heard(heard, hsrp, findings),

@@ -2,14 +2,16 @@
 //!
 //! A topology change is daily business (each port that comes up makes one) and a notice. Another root
 //! is more: the old one is gone, or somebody plugged in a better one. Only a bridge that took itself
-//! for the root until it heard of the real one is just joining.
+//! for the root until it heard of the real one is just joining. A network whose bridges no longer speak
+//! lost its root, or a switch hangs.
 
 use std::time::Duration;
 
 use super::bounded::Bounded;
-use super::heard::{Heard, Now, place};
-use super::lasting::{FORGET, Lasting};
-use crate::finding::{Finding, FindingKind, Severity};
+use super::heard::{Heard, Now, about, place};
+use super::lasting::{Lasting, Pulse, Repeats, Rhythm};
+use crate::finding::{Finding, FindingKind, Party, Severity};
+use crate::frame::Direction;
 use crate::time::Stamp;
 use crate::wire::bpdu::{Bpdu, BridgeId, Configuration};
 use crate::wire::link::Vlans;
@@ -22,6 +24,12 @@ const BRIDGES: usize = 16;
 const QUIET: u32 = 3;
 /// Where no configuration tells another (IEEE 802.1D table 17-1).
 const HELLO: Duration = Duration::from_secs(2);
+/// Hellos missing in a row that are silence (IEEE 802.1D 17.21.23, rapid ageing).
+const MISSING: u32 = 3;
+/// Hellos of a tree before their silence means anything.
+const SPEAKS: u32 = 3;
+/// So long after its first word a bridge may still be joining: two forward delays (IEEE 802.1D table 17-1).
+const JOINING: Duration = Duration::from_secs(30);
 
 /// VLANs of the frame, and the tree's own.
 type Name = (Vlans, Option<u16>);
@@ -34,10 +42,21 @@ pub(super) struct Watch {
 
 #[derive(Debug)]
 struct Tree {
-    hello: Duration,
-    last: Stamp,
+    /// The newest configuration, how many there were, and which way it went.
+    newest: Option<Configuration>,
+    configurations: u32,
+    direction: Direction,
+    pulse: Pulse,
     change: Lasting,
-    roots: Bounded<BridgeId, BridgeId>,
+    bridges: Bounded<BridgeId, Bridge>,
+    root_changes: Repeats,
+}
+
+/// A bridge that speaks.
+#[derive(Debug)]
+struct Bridge {
+    root: BridgeId,
+    since: Stamp,
 }
 
 impl Watch {
@@ -51,13 +70,15 @@ impl Watch {
             Bpdu::Notification => None,
         };
         let make = || Tree {
-            hello: HELLO,
-            last: heard.at(),
+            newest: None,
+            configurations: 0,
+            direction: heard.direction(),
+            pulse: Pulse::new(heard.at(), rhythm(HELLO)),
             change: Lasting::default(),
-            roots: Bounded::new(BRIDGES),
+            bridges: Bounded::new(BRIDGES),
+            root_changes: Repeats::default(),
         };
         let Some(tree) = self.trees.entry((heard.vlans(), vlan), make) else { return };
-        tree.last = heard.at();
         let place = tree_name(heard.vlans(), vlan);
         match bpdu {
             Bpdu::Notification => {
@@ -66,25 +87,26 @@ impl Watch {
                 tree.change(heard, sentence, findings);
             }
             Bpdu::Configuration(configuration) => {
-                tree.hello = configuration.hello.max(HELLO);
                 if configuration.topology_change {
                     let bridge = configuration.bridge;
                     let sentence = format!("bridge {bridge} reports a topology change{place}");
                     tree.change(heard, sentence, findings);
                 }
                 tree.compare(heard, configuration, &place, findings);
+                tree.speaks(heard, configuration, &place, findings);
             }
         }
     }
 
     pub(super) fn tick(&mut self, now: &Now<'_>, findings: &mut Vec<Finding>) {
         self.trees.retain(|(vlans, vlan), tree| {
-            let quiet = tree.hello.saturating_mul(QUIET);
+            tree.check(now, *vlans, &tree_name(*vlans, *vlan), findings);
+            let quiet = tree.pulse.rhythm.interval.saturating_mul(QUIET);
             if tree.change.last().is_some_and(|last| now.at.mono.since(last.mono) > quiet) {
                 let sentence = || format!("topology settled{}", tree_name(*vlans, *vlan));
                 tree.change.end(now.at, sentence, findings);
             }
-            now.at.mono.since(tree.last.mono) < FORGET
+            !tree.pulse.is_forgotten(now, findings)
         });
     }
 
@@ -107,17 +129,67 @@ impl Tree {
         findings: &mut Vec<Finding>,
     ) {
         let bridge = now.bridge;
-        let Some(known) = self.roots.entry(bridge, || now.root) else { return };
-        let before = std::mem::replace(known, now.root);
-        if before == now.root {
+        let (at, root) = (heard.at(), now.root);
+        let make = || Bridge { root, since: at };
+        let Some(known) = self.bridges.entry(bridge, make) else { return };
+        let before = std::mem::replace(&mut known.root, root);
+        if before == root {
             return;
         }
-        let joining = before == bridge && now.root < before;
+        let is_better = root < before;
+        let age = at.mono.since(known.since.mono);
+        let joining = before == bridge && is_better && age < JOINING;
         let severity = if joining { Severity::Info } else { Severity::Warning };
-        let root = now.root;
-        let sentence = format!("bridge {bridge} takes {root} for the root{place}, not {before}");
-        findings.push(heard.finding(FindingKind::StpRootChanged, severity, sentence));
+        let why = if is_better { "it is a better one" } else { "that is no longer heard" };
+        let often = self.root_changes.again(at);
+        let sentence =
+            format!("bridge {bridge} takes {root} for the root{place}, not {before}: {why}{often}");
+        // Where hellos stayed away before it, the old root was lost then.
+        let late = at.mono.since(self.pulse.last.mono) > self.pulse.rhythm.interval * 3 / 2;
+        let first = if late && !is_better { self.pulse.due(at) } else { at };
+        let finding = heard.finding(FindingKind::StpRootChanged, severity, sentence);
+        let finding = finding.about(Party::Station(root.mac)).about(Party::Station(before.mac));
+        findings.push(Finding { first, ..finding });
     }
+
+    /// A configuration came, whoever sent it: the tree is alive.
+    fn speaks(
+        &mut self,
+        heard: &Heard<'_>,
+        now: &Configuration,
+        place: &str,
+        findings: &mut Vec<Finding>,
+    ) {
+        let what = || format!("the spanning tree{place}");
+        self.pulse.beat(heard, rhythm(now.hello.max(HELLO)), what, findings);
+        self.newest = Some(*now);
+        self.configurations = self.configurations.saturating_add(1);
+        self.direction = heard.direction();
+    }
+
+    fn check(&mut self, now: &Now<'_>, vlans: Vlans, place: &str, findings: &mut Vec<Finding>) {
+        let Some(newest) = self.newest.filter(|_| self.configurations >= SPEAKS) else { return };
+        let Configuration { bridge, root, .. } = newest;
+        // This host's own bridge is silent because somebody told it so.
+        let is_own = self.direction == Direction::Outbound;
+        let severity = if is_own { Severity::Notice } else { Severity::Warning };
+        let silence = |silent: Duration| {
+            let sentence = format!(
+                "no BPDU of bridge {bridge}{place} for {:.1} s: the root {root} is no longer heard",
+                silent.as_secs_f64()
+            );
+            let what = format!("bridge {bridge}{place}");
+            let finding = now.finding(FindingKind::StpSilence, severity, what, sentence);
+            let finding = Finding { direction: self.direction, ..about(finding, vlans, &[]) };
+            finding.about(Party::Station(bridge.mac)).about(Party::Station(root.mac))
+        };
+        self.pulse.check(now, silence, findings);
+    }
+}
+
+/// Half a hello after the last that is missing.
+fn rhythm(hello: Duration) -> Rhythm {
+    Rhythm { interval: hello, patience: hello * MISSING + hello / 2 }
 }
 
 fn tree_name(vlans: Vlans, vlan: Option<u16>) -> String {

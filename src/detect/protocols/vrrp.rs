@@ -1,25 +1,34 @@
-//! VRRP: one master per group speaks at intervals; it falls silent, resigns, or another one takes over.
+//! VRRP: one master per virtual address speaks at intervals; it falls silent, resigns, or another one takes
+//! over.
 //!
 //! Two routers of equal priority may both speak for a moment until one gives way (the lower address
 //! does, RFC 9568 §6.4.3). A lower one that goes on beside the master is a network torn in two.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::bounded::Bounded;
-use super::heard::{Heard, Now, place};
-use super::lasting::{Lasting, Pulse};
-use crate::finding::{Finding, FindingKind, Severity};
-use crate::time::Stamp;
+use super::heard::{Heard, Now, about, place};
+use super::lasting::{Lasting, Pulse, Repeats, Rhythm};
+use super::rival::Rival;
+use crate::finding::{Finding, FindingKind, Party, Severity};
+use crate::wire::Mac;
 use crate::wire::link::Vlans;
 use crate::wire::vrrp::Vrrp;
 
 /// Groups on one interface: 255 in each of the VLANs that run it.
 const MOST: usize = 1_024;
-/// Announcements of a lower router beside the master's until it counts as a second master.
-const RIVAL: u32 = 3;
 
-/// VLANs, version, IPv6, group.
-type Name = (Vlans, u8, bool, u8);
+/// A group by VLANs, version, family and number; by its virtual address, because two of the same number may
+/// be there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Name {
+    vlans: Vlans,
+    version: u8,
+    is_v6: bool,
+    group: u8,
+    address: Option<IpAddr>,
+}
 
 /// Judges the announcements on one interface.
 #[derive(Debug)]
@@ -30,18 +39,17 @@ pub(super) struct Watch {
 #[derive(Debug)]
 struct Group {
     master: IpAddr,
+    /// Its own, where it does not speak as the virtual router.
+    station: Option<Mac>,
     announcement: Vrrp,
     pulse: Pulse,
     rival: Option<Rival>,
     contested: Lasting,
-}
-
-/// Somebody who speaks though a better one does.
-#[derive(Debug, Clone, Copy)]
-struct Rival {
-    router: IpAddr,
-    count: u32,
-    last: Stamp,
+    changes: Repeats,
+    /// A master that fell silent without resigning, and its own link address.
+    hung: Option<(IpAddr, Mac)>,
+    /// It goes on to answer for the virtual address.
+    held: Lasting,
 }
 
 impl Watch {
@@ -51,22 +59,78 @@ impl Watch {
 
     pub(super) fn heard(&mut self, heard: &Heard<'_>, vrrp: &Vrrp, findings: &mut Vec<Finding>) {
         let Some(router) = heard.reading.packet.map(|packet| packet.source) else { return };
-        let name = (heard.vlans(), vrrp.version, router.is_ipv6(), vrrp.group);
+        let (vlans, is_v6) = (heard.vlans(), router.is_ipv6());
+        let Vrrp { version, group, address, .. } = *vrrp;
+        let name = Name { vlans, version, is_v6, group, address };
+        if self.groups.get(&name).is_none() {
+            self.introduce(heard, &name, router, findings);
+        }
         let make = || Group {
             master: router,
+            station: heard.reading.link.source,
             announcement: *vrrp,
-            pulse: Pulse::new(heard.at(), vrrp.master_down()),
+            pulse: Pulse::new(heard.at(), rhythm(vrrp)),
             rival: None,
             contested: Lasting::default(),
+            changes: Repeats::default(),
+            hung: None,
+            held: Lasting::default(),
         };
         if let Some(group) = self.groups.entry(name, make) {
-            group.heard(heard, router, vrrp, findings);
+            group.heard(heard, &name, router, vrrp, findings);
+        }
+    }
+
+    /// A virtual address that is new here: the group's was changed, or it is another group of the same
+    /// number, whose routers share a link address with the first.
+    fn introduce(
+        &mut self,
+        heard: &Heard<'_>,
+        name: &Name,
+        router: IpAddr,
+        findings: &mut Vec<Finding>,
+    ) {
+        let same = |known: &Name| Name { address: name.address, ..*known } == *name;
+        let known = self.groups.iter().find(|(known, _)| same(known));
+        let Some((known, group)) = known.map(|(known, group)| (*known, group)) else { return };
+        if group.master == router {
+            if let Some(group) = self.groups.remove(&known) {
+                self.groups.entry(*name, || group);
+            }
+            return;
+        }
+        let sentence = format!(
+            "two VRRP groups have the number {}{}, and with it one link address: {} of {} and {} of \
+             {router}",
+            name.group,
+            place(name.vlans),
+            known.label(),
+            group.master,
+            name.label()
+        );
+        let kind = FindingKind::VrrpMasterChanged;
+        findings.push(heard.finding(kind, Severity::Notice, sentence));
+    }
+
+    /// A station answers for an address, or announces that it has it.
+    pub(super) fn claimed(
+        &mut self,
+        heard: &Heard<'_>,
+        address: IpAddr,
+        mac: Mac,
+        findings: &mut Vec<Finding>,
+    ) {
+        let ours = |name: &Name| name.address == Some(address) && name.vlans == heard.vlans();
+        let known = self.groups.iter().map(|(name, _)| *name).find(ours);
+        let Some(name) = known else { return };
+        if let Some(group) = self.groups.get_mut(&name) {
+            group.claimed(heard, &name, mac, findings);
         }
     }
 
     pub(super) fn tick(&mut self, now: &Now<'_>, findings: &mut Vec<Finding>) {
         self.groups.retain(|name, group| {
-            group.check(now, name.0, findings);
+            group.check(now, name, findings);
             !group.pulse.is_forgotten(now, findings)
         });
     }
@@ -80,95 +144,155 @@ impl Group {
     fn heard(
         &mut self,
         heard: &Heard<'_>,
+        name: &Name,
         router: IpAddr,
         vrrp: &Vrrp,
         findings: &mut Vec<Finding>,
     ) {
+        if self.hung.is_some_and(|(hung, _)| hung == router) {
+            self.hung = None;
+            self.held.end(heard.at(), || format!("{router} speaks for {name} again"), findings);
+        }
         let gone = self.pulse.silence.is_open();
         let rank = (vrrp.priority, router);
         match (router == self.master, vrrp.priority) {
-            (true, 0) => self.resign(heard, vrrp, findings),
-            (true, _) => self.accept(heard, router, vrrp, findings),
+            (true, 0) => self.resign(heard, name, findings),
+            (true, _) => self.accept(heard, name, router, vrrp, findings),
             (false, 0) => {}
             (false, _) if gone || rank > (self.announcement.priority, self.master) => {
-                let severity = if gone { Severity::Warning } else { Severity::Notice };
-                let sentence = format!(
-                    "the master of VRRP group {}{} changed from {} to {router}",
-                    vrrp.group,
-                    place(heard.vlans()),
-                    self.master
-                );
-                let kind = FindingKind::VrrpMasterChanged;
-                findings.push(heard.finding(kind, severity, sentence));
-                self.accept(heard, router, vrrp, findings);
+                self.take_over(heard, name, router, vrrp, findings);
             }
-            (false, _) => self.contest(heard, router, vrrp, findings),
+            (false, _) => self.contest(heard, name, router, findings),
         }
     }
 
     fn accept(
         &mut self,
         heard: &Heard<'_>,
+        name: &Name,
         router: IpAddr,
         vrrp: &Vrrp,
         findings: &mut Vec<Finding>,
     ) {
-        let what = || format!("a master of VRRP group {}{}", vrrp.group, place(heard.vlans()));
-        self.pulse.beat(heard, vrrp.master_down(), what, findings);
+        let what = || format!("a master of {name}");
+        self.pulse.beat(heard, rhythm(vrrp), what, findings);
+        if let Some(rival) = &mut self.rival {
+            rival.hears(heard.at());
+        }
         (self.master, self.announcement) = (router, *vrrp);
+        self.station = heard.reading.link.source;
     }
 
-    fn resign(&mut self, heard: &Heard<'_>, vrrp: &Vrrp, findings: &mut Vec<Finding>) {
-        let sentence = format!(
-            "{} resigned as master of VRRP group {}{}",
-            self.master,
-            vrrp.group,
-            place(heard.vlans())
-        );
+    fn take_over(
+        &mut self,
+        heard: &Heard<'_>,
+        name: &Name,
+        router: IpAddr,
+        vrrp: &Vrrp,
+        findings: &mut Vec<Finding>,
+    ) {
+        let gone = self.pulse.silence.is_open();
+        let severity = if gone { Severity::Warning } else { Severity::Notice };
+        let often = self.changes.again(heard.at());
+        let sentence =
+            format!("the master of {name} changed from {} to {router}{often}", self.master);
+        let finding = heard.finding(FindingKind::VrrpMasterChanged, severity, sentence);
+        findings.push(name.about(finding).about(Party::Host(self.master)));
+        // The old one may go on beside it.
+        self.rival = None;
+        let sentence = || format!("{router} is master of {name} in place of {}", self.master);
+        self.contested.end(heard.at(), sentence, findings);
+        self.accept(heard, name, router, vrrp, findings);
+    }
+
+    fn resign(&mut self, heard: &Heard<'_>, name: &Name, findings: &mut Vec<Finding>) {
+        let sentence = format!("{} resigned as master of {name}", self.master);
         let finding = heard.finding(FindingKind::VrrpSilence, Severity::Warning, sentence);
-        self.pulse.silence.begin(finding, findings);
+        self.pulse.silence.begin(name.about(finding), findings);
         self.pulse.last = heard.at();
     }
 
     fn contest(
         &mut self,
         heard: &Heard<'_>,
+        name: &Name,
         router: IpAddr,
-        vrrp: &Vrrp,
         findings: &mut Vec<Finding>,
     ) {
-        let before = self.rival.filter(|rival| rival.router == router).map_or(0, |r| r.count);
-        let count = before.saturating_add(1);
-        self.rival = Some(Rival { router, count, last: heard.at() });
-        if count >= RIVAL {
+        let Some(rival) = self.rival.as_mut().filter(|rival| rival.router == router) else {
+            self.rival = Some(Rival::new(router, heard.at()));
+            return;
+        };
+        if rival.insists(heard.at()) {
             let sentence = format!(
-                "VRRP group {}{} has two masters, {} and {router}: they do not hear each other",
-                vrrp.group,
-                place(heard.vlans()),
+                "{name} has two masters, {} and {router}: they do not hear each other",
                 self.master
             );
-            let kind = FindingKind::VrrpMasterChanged;
-            self.contested.begin(heard.finding(kind, Severity::Warning, sentence), findings);
+            let finding =
+                heard.finding(FindingKind::VrrpMasterChanged, Severity::Warning, sentence);
+            let finding = name.about(finding).about(Party::Host(self.master));
+            self.contested.begin(Finding { first: rival.first, ..finding }, findings);
         }
     }
 
-    fn check(&mut self, now: &Now<'_>, vlans: Vlans, findings: &mut Vec<Finding>) {
-        let (master, group) = (self.master, self.announcement.group);
-        let patience = self.pulse.patience;
+    /// A station answers for the virtual address: a master's that no longer says that it is master.
+    fn claimed(&mut self, heard: &Heard<'_>, name: &Name, mac: Mac, findings: &mut Vec<Finding>) {
+        let Some((router, _)) = self.hung.filter(|(_, station)| *station == mac) else { return };
+        let sentence = format!(
+            "{router}, silent as master of {name}, still answers for the address: the router is \
+             alive, not its VRRP"
+        );
+        let finding = heard.finding(FindingKind::VrrpSilence, Severity::Warning, sentence);
+        let what = format!("{name} of {router}, held");
+        self.held.begin(Finding { what, ..name.about(finding) }, findings);
+    }
+
+    fn check(&mut self, now: &Now<'_>, name: &Name, findings: &mut Vec<Finding>) {
+        let (master, patience) = (self.master, self.pulse.rhythm.patience);
         if self.rival.is_some_and(|rival| now.at.mono.since(rival.last.mono) > patience) {
             self.rival = None;
-            let sentence = || format!("VRRP group {group}{} has one master", place(vlans));
-            self.contested.end(now.at, sentence, findings);
+            self.contested.end(now.at, || format!("{name} has one master"), findings);
         }
-        let silence = |silent: std::time::Duration| {
-            let what = format!("VRRP group {group}{} of {master}", place(vlans));
+        let silence = |silent: Duration| {
+            let what = format!("{name} of {master}");
             let sentence = format!(
-                "no announcement of {master}, master of VRRP group {group}{}, for {:.1} s",
-                place(vlans),
+                "no announcement of {master}, master of {name}, for {:.1} s",
                 silent.as_secs_f64()
             );
-            now.finding(FindingKind::VrrpSilence, Severity::Warning, what, sentence)
+            let finding = now.finding(FindingKind::VrrpSilence, Severity::Warning, what, sentence);
+            name.about(about(finding, name.vlans, &[master]))
         };
+        let had_resigned = self.pulse.silence.is_open();
         self.pulse.check(now, silence, findings);
+        if self.pulse.silence.is_open() && !had_resigned {
+            let own = self.station.filter(|station| !station.is_virtual_router());
+            self.hung = own.map(|station| (master, station));
+        }
     }
+}
+
+impl Name {
+    /// Virtual address or nothing.
+    fn label(&self) -> String {
+        self.address.map_or("one".to_owned(), |address| address.to_string())
+    }
+
+    /// Adds the virtual address to whom a finding is about.
+    fn about(&self, finding: Finding) -> Finding {
+        self.address.into_iter().map(Party::Host).fold(finding, Finding::about)
+    }
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "VRRP group {}", self.group)?;
+        if let Some(address) = self.address {
+            write!(f, " ({address})")?;
+        }
+        f.write_str(&place(self.vlans))
+    }
+}
+
+fn rhythm(vrrp: &Vrrp) -> Rhythm {
+    Rhythm { interval: vrrp.interval, patience: vrrp.master_down() }
 }

@@ -44,7 +44,7 @@ pub enum Message<'a> {
     /// Routing within a network.
     Ospf(Ospf<'a>),
     /// Routing between networks; the segment that carries it.
-    Bgp(Bgp, Tcp<'a>),
+    Bgp(Bgp<'a>, Tcp<'a>),
     /// Address assignment.
     Dhcp(Dhcp),
     /// Names looked up; the datagram that carries it.
@@ -169,7 +169,7 @@ fn transported<'a>(packet: &Packet<'a>) -> Option<Message<'a>> {
         protocol::ICMPV6 => Nd::parse(content)
             .map(Message::Nd)
             .or_else(|| IcmpMessage::parse(content, true).map(Message::Icmp)),
-        protocol::VRRP => Vrrp::parse(content).map(Message::Vrrp),
+        protocol::VRRP => Vrrp::parse(content, packet.source.is_ipv6()).map(Message::Vrrp),
         protocol::OSPF => Ospf::parse(content).map(Message::Ospf),
         _ => None,
     }

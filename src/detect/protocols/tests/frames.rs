@@ -108,16 +108,24 @@ pub(crate) fn advertisement(target: u8, mac: Mac, to: u8) -> Vec<u8> {
     ipv6(target, address6(to), &[&head[..], &[2, 1], &mac.0].concat())
 }
 
-/// Version 2, once a second.
+/// Version 2, once a second, for 10.0.0.254.
 pub(crate) fn vrrp(from: u8, group: u8, priority: u8) -> Vec<u8> {
-    let content = [0x21, group, priority, 1, 0, 1, 0, 0, 10, 0, 0, 254, 0, 0, 0, 0, 0, 0, 0, 0];
-    ipv4(from, [224, 0, 0, 18], 112, &content)
+    vrrp_for(from, group, priority, 254)
 }
 
-/// Version 1, hello 3 s, hold 10 s.
+pub(crate) fn vrrp_for(from: u8, group: u8, priority: u8, host: u8) -> Vec<u8> {
+    let head = [0x21, group, priority, 1, 0, 1, 0, 0, 10, 0, 0, host];
+    ipv4(from, [224, 0, 0, 18], 112, &[&head[..], &[0; 8]].concat())
+}
+
+/// Version 1, hello 3 s, hold 10 s, for 10.0.0.254.
 pub(crate) fn hsrp(from: u8, operation: u8, state: u8, priority: u8) -> Vec<u8> {
+    hsrp_for(from, operation, state, priority, 254)
+}
+
+pub(crate) fn hsrp_for(from: u8, operation: u8, state: u8, priority: u8, host: u8) -> Vec<u8> {
     let head = [0, operation, state, 3, 10, priority, 1, 0];
-    let content = [&head[..], b"cisco\0\0\0", &[10, 0, 0, 254]].concat();
+    let content = [&head[..], b"cisco\0\0\0", &[10, 0, 0, host]].concat();
     ipv4(from, [224, 0, 0, 2], 17, &udp(1985, 1985, &content))
 }
 
@@ -147,23 +155,74 @@ pub(crate) fn bfd(from: u8, to: u8, state: u8, diag: u8) -> Vec<u8> {
     ipv4(from, [10, 0, 0, to], 17, &udp(49_152, 3784, &content))
 }
 
-/// Version 2, hello 10 s, dead 40 s.
-pub(crate) fn ospf(router: u8, neighbours: &[u8]) -> Vec<u8> {
-    let length = (44 + neighbours.len() * 4) as u8;
-    let mut content = vec![2, 1, 0, length, 10, 0, 0, router];
+/// Version 2, of type 1 to 5, from a router that has the identity 10.0.0.`identity`.
+fn ospf_packet(router: u8, identity: u8, to: [u8; 4], kind: u8, body: &[u8]) -> Vec<u8> {
+    let length = (24 + body.len()) as u8;
+    let mut content = vec![2, kind, 0, length, 10, 0, 0, identity];
     content.resize(24, 0);
-    content.extend([255, 255, 255, 0, 0, 10, 2, 1, 0, 0, 0, 40, 0, 0, 0, 0, 0, 0, 0, 0]);
-    for neighbour in neighbours {
-        content.extend([10, 0, 0, *neighbour]);
-    }
-    ipv4(router, [224, 0, 0, 5], 89, &content)
+    ipv4(router, to, 89, &[&content[..], body].concat())
 }
 
+/// A hello every 10 s, dead 40 s, between routers of which none is designated.
+pub(crate) fn ospf(router: u8, neighbours: &[u8]) -> Vec<u8> {
+    ospf_every(router, router, (10, 40), neighbours)
+}
+
+pub(crate) fn ospf_every(
+    router: u8,
+    identity: u8,
+    (hello, dead): (u8, u8),
+    neighbours: &[u8],
+) -> Vec<u8> {
+    let mut body = vec![255, 255, 255, 0, 0, hello, 2, 1, 0, 0, 0, dead, 0, 0, 0, 0, 0, 0, 0, 0];
+    for neighbour in neighbours {
+        body.extend([10, 0, 0, *neighbour]);
+    }
+    ospf_packet(router, identity, [224, 0, 0, 5], 1, &body)
+}
+
+/// A database description: largest packet, initial (4) and more (2), number.
+pub(crate) fn ospf_describes(router: u8, to: u8, mtu: u16, flags: u8, sequence: u8) -> Vec<u8> {
+    let [high, low] = mtu.to_be_bytes();
+    let body = [high, low, 2, flags, 0, 0, 0, sequence];
+    ospf_packet(router, router, [10, 0, 0, to], 2, &body)
+}
+
+/// The lower of both called from port 40,000.
 pub(crate) fn bgp(from: u8, to: u8, flags: u8, message: &[u8]) -> Vec<u8> {
-    let ports = if from < to { (40_000_u16, 179_u16) } else { (179, 40_000) };
-    let head = [&ports.0.to_be_bytes()[..], &ports.1.to_be_bytes(), &[0, 0, 0, 1, 0, 0, 0, 1]];
-    let content = [&head.concat()[..], &[0x50, flags, 0x10, 0, 0, 0, 0, 0], message].concat();
+    bgp_on(40_000, from, to, flags, (1, 1), message)
+}
+
+/// On the connection from `port`, with the numbers of the first byte and of the one expected.
+pub(crate) fn bgp_on(
+    port: u16,
+    from: u8,
+    to: u8,
+    flags: u8,
+    (sequence, expected): (u32, u32),
+    message: &[u8],
+) -> Vec<u8> {
+    let (source, destination) = if from < to { (port, 179) } else { (179, port) };
+    let mut content = [source.to_be_bytes(), destination.to_be_bytes()].concat();
+    content.extend([sequence.to_be_bytes(), expected.to_be_bytes()].concat());
+    content.extend([0x50, flags, 0x10, 0, 0, 0, 0, 0]);
+    content.extend(message);
     ipv4(from, [10, 0, 0, to], 6, &content)
+}
+
+/// A SYN from port `from` to 179, signed with MD5 or not.
+pub(crate) fn bgp_dial(from: u8, to: u8, is_signed: bool) -> Vec<u8> {
+    let mut content = [40_000 + u16::from(from), 179].map(u16::to_be_bytes).concat();
+    content.extend([0, 0, 0, 1, 0, 0, 0, 0, 0xa0, 2, 0x10, 0, 0, 0, 0, 0]);
+    content.extend(if is_signed { [1, 1, 19, 18] } else { [1, 1, 1, 1] });
+    content.resize(40, if is_signed { 7 } else { 1 });
+    ipv4(from, [10, 0, 0, to], 6, &content)
+}
+
+/// An OPEN of this system, with a hold time of 9 s.
+pub(crate) fn bgp_open(system: u16) -> Vec<u8> {
+    let [high, low] = system.to_be_bytes();
+    [&[0xff; 16][..], &[0, 29, 1, 4, high, low, 0, 9, 1, 1, 1, 1, 0]].concat()
 }
 
 pub(crate) const KEEP_ALIVE: [u8; 19] =

@@ -3,6 +3,8 @@
 mod captures;
 pub(crate) mod frames;
 mod questions;
+mod redundancy;
+mod routing;
 mod stories;
 
 use super::*;

@@ -275,9 +275,9 @@ fn hsrp_routers_resign_and_are_two() {
     for at in 10..20 {
         torn.frame(f64::from(at) * 3.0, Inbound, &hsrp(10, HELLO, ACTIVE, 200));
     }
-    let told = torn.told();
-    assert_eq!(told[..2], ["notice hsrp_state_changed", "warning hsrp_state_changed"], "{told:?}");
-    assert_eq!(told[2..], ["warning hsrp_state_changed over"]);
+    assert_eq!(torn.told(), ["warning hsrp_state_changed", "warning hsrp_state_changed over"]);
+    let (at, split) = &torn.findings[0];
+    assert_eq!((*at, split.first.mono.0 / 1_000_000_000), (4.0, 3_601), "its first hello");
 }
 
 #[test]
@@ -288,7 +288,9 @@ fn bridges_change_their_root_and_their_topology() {
     assert_eq!(stage.told(), ["info stp_root_changed"], "it just joined");
     stage.frame(3.0, Inbound, &rstp(1, 9, true));
     stage.frame(5.0, Inbound, &rstp(1, 9, false));
-    stage.wait(12.0);
+    for at in [7.0, 9.0, 11.0] {
+        stage.frame(at, Inbound, &rstp(1, 9, false));
+    }
     stage.frame(13.0, Inbound, &rstp(5, 9, false));
     assert_eq!(
         stage.told()[1..],
@@ -309,11 +311,17 @@ fn neighbors_by_lldp_change_and_go() {
     assert!(stage.told().is_empty());
     stage.frame(40.0, Inbound, &lldp(7, "Gi1/0/2", 120));
     stage.frame(70.0, Inbound, &lldp(7, "Gi1/0/2", 120));
+    assert!(stage.told().is_empty(), "the old port may still be there");
+    stage.wait(80.0);
     assert_eq!(stage.told(), ["notice lldp_neighbor_changed"]);
-    stage.frame(71.0, Outbound, &lldp(1, "eth0", 0));
+    assert!(stage.findings[0].1.sentence.ends_with(
+        "Gi1/0/2 is heard, where LLDP neighbor \
+         02:00:00:00:00:07 port Gi1/0/1 was"
+    ));
+    stage.frame(81.0, Outbound, &lldp(1, "eth0", 0));
     assert_eq!(stage.told()[1..], ["notice lldp_neighbor_changed"]);
-    stage.wait(160.0);
-    assert_eq!(stage.told()[2..], ["warning lldp_neighbor_changed"], "the old port is gone");
+    stage.wait(200.0);
+    assert_eq!(stage.told()[2..], ["warning lldp_neighbor_changed"], "the new one is gone, too");
 }
 
 #[test]
@@ -357,17 +365,25 @@ fn ospf_neighbors_are_lost_in_hellos_and_by_silence() {
         stage.frame(at, Inbound, &ospf(2, &[1, 3]));
     }
     stage.frame(30.0, Inbound, &ospf(2, &[3]));
+    stage.frame(30.0, Outbound, &ospf(1, &[2, 3]));
     assert_eq!(stage.told(), ["warning ospf_neighbor_lost"]);
     assert_eq!(
         stage.findings[0].1.sentence,
         "OSPFv2 router 10.0.0.2 does not hear its neighbor 10.0.0.1 any longer"
     );
     stage.frame(40.0, Inbound, &ospf(2, &[1, 3]));
+    stage.wait(41.0);
+    assert_eq!(stage.told().len(), 1, "they hear each other, and no more");
+    stage.frame(41.0, Inbound, &ospf_describes(2, 1, 1_500, 0, 1));
+    stage.frame(41.1, Outbound, &ospf_describes(1, 2, 1_500, 0, 1));
+    stage.wait(42.0);
     assert_eq!(stage.told()[1..], ["warning ospf_neighbor_lost over"]);
-    stage.wait(59.0);
+    stage.wait(69.0);
     assert_eq!(stage.told().len(), 2);
-    stage.wait(61.0);
-    assert_eq!(stage.told()[2..], ["warning ospf_neighbor_lost"], "hellos of .1 stopped at 20 s");
+    stage.wait(71.0);
+    assert_eq!(stage.told()[2..], ["warning ospf_neighbor_lost"], "hellos of .1 stopped at 30 s");
+    let due = stage.findings[2].1.first.mono.0;
+    assert_eq!(due, 3_640_000_000_000, "silent since the next one was due");
     // A hello that was cut names nobody, and loses nobody.
     let mut stage = Stage::new();
     stage.frame(0.0, Inbound, &ospf(2, &[1, 3]));
@@ -400,6 +416,8 @@ fn bgp_sessions_end() {
         }
         assert_eq!(stage.told(), expected, "{name}");
         stage.frame(30.0, Outbound, &bgp(1, 2, ACK, &KEEP_ALIVE));
+        assert_eq!(stage.told().len(), 1, "{name}: one end is no session");
+        stage.frame(30.1, Inbound, &bgp(2, 1, ACK, &KEEP_ALIVE));
         assert_eq!(stage.told().len(), 2, "{name}: over");
     }
     let mut refused = Stage::new();
