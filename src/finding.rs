@@ -142,6 +142,14 @@ kinds! {
     DuplicateStorm = "duplicate_storm",
     /// One packet again and again, with nothing changed but what routers change: it goes in a circle.
     NearDuplicateLoop = "near_duplicate_loop",
+    /// Frames for everybody, far more than usual.
+    BroadcastStorm = "broadcast_storm",
+    /// Frames for stations that are not there, which switches pass on to every port.
+    UnknownUnicastFlood = "unknown_unicast_flood",
+    /// Ever new link addresses, which fill the tables of switches.
+    MacFlood = "mac_flood",
+    /// A link address moves to and fro between ports of a bridge.
+    MacFlapping = "mac_flapping",
     /// ARP requests without an answer.
     ArpUnanswered = "arp_unanswered",
     /// Neighbour solicitations without an answer.
@@ -152,6 +160,12 @@ kinds! {
     OneWay = "one_way",
     /// Nothing is heard any more.
     Silence = "silence",
+    /// Nothing is received any more, in the midst of conversations.
+    ReceiveSilence = "receive_silence",
+    /// A station that frames are sent to is not heard any more.
+    NextHopSilent = "next_hop_silent",
+    /// Frames come with another VLAN tag than before.
+    TaggingChanged = "tagging_changed",
     /// The rate changed for good.
     RateChange = "rate_change",
     /// A rate is above or below what the operator allows.

@@ -148,6 +148,7 @@ impl Detectors {
     ) {
         let interface = &self.subject.interface;
         let seen = Seen { interface, link_type, header, at, bytes, noticed };
+        self.traffic.shown(&seen);
         for protocol in &mut self.protocols {
             protocol.frame(&seen, findings);
         }

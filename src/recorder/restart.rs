@@ -12,6 +12,7 @@ use crate::observation::Fact;
 use crate::observation::capture::CaptureEvent;
 use crate::watch::attribute::AttributeWatcher;
 use crate::watch::counters::CounterWatcher;
+use crate::watch::fdb::FdbWatcher;
 use crate::watch::ip::IpWatcher;
 use crate::watch::link::{self, LinkWatcher};
 use crate::watch::sysfs::Sampler;
@@ -89,6 +90,7 @@ impl Recorder {
             AttributeWatcher::NAME => self.employ(AttributeWatcher::open(witnesses.attributes)?)?,
             IpWatcher::NAME => self.employ(IpWatcher::open(&witnesses.ip)?)?,
             CounterWatcher::NAME => self.employ(CounterWatcher::open(witnesses.counters)?)?,
+            FdbWatcher::NAME => self.employ(FdbWatcher::open()?)?,
             _ => return Ok(false),
         }
         Ok(true)

@@ -7,6 +7,7 @@ use super::Recorder;
 use crate::error::Result;
 use crate::watch::attribute::{self, AttributeWatcher};
 use crate::watch::counters::{self, CounterWatcher};
+use crate::watch::fdb::FdbWatcher;
 use crate::watch::ip::{self, IpWatcher};
 use crate::watch::logs::{self, LogWatcher, Place};
 
@@ -71,6 +72,7 @@ impl Witnesses {
             attributes: AttributeWatcher::open(self.attributes.clone())?,
             ip: early.ip,
             counters: CounterWatcher::open(self.counters.clone())?,
+            fdb: FdbWatcher::open()?,
             limitations,
         })
     }
@@ -125,6 +127,7 @@ pub(super) struct Opened {
     attributes: AttributeWatcher,
     ip: IpWatcher,
     counters: CounterWatcher,
+    fdb: FdbWatcher,
     limitations: Vec<String>,
 }
 
@@ -144,7 +147,8 @@ impl Recorder {
         }
         self.employ(opened.attributes)?;
         self.employ(opened.ip)?;
-        self.employ(opened.counters)
+        self.employ(opened.counters)?;
+        self.employ(opened.fdb)
     }
 
     pub(super) fn employ_log(&mut self, options: logs::Options, log: LogWatcher) -> Result<()> {

@@ -32,6 +32,7 @@ use crate::time::{Clock, Mono, Stamp};
 pub mod attribute;
 pub mod config;
 pub mod counters;
+pub mod fdb;
 pub mod ip;
 #[cfg(test)]
 mod lab;

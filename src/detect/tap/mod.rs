@@ -2,7 +2,7 @@
 //! run elsewhere.
 //!
 //! ```text
-//!   cap/IF  frame ─► Tap ── counts per class and direction, TCP, circles ── summary, every 100 ms ─┐
+//!   cap/IF  frame ─► Tap ── counts by class, TCP, circles, stations ─────── summary, every 100 ms ─┐
 //!                     ├──── control frames, first 512 bytes ── channel ──┐                         │
 //!                     └──── questions and answers of services ─ channel ─┤                         │
 //!                                                                        ▼      bell, once a block ▼
@@ -17,6 +17,8 @@
 
 mod circle;
 mod packet;
+mod repeated;
+mod stations;
 mod tcp;
 
 use std::time::Duration;
@@ -26,6 +28,9 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use self::circle::Circles;
 pub use self::circle::{Circle, CircleCounts};
 use self::packet::Packet;
+use self::repeated::Repeated;
+pub use self::stations::{Hearing, Open, Station, StationCounts, Vlan};
+use self::stations::{Passing, Stations};
 use self::tcp::Tcp;
 pub use self::tcp::{Again, Noticed, TcpCounts};
 use crate::frame::{Direction, Frame, FrameHeader, LinkType};
@@ -149,6 +154,8 @@ pub struct Summary {
     pub tcp: TcpCounts,
     /// Packets that go in a circle, all classes together.
     pub circles: CircleCounts,
+    /// Who is heard, and who is not.
+    pub stations: StationCounts,
     /// Frames that come so fast that they are folded.
     pub storms: Vec<Storm>,
     /// Frames that match the operator's filters, in their order.
@@ -176,6 +183,8 @@ pub struct Tap {
     classes: Box<[ClassCount]>,
     tcp: Tcp,
     circles: Circles,
+    stations: Stations,
+    repeated: Repeated,
     matches: Box<[Matched]>,
     unseen: u64,
     unseen_exchanges: u64,
@@ -218,6 +227,8 @@ impl Tap {
             classes: vec![ClassCount::default(); classes].into(),
             tcp: Tcp::new(),
             circles: Circles::new(),
+            stations: Stations::new(),
+            repeated: Repeated::new(),
             matches: vec![Matched::default(); filters].into(),
             unseen: 0,
             unseen_exchanges: 0,
@@ -236,6 +247,11 @@ impl Tap {
         &self.classes
     }
 
+    /// Packets that were not judged because a capture of all interfaces has them several times.
+    pub fn repeated(&self) -> u64 {
+        self.repeated.count()
+    }
+
     /// Frames begin with `link_type` from now on.
     pub fn begin(&mut self, link_type: LinkType) {
         self.link_type = link_type;
@@ -252,13 +268,21 @@ impl Tap {
             count.bytes += u64::from(header.original_len);
             count.addressed += u64::from(is_addressed(self.link_type, frame));
         }
-        if folded {
+        let arrival = offset.mono(header.wall);
+        if self.repeated.is_again(self.link_type, frame, arrival) {
             return false;
         }
-        let mut why = (class == CONTROL).then_some(Why::Control);
+        if folded {
+            self.stations.copy(self.link_type, frame, arrival);
+            return false;
+        }
+        let is_control = class == CONTROL;
+        let packet = Packet::of(self.link_type, frame);
+        let passing = Passing { frame, packet: packet.as_ref(), is_control, at: arrival };
+        self.stations.frame(self.link_type, passing);
+        let mut why = is_control.then_some(Why::Control);
         let mut noticed = None;
-        if let Some(packet) = Packet::of(self.link_type, frame) {
-            let arrival = offset.mono(header.wall);
+        if let Some(packet) = packet {
             if let Some(segment) = &packet.segment {
                 noticed = self.tcp.segment(segment, &packet, arrival);
             }
@@ -308,6 +332,7 @@ impl Tap {
             classes: self.classes.clone(),
             tcp: self.tcp.counts,
             circles: self.circles.counts(),
+            stations: self.stations.counts(),
             storms,
             matches: self.matches.iter().map(|matched| matched.count).collect(),
             unseen: self.unseen,

@@ -278,7 +278,7 @@ fn word(bytes: &[u8]) -> u64 {
 
 /// Both halves of the product: every bit of either depends on every bit of both.
 #[inline]
-fn mix(a: u64, b: u64) -> u64 {
+pub(super) fn mix(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     product as u64 ^ (product >> 64) as u64
 }

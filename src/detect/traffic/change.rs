@@ -93,12 +93,13 @@ impl Seconds {
             return None;
         }
         self.rates.drain(..USUAL);
-        let (was, is) = (figure(quantile(&usual, 0.5)), figure(quantile(&recent, 0.5)));
-        let what = format!("from {was} to {is} frames/s");
-        let changed = Stamp {
-            mono: at.mono.minus(SECOND * RECENT as u32),
-            wall: at.offset().wall(at.mono.minus(SECOND * RECENT as u32)),
-        };
+        let (was, is) = (quantile(&usual, 0.5), quantile(&recent, 0.5));
+        let what = format!("from {} to {} frames/s", figure(was), figure(is));
+        // The first of the recent seconds that was like the rest of them.
+        let like = |rate: f64| if up { rate > factor * was } else { was > factor * rate };
+        let unlike = recent.iter().take_while(|rate| !like(**rate)).count();
+        let changed = at.mono.minus(SECOND * (RECENT - unlike) as u32);
+        let changed = Stamp { mono: changed, wall: at.offset().wall(changed) };
         let span = Span { first: changed, last: at, ..Span::moment(at) };
         self.told = Some((span, what.clone()));
         Some((span, what))
@@ -131,6 +132,19 @@ mod tests {
             total += rate(second);
         }
         told
+    }
+
+    /// Regression: it was said to begin before the rate changed.
+    #[test]
+    fn a_change_begins_with_the_first_second_that_differs() {
+        let (mut changes, mut total, mut findings) = (Changes::new(4.0), 0, Vec::new());
+        for second in 0..260 {
+            let mut seen = summary(second * 1_000);
+            seen.classes[1] = counts(total, 0);
+            changes.judge(Scene { interface: "eth0" }, &seen, &mut findings);
+            total += if second < 200 { 500 } else { 5_000 };
+        }
+        assert_eq!(findings[0].first.mono.0, 200_000_000_000);
     }
 
     #[test]

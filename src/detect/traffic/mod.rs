@@ -4,32 +4,42 @@
 //! before the first frame, is what they count from. Thresholds are such
 //! that ordinary traffic gives nothing at warning level: bursts, pauses, one-sided flows are ordinary.
 
+mod addresses;
 mod burst;
 mod change;
 mod circle;
 mod condition;
 mod filter;
+mod flood;
 mod limit;
 mod loss;
+mod next_hop;
 mod one_way;
 mod options;
+mod receive;
 mod silence;
 mod storm;
+mod usual;
 
 use std::sync::Arc;
 
 pub use self::options::{Bound, Burst, ClassSilence, Options, RateLimit, Unit};
 
+use self::addresses::Addresses;
 use self::burst::Bursts;
 use self::change::Changes;
 use self::circle::Circling;
 use self::condition::Span;
 use self::filter::Matches;
+use self::flood::Floods;
 use self::limit::Limits;
 use self::loss::Losses;
+use self::next_hop::NextHops;
 use self::one_way::OneWay;
+use self::receive::Receiving;
 use self::silence::Silences;
 use self::storm::Storms;
+use super::Seen;
 use super::tap::Summary;
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
@@ -39,7 +49,11 @@ use crate::time::Stamp;
 #[derive(Debug)]
 pub struct Traffic {
     interface: Arc<str>,
+    addresses: Addresses,
     storms: Storms,
+    floods: Floods,
+    receiving: Receiving,
+    next_hops: NextHops,
     circling: Circling,
     limits: Limits,
     changes: Changes,
@@ -64,7 +78,11 @@ impl Traffic {
         options: &Options,
     ) -> Self {
         Self {
+            addresses: Addresses::default(),
             storms: Storms::new(options.storm_rate),
+            floods: Floods::new(),
+            receiving: Receiving::default(),
+            next_hops: NextHops::default(),
             circling: Circling::new(),
             limits: Limits::new(&interface, classes, &options.limits),
             changes: Changes::new(options.change_factor),
@@ -83,10 +101,17 @@ impl Traffic {
         let scene = Scene { interface: &self.interface };
         let before = findings.len();
         self.storms.judge(scene, summary, findings);
+        self.floods.judge(scene, summary, &self.addresses, findings);
+        // What a storm drowns is not silent.
+        let stormy = self.storms.are_on() || self.floods.are_on();
+        self.receiving.judge(scene, summary, &self.addresses, stormy, findings);
+        let receiving = &self.receiving;
+        let explained = |vlan| stormy || receiving.is_silent_in(vlan);
+        self.next_hops.judge(scene, summary, &self.addresses, explained, findings);
         self.circling.judge(scene, summary, findings);
         self.limits.judge(scene, summary, findings);
         self.changes.judge(scene, summary, findings);
-        self.silences.judge(scene, summary, findings);
+        self.silences.judge(scene, summary, self.receiving.is_silent(), findings);
         self.one_way.judge(scene, summary, findings);
         self.bursts.judge(scene, summary, findings);
         self.losses.judge(scene, summary, findings);
@@ -111,6 +136,11 @@ impl Traffic {
     /// Tells once more what was told to begin and has not ended by `now`.
     pub fn standing(&self, now: Stamp, findings: &mut Vec<Finding>) {
         findings.extend(self.standing.iter().map(|told| Finding { last: now, ..told.clone() }));
+    }
+
+    /// A frame is shown to the detectors: it may say who is who.
+    pub fn shown(&mut self, seen: &Seen<'_>) {
+        self.addresses.frame(seen);
     }
 
     /// A frame that matches the filter of this number was shown.
@@ -140,6 +170,15 @@ struct Draft {
 }
 
 impl Scene<'_> {
+    /// `eth0`, or `VLAN 5 of eth0`.
+    fn place(self, vlan: u16) -> String {
+        if vlan == 0 {
+            self.interface.to_owned()
+        } else {
+            format!("VLAN {vlan} of {}", self.interface)
+        }
+    }
+
     fn finding(self, span: Span, draft: Draft) -> Finding {
         let Draft { kind, severity, direction, what, sentence } = draft;
         Finding {
@@ -162,7 +201,7 @@ impl Scene<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detect::tap::{CircleCounts, ClassCount, Count, Health, TcpCounts};
+    use crate::detect::tap::{CircleCounts, ClassCount, Count, Health, StationCounts, TcpCounts};
     use crate::frame::LinkType;
     use crate::time::{Mono, Wall};
 
@@ -178,6 +217,7 @@ mod tests {
             classes: vec![ClassCount::default(); 2].into(),
             tcp: TcpCounts::default(),
             circles: CircleCounts::default(),
+            stations: StationCounts::default(),
             storms: Vec::new(),
             matches: vec![0].into(),
             unseen: 0,

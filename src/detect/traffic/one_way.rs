@@ -22,7 +22,7 @@ use crate::detect::tap::Summary;
 use crate::detect::words;
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
-use crate::time::Stamp;
+use crate::time::{Mono, Stamp};
 
 /// Both ways of one interface.
 #[derive(Debug)]
@@ -43,6 +43,8 @@ struct Side {
     alone: usize,
     frames: u64,
     since: Stamp,
+    /// Mean time between two that came back, of the last part in which some did.
+    between: Duration,
     course: Course,
 }
 
@@ -66,6 +68,7 @@ impl OneWay {
             alone: 0,
             frames: 0,
             since: Stamp::default(),
+            between: Duration::ZERO,
             course: Course::new(Duration::ZERO, Duration::ZERO),
         };
         // Who receives a flow may have nothing to say; who sends one is asked back, see above.
@@ -92,9 +95,19 @@ impl OneWay {
         self.begun = Some((summary.at, now));
         let [out, back] = [now[0].saturating_sub(before[0]), now[1].saturating_sub(before[1])];
         let busy = |frames: u64| frames as f64 >= LEAST * passed.as_secs_f64();
-        for (side, [there, back]) in self.sides.iter_mut().zip([[out, back], [back, out]]) {
+        let lasts = [received, sent].map(|way| summary.stations.addressed[way as usize]);
+        let sides = self.sides.iter_mut().zip([[out, back], [back, out]]).zip(lasts);
+        for ((side, [there, back]), last) in sides {
             if busy(there) || back > 0 {
-                findings.extend(side.part(scene, (begun, summary.at), there, back, busy(there)));
+                side.between = u32::try_from(back)
+                    .ok()
+                    .filter(|back| *back > 0)
+                    .map_or(side.between, |back| passed / back);
+                // When the frame after the last one that came back was due.
+                let since = if last == Mono(0) { begun.mono } else { last.plus(side.between) };
+                let since = since.min(summary.at.mono);
+                let since = Stamp { mono: since, wall: summary.at.offset().wall(since) };
+                findings.extend(side.part(scene, (since, summary.at), there, back, busy(there)));
             }
         }
     }
@@ -159,7 +172,7 @@ impl Side {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{counts, summary};
+    use super::super::tests::{at, counts, summary};
     use super::*;
 
     /// What is told when, if so many frames a second are received and sent.
@@ -187,6 +200,22 @@ mod tests {
             [(660, Outbound, false), (810, Outbound, true)]
         );
         assert_eq!(told(|s| if s < 600 { (100, 50) } else { (500, 0) }), [(660, Inbound, false)]);
+    }
+
+    /// Regression: it was said to begin where a part of the time does, up to ten seconds off.
+    #[test]
+    fn it_begins_when_the_next_frame_that_comes_back_was_due() {
+        let (mut one_way, mut findings) = (OneWay::new(Duration::from_secs(60)), Vec::new());
+        for ms in (0..400_000).step_by(100) {
+            let mut seen = summary(ms);
+            let last = ms.min(207_300);
+            seen.classes[1] = counts(last / 100, ms / 10);
+            seen.stations.addressed[Direction::Inbound as usize] = at(last).mono;
+            one_way.judge(Scene { interface: "eth0" }, &seen, &mut findings);
+        }
+        let [finding] = &findings[..] else { panic!("{findings:?}") };
+        let begun = finding.first.mono.0 / 1_000_000;
+        assert!((207_390..207_450).contains(&begun), "the last at 207.3 s, ten a second: {begun}");
     }
 
     #[test]

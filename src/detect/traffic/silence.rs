@@ -2,7 +2,8 @@
 //!
 //! Pauses are ordinary, so an interface must have been talkative: heard for three times as long as the
 //! silence must last, and never quiet for a third of it. A quiet one raises its own bar: three times the
-//! longest pause it ever made.
+//! longest pause it ever made. The silence begins when the next frame was due, by the mean distance of those
+//! before.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,8 @@ pub(super) struct Silences {
 struct Ear {
     /// Frames received when last looked at.
     frames: Option<u64>,
-    first: Option<Mono>,
+    /// The first time, and how many there were then.
+    first: Option<(Mono, u64)>,
     last: Stamp,
     longest_pause: Duration,
     course: Course,
@@ -44,20 +46,23 @@ impl Silences {
         Self { after, whole: Ear::new(), classes: classes.collect() }
     }
 
+    /// Tells what is silent; of the whole interface only if it is not told already.
     pub(super) fn judge(
         &mut self,
         scene: Scene<'_>,
         summary: &Summary,
+        is_told: bool,
         findings: &mut Vec<Finding>,
     ) {
         let (at, recording) = (summary.at, summary.health.recording);
         let total = summary.classes.iter().map(received).sum();
         let whole = &mut self.whole;
         whole.listen(at, total);
+        whole.heard_at(at, summary.stations.hearing().last);
         let after = self.after.max(whole.longest_pause * TIMES);
         let talkative = whole.span() >= after * TIMES;
         // An interface that is gone is no silent one.
-        let silent = recording && talkative && whole.pause(at) >= after;
+        let silent = recording && !is_told && talkative && whole.pause(at) >= after;
         findings.extend(whole.tell(scene, at, silent, "nothing"));
         for (silence, number, ear) in &mut self.classes {
             ear.listen(at, summary.classes.get(*number).map_or(0, received));
@@ -91,8 +96,24 @@ impl Ear {
         if self.first.is_some() && !self.course.is_on() {
             self.longest_pause = self.longest_pause.max(self.pause(at));
         }
-        self.first.get_or_insert(at.mono);
+        self.first.get_or_insert((at.mono, frames));
         self.last = at;
+    }
+
+    /// The last frame came then, which is known better than from the counts.
+    fn heard_at(&mut self, now: Stamp, last: Mono) {
+        if last != Mono(0) && last < self.last.mono {
+            self.last = Stamp { mono: last, wall: now.offset().wall(last) };
+        }
+    }
+
+    /// When the next frame was due.
+    fn due(&self, now: Stamp) -> Stamp {
+        let (first, before) = self.first.unwrap_or((now.mono, 0));
+        let frames = self.frames.unwrap_or_default().saturating_sub(before).max(1);
+        let between = self.last.mono.since(first).as_secs_f64() / frames as f64;
+        let mono = self.last.mono.plus(Duration::from_secs_f64(between)).min(now.mono);
+        Stamp { mono, wall: now.offset().wall(mono) }
     }
 
     fn pause(&self, at: Stamp) -> Duration {
@@ -100,16 +121,16 @@ impl Ear {
     }
 
     fn span(&self) -> Duration {
-        self.first.map_or(Duration::ZERO, |first| self.last.mono.since(first))
+        self.first.map_or(Duration::ZERO, |(first, _)| self.last.mono.since(first))
     }
 
     fn tell(&mut self, scene: Scene<'_>, at: Stamp, silent: bool, what: &str) -> Option<Finding> {
         let pause = self.pause(at);
         let mut span = self.course.judge(at, Level::of(silent), 0)?;
         if !span.over {
-            span.first = self.last;
+            span.first = self.due(at);
         }
-        let for_long = if span.over { at.mono.since(span.first.mono) } else { pause };
+        let for_long = if span.over { self.last.mono.since(span.first.mono) } else { pause };
         let direction = Direction::Inbound;
         let sentence = format!(
             "silence: {what} {} for {:.1} s",
@@ -138,7 +159,7 @@ mod tests {
             let mut seen = summary(tick * 100);
             seen.classes[1] = counts(frames, 5 * tick);
             let mut findings = Vec::new();
-            silences.judge(Scene { interface: "eth0" }, &seen, &mut findings);
+            silences.judge(Scene { interface: "eth0" }, &seen, false, &mut findings);
             told.extend(findings.into_iter().map(|f| (tick / 10, f.what, f.over)));
         }
         told
@@ -170,7 +191,7 @@ mod tests {
             seen.classes[1] = counts(tick.min(50), 0);
             seen.health.recording = tick <= 50;
             let mut findings = Vec::new();
-            silences.judge(Scene { interface: "eth0" }, &seen, &mut findings);
+            silences.judge(Scene { interface: "eth0" }, &seen, false, &mut findings);
             assert_eq!(findings, []);
         }
     }

@@ -40,6 +40,11 @@ impl Storms {
         Self { rate, known: Vec::new() }
     }
 
+    /// One was told and is not over.
+    pub(super) fn are_on(&self) -> bool {
+        self.known.iter().any(|known| known.course.is_on())
+    }
+
     pub(super) fn judge(
         &mut self,
         scene: Scene<'_>,

@@ -183,7 +183,7 @@ const CASES: &[Case] = &[
     Case {
         kind: OneWay,
         severity: Warning,
-        first: (120.0, 10.0),
+        first: (119.99, 0.02),
         story: |tape| {
             tape.talk((0, 120), 20, true);
             tape.talk((120, 200), 20, false);
