@@ -88,6 +88,7 @@ fn worth(fact: &Fact) -> Option<bool> {
             Some(change.now.is_some_and(|neighbour| neighbour.answers == Answers::No))
         }
         Fact::Address(change) => Some(change.now == Some(Validity::Duplicate)),
+        Fact::Log(line) => Some(line.elsewhere.is_none()),
         Fact::ProbeSlow(slow) => Some(!slow.over),
         Fact::ProbeLossy(lossy) => Some(!lossy.over),
         Fact::Finding(finding) => Some(finding.severity >= Severity::Warning && !finding.over),
@@ -96,7 +97,6 @@ fn worth(fact: &Fact) -> Option<bool> {
         Fact::ProbeLost { .. }
         | Fact::ProbeDown(_)
         | Fact::Counter(_)
-        | Fact::Log(_)
         | Fact::LinkGone { .. }
         | Fact::ReloadRefused { .. }
         | Fact::Missed { .. }

@@ -32,6 +32,7 @@ pub mod neighbour;
 pub mod route;
 mod told;
 
+pub(in crate::watch) use kernel::addresses;
 use kernel::{read_news, routes, settled, subscribe};
 use told::{News, Told};
 
