@@ -15,6 +15,7 @@ fn standing(uptime_seconds: f64, frames: u64) -> Standing {
         stored: frames,
         full_seconds: 12.0,
         seconds: 7_300.0,
+        is_known: true,
         ..Class::default()
     };
     let interface = |name: &str, up: bool| Interface {
@@ -47,7 +48,7 @@ fn screen(top: &Top, width: u16, height: u16) -> String {
 }
 
 fn running() -> Top {
-    let mut top = Top::new(true);
+    let mut top = Top::new(true, None);
     for second in 1..=20_u32 {
         top.stands(standing(f64::from(second), u64::from(second * second) * 1_000));
     }
@@ -147,7 +148,7 @@ fn keys_select_ask_and_leave() {
 
 #[test]
 fn what_is_kept_is_bounded() {
-    let mut top = Top::new(true);
+    let mut top = Top::new(true, None);
     for n in 0..u32::try_from(2 * HISTORY).unwrap() {
         top.stands(standing(f64::from(n), 0));
         top.missed(1);

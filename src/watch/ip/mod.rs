@@ -30,6 +30,7 @@ pub mod address;
 mod kernel;
 pub mod neighbour;
 pub mod route;
+pub mod routers;
 mod told;
 
 pub(in crate::watch) use kernel::addresses;
