@@ -57,7 +57,8 @@ fn running() -> Top {
         "sentence": "dp0bond0: DOWN",
     }));
     top.saw(&json!({
-        "time": "2026-11-22T14:14:20.811089123Z", "kind": "trigger", "sentence": "dp0bond0:\nDOWN",
+        "time": "2026-11-22T14:14:20.811089123Z", "kind": "trigger", "trigger": "link-down",
+        "sentence": "dp0bond0:\nDOWN",
     }));
     top
 }
@@ -76,7 +77,7 @@ fn everything_fits_eighty_by_twenty_four() {
         "of dp0s0        frames/s  bit/s    whole      all stored folded  drops   gone",
         "  data               58k    47M     12 s      2 h   400k      0      0      0",
         "14:14:20.811 link      dp0bond0: DOWN",
-        "14:14:20.811 TRIGGER   dp0bond0: DOWN",
+        "14:14:20.811 TRIGGER   link-down: dp0bond0: DOWN",
         "s snapshot   ↑↓ interface   ? help   q quit",
     ] {
         assert!(shown.contains(expected), "{expected}\n{shown}");

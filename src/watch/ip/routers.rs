@@ -85,12 +85,13 @@ mod tests {
     fn routers_are_those_of_default_routes() {
         let Some(namespace) = Namespace::new() else { return };
         for command in [
-            "link add dummy0 type dummy",
-            "link set dummy0 up",
-            "addr add 192.0.2.9/24 dev dummy0",
-            "addr add 2001:db8::9/64 dev dummy0 nodad",
+            "link add south0 type veth peer name south1",
+            "link set south1 up",
+            "link set south0 up",
+            "addr add 192.0.2.9/24 dev south0",
+            "addr add 2001:db8::9/64 dev south0 nodad",
             "route add default via 192.0.2.1",
-            "route add default metric 9 nexthop via 192.0.2.2 dev dummy0 nexthop via 192.0.2.3 dev dummy0",
+            "route add default metric 9 nexthop via 192.0.2.2 dev south0 nexthop via 192.0.2.3 dev south0",
             "route add 198.51.100.0/24 via 192.0.2.4",
             "route add default via 192.0.2.5 table 7",
             "-6 route add default via 2001:db8::1",
