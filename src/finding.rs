@@ -1,4 +1,5 @@
-//! What a detector concluded from frames: the storm, the silent partner, the address two hosts claim.
+//! What a detector concluded from frames: the storm, the silent partner, the address two hosts claim; or a
+//! watcher from what it counted: the link that flaps, the table that is full.
 //!
 //! Live detectors, `replay` and `report` speak of the same findings, so they are ground: plain values
 //! that know neither ring nor recorder.
@@ -59,6 +60,30 @@ pub enum Party {
 impl Finding {
     /// Parties that are kept: both ends with both addresses, and the tags.
     pub const PARTIES: usize = 8;
+
+    /// What the host tells at `at` without a frame; it lasts.
+    pub fn of_host(
+        kind: FindingKind,
+        severity: Severity,
+        at: Stamp,
+        what: impl Into<String>,
+        sentence: String,
+    ) -> Self {
+        Self {
+            kind,
+            severity,
+            first: at,
+            last: at,
+            interface: None,
+            direction: Direction::Unknown,
+            count: 0,
+            rate: None,
+            what: what.into(),
+            sentence,
+            parties: Vec::new(),
+            over: false,
+        }
+    }
 
     /// Adds somebody whom it is about, once; beyond [`Finding::PARTIES`] nobody.
     #[must_use]
@@ -242,6 +267,12 @@ kinds! {
     CaptureGap = "capture_gap",
     /// Frames were dropped before they were recorded.
     Drops = "drops",
+    /// A link goes down again and again.
+    LinkFlapping = "link_flapping",
+    /// A table of the kernel is full: neighbours, tracked connections.
+    TableFull = "table_full",
+    /// The wall clock was set.
+    ClockStep = "clock_step",
 }
 
 impl fmt::Display for FindingKind {

@@ -282,6 +282,11 @@ impl Clock {
         let stamp = crate::sys::clock::read();
         Stamp { mono: stamp.mono, wall: Wall(stamp.wall.0.saturating_add_signed(shift)) }
     }
+
+    /// How long the machine slept since it was started, which the monotonic clock does not count.
+    pub fn asleep(&self) -> Duration {
+        crate::sys::clock::asleep()
+    }
 }
 
 impl ClockHand {

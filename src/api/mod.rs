@@ -18,6 +18,7 @@
 
 pub mod client;
 pub mod control;
+pub mod digest;
 pub mod directory;
 pub mod http;
 mod line;

@@ -16,6 +16,7 @@ use crate::error::Result;
 use crate::hook::{CommandLine, Hook};
 use crate::recorder::{Links, Options, Selection};
 use crate::watch::link::{self, LinkWatcher};
+use crate::watch::probe;
 
 /// Look at this machine: privileges, kernel, memory, interfaces and what changes their frames, clock,
 /// disk, logs; and say what to do about each.
@@ -82,7 +83,7 @@ fn hook(hook: &Hook) -> Option<Check> {
 }
 
 /// What these options mean on this machine.
-fn subject(options: &Options) -> Result<Subject> {
+pub(super) fn subject(options: &Options) -> Result<Subject> {
     let links = LinkWatcher::open(&link::Options::default())?.links();
     let recorded = if options.interfaces.is_empty() {
         let selection = Selection::new(&[], &links)?;
@@ -102,6 +103,8 @@ fn subject(options: &Options) -> Result<Subject> {
         ring_file: options.ring_file.clone(),
         output: options.output.clone(),
         control: options.api.control.as_ref().map(|control| control.path.clone()),
+        probed: options.probes.iter().filter_map(probe::Options::address).collect(),
+        logs: options.witnesses.logs.each().into_iter().map(|log| log.place).collect(),
     })
 }
 

@@ -3,21 +3,29 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::control::{Control, unexpected};
+use super::control::{Control, print, unexpected};
+use super::values::severity;
+use crate::api::digest::{Digest, Line};
 use crate::api::protocol::{Answer, Command};
 use crate::error::Result;
+use crate::finding::Severity;
 
 /// Show what a running dashcap saw lately, and with --follow what it sees.
 ///
-/// With --json, lines are those of a bundle's events.jsonl. A reader that is too slow loses events and is
+/// Answers of probes that come one after the other are told together. With --json, lines are those of a
+/// bundle's events.jsonl, each of them. A reader that is too slow loses events and is
 /// told how many; dashcap does not wait for it.
 #[derive(Debug, Args)]
 pub(super) struct Events {
     /// Go on showing what is seen, until interrupted or until dashcap ends.
     #[arg(short, long)]
     follow: bool,
+
+    /// Only what is at least as bad: info, notice, warning or critical [default: info, everything].
+    #[arg(long, value_name = "SEVERITY", value_parser = severity)]
+    severity: Option<Severity>,
 
     #[command(flatten)]
     control: Control,
@@ -26,30 +34,39 @@ pub(super) struct Events {
 impl Events {
     pub(super) fn start(self) -> Result<ExitCode> {
         let mut client = self.control.ask(&Command::Events { follow: self.follow })?;
+        let mut digest = Digest::new(self.severity);
         loop {
             match client.answer()? {
-                Answer::Event { event } => self.control.show(&event, &words(&event))?,
+                Answer::Event { event } if self.control.json => {
+                    if digest.admits(&event) {
+                        print(&event.to_string())?;
+                    }
+                }
+                Answer::Event { event } => show(digest.lines(&event))?,
                 Answer::Missed { count } => {
+                    show(digest.rest())?;
                     let missed = json!({ "kind": "missed", "count": count });
                     self.control.show(&missed, &format!("({count} events missed here)"))?;
                 }
-                Answer::End => return Ok(ExitCode::SUCCESS),
+                Answer::End => {
+                    show(digest.rest())?;
+                    return Ok(ExitCode::SUCCESS);
+                }
                 other => return Err(unexpected(&other)),
             }
         }
     }
 }
 
+fn show(lines: Vec<Line>) -> Result<()> {
+    lines.iter().try_for_each(|line| print(&words(line)))
+}
+
 /// `2026-11-22T14:14:20.811Z link       dp0bond0: DOWN, ...`; a trigger stands out.
-fn words(event: &Value) -> String {
-    let text = |field: &str| event[field].as_str().unwrap_or_default();
-    let time = text("time");
+fn words(Line { time, who, sentence }: &Line) -> String {
     // Nine digits are for files; people read three.
-    let time = time.get(..23).map_or(time.to_owned(), |cut| format!("{cut}Z"));
-    match text("kind") {
-        "trigger" => format!("{time} TRIGGER    {}: {}", text("trigger"), text("sentence")),
-        _ => format!("{time} {:<10} {}", text("watcher"), text("sentence")),
-    }
+    let time = time.get(..23).map_or(time.clone(), |cut| format!("{cut}Z"));
+    format!("{time} {who:<10} {sentence}")
 }
 
 #[cfg(test)]
@@ -58,16 +75,13 @@ mod tests {
 
     #[test]
     fn an_event_is_one_line() {
-        let seen = json!({
-            "time": "2026-11-22T14:14:20.811089123Z", "kind": "observation", "watcher": "link",
-            "sentence": "eth0: DOWN",
-        });
-        assert_eq!(words(&seen), "2026-11-22T14:14:20.811Z link       eth0: DOWN");
-        let pulled = json!({
-            "time": "2026-11-22T14:14:20.811089123Z", "kind": "trigger", "trigger": "link-down",
-            "sentence": "eth0: DOWN",
-        });
-        assert_eq!(words(&pulled), "2026-11-22T14:14:20.811Z TRIGGER    link-down: eth0: DOWN");
-        assert_eq!(words(&json!({ "time": "é" })), "é            ");
+        let line = |time: &str| Line {
+            time: time.to_owned(),
+            who: "link".to_owned(),
+            sentence: "eth0: DOWN".to_owned(),
+        };
+        let told = words(&line("2026-11-22T14:14:20.811089123Z"));
+        assert_eq!(told, "2026-11-22T14:14:20.811Z link       eth0: DOWN");
+        assert_eq!(words(&line("é")), "é link       eth0: DOWN");
     }
 }

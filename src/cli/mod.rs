@@ -27,6 +27,7 @@ mod why;
 
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
 use self::log::{Format, StatusLine};
@@ -79,7 +80,7 @@ enum Command {
 /// has no meaning; `exec` returns its command's own,
 /// and 3 from `snapshot` means that nothing was frozen.
 pub fn main() -> ExitCode {
-    let command_line = CommandLine::parse();
+    let command_line = CommandLine::try_parse().unwrap_or_else(|error| with_hint(error).exit());
     let line = StatusLine::begin(command_line.log_format);
     let outcome: Result<ExitCode> = match command_line.command {
         Command::Run(run) => run.start(&line),
@@ -111,6 +112,22 @@ pub fn main() -> ExitCode {
         eprintln!("dashcap: {error}");
         ExitCode::from(error.exit_status())
     })
+}
+
+/// Says what a shell may have made of a wildcard: of `--log /var/log/*.log` several arguments, of which only the
+/// first is the option's.
+fn with_hint(mut error: clap::Error) -> clap::Error {
+    let first = std::env::args().skip_while(|argument| argument != "--log").nth(1);
+    let Some(ContextValue::String(second)) = error.get(ContextKind::InvalidArg) else {
+        return error;
+    };
+    let are_files = first.is_some_and(|first| first.starts_with('/')) && second.starts_with('/');
+    if error.kind() == ErrorKind::UnknownArgument && are_files {
+        let hint =
+            "quote the wildcard, so that the shell leaves it alone: --log '/var/log/frr/*.log'";
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![hint.into()]));
+    }
+    error
 }
 
 /// Refuses a configuration file's text that has no meaning, as `dashcap check` does.

@@ -8,6 +8,7 @@ use clap::Args;
 
 use super::log::StatusLine;
 use super::settings::{Defaults, Settings};
+use crate::doctor::{self, Check};
 use crate::error::Result;
 use crate::privilege::{self, Account, Grants};
 use crate::recorder::{Options, Privileged, Recorder, Reloader};
@@ -53,6 +54,7 @@ impl Run {
         let content = file.map(ConfigWatcher::content);
         let options = options(self.settings.clone())?;
         // Here is one thread, with all its privileges: programs that need them are started here.
+        let hints = doctor::hints(&super::doctor::subject(&options)?);
         let privileged = Privileged::open(&options)?;
         let account = privilege::give_up(&options.privilege, &grants(&options, file))?;
         tell(&account, &options.privilege);
@@ -64,6 +66,9 @@ impl Run {
         let config = config.map(|config| config.since(content.flatten()));
         let mut recorder = Recorder::start_with(privileged, options, clock.clone())?;
         recorder.confined(account);
+        for Check { subject, found, advice, .. } in hints {
+            tracing::info!("{subject}: {found}; {}", advice.unwrap_or_default());
+        }
         let notifier = service.notifier();
         recorder.attended_by(service);
         recorder.employ(snapshot)?;

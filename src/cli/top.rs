@@ -21,12 +21,14 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, Ke
 use serde_json::Value;
 use signal_hook::consts::SIGTERM;
 
+use super::values::severity;
 use crate::api::client::Client;
 use crate::api::control;
 use crate::api::protocol::{Answer, Command};
 use crate::api::question::Verdict;
 use crate::api::status::Standing;
 use crate::error::{Error, Result};
+use crate::finding::Severity;
 use crate::top::{Key, Top, Wish, draw};
 
 /// Time between two looks at how it stands, and between two tries to reach it.
@@ -46,6 +48,10 @@ pub(super) struct Watch {
     /// /run/dashcap/control.sock].
     #[arg(long, value_name = "PATH")]
     control: Option<PathBuf>,
+
+    /// Show only events that are at least as bad: info, notice, warning or critical [default: info, all].
+    #[arg(long, value_name = "SEVERITY", value_parser = severity)]
+    severity: Option<Severity>,
 }
 
 /// What a thread learned.
@@ -81,7 +87,10 @@ impl Watch {
         signal_hook::flag::register(SIGTERM, Arc::clone(&ended)).map_err(failed)?;
         // Also restores the terminal should anything panic.
         let mut terminal = ratatui::try_init().map_err(failed)?;
-        let shown = show(&mut terminal, &news, &wish, &ended);
+        // https://no-color.org: any value but none.
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let top = Top::new(plain, self.severity);
+        let shown = show(top, &mut terminal, &news, &wish, &ended);
         let restored = ratatui::try_restore();
         shown.and(restored).map_err(failed)?;
         Ok(ExitCode::SUCCESS)
@@ -95,14 +104,12 @@ fn begin(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {
 
 /// Until somebody wants to leave.
 fn show(
+    mut top: Top,
     terminal: &mut DefaultTerminal,
     news: &Receiver<News>,
     wishes: &Sender<String>,
     ended: &AtomicBool,
 ) -> io::Result<()> {
-    // https://no-color.org: any value but none.
-    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let mut top = Top::new(plain);
     while !ended.load(Ordering::Relaxed) {
         news.try_iter().take(BATCH).for_each(|news| learn(&mut top, news));
         terminal.draw(|frame| draw(&top, frame))?;

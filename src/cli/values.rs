@@ -9,6 +9,7 @@ use jiff::SignedDuration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::capture::classes::Quota;
+use crate::finding::Severity;
 use crate::trigger::{Choice, TriggerKind};
 
 /// A time span: `90s`, `2m`, `1h 30m`, `500ms`.
@@ -151,6 +152,12 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// How bad something is, as it is spelled in files.
+pub(super) fn severity(text: &str) -> Result<Severity, String> {
+    let accepted = "accepted: info, notice, warning or critical";
+    serde_json::from_value(text.into()).map_err(|_| format!("no severity; {accepted}"))
 }
 
 /// In files and manifests values look as they are typed.

@@ -7,13 +7,17 @@
 mod host;
 mod interface;
 mod memory;
+mod network;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
+pub use self::network::hints;
 use crate::observation::link::LinkState;
+use crate::watch::logs::Place;
 
 /// What is to be looked at.
 #[derive(Debug, Clone, Default)]
@@ -34,6 +38,10 @@ pub struct Subject {
     pub output: PathBuf,
     /// The control socket, if there is to be one.
     pub control: Option<PathBuf>,
+    /// Addresses that are probed.
+    pub probed: Vec<IpAddr>,
+    /// Logs that are watched.
+    pub logs: Vec<Place>,
 }
 
 /// How bad it is.
@@ -96,6 +104,7 @@ pub fn examine(subject: &Subject) -> Vec<Check> {
     let mut checks = host::examine(subject);
     checks.extend(memory::examine(subject));
     checks.extend(interface::examine(subject));
+    checks.extend(network::examine(subject));
     checks
 }
 

@@ -38,10 +38,12 @@ pub enum Counter {
     TxDropped,
     /// Frames that collided: half duplex, wanted or not.
     Collisions,
+    /// Frames to send that the interface's queueing discipline dropped: a shaper, or a queue that is full.
+    QdiscDropped,
 }
 
 impl Counter {
-    /// As /sys/class/net/IF/statistics spells it.
+    /// As /sys/class/net/IF/statistics spells it, as far as it is there.
     pub fn name(self) -> &'static str {
         match self {
             Self::CarrierChanges => "carrier_changes",
@@ -59,6 +61,7 @@ impl Counter {
             Self::TxErrors => "tx_errors",
             Self::TxDropped => "tx_dropped",
             Self::Collisions => "collisions",
+            Self::QdiscDropped => "qdisc_dropped",
         }
     }
 }

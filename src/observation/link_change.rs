@@ -14,9 +14,6 @@ pub(super) fn write(
 ) -> fmt::Result {
     let shown = |value: Option<u32>| value.map_or("none".to_owned(), |v| v.to_string());
     let mut changes = Vec::new();
-    if before.name != now.name {
-        changes.push(format!("renamed from {}", before.name));
-    }
     if before.is_up() != now.is_up() {
         changes.push(if now.is_up() { "UP".to_owned() } else { "DOWN".to_owned() });
     }
@@ -45,6 +42,11 @@ pub(super) fn write(
         ));
     }
     changes.extend(further(before, now));
+    if before.name != now.name {
+        // The same interface under another name: whoever reads on must know both.
+        write!(f, "{} is now {} (index {})", before.name, now.name, now.index)?;
+        return changes.iter().try_for_each(|change| write!(f, ", {change}"));
+    }
     if changes.is_empty() {
         changes.push(format!("flags {:#x} -> {:#x}", before.flags, now.flags));
     }

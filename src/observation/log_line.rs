@@ -27,6 +27,10 @@ pub struct LogLine {
     /// What else is known of it.
     #[serde(flatten)]
     pub header: Header,
+    /// Why it is not about this host, though this host's kernel wrote it: it is about another network
+    /// namespace. Then it opens no incident.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<String>,
 }
 
 impl LogLine {
@@ -46,7 +50,11 @@ impl fmt::Display for LogLine {
         {
             write!(f, "{}: ", Plain(program))?;
         }
-        write!(f, "{} ({})", Plain(&self.text), self.matcher)
+        write!(f, "{} ({})", Plain(&self.text), self.matcher)?;
+        match &self.elsewhere {
+            Some(why) => write!(f, "; of another network namespace, here {}", Plain(why)),
+            None => Ok(()),
+        }
     }
 }
 
@@ -163,6 +171,7 @@ mod tests {
                 program: Some("Keepalived_vrrp".to_owned()),
                 ..Header::default()
             },
+            elsewhere: None,
         }
     }
 
@@ -180,6 +189,10 @@ mod tests {
         );
         let forged = LogLine { text: "a\u{1b}[2J\nb".to_owned(), ..line() };
         assert_eq!(forged.to_string(), r"journal: Keepalived_vrrp: a\u{1b}[2J\nb (vrrp-fault)");
+        let elsewhere = Some("there is no br7".to_owned());
+        let other = LogLine { source: LogSource::Kernel, elsewhere, ..line() };
+        let told = "(vrrp-fault); of another network namespace, here there is no br7";
+        assert!(other.to_string().ends_with(told), "{other}");
         let far = LogSource::Syslog([192, 0, 2, 1].into());
         assert_eq!(serde_json::to_string(&far).unwrap(), r#"{"syslog":"192.0.2.1"}"#);
         assert_eq!(far.to_string(), "syslog from 192.0.2.1");

@@ -278,6 +278,7 @@ impl Recorder {
             class: depth.class.to_string(),
             full_seconds: depth.full.as_secs_f64(),
             seconds: depth.all.as_secs_f64(),
+            is_known: depth.is_known,
         };
         let interface = |report: &Report| Interface {
             name: report.origin.interface.clone(),

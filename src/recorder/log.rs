@@ -2,6 +2,7 @@
 //! only as much as a person can read.
 
 use std::collections::HashMap;
+use std::mem;
 use std::time::Duration;
 
 use crate::finding::Severity;
@@ -20,6 +21,8 @@ pub(super) struct Log {
     told: u32,
     untold: u64,
     counters: Counters,
+    /// A line about its trigger has told the present observation.
+    was_told: bool,
 }
 
 /// Which counters were told, and when: one that grows all day is told once a minute.
@@ -58,8 +61,16 @@ impl Log {
         }
     }
 
-    /// Tells an observation, if it is worth a line and there were not too many.
+    /// A line about its trigger tells the observation that is being judged.
+    pub(super) fn told_as_trigger(&mut self) {
+        self.was_told = true;
+    }
+
+    /// Tells an observation, if it is worth a line, was not told already, and there were not too many.
     pub(super) fn tell(&mut self, seen: &Observation) {
+        if mem::take(&mut self.was_told) {
+            return;
+        }
         let Some(is_bad) = worth(&seen.fact) else { return };
         if self.counters.were_told(seen) {
             return;
@@ -88,6 +99,7 @@ fn worth(fact: &Fact) -> Option<bool> {
             Some(change.now.is_some_and(|neighbour| neighbour.answers == Answers::No))
         }
         Fact::Address(change) => Some(change.now == Some(Validity::Duplicate)),
+        Fact::Log(line) => Some(line.elsewhere.is_none()),
         Fact::ProbeSlow(slow) => Some(!slow.over),
         Fact::ProbeLossy(lossy) => Some(!lossy.over),
         Fact::Finding(finding) => Some(finding.severity >= Severity::Warning && !finding.over),
@@ -96,7 +108,6 @@ fn worth(fact: &Fact) -> Option<bool> {
         Fact::ProbeLost { .. }
         | Fact::ProbeDown(_)
         | Fact::Counter(_)
-        | Fact::Log(_)
         | Fact::LinkGone { .. }
         | Fact::ReloadRefused { .. }
         | Fact::Missed { .. }
@@ -129,6 +140,18 @@ mod tests {
         assert_eq!(told(5 * S), (Log::A_SECOND, 1));
         assert_eq!(told(6 * S - 1), (Log::A_SECOND, 2));
         assert_eq!(told(6 * S), (1, 0));
+    }
+
+    /// Regression: each trigger stood in the log twice, as TRIGGER and as observation.
+    #[test]
+    fn what_its_trigger_told_is_not_told_again() {
+        let mut log = Log::default();
+        let seen = Observation { at: Stamp::default(), fact: Fact::SnapshotSignal };
+        log.told_as_trigger();
+        log.tell(&seen);
+        assert_eq!(log.told, 0);
+        log.tell(&seen);
+        assert_eq!(log.told, 1);
     }
 
     #[test]

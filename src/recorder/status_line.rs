@@ -34,6 +34,8 @@ pub struct ClassDepth {
     pub full: Duration,
     /// All that is known: before, frames have their headers only.
     pub all: Duration,
+    /// True where this is measured, or computed from enough of the memory; false while nobody can know.
+    pub is_known: bool,
 }
 
 /// What the recorder is doing.
@@ -65,7 +67,7 @@ impl fmt::Display for Status {
     }
 }
 
-/// `control 5 h, data 41 s (12 s in full)`.
+/// `control everything so far, data 41 s (12 s in full)`.
 pub(super) fn in_words(depths: &[ClassDepth]) -> String {
     let words: Vec<_> = depths.iter().map(ToString::to_string).collect();
     words.join(", ")
@@ -73,6 +75,9 @@ pub(super) fn in_words(depths: &[ClassDepth]) -> String {
 
 impl fmt::Display for ClassDepth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.is_known {
+            return write!(f, "{} everything so far", self.class);
+        }
         write!(f, "{} {}", self.class, rough(self.all))?;
         if self.full < self.all { write!(f, " ({} in full)", rough(self.full)) } else { Ok(()) }
     }
@@ -95,18 +100,20 @@ pub(super) fn frames(reports: &[Report]) -> u64 {
 }
 
 /// How long a history each class has, on the interface where it is shortest: measured where something
-/// had to be forgotten, else computed from the traffic so far; nothing without traffic.
+/// had to be forgotten, else computed from the traffic so far, which says nothing before [`KNOWN`] of the
+/// memory is used; nothing without traffic.
 pub(super) fn depths(reports: &[Report], now: Mono) -> Vec<ClassDepth> {
     let mut depths: Vec<ClassDepth> = Vec::new();
     for report in reports {
         for class in &report.classes {
             let recorded = now.since(report.since.mono);
-            let all = match class.counters {
+            let (all, is_known) = match class.counters {
                 LaneCounters { ring_bytes: 0, .. } => continue,
-                LaneCounters { evicted: 1.., .. } => now.since(class.complete_from),
+                LaneCounters { evicted: 1.., .. } => (now.since(class.complete_from), true),
                 LaneCounters { ring_bytes, .. } => {
-                    let seconds = recorded.as_secs_f64() * class.quota as f64 / ring_bytes as f64;
-                    recorded.max(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+                    let used = ring_bytes as f64 / class.quota as f64;
+                    let all = Duration::try_from_secs_f64(recorded.as_secs_f64() / used);
+                    (recorded.max(all.unwrap_or(Duration::MAX)), used >= KNOWN)
                 }
             };
             let full = match class.counters.faded {
@@ -116,13 +123,21 @@ pub(super) fn depths(reports: &[Report], now: Mono) -> Vec<ClassDepth> {
             match depths.iter_mut().find(|depth| depth.class == class.name) {
                 Some(least) => {
                     (least.full, least.all) = (least.full.min(full), least.all.min(all));
+                    least.is_known &= is_known;
                 }
-                None => depths.push(ClassDepth { class: Arc::clone(&class.name), full, all }),
+                None => {
+                    let class = Arc::clone(&class.name);
+                    depths.push(ClassDepth { class, full, all, is_known });
+                }
             }
         }
     }
     depths
 }
+
+/// Part of a class's memory that must be used before the rest of it is counted on: a figure is never drawn out
+/// to more than ten times of what was seen.
+const KNOWN: f64 = 0.1;
 
 /// Each class of an interface: its traffic, its counts, how far back it reaches.
 pub(super) fn classes(report: &Report, now: Mono) -> Vec<status::Class> {
@@ -146,6 +161,7 @@ pub(super) fn classes(report: &Report, now: Mono) -> Vec<status::Class> {
             quota_bytes: class.quota,
             full_seconds: seconds(depth.map(|depth| depth.full)),
             seconds: seconds(depth.map(|depth| depth.all)),
+            is_known: depth.is_some_and(|depth| depth.is_known),
         }
     })
     .collect()
@@ -180,7 +196,8 @@ impl<K: Keeper> Recorder<K> {
             return;
         }
         self.depth.look_at = now.plus(DEPTH_AFTER);
-        let depths = depths(&self.captures.reports(), now);
+        let mut depths = depths(&self.captures.reports(), now);
+        depths.retain(|depth| depth.is_known);
         let told = &self.depth.told;
         let differs = |a: Duration, b: Duration| a > 2 * b || b > 2 * a;
         let changed = |depth: &ClassDepth| {
@@ -237,11 +254,12 @@ mod tests {
     fn a_status_is_one_line() {
         let status = Status {
             frames_per_second: 12_345.4,
-            depths: [("control", 18_000, 18_000), ("data", 12, 41)]
-                .map(|(class, full, all)| ClassDepth {
+            depths: [("control", 18_000, 18_000, false), ("data", 12, 41, true)]
+                .map(|(class, full, all, is_known)| ClassDepth {
                     class: class.into(),
                     full: Duration::from_secs(full),
                     all: Duration::from_secs(all),
+                    is_known,
                 })
                 .into(),
             dropped: 0,
@@ -249,7 +267,7 @@ mod tests {
         };
         assert_eq!(
             status.to_string(),
-            "12345 frames/s · holds control 5 h, data 41 s (12 s in full) · 0 dropped · armed"
+            "12345 frames/s · holds control everything so far, data 41 s (12 s in full) · 0 dropped · armed"
         );
         let state = State::Collecting(Duration::from_millis(3_900));
         let status = Status { depths: Vec::new(), state, ..status };

@@ -84,6 +84,7 @@ impl<K: Keeper> Recorder<K> {
         if is_told(self.refused) {
             let Trigger { kind, sentence, .. } = trigger;
             tracing::info!("{kind}: not frozen, {why}: {sentence}");
+            self.log.told_as_trigger();
         }
         Verdict::Ignored { why }
     }
@@ -107,6 +108,7 @@ impl<K: Keeper> Recorder<K> {
         self.pin(id, held.from, at);
         held.pinned_after = self.clock.now().mono.since(at);
         tracing::info!("{kind}: {sentence}; held, {hold}");
+        self.log.told_as_trigger();
         self.holds.add(held);
     }
 
@@ -141,6 +143,7 @@ impl<K: Keeper> Recorder<K> {
                 self.refused = 0;
                 self.tell_frozen(first_pinned, from);
                 tracing::warn!("{kind}: {sentence}; window frozen after {pinned_after:?}");
+                self.log.told_as_trigger();
                 let left = self.phase.deadline().map(|deadline| deadline.since(at));
                 Verdict::Frozen {
                     pinned_after_ns: nanos(pinned_after),
@@ -157,6 +160,7 @@ impl<K: Keeper> Recorder<K> {
                 let left = until.since(self.clock.now().mono);
                 if is_told(triggers) {
                     tracing::warn!("{kind}: {sentence}; the open incident goes on for {left:.1?}");
+                    self.log.told_as_trigger();
                 }
                 Verdict::Extended { left_ns: nanos(left) }
             }

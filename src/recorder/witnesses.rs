@@ -6,6 +6,8 @@
 use super::Recorder;
 use crate::error::Result;
 use crate::watch::attribute::{self, AttributeWatcher};
+use crate::watch::capacity::CapacityWatcher;
+use crate::watch::clock::ClockWatcher;
 use crate::watch::counters::{self, CounterWatcher};
 use crate::watch::fdb::FdbWatcher;
 use crate::watch::ip::{self, IpWatcher};
@@ -148,7 +150,9 @@ impl Recorder {
         self.employ(opened.attributes)?;
         self.employ(opened.ip)?;
         self.employ(opened.counters)?;
-        self.employ(opened.fdb)
+        self.employ(opened.fdb)?;
+        self.employ(CapacityWatcher::default())?;
+        self.employ(ClockWatcher)
     }
 
     pub(super) fn employ_log(&mut self, options: logs::Options, log: LogWatcher) -> Result<()> {

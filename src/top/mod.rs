@@ -16,8 +16,10 @@ use serde_json::Value;
 
 use self::rates::{InterfaceRates, rates};
 pub use self::view::draw;
+use crate::api::digest::{Digest, Line};
 use crate::api::question::Verdict;
 use crate::api::status::Standing;
+use crate::finding::Severity;
 
 /// Points of a sparkline: one a second, more than any screen is wide.
 pub const HISTORY: usize = 512;
@@ -38,6 +40,7 @@ pub struct Top {
     /// Frames a second of each interface, the newest last.
     history: BTreeMap<String, VecDeque<u64>>,
     events: VecDeque<String>,
+    digest: Digest,
     selected: usize,
     helping: bool,
     /// The reason being typed.
@@ -76,9 +79,9 @@ pub enum Wish {
 }
 
 impl Top {
-    /// Nothing is known yet; `plain` is without colour.
-    pub fn new(plain: bool) -> Self {
-        Self { plain, ..Self::default() }
+    /// Nothing is known yet; `plain` is without colour, and events milder than `least` are left out.
+    pub fn new(plain: bool, least: Option<Severity>) -> Self {
+        Self { plain, digest: Digest::new(least), ..Self::default() }
     }
 
     /// dashcap answered how it stands.
@@ -119,7 +122,9 @@ impl Top {
 
     /// Something was seen: a line of `events.jsonl`.
     pub fn saw(&mut self, event: &Value) {
-        self.keep(words(event));
+        for line in self.digest.lines(event) {
+            self.keep(words(&line));
+        }
     }
 
     /// Events were missed on the way here.
@@ -179,18 +184,10 @@ impl Top {
 }
 
 /// `14:14:20.811 link       eth0: DOWN`; triggers and findings stand out by their word.
-fn words(event: &Value) -> String {
-    let text = |field: &str| event[field].as_str().unwrap_or_default();
+fn words(Line { time, who, sentence }: &Line) -> String {
     // Today's, mostly: the hour is enough.
-    let time = text("time").get(11..23).unwrap_or_default();
-    let who = match text("kind") {
-        "trigger" => "TRIGGER",
-        "incident" => "INCIDENT",
-        _ if event["what"]["fact"] == "finding" => "FINDING",
-        _ => text("watcher"),
-    };
-    let line: String =
-        text("sentence").chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let time = time.get(11..23).unwrap_or_default();
+    let line: String = sentence.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     format!("{time} {who:<9} {line}")
 }
 

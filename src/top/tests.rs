@@ -15,6 +15,7 @@ fn standing(uptime_seconds: f64, frames: u64) -> Standing {
         stored: frames,
         full_seconds: 12.0,
         seconds: 7_300.0,
+        is_known: true,
         ..Class::default()
     };
     let interface = |name: &str, up: bool| Interface {
@@ -47,7 +48,7 @@ fn screen(top: &Top, width: u16, height: u16) -> String {
 }
 
 fn running() -> Top {
-    let mut top = Top::new(true);
+    let mut top = Top::new(true, None);
     for second in 1..=20_u32 {
         top.stands(standing(f64::from(second), u64::from(second * second) * 1_000));
     }
@@ -56,7 +57,8 @@ fn running() -> Top {
         "sentence": "dp0bond0: DOWN",
     }));
     top.saw(&json!({
-        "time": "2026-11-22T14:14:20.811089123Z", "kind": "trigger", "sentence": "dp0bond0:\nDOWN",
+        "time": "2026-11-22T14:14:20.811089123Z", "kind": "trigger", "trigger": "link-down",
+        "sentence": "dp0bond0:\nDOWN",
     }));
     top
 }
@@ -75,7 +77,7 @@ fn everything_fits_eighty_by_twenty_four() {
         "of dp0s0        frames/s  bit/s    whole      all stored folded  drops   gone",
         "  data               58k    47M     12 s      2 h   400k      0      0      0",
         "14:14:20.811 link      dp0bond0: DOWN",
-        "14:14:20.811 TRIGGER   dp0bond0: DOWN",
+        "14:14:20.811 TRIGGER   link-down: dp0bond0: DOWN",
         "s snapshot   ↑↓ interface   ? help   q quit",
     ] {
         assert!(shown.contains(expected), "{expected}\n{shown}");
@@ -147,7 +149,7 @@ fn keys_select_ask_and_leave() {
 
 #[test]
 fn what_is_kept_is_bounded() {
-    let mut top = Top::new(true);
+    let mut top = Top::new(true, None);
     for n in 0..u32::try_from(2 * HISTORY).unwrap() {
         top.stands(standing(f64::from(n), 0));
         top.missed(1);

@@ -168,10 +168,17 @@ impl TriggerKind {
     }
 
     /// True if a rule that names no object means the recorded interfaces and their masters. Links and
-    /// counters are told of every interface of the host, of which many come and go with containers;
+    /// counters are told of every interface of the host, of which many come and go with containers; other
     /// findings come from what is recorded anyway, and a bond or an address is nobody's by accident.
     pub(super) fn is_of_watched(self) -> bool {
-        matches!(self, Self::LinkDown | Self::LinkUp | Self::StpPort | Self::Counter)
+        matches!(
+            self,
+            Self::LinkDown
+                | Self::LinkUp
+                | Self::StpPort
+                | Self::Counter
+                | Self::Finding(FindingKind::LinkFlapping)
+        )
     }
 
     /// True if it is told to begin again and again while it goes on: the kernel gives a neighbour up

@@ -30,6 +30,8 @@ use crate::sys::wakeup::Wakeup;
 use crate::time::{Clock, Mono, Stamp};
 
 pub mod attribute;
+pub mod capacity;
+pub mod clock;
 pub mod config;
 pub mod counters;
 pub mod fdb;
@@ -176,6 +178,11 @@ impl Desk {
     /// Now.
     pub fn now(&self) -> Stamp {
         self.clock.now()
+    }
+
+    /// How long the machine slept since it was started.
+    pub fn asleep(&self) -> Duration {
+        self.clock.asleep()
     }
 
     /// True once the watcher is to return.

@@ -31,6 +31,9 @@ pub struct Class {
     pub full_seconds: f64,
     /// How far in all: before, frames have their headers only.
     pub seconds: f64,
+    /// False while both are drawn out from too little traffic to be counted on.
+    #[serde(default)]
+    pub is_known: bool,
 }
 
 /// Frames that were read, those folded and dropped for want of memory included.

@@ -90,6 +90,8 @@ pub struct Depth {
     pub full_seconds: f64,
     /// How far in all: before, frames have their headers only.
     pub seconds: f64,
+    /// False while both are drawn out from too little traffic to be counted on.
+    pub is_known: bool,
 }
 
 /// One recorded interface.
@@ -185,6 +187,9 @@ impl Standing {
 
     fn reach(&self) -> String {
         let of = |depth: &Depth| {
+            if !depth.is_known {
+                return format!("{} everything so far", depth.class);
+            }
             let full = (depth.full_seconds < depth.seconds)
                 .then(|| format!(" ({} in full)", words(depth.full_seconds)));
             format!("{} {}{}", depth.class, words(depth.seconds), full.unwrap_or_default())
@@ -316,7 +321,10 @@ mod tests {
             frames_per_second: 1_234.5,
             memory_bytes: 256 << 20,
             pre_seconds: 120.0,
-            depths: vec![Depth { class: "data".into(), full_seconds: 41.0, seconds: 41.0 }],
+            depths: vec![
+                Depth { class: "control".into(), seconds: 4e4, ..Depth::default() },
+                Depth { class: "data".into(), full_seconds: 41.0, seconds: 41.0, is_known: true },
+            ],
             interfaces: vec![interface("eth0"), interface("dp0bond0.956")],
             bundles: Bundles { directory: "/var/lib/dashcap".into(), ..Bundles::default() },
             watchers: vec![
@@ -337,7 +345,7 @@ mod tests {
              unarmed   link-up\n\
              bundles   0 written, 0 pending, 0 lost, 0 removed; in /var/lib/dashcap\n\
              traffic   1234 frames/s\n\
-             memory    256 MiB hold data 41 s; 2 min before a trigger are wanted\n\
+             memory    256 MiB hold control everything so far, data 41 s; 2 min before a trigger are wanted\n\
              watchers  link, probe (missed 3); 3 observations missed, 0 forgotten\n\
              \n\
              interface       is     received      stored    folded kernel drop lane drop gaps\n\

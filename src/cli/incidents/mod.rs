@@ -280,6 +280,7 @@ mod tests {
             object: Some("dp0bond0".to_owned()),
             sentence: "dp0bond0: DOWN".to_owned(),
             seconds: 130.0,
+            covered_seconds: 25.0,
             interfaces: vec!["dp0s0".to_owned(), "dp0s2".to_owned()],
             frames: 12_345,
             folded: 0,

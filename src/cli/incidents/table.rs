@@ -59,12 +59,18 @@ fn row(bundle: &Stored) -> [String; 9] {
         time.trim_end_matches('Z').to_owned(),
         local(bundle.time),
         plain(&bundle.kind),
-        format!("{:.0} s", bundle.seconds),
+        window(bundle),
         if more == 0 { interfaces } else { format!("{interfaces},+{more}") },
         count(bundle.frames),
         size(bundle.bytes),
         if bundle.kept { "kept".to_owned() } else { String::new() },
     ]
+}
+
+/// `25 of 130 s`: what of the window is there in full, and how long it is.
+fn window(bundle: &Stored) -> String {
+    let [covered, all] = [bundle.covered_seconds, bundle.seconds].map(|s| format!("{s:.0}"));
+    if covered == all { format!("{all} s") } else { format!("{covered} of {all} s") }
 }
 
 /// What is no bundle: each that should be one, and a few of those that have nothing to do with it.
@@ -117,6 +123,7 @@ mod tests {
         let mut second = stored("2026-11-22T14-14-20.811Z_signal");
         second.kept = true;
         second.frames = 7;
+        second.covered_seconds = 130.0;
         second.interfaces = ["a", "b", "c", "d", "e\x1b"].map(str::to_owned).into();
         let other = |n: usize| Other { name: format!("folder{n}"), what: What::Foreign };
         let damaged = What::Damaged { reason: "manifest.json has no meaning".to_owned() };
@@ -131,12 +138,17 @@ mod tests {
             lines[0].starts_with("NAME ") && lines[0].ends_with("FRAMES    SIZE  KEPT"),
             "{told}"
         );
-        for part in
-            ["2026-11-22 14:14:20.811  ", "  link-down   130 s  dp0s0,dp0s2", "  12,345  1.2 MB"]
-        {
+        for part in [
+            "2026-11-22 14:14:20.811  ",
+            "  link-down  25 of 130 s  dp0s0,dp0s2",
+            "  12,345  1.2 MB",
+        ] {
             assert!(lines[1].contains(part), "{part}: {told}");
         }
-        assert!(lines[2].contains("  a,b,c,+2 ") && lines[2].ends_with("kept"), "{told}");
+        assert!(
+            lines[2].contains("        130 s  a,b,c,+2 ") && lines[2].ends_with("kept"),
+            "{told}"
+        );
         assert_eq!(lines[4], "x: damaged: manifest.json has no meaning");
         assert_eq!(lines[5], "not bundles: folder1, folder2, folder3, folder4, folder5 and 2 more");
         let json: serde_json::Value =

@@ -49,6 +49,8 @@ pub struct Stored {
     pub sentence: String,
     /// Length of its window in seconds.
     pub seconds: f64,
+    /// Seconds of it of which everything is there.
+    pub covered_seconds: f64,
     /// The interfaces.
     pub interfaces: Vec<String>,
     /// Frames in it.
@@ -113,6 +115,7 @@ struct Trigger {
 #[serde(default)]
 struct Window {
     closed: Span,
+    covered: Span,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -208,6 +211,7 @@ fn look(path: &Path, name: &str) -> Result<Stored, What> {
         object: opened_by.object,
         sentence: opened_by.sentence,
         seconds: told.window.closed.seconds,
+        covered_seconds: told.window.covered.seconds,
         frames: sum(|held| held.frames),
         folded: sum(|held| held.folded),
         interfaces: told.interfaces.into_iter().map(|interface| interface.name).collect(),

@@ -154,6 +154,7 @@ mod tests {
             object: None,
             sentence: String::new(),
             seconds: 1.0,
+            covered_seconds: 1.0,
             interfaces: Vec::new(),
             frames: 0,
             folded: 0,

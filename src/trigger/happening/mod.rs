@@ -111,7 +111,7 @@ pub(super) fn happenings(fact: &Fact) -> Vec<Happening<'_>> {
             vec![Happening { lasted: *ran, ..failed }]
         }
         Fact::Finding(finding) => vec![of_finding(finding)],
-        Fact::Log(line) => vec![log(line)],
+        Fact::Log(line) if line.elsewhere.is_none() => vec![log(line)],
         _ => Vec::new(),
     }
 }

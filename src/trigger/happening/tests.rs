@@ -163,6 +163,7 @@ fn every_other_witness_has_its_kind() {
         text: "Entering FAULT STATE".into(),
         fields: BTreeMap::new(),
         header: Header::default(),
+        elsewhere: None,
     };
     let down = Fact::ProbeDown(down);
     assert_eq!(happenings(&down)[0].lasted, ms(3_000));

@@ -94,7 +94,14 @@ fn logged(matcher: &str) -> Fact {
         text: "Entering FAULT STATE".into(),
         fields: BTreeMap::new(),
         header: Header::default(),
+        elsewhere: None,
     }))
+}
+
+fn of_another_namespace(matcher: &str) -> Fact {
+    let Fact::Log(mut line) = logged(matcher) else { unreachable!("it is a line") };
+    line.elsewhere = Some("there is no br7".into());
+    Fact::Log(line)
 }
 
 fn attribute(path: &str, now: &str) -> Fact {
@@ -261,6 +268,15 @@ fn what_is_armed_without_configuration() {
         (finding(FindingKind::Drops, Severity::Warning), "drops eth0"),
         (finding(FindingKind::StpTopologyChange, Severity::Notice), ""),
         (finding(FindingKind::TcpResetBurst, Severity::Warning), ""),
+        (finding(FindingKind::LinkFlapping, Severity::Warning), "link-flapping eth0"),
+        (
+            found(Finding {
+                severity: Severity::Warning,
+                ..self::finding(FindingKind::LinkFlapping, "veth7")
+            }),
+            "",
+        ),
+        (of_another_namespace("bridge-loop"), ""),
     ] {
         let shown = fact.to_string();
         let fired = judge(&mut rules(Rule::defaults(false)), 1, fact);

@@ -16,13 +16,14 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use crate::error::{Error, Result};
 use crate::observation::Fact;
+use crate::observation::counter::{Counter, CounterGrowth};
 use crate::observation::link::LinkState;
 use crate::time::Mono;
 use crate::watch::netlink::dump;
 use crate::watch::ticks::Ticks;
 use crate::watch::{Desk, Wake, Watcher, link};
 
-use crate::observation::counter::{Counter, CounterGrowth};
+mod queueing;
 
 /// `RTM_NEWLINK` (linux/rtnetlink.h).
 const RTM_NEWLINK: u16 = 16;
@@ -217,9 +218,15 @@ fn growths(
 /// The counters of all interfaces now.
 fn readings() -> Result<Vec<Reading>> {
     let request = RouteNetlinkMessage::GetLink(LinkMessage::default());
-    dump(&request, link::Options::default().receive_buffer, |kind, payload| {
+    let mut readings = dump(&request, link::Options::default().receive_buffer, |kind, payload| {
         (kind == RTM_NEWLINK).then(|| read(payload)).flatten()
-    })
+    })?;
+    let drops = queueing::drops()?;
+    for reading in &mut readings {
+        let dropped = drops.get(&reading.index).map(|drops| (Counter::QdiscDropped, *drops));
+        reading.values.extend(dropped);
+    }
+    Ok(readings)
 }
 
 /// The counters that an `RTM_NEWLINK` tells.

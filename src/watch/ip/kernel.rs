@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use netlink_packet_core::NLM_F_REPLACE;
@@ -142,6 +143,15 @@ fn everything(receive_buffer: usize) -> Result<Vec<News>> {
         })?);
     }
     Ok(state)
+}
+
+/// Every address of ours: the interface's index, and the address.
+pub(in crate::watch) fn addresses() -> Result<Vec<(u32, IpAddr)>> {
+    let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+    dump(&request, super::Options::default().receive_buffer, |kind, payload| {
+        let ((index, address, _), _) = address::read(payload).filter(|_| kind == RTM_NEWADDR)?;
+        Some((index, address))
+    })
 }
 
 /// All default routes; several messages about one are put together.

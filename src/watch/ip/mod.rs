@@ -30,8 +30,10 @@ pub mod address;
 mod kernel;
 pub mod neighbour;
 pub mod route;
+pub mod routers;
 mod told;
 
+pub(in crate::watch) use kernel::addresses;
 use kernel::{read_news, routes, settled, subscribe};
 use told::{News, Told};
 

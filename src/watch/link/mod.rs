@@ -29,13 +29,15 @@ use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 use crate::error::{Error, Result};
 use crate::observation::Fact;
 use crate::observation::link::LinkState;
-use crate::time::Stamp;
+use crate::time::{Mono, Stamp};
 use crate::watch::netlink::{Messages, Received, Socket, dump};
 use crate::watch::{Desk, Wake, Watcher};
 
+mod flapping;
 mod message;
 pub mod role;
 
+use self::flapping::Flapping;
 use crate::observation::link_role::Port;
 pub(super) use message::{link_header, read_state};
 
@@ -126,6 +128,7 @@ pub fn links() -> Result<Vec<LinkState>> {
 pub struct LinkWatcher {
     socket: Socket,
     told: Told,
+    flapping: Flapping,
     /// The recorder had no room for something; what it was told is behind.
     behind: bool,
     look_anew: Duration,
@@ -143,7 +146,8 @@ impl LinkWatcher {
         // Before the baseline is complete, an announcement tells nothing that the next dump does not.
         let baseline = settled(&mut socket, |_| ())?;
         let told = Told(baseline.into_iter().map(|state| (state.index, state)).collect());
-        Ok(Self { socket, told, behind: false, look_anew: options.look_anew })
+        let flapping = Flapping::default();
+        Ok(Self { socket, told, flapping, behind: false, look_anew: options.look_anew })
     }
 
     /// The baseline: every interface as it was when the watcher was opened, by index.
@@ -180,7 +184,22 @@ impl LinkWatcher {
             self.behind = true;
             return;
         }
+        self.tell_flapping(desk, at, &news);
         self.told.learn(news);
+    }
+
+    /// Tells that a link flaps, before `news` are learnt.
+    fn tell_flapping(&mut self, desk: &mut Desk, at: Stamp, news: &News) {
+        match news {
+            News::Gone(index) => self.flapping.gone(*index),
+            News::State(now) => {
+                let before = self.told.0.get(&now.index);
+                let begins = before.and_then(|before| self.flapping.changed(before, now, at));
+                if let Some(finding) = begins {
+                    desk.send_at(at, Fact::Finding(Box::new(finding)));
+                }
+            }
+        }
     }
 
     /// Reads the state anew and tells what differs from what was told.
@@ -208,8 +227,15 @@ impl Watcher for LinkWatcher {
         loop {
             let retry = self.behind.then(|| desk.now().mono.plus(RESYNC));
             let look_due = self.told.has_lacp_ports().then_some(look);
-            match desk.wait(&[self.socket.as_fd()], retry.into_iter().chain(look_due).min())? {
+            let dues = retry.into_iter().chain(look_due).chain(self.flapping.due());
+            let wake = desk.wait(&[self.socket.as_fd()], dues.min())?;
+            for finding in self.flapping.over(desk.now().mono) {
+                desk.send(Fact::Finding(Box::new(finding)));
+            }
+            let is_due = |due: Option<Mono>| due.is_some_and(|due| due <= desk.now().mono);
+            match wake {
                 Wake::Stop => return Ok(()),
+                Wake::Due if !is_due(retry) && !is_due(look_due) => {}
                 Wake::Due => {
                     self.resync(desk)?;
                     look = desk.now().mono.plus(self.look_anew);

@@ -125,7 +125,7 @@ fn down_up_rename_removal_and_creation_are_told() {
 
     ns.ip("link set d0 name north");
     let (renamed, _) = wait_for(&inbox, "rename", change("north", |_| true));
-    assert!(renamed.fact.to_string().contains("renamed from d0"), "{}", renamed.fact);
+    assert!(renamed.fact.to_string().starts_with("d0 is now north (index "), "{}", renamed.fact);
     ns.ip("link del north");
     let gone = |name: &'static str| move |seen: &Observation| matches!(&seen.fact, Fact::LinkGone { last } if last.name == name);
     let (_, before) = wait_for(&inbox, "removal", gone("north"));

@@ -104,7 +104,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     // net/bridge/br_fdb.c, br_fdb_update()
     (
         "bridge-loop",
-        r"(?<bridge>\S+): received pack\w+ on (?<interface>\S+) with own address as source",
+        r"(?<bridge>\S+): received pack\w+ on (?<interface>\S+) with own address as source(?: address \(addr:(?<station>[\da-f:]+))?",
     ),
     // net/ipv6/addrconf.c, addrconf_dad_failure()
     (

@@ -39,6 +39,7 @@ use crate::watch::{Desk, Watcher};
 
 mod allowance;
 mod defaults;
+mod elsewhere;
 mod files;
 mod journal;
 mod kernel;
@@ -256,6 +257,7 @@ mod tests {
             text: "Kernel is reporting: interface dp0bond0 DOWN".to_owned(),
             fields: BTreeMap::from([("interface".to_owned(), "dp0bond0".to_owned())]),
             header: Header { priority: Some(Priority::Info), ..Header::default() },
+            elsewhere: None,
         }));
         assert_eq!((fact.interface(), fact.watcher()), (Some("dp0bond0"), "log"));
         assert_eq!(

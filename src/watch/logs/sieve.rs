@@ -5,6 +5,7 @@
 //! call itself forth forever.
 
 use std::fmt::Display;
+use std::fs;
 use std::os::fd::BorrowedFd;
 use std::process;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use serde::Serialize;
 
 use super::Options;
 use super::allowance::Allowance;
+use super::elsewhere::Here;
 use super::matcher::Matchers;
 use crate::error::Result;
 use crate::observation::Fact;
@@ -88,6 +90,8 @@ pub(super) struct Sieve {
     counters: Counters,
     /// How a syslog daemon marks our lines.
     own: String,
+    /// How it marks those of this machine's kernel.
+    kernel: String,
     /// Troubles of this second, and the last one that was not told.
     troubles: Allowance,
     trouble: String,
@@ -103,6 +107,7 @@ pub(super) struct Line<'a> {
 impl Sieve {
     pub(super) fn new(options: &Options) -> Result<Self> {
         let matchers = Matchers::compile(&options.matchers)?;
+        let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         Ok(Self {
             name: options.place.to_string(),
             allowances: vec![Allowance::default(); matchers.len()],
@@ -110,6 +115,7 @@ impl Sieve {
             per_second: options.per_second,
             counters: Counters::default(),
             own: format!("{}[{}]", env!("CARGO_PKG_NAME"), process::id()),
+            kernel: format!(" {} kernel: ", host.trim()),
             troubles: Allowance::default(),
             trouble: String::new(),
         })
@@ -146,9 +152,22 @@ impl Sieve {
         count(&self.counters.0.sent);
         let (source, header) = about();
         let header = Header { cut, ..header };
+        let is_ours = self.is_of_this_kernel(&source, text);
+        let elsewhere =
+            is_ours.then(|| Here::read().elsewhere(&found.name, &found.fields)).flatten();
         let (matcher, text) = (found.name.to_string(), text.to_owned());
-        let line = LogLine { source, matcher, text, fields: found.fields, header };
+        let line = LogLine { source, matcher, text, fields: found.fields, header, elsewhere };
         desk.send_at(at, Fact::Log(Box::new(line)));
+    }
+
+    /// True if this machine's kernel wrote it: what a syslog daemon copied into a file stands behind the name
+    /// of the host.
+    fn is_of_this_kernel(&self, source: &LogSource, text: &str) -> bool {
+        match source {
+            LogSource::Kernel => true,
+            LogSource::File(_) => text.contains(&self.kernel),
+            LogSource::Journal | LogSource::Syslog(_) => false,
+        }
     }
 
     /// A line that the source knows to be dashcap's.

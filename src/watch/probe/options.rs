@@ -165,6 +165,12 @@ impl Options {
         Ok(())
     }
 
+    /// Whom it asks, if that is an address and no name.
+    pub fn address(&self) -> Option<IpAddr> {
+        let target: Target = self.host.parse().ok()?;
+        target.host().0.name.parse().ok()
+    }
+
     /// The interface to ask through, if the operator chose one.
     pub(super) fn through(&self, target: &Target) -> Option<String> {
         target.host().0.interface.clone().or_else(|| self.interface.clone())
