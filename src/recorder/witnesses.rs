@@ -5,6 +5,7 @@
 
 use super::Recorder;
 use crate::error::Result;
+use crate::observation::Fact;
 use crate::watch::attribute::{self, AttributeWatcher};
 use crate::watch::counters::{self, CounterWatcher};
 use crate::watch::ip::{self, IpWatcher};
@@ -88,6 +89,11 @@ pub(super) struct Early {
 }
 
 impl Early {
+    /// Addresses, default routes and watched neighbours of this host.
+    pub(super) fn picture(&self) -> Vec<Fact> {
+        self.ip.picture()
+    }
+
     pub(super) fn open(witnesses: &Witnesses) -> Result<Self> {
         let listeners = witnesses.logs.each().into_iter().filter(is_listener);
         let open = |log: logs::Options| LogWatcher::open(&log).map(|watcher| (log, watcher));

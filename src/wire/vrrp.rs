@@ -2,9 +2,10 @@
 //! says so.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
-use super::u16_at;
+use super::{array, u16_at};
 
 /// An advertisement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +36,21 @@ impl Vrrp {
             _ => return None,
         };
         Some(Self { version: version >> 4, group, priority, interval })
+    }
+
+    /// The addresses that the routers share: `bytes` are what follows the IP header, `is_v6` its family.
+    pub fn addresses(bytes: &[u8], is_v6: bool) -> impl Iterator<Item = IpAddr> {
+        const COUNT_AT: usize = 3;
+        const ADDRESSES_AT: usize = 8;
+        let count = bytes.get(COUNT_AT).copied().unwrap_or_default();
+        (0..usize::from(count)).map_while(move |number| {
+            let at = |size: usize| ADDRESSES_AT + number * size;
+            if is_v6 {
+                array::<16>(bytes, at(16)).map(IpAddr::from)
+            } else {
+                array::<4>(bytes, at(4)).map(IpAddr::from)
+            }
+        })
     }
 
     /// Silence after which a backup takes over: three intervals and its skew (RFC 9568 §6.1).
