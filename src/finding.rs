@@ -181,6 +181,8 @@ kinds! {
     NdUnanswered = "nd_unanswered",
     /// Two stations claim one address.
     AddressConflict = "address_conflict",
+    /// An address has another link address than before.
+    AddressMoved = "address_moved",
     /// Traffic goes one way only.
     OneWay = "one_way",
     /// Nothing is heard any more.
@@ -263,6 +265,22 @@ kinds! {
     PingUnanswered = "ping_unanswered",
     /// DHCP clients get no answer.
     DhcpNoAnswer = "dhcp_no_answer",
+    /// A DHCP server refuses an address.
+    DhcpNak = "dhcp_nak",
+    /// A DHCP client found the address it was given in use.
+    DhcpDeclined = "dhcp_declined",
+    /// A DHCP client gave its address back.
+    DhcpReleased = "dhcp_released",
+    /// DHCP servers of one network configure differently.
+    DhcpServersDiffer = "dhcp_servers_differ",
+    /// A router's advertisements stay away for its lifetime.
+    RaExpired = "ra_expired",
+    /// A router says that it is no default router any longer.
+    RaWithdrawn = "ra_withdrawn",
+    /// Another router advertises itself.
+    RaRogue = "ra_rogue",
+    /// A router advertises something else than before.
+    RaChanged = "ra_changed",
     /// Nothing was recorded for a time.
     CaptureGap = "capture_gap",
     /// Frames were dropped before they were recorded.

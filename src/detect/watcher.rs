@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::detectors::{Detectors, Roster, Subject};
-use super::protocols::{self, Protocols, Together};
+use super::protocols::{self, Local, Protocols, Together};
 use super::tap::Tap;
 use super::traffic;
 use crate::error::{Error, Result};
@@ -37,10 +37,9 @@ pub struct Options {
 }
 
 impl Options {
-    /// What judges the control frames of an interface.
-    pub fn roster(&self) -> Roster {
-        let options = self.protocols.clone();
-        let together = Together::default();
+    /// What judges the control frames of an interface; `local` is the host it belongs to.
+    pub fn roster(&self, local: &Local) -> Roster {
+        let (options, together) = (self.protocols.clone(), Together::on(local.clone()));
         Box::new(move |subject| {
             vec![Box::new(Protocols::new(&subject.interface, &options, &together))]
         })

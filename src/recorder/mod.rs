@@ -64,6 +64,7 @@ use self::reload::Inbox;
 use self::restart::Fallen;
 use self::status_line::{DEPTH_AFTER, Depth, Glance};
 use crate::api::question::{Fate, Reply, Verdict};
+use crate::detect::protocols::Local;
 use crate::hook::Pending;
 use crate::incident::Host;
 use crate::incident::system::Collection;
@@ -93,6 +94,8 @@ pub struct Recorder<K = Captures> {
     /// What they cannot tell here.
     limitations: Vec<String>,
     table: Table,
+    /// What detectors are told of this host.
+    local: Local,
     /// What a link trigger without a name is about.
     watched: BTreeSet<String>,
     /// What the timeline lists.
@@ -217,6 +220,7 @@ impl<K: Keeper> Recorder<K> {
             missed_before: 0,
             limitations: Vec::new(),
             table: Table::default(),
+            local: Local::default(),
             watched: BTreeSet::new(),
             listed: BTreeSet::new(),
             seen,
@@ -244,6 +248,7 @@ impl<K: Keeper> Recorder<K> {
     fn observe(&mut self, seen: Observation) -> Verdict {
         // First the evidence, then everything else: the trigger's latency is what counts.
         let verdict = self.judge(&seen);
+        self.local.learn(&seen);
         match self.captures.follow(&seen.fact) {
             Ok(false) => {}
             Ok(true) => self.watch_names(),

@@ -9,6 +9,7 @@ use super::programs::Programs;
 use super::ring_file::Memory;
 use super::{Options, Privileged, Recorder, Selection};
 use crate::api::directory::DirectoryWatcher;
+use crate::detect::protocols::Local;
 use crate::detect::watcher::DetectWatcher;
 use crate::error::Result;
 use crate::incident::Host;
@@ -59,7 +60,9 @@ impl Recorder {
         let sampler = Sampler::open(options.timeline.clone(), table.clone())?;
         let open = |probe: &probe::Options| Ok((probe.clone(), Probe::open(probe.clone())?));
         let probes = options.probes.iter().map(open).collect::<Result<Vec<_>>>()?;
-        let detectors = DetectWatcher::open(options.detect.clone(), options.detect.roster())?;
+        let local = Local::of_host(&links.links(), &witnesses.picture());
+        let roster = options.detect.roster(&local);
+        let detectors = DetectWatcher::open(options.detect.clone(), roster)?;
         let tapping = capture::Tapping::new(detectors.taps(), options.wanted.clone())?;
         options.witnesses.check()?;
         let witnesses = options.witnesses.open(witnesses)?;
@@ -95,6 +98,7 @@ impl Recorder {
         recorder.programs = Programs::employ(runner, &recorder.clock, &recorder.desk)?;
         recorder.limitations.extend(sampler.limitation().map(str::to_owned));
         recorder.table = table;
+        recorder.local = local;
         recorder.ring_file = file;
         recorder.summary.bundles.extend(recovered);
         recorder.watch_names();

@@ -5,6 +5,7 @@
 
 use super::Recorder;
 use crate::error::Result;
+use crate::observation::Fact;
 use crate::watch::attribute::{self, AttributeWatcher};
 use crate::watch::capacity::CapacityWatcher;
 use crate::watch::clock::ClockWatcher;
@@ -92,6 +93,11 @@ pub(super) struct Early {
 }
 
 impl Early {
+    /// Addresses, default routes and watched neighbours of this host.
+    pub(super) fn picture(&self) -> Vec<Fact> {
+        self.ip.picture()
+    }
+
     pub(super) fn open(witnesses: &Witnesses) -> Result<Self> {
         let listeners = witnesses.logs.each().into_iter().filter(is_listener);
         let open = |log: logs::Options| LogWatcher::open(&log).map(|watcher| (log, watcher));

@@ -29,6 +29,7 @@ pub mod lldp;
 pub mod mac;
 pub mod nd;
 pub mod ospf;
+pub mod ra;
 pub mod reading;
 pub mod tcp;
 pub mod udp;

@@ -2,10 +2,10 @@
 //! says so.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
-use super::u16_at;
+use super::{array, u16_at};
 
 /// An advertisement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,15 +32,34 @@ impl Vrrp {
         const V3: u8 = 0x31;
         /// The interval of version 3 has twelve bits (RFC 9568 §5.2.7).
         const INTERVAL: u16 = 0x0fff;
-        let &[version, group, priority, count, _, seconds, _, _] = bytes.first_chunk()?;
+        let &[version, group, priority, _, _, seconds, _, _] = bytes.first_chunk()?;
         let interval = match version {
             V2 if is_carp(bytes) => return None,
             V2 => Duration::from_secs(seconds.into()),
             V3 => Duration::from_millis(u64::from(u16_at(bytes, 4)? & INTERVAL) * 10),
             _ => return None,
         };
-        let address = address(bytes, count, is_v6);
+        let named = |address: &IpAddr| {
+            let link_local = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
+            (link_local, *address)
+        };
+        let address = Self::addresses(bytes, is_v6).min_by_key(named);
         Some(Self { version: version >> 4, group, priority, interval, address })
+    }
+
+    /// The addresses that the routers share: `bytes` are what follows the IP header, `is_v6` its family.
+    pub fn addresses(bytes: &[u8], is_v6: bool) -> impl Iterator<Item = IpAddr> {
+        const COUNT_AT: usize = 3;
+        const ADDRESSES_AT: usize = 8;
+        let count = bytes.get(COUNT_AT).copied().unwrap_or_default();
+        (0..usize::from(count)).map_while(move |number| {
+            let at = |size: usize| ADDRESSES_AT + number * size;
+            if is_v6 {
+                array::<16>(bytes, at(16)).map(IpAddr::from)
+            } else {
+                array::<4>(bytes, at(4)).map(IpAddr::from)
+            }
+        })
     }
 
     /// Silence after which a backup takes over: three intervals and its skew (RFC 9568 §6.1).
@@ -49,18 +68,6 @@ impl Vrrp {
         let unit = if self.version == 2 { Duration::from_secs(1) } else { self.interval };
         self.interval * 3 + unit * skew / 1_000
     }
-}
-
-/// The addresses follow eight bytes of header (RFC 9568 §5.2).
-fn address(bytes: &[u8], count: u8, is_v6: bool) -> Option<IpAddr> {
-    let listed = bytes.get(8..)?;
-    let count = usize::from(count);
-    if is_v6 {
-        let all = listed.as_chunks::<16>().0.iter().take(count).copied().map(Ipv6Addr::from);
-        return all.min_by_key(|v6| (v6.is_unicast_link_local(), *v6)).map(IpAddr::V6);
-    }
-    let all = listed.as_chunks::<4>().0.iter().take(count).copied().map(Ipv4Addr::from);
-    all.min().map(IpAddr::V4)
 }
 
 /// A CARP header: its length field says 7 words, and it is 36 bytes long, which a VRRP message of seven

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::local::Local;
 use crate::detect::Seen;
 use crate::finding::{Finding, FindingKind, Party, Severity};
 use crate::frame::Direction;
@@ -14,9 +15,17 @@ use crate::wire::{Message, Reading};
 pub(super) struct Heard<'a> {
     pub(super) seen: &'a Seen<'a>,
     pub(super) reading: &'a Reading<'a>,
+    pub(super) local: &'a Local,
+    /// This host sent it: what leaves by a port of its bridge may be somebody else's.
+    pub(super) sent_here: bool,
 }
 
-impl Heard<'_> {
+impl<'a> Heard<'a> {
+    pub(super) fn new(seen: &'a Seen<'a>, reading: &'a Reading<'a>, local: &'a Local) -> Self {
+        let sent_here = local.sent_here(seen.header.direction, reading.link.source);
+        Self { seen, reading, local, sent_here }
+    }
+
     pub(super) fn at(&self) -> Stamp {
         self.seen.at
     }
@@ -58,6 +67,7 @@ impl Heard<'_> {
 pub(super) struct Now<'a> {
     pub(super) at: Stamp,
     pub(super) interface: &'a str,
+    pub(super) local: &'a Local,
 }
 
 impl Now<'_> {
@@ -92,6 +102,10 @@ pub(super) fn parties(reading: &Reading<'_>) -> Vec<Party> {
     let hosts = match (reading.message, reading.packet) {
         (Message::Arp(arp), _) => vec![arp.sender.into(), arp.target.into()],
         (Message::Nd(nd), Some(packet)) => vec![packet.source, nd.target.into()],
+        (Message::Dhcp(dhcp), Some(packet)) => {
+            let about = dhcp.server.map(IpAddr::V4).into_iter().chain(dhcp.address);
+            about.chain([packet.source, packet.destination]).collect()
+        }
         (_, Some(packet)) => vec![packet.source, packet.destination],
         (_, None) => Vec::new(),
     };

@@ -6,7 +6,8 @@
 //! | protocol | findings, those of severity warning and above in *italics* |
 //! |---|---|
 //! | LACP | *silence* (3 PDUs by the timeout bits), *expired*, *defaulted*, *out of sync*, *partner changed*, recovered |
-//! | ARP, ND | *unanswered* (of a neighbour that was alive; else a notice), *address conflict* |
+//! | ARP, ND | *unanswered* (of a neighbour that was alive; else a notice), *address conflict*, *address moved* (info or a notice unless it is a next hop's) |
+//! | router advertisements | *expired*, *withdrawn* (a notice if another router is left), *another router*, *changed* (a notice unless a prefix is gone) |
 //! | VRRP | *silence*, *resigned*, *silent but still answering for the address*, *master changed* (a notice if a better one took over), *two masters* |
 //! | HSRP | *silence*, *active changed* (a notice after a coup), *two active*, state changed |
 //! | STP | topology change, *root changed* (info if the bridge just joined), *silence* of the bridge that speaks for the root |
@@ -16,7 +17,7 @@
 //! | BGP | *notification* (a notice if administrative), *reset without one*, *silence* and which way, *refused* |
 //! | DNS | *unanswered* (of a server that had answered, or of all), *failing* (SERVFAIL, REFUSED), *slow*, *NXDOMAIN flood* |
 //! | ICMP echo | *unanswered* (of a host that had answered; else a notice) |
-//! | DHCP | *no answer* (to this host, or where a server had answered) |
+//! | DHCP | *no answer* (to this host, or to others where somebody is served), *refused* (a notice of an address not in use), *declined*, *servers differ*, released |
 //! | ICMP | *burst of unreachables* |
 //!
 //! Rules hold a finding for trouble from [`Severity::Warning`](crate::finding::Severity) on: ordinary
@@ -39,10 +40,12 @@ mod icmp;
 mod lacp;
 mod lasting;
 mod lldp;
+mod local;
 mod nd;
 mod ospf;
 mod ping;
 mod questions;
+mod ra;
 mod resolution;
 mod rival;
 mod stp;
@@ -54,8 +57,10 @@ mod vrrp;
 use std::sync::Arc;
 use std::time::Duration;
 
+use claims::Claims;
 use heard::{Heard, Now};
 use lasting::Lasting;
+pub use local::Local;
 pub use together::Together;
 
 use super::tap::Summary;
@@ -63,6 +68,7 @@ use super::{Detector, Seen};
 use crate::error::{Error, Result};
 use crate::finding::Finding;
 use crate::time::{Mono, Stamp};
+use crate::wire::vrrp::Vrrp;
 use crate::wire::{Message, Reading};
 
 /// Deadlines are looked at this often, whoever calls: at ticks, and between frames if ticks are late.
@@ -137,6 +143,7 @@ pub struct Protocols {
     together: Together,
     /// Frames that were not seen, as [`lost`] counts them.
     lost: u64,
+    claims: Claims,
     arp: arp::Watch,
     bfd: bfd::Watch,
     bgp: bgp::Watch,
@@ -147,6 +154,7 @@ pub struct Protocols {
     lldp: lldp::Watch,
     nd: nd::Watch,
     ospf: ospf::Watch,
+    ra: ra::Watch,
     stp: stp::Watch,
     vrrp: vrrp::Watch,
 }
@@ -159,6 +167,7 @@ impl Protocols {
             looked: Mono::default(),
             together: together.clone(),
             lost: 0,
+            claims: Claims::new(),
             arp: arp::Watch::new(options.unanswered, options.patience),
             bfd: bfd::Watch::new(),
             bgp: bgp::Watch::new(),
@@ -169,6 +178,7 @@ impl Protocols {
             lldp: lldp::Watch::new(),
             nd: nd::Watch::new(options.unanswered, options.patience),
             ospf: ospf::Watch::new(),
+            ra: ra::Watch::new(),
             stp: stp::Watch::new(),
             vrrp: vrrp::Watch::new(),
         }
@@ -179,12 +189,14 @@ impl Protocols {
         self.arp.refused()
             + self.bfd.refused()
             + self.bgp.refused()
-            + self.dhcp.refused()
+            + self.claims.refused()
+            + self.dhcp.no_room()
             + self.hsrp.refused()
             + self.lacp.refused()
             + self.lldp.refused()
             + self.nd.refused()
             + self.ospf.refused()
+            + self.ra.refused()
             + self.stp.refused()
             + self.vrrp.refused()
     }
@@ -194,19 +206,11 @@ impl Protocols {
         if seen.at.mono.since(self.looked) >= LOOK {
             self.tick(seen.at, findings);
         }
-        let heard = &Heard { seen, reading };
-        self.together.heard(heard, &self.interface, findings);
+        let together = self.together.clone();
+        let heard = &Heard::new(seen, reading, together.local());
+        together.heard(heard, &self.interface, findings);
+        self.addresses(heard, findings);
         match &reading.message {
-            Message::Arp(arp) => {
-                self.vrrp.claimed(heard, arp.sender.into(), arp.sender_mac, findings);
-                self.arp.heard(heard, arp, findings);
-            }
-            Message::Nd(nd) => {
-                if let Some(mac) = nd.mac.filter(|_| nd.is_advertisement) {
-                    self.vrrp.claimed(heard, nd.target.into(), mac, findings);
-                }
-                self.nd.heard(heard, nd, findings);
-            }
             Message::Lacp(lacp) => self.lacp.heard(heard, lacp, findings),
             Message::Vrrp(vrrp) => self.vrrp.heard(heard, vrrp, findings),
             Message::Hsrp(hsrp) => self.hsrp.heard(heard, hsrp, findings),
@@ -216,9 +220,53 @@ impl Protocols {
             Message::Ospf(ospf) => self.ospf.heard(heard, ospf, findings),
             Message::Bgp(bgp, tcp) => self.bgp.heard(heard, bgp, tcp, findings),
             Message::Tcp(tcp) => self.bgp.segment(heard, tcp, findings),
-            Message::Dhcp(dhcp) => self.dhcp.heard(heard, dhcp, findings),
             Message::Icmp(icmp) => self.icmp.heard(heard, icmp, findings),
+            // Of these only who has which address matters.
+            Message::Arp(_) | Message::Nd(_) | Message::Dhcp(_) | Message::Ra(_) => {}
             Message::Dns(..) | Message::Udp(_) | Message::Other => {}
+        }
+    }
+
+    /// Who has which address, and from whom.
+    fn addresses(&mut self, heard: &Heard<'_>, findings: &mut Vec<Finding>) {
+        let Reading { message, packet, .. } = heard.reading;
+        match message {
+            Message::Arp(arp) => {
+                let (asker, target) = (arp.sender.into(), arp.target.into());
+                self.vrrp.claimed(heard, asker, arp.sender_mac, findings);
+                let free = self.dhcp.unanswerable_since(heard, asker, target);
+                self.arp.heard(heard, arp, free, &mut self.claims, findings);
+            }
+            // Whose link address is told is not whose packet it is.
+            Message::Nd(nd) => {
+                if let Some(mac) = nd.mac.filter(|_| nd.is_advertisement) {
+                    self.vrrp.claimed(heard, nd.target.into(), mac, findings);
+                }
+                self.nd.heard(heard, nd, &mut self.claims, findings);
+            }
+            Message::Ra(ra) => self.ra.heard(heard, ra, findings),
+            Message::Dhcp(dhcp) => {
+                self.dhcp.heard(heard, dhcp, &self.claims, findings);
+                if let Some(address) = dhcp.address.filter(|_| dhcp.is_release()) {
+                    self.arp.released(heard, address);
+                    self.nd.released(heard, address);
+                }
+            }
+            Message::Vrrp(_) => {
+                let content = packet.map(|packet| (packet.content, packet.source.is_ipv6()));
+                let shared = content.map(|(content, is_v6)| Vrrp::addresses(content, is_v6));
+                for address in shared.into_iter().flatten() {
+                    self.claims.share(heard.vlans(), address, heard.at().mono);
+                }
+            }
+            message => {
+                if let Message::Icmp(icmp) = message {
+                    self.dhcp.unreachable(heard, icmp, findings);
+                }
+                if let Some(packet) = packet {
+                    self.claims.packet(heard, packet, findings);
+                }
+            }
         }
     }
 }
@@ -246,7 +294,11 @@ impl Detector for Protocols {
     fn tick(&mut self, at: Stamp, findings: &mut Vec<Finding>) {
         self.looked = at.mono;
         let interface = Arc::clone(&self.interface);
-        let now = &Now { at, interface: &interface };
+        let together = self.together.clone();
+        let local = together.local();
+        local.tick(at.mono);
+        let now = &Now { at, interface: &interface, local };
+        self.claims.tick(now, findings);
         self.arp.tick(now, findings);
         self.bfd.tick(now, findings);
         self.bgp.tick(now, findings);
@@ -257,6 +309,7 @@ impl Detector for Protocols {
         self.lldp.tick(now, findings);
         self.nd.tick(now, findings);
         self.ospf.tick(now, findings);
+        self.ra.tick(now, findings);
         self.stp.tick(now, findings);
         self.vrrp.tick(now, findings);
         self.together.tick(&interface, at, findings);
@@ -264,7 +317,8 @@ impl Detector for Protocols {
 
     fn standing(&self, findings: &mut Vec<Finding>) {
         let link = self.lacp.lasting().chain(self.lldp.lasting()).chain(self.stp.lasting());
-        let addresses = self.arp.lasting().chain(self.nd.lasting()).chain(self.dhcp.lasting());
+        let claims = self.claims.lasting().chain(self.arp.lasting()).chain(self.nd.lasting());
+        let addresses = claims.chain(self.dhcp.lasting()).chain(self.ra.lasting());
         let first_hops = self.vrrp.lasting().chain(self.hsrp.lasting()).chain(self.icmp.lasting());
         let routing = self.bfd.lasting().chain(self.bgp.lasting()).chain(self.ospf.lasting());
         let all = link.chain(addresses).chain(first_hops).chain(routing);

@@ -7,29 +7,30 @@
 //!
 //! | the question | its answer comes by here |
 //! |---|---|
-//! | sent by this host | always |
+//! | sent by this host | always, if not here by another port of the bridge or bond ([`Local`](super::Local)) |
 //! | to one station, seen here | the way back is the same |
-//! | of somebody whose answers came by before | yes |
-//! | broadcast, of somebody else | cannot be told: ignored inbound, a notice where directions are unknown |
+//! | for one who answered the same asker here before | yes |
+//! | for one who was last heard on the asker's side | no: ignored |
+//! | any other to all | cannot be told: ignored, a notice where directions are unknown |
 //!
-//! And it is a warning only if the one asked for was alive: it answered before, or it is asked alone,
-//! which is done only with a link address that was learned.
+//! And it is a warning only if the one asked for was alive: it answered before and did not give its address
+//! back, or it is asked alone, which is done only with a link address that was learned.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use super::bounded::Bounded;
-use super::heard::{Heard, Now, place};
+use super::heard::{Heard, Now, parties, place};
 use super::lasting::{FORGET, Lasting};
-use crate::finding::{Finding, FindingKind, Severity};
+use super::local;
+use crate::finding::{Finding, FindingKind, Party, Severity};
 use crate::frame::Direction;
 use crate::time::{Mono, Stamp};
-use crate::wire::Mac;
 use crate::wire::link::Vlans;
 
 /// Questions open at a time. Answered ones leave at once; a scan of a whole network fills the table.
 const QUESTIONS: usize = 512;
-/// Neighbours remembered to have answered, and stations whose answers came by.
+/// Neighbours remembered, and pairs of which one answered the other here.
 const STATIONS: usize = 4_096;
 /// Notices told at a time: where every station's questions are heard and no answers, they are many and
 /// say little.
@@ -61,10 +62,21 @@ pub(super) struct Resolution {
     tries: u32,
     patience: Duration,
     open: Bounded<Name, Open>,
-    alive: Bounded<(Vlans, IpAddr), Mono>,
-    near: Bounded<Mac, Mono>,
+    known: Bounded<(Vlans, IpAddr), Known>,
+    /// Who was answered here by whom.
+    pairs: Bounded<Name, Mono>,
     /// Notices that were not told because so many were open.
     untold: u64,
+}
+
+/// A neighbour that was heard.
+#[derive(Debug)]
+struct Known {
+    /// It answered since it came, or was given its address.
+    answers: bool,
+    /// Which way its last message went here: the side that it is on.
+    side: Direction,
+    last: Mono,
 }
 
 #[derive(Debug)]
@@ -87,6 +99,7 @@ struct Asked {
     direction: Direction,
     severity: Severity,
     what: String,
+    parties: Vec<Party>,
 }
 
 impl Resolution {
@@ -102,22 +115,43 @@ impl Resolution {
             tries,
             patience,
             open: Bounded::new(QUESTIONS),
-            alive: Bounded::new(STATIONS),
-            near: Bounded::new(STATIONS),
+            known: Bounded::new(STATIONS),
+            pairs: Bounded::new(STATIONS),
             untold: 0,
         }
     }
 
+    /// A neighbour is heard; it `answers`, or says something else.
+    pub(super) fn spoke(&mut self, heard: &Heard<'_>, neighbour: IpAddr, answers: bool) {
+        let (side, last) = (heard.direction(), heard.at().mono);
+        let make = || Known { answers: false, side, last };
+        if let Some(known) = self.known.entry((heard.vlans(), neighbour), make) {
+            (known.side, known.last) = (side, last);
+            known.answers |= answers;
+        }
+    }
+
+    /// True if the neighbour was heard since.
+    pub(super) fn spoke_since(&self, heard: &Heard<'_>, neighbour: IpAddr, since: Mono) -> bool {
+        self.known.get(&(heard.vlans(), neighbour)).is_some_and(|known| known.last > since)
+    }
+
+    /// A neighbour gave its address back.
+    pub(super) fn released(&mut self, heard: &Heard<'_>, neighbour: IpAddr) {
+        self.known.remove(&(heard.vlans(), neighbour));
+    }
+
     pub(super) fn asked(&mut self, heard: &Heard<'_>, question: Question) {
-        let at = heard.at();
-        let own = heard.direction() == Direction::Outbound;
-        let is_near = || heard.reading.link.source.is_some_and(|mac| self.near.get(&mac).is_some());
-        let comes_by = own || question.alone || is_near();
-        if !comes_by && heard.direction() == Direction::Inbound {
+        let Question { asker, target, alone } = question;
+        let (at, name) = (heard.at(), (heard.vlans(), asker, target));
+        let known = self.known.get(&(heard.vlans(), target));
+        let is_known = heard.direction() != Direction::Unknown;
+        let beside = known.is_some_and(|known| is_known && known.side == heard.direction());
+        let comes_by = heard.sent_here || (!beside && (alone || self.pairs.get(&name).is_some()));
+        if !comes_by && is_known {
             return;
         }
-        let was_alive =
-            question.alone || self.alive.get(&(heard.vlans(), question.target)).is_some();
+        let was_alive = alone || known.is_some_and(|known| known.answers);
         let certain = comes_by && was_alive;
         let severity = if certain { Severity::Warning } else { Severity::Notice };
         let make = || Open {
@@ -128,13 +162,13 @@ impl Resolution {
                 direction: heard.direction(),
                 severity,
                 what: heard.reading.to_string(),
+                parties: parties(heard.reading),
             },
             tries: 1,
             last_try: at.mono,
             untold: false,
             unanswered: Lasting::default(),
         };
-        let name = (heard.vlans(), question.asker, question.target);
         let Some(open) = self.open.entry(name, make) else { return };
         open.asked.last = at;
         open.asked.count += 1;
@@ -155,12 +189,12 @@ impl Resolution {
         findings: &mut Vec<Finding>,
     ) {
         let (vlans, at) = (heard.vlans(), heard.at());
-        if let Some(last) = self.alive.entry((vlans, target), || at.mono) {
-            *last = at.mono;
-        }
-        let to = heard.reading.link.destination.filter(|mac| mac.is_unicast());
-        if let Some(last) = to.and_then(|mac| self.near.entry(mac, || at.mono)) {
-            *last = at.mono;
+        self.spoke(heard, target, true);
+        if let Some(asker) = asker {
+            heard.local.answered(local::Asked::Neighbour(asker, target), at.mono);
+            if let Some(last) = self.pairs.entry((vlans, asker, target), || at.mono) {
+                *last = at.mono;
+            }
         }
         let end = |open: &mut Open, findings: &mut Vec<Finding>| {
             open.unanswered.end(at, || format!("{target} answers again"), findings);
@@ -188,6 +222,12 @@ impl Resolution {
         let (kind, questions, tries, patience) =
             (self.kind, self.questions, self.tries, self.patience);
         self.open.retain(|name, open| {
+            let asked = local::Asked::Neighbour(name.1, name.2);
+            if now.local.was_answered(asked, open.asked.first.mono) {
+                let sentence = || format!("{} answers again", name.2);
+                open.unanswered.end(now.at, sentence, findings);
+                return false;
+            }
             // In a flood of questions the latest try is always fresh; those before it waited.
             let waited = open.tries - u32::from(at.since(open.last_try) < patience);
             if waited >= tries && !open.unanswered.is_open() {
@@ -208,13 +248,13 @@ impl Resolution {
             }
             !given_up
         });
-        self.alive.retain(|_, last| at.since(*last) < FORGET);
-        self.near.retain(|_, last| at.since(*last) < FORGET);
+        self.known.retain(|_, known| at.since(known.last) < FORGET);
+        self.pairs.retain(|_, last| at.since(*last) < FORGET);
     }
 
     /// Also notices that were not told.
     pub(super) fn refused(&self) -> u64 {
-        self.open.refused() + self.alive.refused() + self.near.refused() + self.untold
+        self.open.refused() + self.known.refused() + self.pairs.refused() + self.untold
     }
 
     /// What has not ended.
@@ -238,6 +278,8 @@ impl Open {
             place(*vlans)
         );
         let finding = now.finding(kind, severity, self.asked.what.clone(), sentence);
-        self.unanswered.begin(Finding { first, last, count, direction, ..finding }, findings);
+        let parties = self.asked.parties.clone();
+        let finding = Finding { first, last, count, direction, parties, ..finding };
+        self.unanswered.begin(finding, findings);
     }
 }

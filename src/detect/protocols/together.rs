@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::heard::Heard;
 use super::lasting::{FORGET, Lasting};
+use super::local::Local;
 use super::questions::{Complaint, Reached};
 use super::{dns, ping};
 use crate::finding::Finding;
@@ -26,7 +27,10 @@ const REACHED: usize = 4_096;
 /// The judges of all interfaces; cloning gives a second hand on the same. Locked once a frame, by the one
 /// thread that hears all interfaces.
 #[derive(Debug, Clone, Default)]
-pub struct Together(Arc<Mutex<Judges>>);
+pub struct Together {
+    judges: Arc<Mutex<Judges>>,
+    local: Local,
+}
 
 #[derive(Debug)]
 struct Judges {
@@ -51,9 +55,19 @@ impl Default for Judges {
 }
 
 impl Together {
+    /// The judges of a host of which so much is known.
+    pub fn on(local: Local) -> Self {
+        Self { judges: Arc::default(), local }
+    }
+
+    /// The host.
+    pub(super) fn local(&self) -> &Local {
+        &self.local
+    }
+
     fn judges(&self) -> MutexGuard<'_, Judges> {
         // Whoever panicked took the detectors of its interface along.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.judges.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn heard(

@@ -35,6 +35,7 @@ use crate::capture_file::Damage;
 use crate::capture_file::file_clock::FileClock;
 use crate::capture_file::inputs::{self, Progress};
 use crate::capture_file::merge::{Ended, Merged};
+use crate::detect::protocols::Local;
 use crate::detect::watcher::DetectWatcher;
 use crate::error::Result;
 use crate::finding::Finding;
@@ -174,7 +175,8 @@ impl Replay {
         let (clock, hand) = Clock::by_hand(passage.now());
         let selected = recording.interfaces.clone();
         let detect = &recording.detect;
-        let detectors = DetectWatcher::open(detect.clone(), detect.roster())?;
+        let local = Local::default();
+        let detectors = DetectWatcher::open(detect.clone(), detect.roster(&local))?;
         let tapping = Tapping::new(detectors.taps(), recording.wanted.clone())?;
         let capture = recording.capture.clone();
         let mut reels = Reels::new(capture, pool, clock.clone(), tapping, selected);
@@ -187,6 +189,7 @@ impl Replay {
         let names: Vec<_> = options.files.iter().map(|file| file.display().to_string()).collect();
         recorder.limitations.push(format!("replayed from {}", names.join(", ")));
         recorder.host = elsewhere();
+        recorder.local = local;
         recorder.watch_names();
         Ok(Self {
             recorder,

@@ -4,7 +4,7 @@
 use super::*;
 use crate::detect::protocols::tests::frames::*;
 use crate::finding::FindingKind::{self, *};
-use crate::finding::Severity::{Info, Notice, Warning};
+use crate::finding::Severity::{Critical, Info, Notice, Warning};
 use crate::wire::Mac;
 
 /// The same one after the other, as a table is read.
@@ -168,7 +168,8 @@ const CASES: &[Case] = &[
     Case {
         kind: AddressConflict,
         severity: Warning,
-        first: (2.0, 0.0),
+        // The claim of the second one.
+        first: (1.0, 0.0),
         story: |tape| {
             for (at, mac) in [(0.0, ROUTER), (1.0, OTHER), (2.0, ROUTER)] {
                 tape.at(at, &arp_reply((mac, 65), (SWITCH, 3)));
@@ -178,6 +179,121 @@ const CASES: &[Case] = &[
         twin: |tape| {
             tape.at(0.0, &arp_reply((ROUTER, 65), (SWITCH, 3)));
             tape.each(1.0, 1.0, 3, |_| arp_reply((OTHER, 65), (SWITCH, 3)));
+        },
+    },
+    Case {
+        kind: AddressMoved,
+        severity: Notice,
+        first: (1.0, 0.0),
+        story: |tape| {
+            tape.at(0.0, &arp_reply((ROUTER, 65), (SWITCH, 3)));
+            tape.at(1.0, &arp_reply((OTHER, 65), (SWITCH, 3)));
+        },
+        // VRRP's virtual router.
+        twin: |tape| {
+            tape.at(0.0, &arp_reply((ROUTER, 65), (SWITCH, 3)));
+            tape.at(1.0, &arp_reply((HSRP_MAC, 65), (SWITCH, 3)));
+        },
+    },
+    Case {
+        kind: DhcpNak,
+        severity: Notice,
+        first: (1.0, 0.0),
+        story: |tape| {
+            tape.at(0.0, &lease((0, [255; 4]), OTHER, (3, 9), (0, 20, 0)));
+            tape.at(1.0, &lease((2, [255; 4]), OTHER, (6, 9), (2, 0, 0)));
+        },
+        twin: |tape| {
+            tape.at(0.0, &lease((0, [255; 4]), OTHER, (3, 9), (0, 20, 0)));
+            tape.at(1.0, &lease((2, [255; 4]), OTHER, (5, 9), (2, 20, 1)));
+        },
+    },
+    Case {
+        kind: DhcpDeclined,
+        severity: Warning,
+        first: (2.0, 0.0),
+        story: |tape| {
+            tape.at(0.0, &lease((2, [255; 4]), OTHER, (5, 9), (2, 20, 1)));
+            tape.at(1.0, &arp_reply((SWITCH, 20), (OTHER, 0)));
+            tape.at(2.0, &lease((0, [255; 4]), OTHER, (4, 10), (2, 20, 0)));
+        },
+        twin: |tape| tape.at(0.0, &lease((2, [255; 4]), OTHER, (5, 9), (2, 20, 1))),
+    },
+    Case {
+        kind: DhcpReleased,
+        severity: Info,
+        first: (1.0, 0.0),
+        story: |tape| tape.at(1.0, &lease((20, [10, 0, 0, 2]), OTHER, (7, 9), (2, 20, 0))),
+        twin: |tape| tape.at(1.0, &lease((20, [10, 0, 0, 2]), OTHER, (8, 9), (2, 20, 0))),
+    },
+    Case {
+        kind: DhcpServersDiffer,
+        severity: Warning,
+        first: (1.0, 0.0),
+        story: |tape| {
+            tape.at(0.0, &lease((2, [255; 4]), OTHER, (2, 9), (2, 20, 1)));
+            tape.at(1.0, &lease((66, [255; 4]), OTHER, (2, 9), (66, 80, 66)));
+        },
+        // A pair that shares the work.
+        twin: |tape| {
+            tape.at(0.0, &lease((2, [255; 4]), OTHER, (2, 9), (2, 20, 1)));
+            tape.at(1.0, &lease((3, [255; 4]), OTHER, (2, 9), (3, 80, 1)));
+        },
+    },
+    Case {
+        kind: RaExpired,
+        severity: Critical,
+        // When the next one was due.
+        first: (12.0, 0.0),
+        story: |tape| {
+            tape.each(0.0, 4.0, 3, |_| router(1, ROUTER, 12, &[(6, 60)]));
+            tape.until(30.0);
+        },
+        twin: |tape| {
+            tape.each(0.0, 10.0, 4, |_| router(1, ROUTER, 12, &[(6, 60)]));
+        },
+    },
+    Case {
+        kind: RaWithdrawn,
+        severity: Warning,
+        first: (8.0, 0.0),
+        story: |tape| {
+            tape.each(0.0, 4.0, 2, |_| router(1, ROUTER, 12, &[(6, 60)]));
+            tape.at(8.0, &router(1, ROUTER, 0, &[(6, 60)]));
+        },
+        twin: |tape| tape.each(0.0, 4.0, 5, |_| router(1, ROUTER, 0, &[(6, 60)])),
+    },
+    Case {
+        kind: RaRogue,
+        severity: Warning,
+        first: (20.5, 0.0),
+        story: |tape| {
+            for n in 0..16 {
+                tape.at(f64::from(n) * 2.0, &router(1, ROUTER, 12, &[(6, 60)]));
+                if n >= 10 {
+                    tape.at(f64::from(n) * 2.0 + 0.5, &router(2, OTHER, 1800, &[(7, 60)]));
+                }
+            }
+        },
+        // Both were there from the beginning.
+        twin: |tape| {
+            for n in 0..16 {
+                tape.at(f64::from(n) * 2.0, &router(1, ROUTER, 12, &[(6, 60)]));
+                tape.at(f64::from(n) * 2.0 + 0.5, &router(2, OTHER, 1800, &[(7, 60)]));
+            }
+        },
+    },
+    Case {
+        kind: RaChanged,
+        severity: Warning,
+        first: (8.0, 0.0),
+        story: |tape| {
+            tape.each(0.0, 4.0, 2, |_| router(1, ROUTER, 12, &[(6, 60)]));
+            tape.each(8.0, 4.0, 2, |_| router(1, ROUTER, 12, &[(6, 0), (7, 60)]));
+        },
+        twin: |tape| {
+            tape.each(0.0, 4.0, 2, |_| router(1, ROUTER, 12, &[(6, 60)]));
+            tape.each(8.0, 4.0, 2, |_| router(1, ROUTER, 12, &[(6, 60), (7, 60)]));
         },
     },
     Case {
@@ -235,7 +351,7 @@ const CASES: &[Case] = &[
     },
     Case {
         kind: LacpDefaulted,
-        severity: Severity::Critical,
+        severity: Critical,
         first: (93.0, 0.0),
         story: |tape| {
             aggregate(tape, 90);
@@ -341,7 +457,7 @@ const CASES: &[Case] = &[
     },
     Case {
         kind: BfdDown,
-        severity: Severity::Critical,
+        severity: Critical,
         first: (18.0, 0.0),
         story: |tape| {
             sessions(tape);
@@ -361,7 +477,7 @@ const CASES: &[Case] = &[
     },
     Case {
         kind: BgpNotification,
-        severity: Severity::Critical,
+        severity: Critical,
         first: (30.0, 0.0),
         story: |tape| {
             peers(tape);

@@ -128,6 +128,11 @@ impl IpWatcher {
         })
     }
 
+    /// Addresses, default routes and watched neighbours, as they are known now.
+    pub fn picture(&self) -> Vec<Fact> {
+        self.told.picture()
+    }
+
     /// One datagram: stamped first, then understood.
     fn read(&mut self, desk: &mut Desk) -> Result<()> {
         let received = self.socket.receive()?;

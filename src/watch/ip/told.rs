@@ -89,6 +89,18 @@ impl Told {
         }
     }
 
+    /// The whole picture, as facts of which nothing was known before.
+    pub(super) fn picture(&self) -> Vec<Fact> {
+        let watched = self.neighbours.keys().map(|key| key.1);
+        let interfaces = self.interfaces.clone();
+        let blank = Self { interfaces, ..Self::new(watched) };
+        let addresses = self.addresses.iter().map(|(key, now)| News::Address(*key, Some(*now)));
+        let routes = self.routes.iter().map(|(key, ways)| News::Route(*key, Some(ways.clone())));
+        let neighbours = self.neighbours.iter().map(|(key, now)| News::Neighbour(*key, Some(*now)));
+        let news = addresses.chain(routes).chain(neighbours);
+        news.filter_map(|news| blank.differs(&news)).collect()
+    }
+
     /// Takes `news` into the picture; false if a table is full, so that it is not watched.
     pub(super) fn learn(&mut self, news: News) -> bool {
         if let Some((key, now)) = self.route(&news) {

@@ -17,6 +17,7 @@ use super::link::{Content, Link, Vlans, cisco, ethertype};
 use super::lldp::Lldp;
 use super::nd::Nd;
 use super::ospf::Ospf;
+use super::ra::Ra;
 use super::tcp::Tcp;
 use super::udp::Udp;
 use super::vrrp::Vrrp;
@@ -29,6 +30,8 @@ pub enum Message<'a> {
     Arp(Arp),
     /// Address resolution, IPv6.
     Nd(Nd),
+    /// Routers that offer themselves, IPv6.
+    Ra(Ra),
     /// Link aggregation.
     Lacp(Lacp),
     /// First-hop redundancy.
@@ -64,7 +67,7 @@ impl Message<'_> {
     pub fn protocol(&self) -> &'static str {
         match self {
             Self::Arp(_) => "ARP",
-            Self::Nd(_) => "ICMPv6",
+            Self::Nd(_) | Self::Ra(_) => "ICMPv6",
             Self::Lacp(_) => "LACP",
             Self::Vrrp(_) => "VRRP",
             Self::Hsrp(hsrp) if hsrp.version == 2 => "HSRPv2",
@@ -91,6 +94,7 @@ impl fmt::Display for Message<'_> {
         match self {
             Self::Arp(message) => message.fmt(f),
             Self::Nd(message) => message.fmt(f),
+            Self::Ra(message) => message.fmt(f),
             Self::Lacp(message) => message.fmt(f),
             Self::Vrrp(message) => message.fmt(f),
             Self::Hsrp(message) => message.fmt(f),
@@ -168,6 +172,7 @@ fn transported<'a>(packet: &Packet<'a>) -> Option<Message<'a>> {
         protocol::ICMP => IcmpMessage::parse(content, false).map(Message::Icmp),
         protocol::ICMPV6 => Nd::parse(content)
             .map(Message::Nd)
+            .or_else(|| Ra::parse(content).map(Message::Ra))
             .or_else(|| IcmpMessage::parse(content, true).map(Message::Icmp)),
         protocol::VRRP => Vrrp::parse(content, packet.source.is_ipv6()).map(Message::Vrrp),
         protocol::OSPF => Ospf::parse(content).map(Message::Ospf),

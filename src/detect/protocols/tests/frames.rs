@@ -243,6 +243,66 @@ pub(crate) fn dhcp(client: Mac, kind: u8, transaction: u8) -> Vec<u8> {
     ipv4(0, [255; 4], 17, &udp(from, to, &content))
 }
 
+/// Of 10.0.0.`from` to the client or to all: what it gives or asks for is 10.0.0.`address`, the router
+/// 10.0.0.`router`; zero is left out.
+pub(crate) fn lease(
+    (from, to): (u8, [u8; 4]),
+    client: Mac,
+    (kind, transaction): (u8, u8),
+    (server, address, router): (u8, u8, u8),
+) -> Vec<u8> {
+    let is_answer = [2, 5, 6].contains(&kind);
+    let mut content = vec![1 + u8::from(is_answer), 1, 6, 0, 0, 0, 0, transaction];
+    content.resize(28, 0);
+    if is_answer && address > 0 {
+        content[16..20].copy_from_slice(&[10, 0, 0, address]);
+    }
+    content.extend(client.0);
+    content.resize(236, 0);
+    content.extend([99, 130, 83, 99, 53, 1, kind]);
+    for (code, value) in [(54, server), (3, router), (50, if is_answer { 0 } else { address })] {
+        if value > 0 {
+            content.extend([code, 4, 10, 0, 0, value]);
+        }
+    }
+    content.push(255);
+    let ports = if is_answer { (67, 68) } else { (68, 67) };
+    let mut frame = ipv4(from, to, 17, &udp(ports.0, ports.1, &content));
+    let (source, destination) = (if is_answer { ROUTER } else { client }, Mac::BROADCAST);
+    frame[..6].copy_from_slice(&if to == [255; 4] { destination.0 } else { client.0 });
+    frame[6..12].copy_from_slice(&source.0);
+    frame
+}
+
+/// DHCPv6 of a client to all servers: 1 solicit, 3 request with a server's identifier.
+pub(crate) fn solicit(from: u8, kind: u8, transaction: u8) -> Vec<u8> {
+    let mut content = vec![kind, 0, 0, transaction, 0, 1, 0, 2, 7, from];
+    if kind == 3 {
+        content.extend([0, 2, 0, 2, 7, 7]);
+    }
+    let servers = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 2];
+    let mut frame = ipv6(from, servers, &udp(546, 547, &content));
+    frame[20] = 17;
+    frame
+}
+
+/// A router's offer for so many seconds; prefixes by their third group, with their valid lifetimes.
+pub(crate) fn router(from: u8, mac: Mac, lifetime: u16, prefixes: &[(u8, u8)]) -> Vec<u8> {
+    let mut content = vec![134, 0, 0, 0, 64, 0];
+    content.extend(lifetime.to_be_bytes());
+    content.resize(16, 0);
+    content.extend([1, 1]);
+    content.extend(mac.0);
+    for (prefix, valid) in prefixes {
+        content.extend([3, 4, 64, 0xc0, 0, 0, 0, *valid, 0, 0, 0, *valid, 0, 0, 0, 0]);
+        content.extend([0x20, 1, 0x0d, 0xb8, 0, *prefix, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    }
+    let all = [0xff, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
+    let mut frame = ipv6(from, all, &content);
+    frame[6..12].copy_from_slice(&mac.0);
+    frame
+}
+
 /// A port is unreachable, to 10.0.0.`to`.
 pub(crate) fn unreachable(to: u8) -> Vec<u8> {
     let mut content = vec![3, 3, 0, 0, 0, 0, 0, 0, 0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0];

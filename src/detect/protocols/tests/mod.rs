@@ -1,10 +1,13 @@
 //! Stories of made-up frames, real captures with what is known of them, and nonsense.
 
+mod addresses;
 mod captures;
 pub(crate) mod frames;
+mod leases;
 mod questions;
 mod redundancy;
 mod routing;
+mod routers;
 mod stories;
 
 use super::*;
@@ -15,6 +18,7 @@ use crate::time::Wall;
 /// The stage on which a story is played, in seconds since its beginning.
 pub(super) struct Stage {
     protocols: Protocols,
+    interface: &'static str,
     link_type: LinkType,
     now: f64,
     pub(super) findings: Vec<(f64, Finding)>,
@@ -25,9 +29,20 @@ impl Stage {
     const TICK: f64 = 0.2;
 
     pub(super) fn new() -> Self {
-        let protocols = Protocols::new("dp0s0", &Options::default(), &Together::default());
+        Self::on(&Local::default())
+    }
+
+    /// On this host.
+    pub(super) fn on(local: &Local) -> Self {
+        Self::at(local, "dp0s0")
+    }
+
+    /// On this interface of it.
+    pub(super) fn at(local: &Local, interface: &'static str) -> Self {
+        let protocols =
+            Protocols::new(interface, &Options::default(), &Together::on(local.clone()));
         let link_type = LinkType::ETHERNET;
-        Self { protocols, link_type, now: 0.0, findings: Vec::new() }
+        Self { protocols, interface, link_type, now: 0.0, findings: Vec::new() }
     }
 
     fn stamp(&self) -> Stamp {
@@ -58,7 +73,7 @@ impl Stage {
         let header =
             FrameHeader { wall: at.wall, original_len, direction, ..FrameHeader::default() };
         let seen = Seen {
-            interface: "dp0s0",
+            interface: self.interface,
             link_type: self.link_type,
             header,
             at,
@@ -73,6 +88,12 @@ impl Stage {
     /// What was told: severity, kind, `over`.
     pub(super) fn told(&self) -> Vec<String> {
         self.findings.iter().map(|(_, finding)| said(finding)).collect()
+    }
+
+    /// The sentences of this kind.
+    pub(super) fn sentences(&self, kind: FindingKind) -> Vec<&str> {
+        let of_kind = self.findings.iter().filter(|(_, finding)| finding.kind == kind);
+        of_kind.map(|(_, finding)| finding.sentence.as_str()).collect()
     }
 
     /// The worst of it.
