@@ -14,6 +14,7 @@ use crate::watch::attribute::AttributeWatcher;
 use crate::watch::counters::CounterWatcher;
 use crate::watch::ip::IpWatcher;
 use crate::watch::link::{self, LinkWatcher};
+use crate::watch::routes::RouteWatcher;
 use crate::watch::sysfs::Sampler;
 use crate::watch::{self, Watcher};
 
@@ -88,6 +89,9 @@ impl Recorder {
             }
             AttributeWatcher::NAME => self.employ(AttributeWatcher::open(witnesses.attributes)?)?,
             IpWatcher::NAME => self.employ(IpWatcher::open(&witnesses.ip)?)?,
+            RouteWatcher::NAME => {
+                self.employ(RouteWatcher::open(witnesses.ip.receive_buffer)?)?;
+            }
             CounterWatcher::NAME => self.employ(CounterWatcher::open(witnesses.counters)?)?,
             _ => return Ok(false),
         }

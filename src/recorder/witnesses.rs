@@ -9,6 +9,7 @@ use crate::watch::attribute::{self, AttributeWatcher};
 use crate::watch::counters::{self, CounterWatcher};
 use crate::watch::ip::{self, IpWatcher};
 use crate::watch::logs::{self, LogWatcher, Place};
+use crate::watch::routes::RouteWatcher;
 
 /// Which witnesses there are, beside links, probes and the timeline.
 #[derive(Debug, Clone, Default)]
@@ -70,6 +71,7 @@ impl Witnesses {
             logs,
             attributes: AttributeWatcher::open(self.attributes.clone())?,
             ip: early.ip,
+            routes: early.routes,
             counters: CounterWatcher::open(self.counters.clone())?,
             limitations,
         })
@@ -83,6 +85,7 @@ type OpenLog = (logs::Options, LogWatcher);
 #[derive(Debug)]
 pub(super) struct Early {
     ip: IpWatcher,
+    routes: RouteWatcher,
     /// Where syslog is received.
     listeners: Vec<OpenLog>,
 }
@@ -92,7 +95,11 @@ impl Early {
         let listeners = witnesses.logs.each().into_iter().filter(is_listener);
         let open = |log: logs::Options| LogWatcher::open(&log).map(|watcher| (log, watcher));
         let listeners = listeners.map(open).collect::<Result<_>>()?;
-        Ok(Self { ip: IpWatcher::open(&witnesses.ip)?, listeners })
+        Ok(Self {
+            ip: IpWatcher::open(&witnesses.ip)?,
+            routes: RouteWatcher::open(witnesses.ip.receive_buffer)?,
+            listeners,
+        })
     }
 }
 
@@ -124,6 +131,7 @@ pub(super) struct Opened {
     logs: Vec<OpenLog>,
     attributes: AttributeWatcher,
     ip: IpWatcher,
+    routes: RouteWatcher,
     counters: CounterWatcher,
     limitations: Vec<String>,
 }
@@ -144,6 +152,7 @@ impl Recorder {
         }
         self.employ(opened.attributes)?;
         self.employ(opened.ip)?;
+        self.employ(opened.routes)?;
         self.employ(opened.counters)
     }
 
