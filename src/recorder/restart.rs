@@ -15,6 +15,7 @@ use crate::watch::counters::CounterWatcher;
 use crate::watch::fdb::FdbWatcher;
 use crate::watch::ip::IpWatcher;
 use crate::watch::link::{self, LinkWatcher};
+use crate::watch::routes::RouteWatcher;
 use crate::watch::sysfs::Sampler;
 use crate::watch::{self, Watcher};
 
@@ -89,6 +90,9 @@ impl Recorder {
             }
             AttributeWatcher::NAME => self.employ(AttributeWatcher::open(witnesses.attributes)?)?,
             IpWatcher::NAME => self.employ(IpWatcher::open(&witnesses.ip)?)?,
+            RouteWatcher::NAME => {
+                self.employ(RouteWatcher::open(witnesses.ip.receive_buffer)?)?;
+            }
             CounterWatcher::NAME => self.employ(CounterWatcher::open(witnesses.counters)?)?,
             FdbWatcher::NAME => self.employ(FdbWatcher::open()?)?,
             _ => return Ok(false),

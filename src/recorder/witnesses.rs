@@ -13,6 +13,7 @@ use crate::watch::counters::{self, CounterWatcher};
 use crate::watch::fdb::FdbWatcher;
 use crate::watch::ip::{self, IpWatcher};
 use crate::watch::logs::{self, LogWatcher, Place};
+use crate::watch::routes::RouteWatcher;
 
 /// Which witnesses there are, beside links, probes and the timeline.
 #[derive(Debug, Clone, Default)]
@@ -74,6 +75,7 @@ impl Witnesses {
             logs,
             attributes: AttributeWatcher::open(self.attributes.clone())?,
             ip: early.ip,
+            routes: early.routes,
             counters: CounterWatcher::open(self.counters.clone())?,
             fdb: FdbWatcher::open()?,
             limitations,
@@ -88,6 +90,7 @@ type OpenLog = (logs::Options, LogWatcher);
 #[derive(Debug)]
 pub(super) struct Early {
     ip: IpWatcher,
+    routes: RouteWatcher,
     /// Where syslog is received.
     listeners: Vec<OpenLog>,
 }
@@ -102,7 +105,11 @@ impl Early {
         let listeners = witnesses.logs.each().into_iter().filter(is_listener);
         let open = |log: logs::Options| LogWatcher::open(&log).map(|watcher| (log, watcher));
         let listeners = listeners.map(open).collect::<Result<_>>()?;
-        Ok(Self { ip: IpWatcher::open(&witnesses.ip)?, listeners })
+        Ok(Self {
+            ip: IpWatcher::open(&witnesses.ip)?,
+            routes: RouteWatcher::open(witnesses.ip.receive_buffer)?,
+            listeners,
+        })
     }
 }
 
@@ -134,6 +141,7 @@ pub(super) struct Opened {
     logs: Vec<OpenLog>,
     attributes: AttributeWatcher,
     ip: IpWatcher,
+    routes: RouteWatcher,
     counters: CounterWatcher,
     fdb: FdbWatcher,
     limitations: Vec<String>,
@@ -155,6 +163,7 @@ impl Recorder {
         }
         self.employ(opened.attributes)?;
         self.employ(opened.ip)?;
+        self.employ(opened.routes)?;
         self.employ(opened.counters)?;
         self.employ(opened.fdb)?;
         self.employ(CapacityWatcher::default())?;

@@ -42,6 +42,7 @@ pub mod link;
 pub mod logs;
 mod netlink;
 pub mod probe;
+pub mod routes;
 pub mod signal;
 pub mod sysfs;
 pub mod table;

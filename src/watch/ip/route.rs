@@ -91,7 +91,7 @@ impl From<&RouteNextHop> for Hop {
 }
 
 /// The router that an attribute names; an IPv4 route may lead over an IPv6 one (`RTA_VIA`).
-fn router(attribute: &RouteAttribute) -> Option<IpAddr> {
+pub(in crate::watch) fn router(attribute: &RouteAttribute) -> Option<IpAddr> {
     match attribute {
         RouteAttribute::Gateway(RouteAddress::Inet(v4))
         | RouteAttribute::Via(RouteVia::Inet(v4)) => Some(IpAddr::V4(*v4)),
