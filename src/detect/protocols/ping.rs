@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::heard::Heard;
 use super::questions::{Complaint, Question, Questions, Reached, Words};
-use crate::finding::{Finding, FindingKind};
+use crate::finding::{Finding, FindingKind, Severity};
 use crate::time::Stamp;
 use crate::wire::Mac;
 use crate::wire::icmp_message::{Echo, Quoted};
@@ -17,6 +17,7 @@ const WORDS: Words = Words {
     questions: "pings",
     protocol: "ICMP echo",
     any_server: false,
+    routed: Severity::Notice,
 };
 
 /// Judges the pings of all interfaces.
