@@ -237,7 +237,7 @@ impl<'a> Pass<'a> {
     fn begin(options: &'a Options, limits: Limits) -> Result<Self> {
         let mut sources = Vec::new();
         for path in &options.files {
-            sources.push(Cursor::open(path, None)?);
+            sources.push(Cursor::open_of(path, options.files.len(), None)?);
         }
         let about = padded(words::about(options, limits, None));
         let sections: Vec<_> = sources.iter().filter_map(Cursor::section).collect();

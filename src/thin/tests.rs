@@ -225,6 +225,26 @@ fn a_flood_of_control_traffic_is_thinned_and_what_is_beside_it_is_not() {
 }
 
 #[test]
+fn frames_without_a_stamp_do_not_begin_in_1970() {
+    let place = TempDir::new().unwrap();
+    let mut contents = file(&[]);
+    block::append(&mut contents, 3, |out| {
+        out.extend(46_u32.to_le_bytes());
+        out.extend(udp(1, 64, 1));
+    });
+    let stamped = file(&[(S, udp(1, 64, 2)), (2 * S, udp(1, 64, 3))]);
+    contents.extend(&stamped[file(&[]).len()..]);
+    let (input, output) = (place.path().join("in.pcapng"), place.path().join("out.pcapng"));
+    fs::write(&input, contents).unwrap();
+    let amount = frames(1, 1);
+    let options = Options { files: vec![input], output, format: Format::Pcapng, amount };
+    let account = run(&options, |_| {}).unwrap();
+    let Some(Between { first, last }) = account.span else { panic!("no span") };
+    assert_eq!((first, last), (Wall(AT + S), Wall(AT + 2 * S)));
+    assert_eq!(account.unstamped, 1);
+}
+
+#[test]
 fn what_cannot_be_held_at_once_is_thinned_in_parts() {
     let place = TempDir::new().unwrap();
     // All in one second, and all wanted: 420,000 frames.
