@@ -37,6 +37,12 @@ const LIVE_SNAPLEN: i32 = 64;
 const LIVE_BUFFER: i32 = 1 << 16;
 /// `DLT_RAW` of Linux's libpcap, where capture files say `LINKTYPE_RAW` 101 (pcap/dlt.h).
 const DLT_RAW: i32 = 12;
+/// Loopback of the BSDs: a word with the address family before the packet, in the byte order of who captured
+/// or, of the second, in the network's (LINKTYPE_NULL, LINKTYPE_LOOP).
+const NULL: LinkType = LinkType(0);
+const LOOP: LinkType = LinkType(108);
+/// `AF_INET6` of those who write such files: NetBSD and OpenBSD, FreeBSD, macOS (gencode.c).
+const FAMILIES_V6: [u32; 3] = [24, 28, 30];
 /// `BPF_CLASS(code)` (linux/bpf_common.h).
 const CLASS: u16 = 0x07;
 /// `BPF_LD`: loads that can reach what is not in the frame.
@@ -103,7 +109,9 @@ impl Filter {
                  filter has to run in user space here",
             ));
         }
-        Ok(UserFilter { program, scratch: Vec::new() })
+        let is_loopback = [NULL, LOOP].contains(&link_type);
+        let family = is_loopback.then_some(link_type);
+        Ok(UserFilter { program, family, scratch: Vec::new() })
     }
 
     fn compile_dead(&self, link_type: LinkType) -> Result<BpfProgram> {
@@ -128,24 +136,44 @@ impl fmt::Display for Filter {
 /// A program that judges whole frames, with their VLAN tags.
 pub struct UserFilter {
     program: BpfProgram,
+    /// Of frames that begin with a BSD's address family: their link type.
+    family: Option<LinkType>,
     /// The frame in one piece; grows to the longest frame once.
     scratch: Vec<u8>,
 }
 
 impl UserFilter {
-    /// True if the frame matches. Copies it only when it is in pieces.
+    /// True if the frame matches. Copies it only when it is in pieces, or begins with a family of another
+    /// system: a program compiled here asks for this one's.
     #[inline]
     pub fn accepts(&mut self, frame: &Frame<'_>) -> bool {
         let [first, rest @ ..] = frame.parts;
-        if rest.iter().all(|part| part.is_empty()) {
+        if self.family.is_none() && rest.iter().all(|part| part.is_empty()) {
             return self.program.filter(first);
         }
         self.scratch.clear();
         for part in frame.parts {
             self.scratch.extend_from_slice(part);
         }
+        if let (Some(link_type), Some(word)) = (self.family, self.scratch.first_chunk_mut()) {
+            *word = as_here(link_type, *word);
+        }
         self.program.filter(&self.scratch)
     }
+}
+
+/// The word of an address family as this system has it, whichever wrote it.
+fn as_here(link_type: LinkType, word: [u8; 4]) -> [u8; 4] {
+    let families = [u32::from_be_bytes(word), u32::from_le_bytes(word)];
+    let is = |known: &[u32]| families.iter().any(|family| known.contains(family));
+    let family = if is(&FAMILIES_V6) {
+        libc::AF_INET6.cast_unsigned()
+    } else if is(&[libc::AF_INET.cast_unsigned()]) {
+        libc::AF_INET.cast_unsigned()
+    } else {
+        return word;
+    };
+    if link_type == LOOP { family.to_be_bytes() } else { family.to_ne_bytes() }
 }
 
 impl fmt::Debug for UserFilter {
@@ -242,6 +270,35 @@ mod tests {
             let pieces = Frame { parts, ..whole };
             assert_eq!(filter.accepts(&pieces), expected, "{expression}, in pieces");
         }
+    }
+
+    #[test]
+    fn loopback_captures_of_every_bsd_are_filtered() {
+        let mut v6 = vec![0x60, 0, 0, 0, 0, 8, 17, 64];
+        v6.resize(40, 1);
+        v6.extend([4, 0, 0x05, 0x9a, 0, 8, 0, 0]);
+        let v4 = &udp_1434(&[])[14..];
+        let mut checked = 0;
+        for link_type in [NULL, LOOP] {
+            let accepts = |expression: &str, word: [u8; 4], packet: &[u8]| {
+                let filter = Filter::parse(expression).unwrap();
+                let bytes = [&word[..], packet].concat();
+                let frame = Frame::whole(FrameHeader::default(), &bytes);
+                filter.for_user_space(link_type).unwrap().accepts(&frame)
+            };
+            for family in [24_u32, 28, 30] {
+                let orders = [family.to_be_bytes(), family.to_le_bytes()];
+                for word in orders {
+                    assert!(accepts("ip6 and port 1434", word, &v6), "{link_type:?} {word:?}");
+                    assert!(!accepts("ip", word, &v6) && !accepts("ip6 and tcp", word, &v6));
+                    checked += 1;
+                }
+            }
+            for word in [2_u32.to_be_bytes(), 2_u32.to_le_bytes()] {
+                assert!(accepts("ip and port 1434", word, v4) && !accepts("ip6", word, v4));
+            }
+        }
+        assert_eq!(checked, 12);
     }
 
     #[test]

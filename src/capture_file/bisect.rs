@@ -171,6 +171,7 @@ fn chain(
                 pcap.plausible(rest).filter(|(_, wall)| wall.is_none_or(|wall| wall >= floor))
             }
             Format::Pcapng(pcapng) => pcapng.plausible(rest),
+            Format::Cut(_) => None,
         };
         let Some((length, wall)) = plausible.filter(|(length, _)| *length <= rest.len()) else {
             if at > begin && matches!(format, Format::Pcapng(pcapng) if pcapng.is_changed_by(rest))

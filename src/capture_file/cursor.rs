@@ -6,7 +6,7 @@ use std::path::Path;
 use super::bisect::{LATE, Survey};
 use super::block::{self, body};
 use super::writer::{Numbers, Writer};
-use super::{Block, Damage, FileSource, Item};
+use super::{Block, Damage, FileSource, Item, first_stamp};
 use crate::error::{Error, Result};
 use crate::time::Wall;
 
@@ -53,7 +53,7 @@ pub(crate) struct Cursor {
     survey: Option<Survey>,
     /// Whether the end of the file is being read, after the window.
     at_tail: bool,
-    /// Stamp of the last frame, and the earliest and the latest of all that were read.
+    /// Stamp of the last frame, or of the first that has one; and the earliest and the latest of all that were read.
     last: Wall,
     seen: Option<(Wall, Wall)>,
     pub(crate) unstamped: u64,
@@ -75,13 +75,13 @@ impl Kept {
 }
 
 impl Cursor {
-    /// Opens a file and goes to its first frame; bisects it from so many bytes on.
+    /// Opens one of `files` files and goes to its first frame; bisects it from so many bytes on.
     ///
     /// # Errors
     /// When it cannot be read, or is no capture file.
-    pub(crate) fn open(path: &Path, bisect: Option<u64>) -> Result<Self> {
+    pub(crate) fn open_of(path: &Path, files: usize, bisect: Option<u64>) -> Result<Self> {
         let mut source = Self {
-            file: FileSource::open(path)?,
+            file: FileSource::open_of(path, files)?,
             before: Vec::new(),
             survey: None,
             at_tail: false,
@@ -92,6 +92,9 @@ impl Cursor {
             numbers: Numbers::default(),
         };
         source.find_first()?;
+        if source.file.frame().is_some_and(|frame| frame.wall.is_none()) {
+            source.last = first_stamp(path).unwrap_or_default();
+        }
         source.survey = bisect.and_then(|smallest| source.file.survey(smallest));
         Ok(source)
     }

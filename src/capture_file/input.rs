@@ -27,9 +27,29 @@ const GATHER: usize = 256 << 10;
 /// The name that means standard input.
 const STANDARD_INPUT: &str = "-";
 
-/// True if a file that begins so is compressed.
-pub(super) fn is_compression(begin: &[u8]) -> bool {
-    begin.starts_with(&ZSTD) || begin.starts_with(&GZIP)
+/// First bytes of what others pack with and is not read here: lz4, its older format, xz, bzip2.
+const OTHERS: [(&[u8], &str); 4] = [
+    (&[0x04, 0x22, 0x4d, 0x18], "lz4"),
+    (&[0x02, 0x21, 0x4c, 0x18], "lz4"),
+    (&[0xfd, b'7', b'z', b'X'], "xz"),
+    (b"BZh", "bzip2"),
+];
+
+/// How a file that begins so is compressed, to go behind "it is compressed": twice, or with something that is
+/// not read here. None if it is not.
+pub(super) fn compression(begin: &[u8]) -> Option<String> {
+    if is_zstd(begin) || begin.starts_with(&GZIP) {
+        return Some("twice".to_owned());
+    }
+    let (_, name) = OTHERS.iter().find(|(magic, _)| begin.starts_with(magic))?;
+    Some(format!("with {name}: unpack it first, such as {name} -dc FILE | dashcap report -"))
+}
+
+/// A frame of zstd, or one that decoders skip, with which pzstd begins (RFC 8878 3.1.2).
+fn is_zstd(begin: &[u8]) -> bool {
+    const SKIPPED: [u8; 3] = [0x2a, 0x4d, 0x18];
+    let skipped = matches!(begin, [0x50..=0x5f, rest @ ..] if rest.starts_with(&SKIPPED));
+    skipped || begin.starts_with(&ZSTD)
 }
 
 /// An open file of any kind.
@@ -125,7 +145,7 @@ impl Input {
         let mut reader = Counted { reader, consumed: Arc::clone(&consumed) };
         let mut magic = Vec::with_capacity(MAGIC);
         reader.by_ref().take(MAGIC as u64).read_to_end(&mut magic)?;
-        let (zstd, gzip) = (magic.starts_with(&ZSTD), magic.starts_with(&GZIP));
+        let (zstd, gzip) = (is_zstd(&magic), magic.starts_with(&GZIP));
         let whole = Cursor::new(magic).chain(reader);
         let reader: Box<dyn Read + Send> = if zstd {
             Box::new(zstd::Decoder::new(whole)?)

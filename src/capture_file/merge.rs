@@ -119,7 +119,7 @@ impl Merged {
         let mut merged = Self { files: Vec::new(), order: Order::default() };
         let mut ended = Vec::new();
         for (number, path) in paths.iter().enumerate() {
-            let source = FileSource::open(path)?;
+            let source = FileSource::open_of(path, paths.len())?;
             // A frame without a stamp has none before it here: the first that a later frame has stands for it.
             let next = first_stamp(path).unwrap_or_default();
             let mut open = Open { number, source, begun: Wall(0), next, unstamped: 0 };

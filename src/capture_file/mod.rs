@@ -56,6 +56,8 @@ pub const LONGEST_FRAME: u32 = MAX_SNAPLEN;
 /// Longest block in bytes, as for Wireshark and libpcap (`MAX_BLOCK_SIZE`, `INITIAL_MAX_BLOCK_SIZE`):
 /// this much of a file is in memory at most.
 const LONGEST_BLOCK: u32 = 16 << 20;
+/// Bytes of the longer one of the two headers: a pcapng section without options, pcap has four less.
+const LONGEST_HEADER: usize = 28;
 /// Interfaces that a file may describe; each costs memory. A thousand VLANs are seen, more are damage.
 const MAX_INTERFACES: usize = 4_096;
 
@@ -95,6 +97,8 @@ pub struct Block<'a> {
 }
 
 enum Format {
+    /// Its header is cut, or nothing is there at all: what is wrong.
+    Cut(String),
     Pcap(Pcap),
     Pcapng(Pcapng),
 }
@@ -170,7 +174,17 @@ impl FileSource {
     /// # Errors
     /// When it cannot be read, or is no capture file.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::begin(path.display().to_string(), Input::open(path)?)
+        Self::open_of(path, 1)
+    }
+
+    /// Opens one of `files` files. Of several, one that is empty or has only a part of its header is damaged
+    /// rather than refused: recorders that rotate their files leave such ones.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is no capture file.
+    pub fn open_of(path: &Path, files: usize) -> Result<Self> {
+        let file = Self::begin(path.display().to_string(), Input::open(path)?)?;
+        if files > 1 { Ok(file) } else { file.with_header() }
     }
 
     /// Reads the header of a file that somebody else opened, and calls it `name`.
@@ -179,27 +193,42 @@ impl FileSource {
     /// When it cannot be read, or is no capture file.
     pub fn from_reader(name: &str, reader: impl Read + Send + 'static) -> Result<Self> {
         let input = Input::new(reader, None).map_err(|e| Error::operation("read", name, e))?;
-        Self::begin(name.to_owned(), input)
+        Self::begin(name.to_owned(), input)?.with_header()
+    }
+
+    /// Itself, if its header is there.
+    fn with_header(self) -> Result<Self> {
+        match self.format {
+            Format::Cut(what) => Err(refused(&self.name, what)),
+            _ => Ok(self),
+        }
     }
 
     fn begin(name: String, mut input: Input) -> Result<Self> {
-        let refused = |reason: String| {
-            Error::operation("read", &name, reason)
-                .hint("accepted: pcap and pcapng, also compressed with zstd or gzip")
+        let begin = match input.peek(pcapng::MAGIC.len()) {
+            Ok(begin) => begin,
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => &[],
+            Err(e) => return Err(refused(&name, e.to_string())),
         };
-        let begin = input.peek(pcapng::MAGIC.len()).map_err(|e| refused(e.to_string()))?;
         let format = if begin.is_empty() {
-            return Err(refused("it is empty".to_owned()));
+            Err(Stop("it is empty".to_owned()))
+        } else if begin.len() < pcapng::MAGIC.len() {
+            Err(Stop::cut("the file header", LONGEST_HEADER, begin.len()))
         } else if begin.starts_with(&pcapng::MAGIC) {
             Pcapng::begin(&mut input).map(Format::Pcapng)
         } else if pcap::is_magic(begin) {
             Pcap::begin(&mut input).map(Format::Pcap)
-        } else if input::is_compression(begin) {
-            return Err(refused("it is compressed twice".to_owned()));
+        } else if let Some(packer) = input::compression(begin) {
+            return Err(refused(&name, format!("it is compressed {packer}")));
         } else {
-            return Err(refused("it does not begin as a capture file does".to_owned()));
+            return Err(refused(&name, "it does not begin as a capture file does".to_owned()));
         };
-        let format = format.map_err(|Stop(what)| refused(what))?;
+        let is_cut = input.peek(LONGEST_HEADER).map_or(true, |begin| begin.len() < LONGEST_HEADER);
+        let format = match format {
+            Ok(format) => format,
+            Err(Stop(what)) if is_cut => Format::Cut(what),
+            Err(Stop(what)) => return Err(refused(&name, what)),
+        };
         let mut file = Self {
             stem: stem(&name),
             name,
@@ -288,6 +317,7 @@ impl FileSource {
     fn next_step(&mut self) -> Result<Option<Step>, Stop> {
         let Self { input, format, origins, stem, .. } = self;
         let mut step = match format {
+            Format::Cut(what) => return Err(Stop(std::mem::take(what))),
             Format::Pcap(pcap) => pcap.next(input)?.map(Step::Frame),
             Format::Pcapng(pcapng) => pcapng.step(input, &mut |description| {
                 let origin = origin(description, stem);
@@ -420,6 +450,12 @@ impl fmt::Debug for FileSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FileSource").field("name", &self.name).finish_non_exhaustive()
     }
+}
+
+/// Why a file is none that can be read.
+fn refused(name: &str, reason: String) -> Error {
+    Error::operation("read", name, reason)
+        .hint("accepted: pcap and pcapng, also compressed with zstd or gzip")
 }
 
 impl fmt::Display for Damage {

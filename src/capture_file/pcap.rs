@@ -28,6 +28,8 @@ const MODIFIED_RECORD: usize = 24;
 const PACKET_TYPE: usize = 22;
 /// The one major version there is.
 const MAJOR: u16 = 2;
+/// The newest minor version (draft-ietf-opsawg-pcap §4).
+const MINOR: u16 = 4;
 /// Captured and original length stand in this order since then.
 const MINOR_IN_ORDER: u16 = 3;
 /// Bits of the link type field that must be zero; those above them tell the checksum's length.
@@ -75,7 +77,7 @@ impl Pcap {
         let (header, modified) = ordinary(header);
         let (_, header) = PcapHeader::from_slice(&header).map_err(|e| Stop(e.to_string()))?;
         let PcapHeader { version_major, version_minor, .. } = header;
-        if version_major != MAJOR {
+        if version_major != MAJOR || version_minor > MINOR {
             let version = format!("version {version_major}.{version_minor} is unknown");
             return Err(Stop(version));
         }

@@ -37,6 +37,8 @@ const TRAILER: usize = 4;
 const SHORTEST_BLOCK: u32 = 12;
 /// The one major version there is.
 const MAJOR: u16 = 1;
+/// The minor version there is, and one that some write and means the same (draft-ietf-opsawg-pcapng §4.1).
+const MINORS: [u16; 2] = [0, 2];
 /// Letters of an interface's name: Linux has 15 at most (IFNAMSIZ, linux/if.h), Windows some 60
 /// (`\Device\NPF_{GUID}`); a file may claim 65,535.
 const LONGEST_NAME: usize = 256;
@@ -235,7 +237,7 @@ impl Pcapng {
         let (Some(major), Some(minor)) = (version(4), version(6)) else {
             return Err(short("section header"));
         };
-        if major != MAJOR {
+        if major != MAJOR || !MINORS.contains(&minor) {
             return Err(Stop(format!("a section of unknown version {major}.{minor}")));
         }
         self.interfaces.clear();

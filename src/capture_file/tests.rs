@@ -341,6 +341,77 @@ fn what_has_no_meaning_is_damage() {
     }
 }
 
+#[test]
+fn versions_that_nobody_defined_are_refused() {
+    for (minor, known) in [(0, true), (3, true), (4, true), (5, false), (9, false)] {
+        let file = classic([0xa1, 0xb2, 0xc3, 0xd4], minor, &[], u32::to_be_bytes);
+        assert_eq!(read(&file).is_ok(), known, "pcap 2.{minor}");
+    }
+    for (minor, known) in [(0, true), (1, false), (2, true), (3, false)] {
+        let mut file = section();
+        file[14] = minor;
+        assert_eq!(read(&file).is_ok(), known, "pcapng 1.{minor}");
+    }
+}
+
+#[test]
+fn what_pzstd_writes_is_read_and_what_others_pack_is_named() {
+    let plain = bytes_of("tcpdump-tcp-handshake-nano.pcap");
+    let packed = zstd::encode_all(&plain[..], 1).unwrap();
+    let skipped = [&[0x50, 0x2a, 0x4d, 0x18, 4, 0, 0, 0][..], b"abcd"].concat();
+    let pzstd = [&skipped[..], &packed, &skipped].concat();
+    assert_eq!(read(&pzstd).unwrap(), read(&plain).unwrap());
+    for (begin, name) in [
+        (&[0x04, 0x22, 0x4d, 0x18, 0x64, 0x40][..], "lz4"),
+        (&[0x02, 0x21, 0x4c, 0x18, 0, 0], "lz4"),
+        (&[0xfd, b'7', b'z', b'X', b'Z', 0], "xz"),
+        (b"BZh91AY", "bzip2"),
+    ] {
+        let text = read(begin).unwrap_err().to_string();
+        assert!(text.contains(&format!("compressed with {name}: unpack it first")), "{text}");
+    }
+}
+
+#[test]
+fn of_a_rotated_set_empty_and_cut_members_are_damaged_and_the_others_read() {
+    let place = tempfile::TempDir::new().unwrap();
+    let whole = classic([0xa1, 0xb2, 0xc3, 0xd4], 4, &[(1, 0, 3, 3, b"abc")], u32::to_be_bytes);
+    let packed = zstd::encode_all(&whole[..], 1).unwrap();
+    let members: Vec<_> = [
+        ("whole", &whole[..]),
+        ("empty", b""),
+        ("a.byte", &whole[..1]),
+        ("header", &whole[..24]),
+        ("half.a.header", &whole[..23]),
+        ("packed", &packed[..9]),
+        ("half.a.section", &section()[..20]),
+    ]
+    .into_iter()
+    .map(|(name, bytes)| {
+        let path = place.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    })
+    .collect();
+    let (mut files, ended) = merge::Merged::open(&members).unwrap();
+    let mut frames = 0;
+    while files.head().is_some() {
+        frames += 1;
+        files.pass();
+    }
+    assert_eq!(frames, 1);
+    let damaged = |end: &merge::Ended| end.damage.as_ref().map(|damage| damage.what.clone());
+    let damaged: Vec<_> = ended.iter().filter_map(damaged).collect();
+    assert_eq!(damaged.len(), 5, "{damaged:?}");
+    assert_eq!(damaged[0], "it is empty");
+    for alone in &members[1..] {
+        let is_header = alone.ends_with("header");
+        assert_eq!(FileSource::open(alone).is_ok(), is_header, "{}", alone.display());
+    }
+    fs::write(&members[1], "#!/bin/sh").unwrap();
+    assert!(merge::Merged::open(&members).is_err(), "it never was a capture file");
+}
+
 proptest! {
     #[test]
     fn random_bytes_never_panic(

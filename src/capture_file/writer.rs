@@ -26,6 +26,8 @@ const NAMES: &str = "name resolution blocks";
 const SECRETS: &str = "decryption secrets";
 const STATISTICS: &str = "interface statistics";
 const OTHERS: &str = "blocks that may not be copied or cannot be turned to this byte order";
+const COPIES: &str = "folded copies, which only comments count,";
+const COMMENTS: &str = "comments on frames";
 const SECTIONS: &str = "headers of further sections";
 /// Interfaces in the output; each costs memory.
 const MOST_INTERFACES: usize = 65_536;
@@ -286,6 +288,12 @@ impl Writer {
             out.extend(number.to_le_bytes());
         }
         out.extend_from_slice(frame.bytes);
+        if let Some(copies) = frame.copies {
+            // It is one of them itself.
+            *self.left_out.entry(COPIES).or_default() += copies.count.saturating_sub(1);
+        } else if frame.commented {
+            self.leave_out(COMMENTS);
+        }
         Ok(at)
     }
 

@@ -185,7 +185,8 @@ fn tell(account: &Account, name: &str, out: &mut impl Write) -> io::Result<()> {
     if account.bisected > 0 {
         writeln!(
             out,
-            "{} files read only where the window is (--scan reads all)",
+            "{} files read in part, where the window is: a frame elsewhere whose stamp steps back into it is \
+             missing (--scan reads all)",
             account.bisected
         )?;
     }

@@ -116,9 +116,9 @@ fn tell(account: &Account, json: bool, out: &mut impl Write) -> io::Result<()> {
     }
     writeln!(
         out,
-        "kept: all control traffic; the first {} of identical frames in a second; of each flow the first and \
-         last {} frames of a second",
-        limits.copies, limits.keep
+        "kept: the first {} of identical frames in a second; of each flow the first and last {} frames of a \
+         second, {} of control traffic",
+        limits.copies, limits.keep, limits.control
     )?;
     if total.aside().frames == 0 {
         writeln!(out, "nothing is set aside: no flow came faster than that")?;

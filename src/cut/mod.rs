@@ -139,7 +139,7 @@ fn attempt(
 ) -> Result<Account, Halt> {
     let mut sources = Vec::new();
     for path in &options.files {
-        sources.push(Cursor::open(path, bisect)?);
+        sources.push(Cursor::open_of(path, options.files.len(), bisect)?);
     }
     let window = window(options, &sources)?;
     let mut wanted = Wanted::new(options, window);
@@ -262,7 +262,7 @@ fn last_stamp(options: &Options, sources: &[Cursor]) -> Result<Wall> {
                 "a file, or a time that is not relative to the end",
             ));
         }
-        let mut file = FileSource::open(path)?;
+        let mut file = FileSource::open_of(path, options.files.len())?;
         // Damage is told by the cut itself.
         while file.advance().unwrap_or(false) {
             latest = latest.max(file.frame().and_then(|frame| frame.wall).unwrap_or_default());

@@ -5,8 +5,11 @@ use pcap_file::Endianness;
 use tempfile::TempDir;
 
 use super::*;
-use crate::capture_file::block::{append, append_little as block_in_order, option};
-use crate::capture_file::{Block, Item};
+use crate::capture_file::block::{
+    append, append_commented, append_little as block_in_order, option,
+};
+use crate::capture_file::comment::folded;
+use crate::capture_file::{Block, Copies, Item};
 
 const S: u64 = 1_000_000_000;
 const MS: u64 = 1_000_000;
@@ -154,6 +157,30 @@ fn a_big_file_is_read_only_where_the_window_is_and_gives_the_same() {
             assert_eq!(bisected.files, scanned.files);
         }
     }
+}
+
+#[test]
+fn a_pcap_file_says_which_copies_and_comments_it_leaves_out() {
+    let place = TempDir::new().unwrap();
+    let path = place.path().join("bundle.pcapng");
+    let last = Wall(AT + S);
+    let commented = |text: &str| {
+        let mut out = Vec::new();
+        append_commented(&mut out, &frame(0, AT, &[1; 60]), text);
+        out
+    };
+    let folded = folded(Wall(AT), Copies { count: 1_000, last });
+    let frames =
+        [commented(&folded), commented(&folded), commented("look here"), frame(0, AT, b"x")];
+    fs::write(&path, [section(), interface("eth0", 9), frames.concat()].concat()).unwrap();
+    let out = place.path().join("out.pcap");
+    let account = cut(&Options { format: Format::Pcap, ..options(&[&path], &out) });
+    assert_eq!(account.frames, 4);
+    let left_out: Vec<_> = account.left_out.into_iter().collect();
+    assert_eq!(
+        left_out,
+        [("comments on frames", 1), ("folded copies, which only comments count,", 1_998)]
+    );
 }
 
 #[test]

@@ -57,7 +57,7 @@ impl Stations {
         // What is read from a pipe is gone.
         for path in paths.iter().filter(|path| path.is_file()) {
             let mut censuses: HashMap<usize, Census> = HashMap::new();
-            let mut file = FileSource::open(path)?;
+            let mut file = FileSource::open_of(path, paths.len())?;
             while file.frames() < SCANNED && file.advance().unwrap_or(false) {
                 let Some(frame) = file.frame() else { break };
                 let ethernet = file.origins()[frame.origin].link_type == LinkType::ETHERNET;

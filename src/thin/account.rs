@@ -188,7 +188,11 @@ impl Ledger {
 
 /// Whose frames these are, in words.
 pub(super) fn name(key: &Key) -> String {
-    key.flow.map_or_else(|| "other flows".to_owned(), |flow| flow.to_string())
+    match (key.flow, key.control) {
+        (Some(flow), _) => flow.to_string(),
+        (None, Some(protocol)) => format!("other flows of {protocol}"),
+        (None, None) => "other flows".to_owned(),
+    }
 }
 
 impl Share {

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!   FILE ─► source ─┐               ┌ copies: the first few of each second ─────────┐
-//!   FILE ─► source ─┴► second ──────┼ control, commented, without a stamp: all ─────┼─► held ─► writing ─► OUT
+//!   FILE ─► source ─┴► second ──────┼ commented, without a stamp: all ──────────────┼─► held ─► writing ─► OUT
 //!                     (whose is it?)└ each flow: the first and last of each second ─┘   until the second is over
+//!                                     (of control traffic so many that only floods have more)
 //!                          └► ledger: what was read, kept, set aside, per flow
 //! ```
 //!
@@ -37,7 +38,7 @@ use crate::capture_file::FileFrame;
 use crate::capture_file::cursor::{Cursor, Halt, Window};
 use crate::capture_file::inputs::{Progress, check_with_output};
 use crate::capture_file::merge::{self, Merged, Order};
-use crate::capture_file::output::{Format, Output};
+use crate::capture_file::output::{Format, Output, is_standard};
 use crate::capture_file::writer::{self, Writer};
 use crate::error::{Error, Result};
 use crate::time::Wall;
@@ -50,6 +51,8 @@ const MOST_FLOWS: usize = 1_000;
 const ABOUT: usize = 4_096;
 /// Bytes of a block around a frame: of an enhanced packet block with the flags option.
 const AROUND: u64 = 44;
+/// Finer rungs that are tried once one fits: each reads the files once more.
+const FINER: usize = 3;
 /// Everything, as a cut calls it.
 const ALL: Window = Window { from: Wall(0), to: Wall(u64::MAX) };
 
@@ -83,6 +86,14 @@ impl Options {
     /// of the files.
     pub fn check(&self) -> Result<()> {
         check_with_output(&self.files, &self.output)?;
+        if matches!(self.amount, Amount::Target(_)) && is_standard(&self.output) {
+            return Err(Error::usage(
+                "--target",
+                "-o -",
+                "the output is written more than once for it",
+                "a file as output, or --keep, which writes it once",
+            ));
+        }
         let once = self.files.iter().find(|file| !file.is_file());
         if let (Amount::Target(target), Some(once)) = (self.amount, once) {
             return Err(Error::usage(
@@ -103,28 +114,61 @@ impl Options {
 /// none: it is in the account.
 pub fn run(options: &Options, mut show: impl FnMut(&Progress)) -> Result<Account> {
     options.check()?;
-    let (rungs, target) = match options.amount {
-        Amount::Frames(limits) => (vec![limits], None),
-        Amount::Target(target) => {
-            (surveyed(options, &mut Passes::new(1, &mut show))?.fitting(target), Some(target))
+    match options.amount {
+        Amount::Frames(limits) => {
+            let done =
+                Pass::begin(options, limits)?.run(u64::MAX, &mut Passes::new(1, &mut show))?;
+            // Without a bound it fits.
+            done.ok_or_else(|| Error::operation("thin", "the files", "nothing fits"))
         }
-    };
-    let mut before = u64::from(target.is_some());
-    let last = rungs.len() - 1;
-    for (rung, limits) in rungs.into_iter().enumerate() {
-        let most = target.filter(|_| rung < last).unwrap_or(u64::MAX);
-        let done =
-            Pass::begin(options, limits)?.run(most, &mut Passes::new(before + 1, &mut show))?;
-        before += 1;
-        if let Some(mut account) = done {
-            account.target = target;
-            // One for each rung that did not fit, at most.
-            account.passes = before as u32;
-            return Ok(account);
+        Amount::Target(target) => {
+            let survey = surveyed(options, &mut Passes::new(1, &mut show))?;
+            Search { options, target, survey, passes: 1 }.run(&mut show)
         }
     }
-    // The last rung has no bound.
-    Err(Error::operation("thin", "the files", "nothing fits"))
+}
+
+/// The search for the finest rung that fits: coarser ones until one does, then finer ones as long as the
+/// estimate, put right by what was written, says that they may. What is written replaces what was.
+struct Search<'a> {
+    options: &'a Options,
+    target: u64,
+    survey: Survey,
+    passes: u32,
+}
+
+impl Search<'_> {
+    fn run(mut self, show: &mut impl FnMut(&Progress)) -> Result<Account> {
+        let (mut rung, mut too_fine) = (self.survey.fitting(self.target), None);
+        let mut best = loop {
+            let most = if rung < self.survey.last() { self.target } else { u64::MAX };
+            match self.attempt(rung, most, show)? {
+                Some(account) => break account,
+                None => too_fine = Some(rung),
+            }
+            rung += 1;
+        };
+        for _ in 0..FINER {
+            let fits = (rung, best.plain_bytes);
+            let Some(finer) = self.survey.finer(too_fine, fits, self.target) else { break };
+            match self.attempt(finer, self.target, show)? {
+                Some(account) => (rung, best) = (finer, account),
+                None => too_fine = Some(finer),
+            }
+        }
+        Ok(Account { target: Some(self.target), passes: self.passes, ..best })
+    }
+
+    fn attempt(
+        &mut self,
+        rung: usize,
+        most: u64,
+        show: &mut impl FnMut(&Progress),
+    ) -> Result<Option<Account>> {
+        self.passes += 1;
+        let mut passes = Passes::new(self.passes.into(), show);
+        Pass::begin(self.options, self.survey.limits(rung))?.run(most, &mut passes)
+    }
 }
 
 /// Progress over several passes.
@@ -193,7 +237,7 @@ impl<'a> Pass<'a> {
     fn begin(options: &'a Options, limits: Limits) -> Result<Self> {
         let mut sources = Vec::new();
         for path in &options.files {
-            sources.push(Cursor::open(path, None)?);
+            sources.push(Cursor::open_of(path, options.files.len(), None)?);
         }
         let about = padded(words::about(options, limits, None));
         let sections: Vec<_> = sources.iter().filter_map(Cursor::section).collect();

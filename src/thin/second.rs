@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   frame ─► folds ── copy ──► bucket of the run         1st, 2nd, ... the first few are kept
-//!                 └─ other ─► control, commented, ... ─► kept, whatever it is
+//!                 └─ other ─► commented, unstamped ──► kept, whatever it is
+//!                          └─► control, by flow          1st, 2nd, ... n-th: many first and many last are kept
 //!                          └─► bucket of the flow        1st, 2nd, ... n-th: the first and the last are kept
 //! ```
 //!
@@ -55,6 +56,8 @@ pub(super) struct Key {
     pub(super) interface: u32,
     /// None: of all flows that found no place.
     pub(super) flow: Option<Flow>,
+    /// Of control traffic its protocol, so that a flood of one takes no place of another.
+    pub(super) control: Option<&'static str>,
 }
 
 /// What came together.
@@ -148,21 +151,27 @@ impl Bucket {
 
     /// True if the frame of this ordinal is kept, as far as frames came.
     pub(super) fn keeps(&self, ordinal: u64, limits: &Limits) -> bool {
-        let keep = u64::from(limits.keep);
+        let keep = self.keep(limits);
         match self.kind {
             _ if ordinal == Place::EXEMPT => true,
-            Kind::Run(_) => ordinal < limits.copies.into(),
+            Kind::Run(_) => ordinal < keep,
             Kind::Flow => ordinal < keep || ordinal.saturating_add(keep) >= self.frames,
         }
     }
 
     /// True for the frame behind which others are set aside.
     pub(super) fn is_last_before_hole(&self, ordinal: u64, limits: &Limits) -> bool {
-        let kept = match self.kind {
-            Kind::Run(_) => limits.copies,
-            Kind::Flow => limits.keep,
+        self.aside.frames > 0 && ordinal == self.keep(limits) - 1
+    }
+
+    /// Frames kept from the begin, and of a flow from the end, too.
+    fn keep(&self, limits: &Limits) -> u64 {
+        let keep = match (self.kind, self.key.control) {
+            (Kind::Run(_), _) => limits.copies,
+            (Kind::Flow, Some(_)) => limits.control,
+            (Kind::Flow, None) => limits.keep,
         };
-        self.aside.frames > 0 && ordinal == u64::from(kept) - 1
+        keep.into()
     }
 }
 
@@ -268,7 +277,7 @@ impl Second {
         if run.bucket.0 != self.number {
             // There are fewer buckets than a u32 counts.
             run.bucket = (self.number, self.buckets.len() as u32);
-            let key = Key { interface, flow: Some(run.flow) };
+            let key = Key { interface, flow: Some(run.flow), control: None };
             self.buckets.push(Bucket::new(key, Kind::Run(None)));
         }
         let number = run.bucket.1;
@@ -300,8 +309,10 @@ impl Second {
         stored: u64,
     ) -> Verdict {
         let whole = Frame::whole(FrameHeader::default(), frame.bytes);
-        let exempt = frame.wall.is_none() || frame.commented || is_control(link_type, &whole);
-        let number = self.bucket(interface, Flow::of(link_type, frame.bytes));
+        let exempt = frame.wall.is_none() || frame.commented;
+        let flow = Flow::of(link_type, frame.bytes);
+        let control = is_control(link_type, &whole).then(|| flow.protocol());
+        let number = self.bucket(Key { interface, flow: Some(flow), control });
         let bucket = &mut self.buckets[number as usize];
         bucket.bytes += u64::from(frame.original_len);
         if exempt {
@@ -315,9 +326,8 @@ impl Second {
         Verdict::Hold(Place { bucket: number, ordinal })
     }
 
-    /// The bucket of a flow.
-    fn bucket(&mut self, interface: u32, flow: Flow) -> u32 {
-        let mut key = Key { interface, flow: Some(flow) };
+    /// The bucket of a flow, or where there are too many that of all others.
+    fn bucket(&mut self, mut key: Key) -> u32 {
         if let Some(known) = self.flows.get(&key) {
             return *known;
         }

@@ -23,7 +23,9 @@ impl Survey {
     /// A second is over.
     pub(super) fn add(&mut self, buckets: &[Bucket]) {
         for (limits, sum) in &mut self.rungs {
-            let (mut flows, mut frames, mut stored) = (0, 0, 0);
+            let mut flows = 0;
+            // Those beyond: frames and bytes of data, and of control traffic.
+            let mut others = [(0, 0); 2];
             for bucket in buckets {
                 match bucket.kind {
                     Kind::Run(_) => {
@@ -32,26 +34,60 @@ impl Survey {
                     }
                     Kind::Flow if flows < limits.flows => {
                         flows += 1;
-                        let kept = limits.of_flow(bucket.frames);
+                        let kept = kept(limits, bucket.key.control.is_some(), bucket.frames);
                         *sum += bucket.stored_exempt + part(bucket.stored, kept, bucket.frames);
                     }
                     Kind::Flow => {
                         *sum += bucket.stored_exempt;
-                        frames += bucket.frames;
-                        stored += bucket.stored;
+                        let (frames, stored) =
+                            &mut others[usize::from(bucket.key.control.is_some())];
+                        *frames += bucket.frames;
+                        *stored += bucket.stored;
                     }
                 }
             }
-            *sum += part(stored, limits.of_flow(frames), frames);
+            for (is_control, (frames, stored)) in [false, true].into_iter().zip(others) {
+                *sum += part(stored, kept(limits, is_control, frames), frames);
+            }
         }
     }
 
-    /// The rungs from the finest on that fits `target`, at least the last one.
-    pub(super) fn fitting(&self, target: u64) -> Vec<Limits> {
-        let last = self.rungs.len() - 1;
-        let first = self.rungs.iter().position(|(_, bytes)| *bytes <= target).unwrap_or(last);
-        self.rungs[first..].iter().map(|(limits, _)| *limits).collect()
+    /// The finest rung that fits `target`, at least the last one.
+    pub(super) fn fitting(&self, target: u64) -> usize {
+        self.rungs.iter().position(|(_, bytes)| *bytes <= target).unwrap_or(self.last())
     }
+
+    /// The coarsest rung.
+    pub(super) fn last(&self) -> usize {
+        self.rungs.len() - 1
+    }
+
+    /// The finest rung between `too_fine` and `fits` that may fit, too, now that `fits` turned out to be of
+    /// so many bytes; none if there is none.
+    pub(super) fn finer(
+        &self,
+        too_fine: Option<usize>,
+        (fits, bytes): (usize, u64),
+        target: u64,
+    ) -> Option<usize> {
+        let from = too_fine.map_or(0, |rung| rung + 1);
+        let guessed = u128::from(self.rungs[fits].1.max(1));
+        // What the estimate was wrong by here, it is likely to be wrong by there.
+        let likely = |rung: &usize| {
+            u128::from(self.rungs[*rung].1) * u128::from(bytes) / guessed <= u128::from(target)
+        };
+        (from..fits).find(likely)
+    }
+
+    /// The limits of a rung.
+    pub(super) fn limits(&self, rung: usize) -> Limits {
+        self.rungs[rung].0
+    }
+}
+
+/// Frames kept of `frames` of a flow in a second.
+fn kept(limits: &Limits, is_control: bool, frames: u64) -> u64 {
+    if is_control { limits.of_control(frames) } else { limits.of_flow(frames) }
 }
 
 /// Bytes of `kept` of `frames` that take `stored`, with the comment on what is not kept.
@@ -70,7 +106,7 @@ mod tests {
     use super::*;
 
     fn bucket(kind: Kind, frames: u64) -> Bucket {
-        let key = Key { interface: 0, flow: None };
+        let key = Key { interface: 0, flow: None, control: None };
         Bucket { frames, stored: 100 * frames, stored_exempt: 50, ..Bucket::new(key, kind) }
     }
 
@@ -86,13 +122,18 @@ mod tests {
         for (target, keep, flows) in [
             (u64::MAX, 4_096, 16_384),
             (8_400_000, 4_096, 16_384),
-            (8_200_000, 2_048, 16_384),
-            (100_000, 16, 16_384),
+            (8_200_000, 3_072, 16_384),
+            (100_000, 22, 16_384),
             (0, 1, 4),
         ] {
-            let rungs = survey.fitting(target);
-            assert_eq!((rungs[0].keep, rungs[0].flows), (keep, flows), "{target}");
+            let limits = survey.limits(survey.fitting(target));
+            assert_eq!((limits.keep, limits.flows), (keep, flows), "{target}");
         }
+        let (target, rung) = (6_500_000, survey.fitting(6_500_000));
+        let guessed = survey.rungs[rung].1;
+        assert_eq!((rung, survey.finer(None, (rung, guessed), target)), (1, None));
+        assert_eq!(survey.finer(None, (rung, guessed * 3 / 4), target), Some(0), "it was too high");
+        assert_eq!(survey.finer(Some(0), (rung, guessed * 3 / 4), target), None, "that was tried");
     }
 
     #[test]

@@ -28,12 +28,12 @@ pub(super) fn comment(bucket: &Bucket, wall: Wall) -> String {
 /// What the file is; with what is missing in all once that is known.
 pub(super) fn about(options: &Options, limits: Limits, account: Option<&Account>) -> String {
     let mut text = format!("{APPLICATION}: thinned from {}", inputs::named(&options.files));
-    let Limits { keep, copies, flows } = limits;
+    let Limits { keep, control, copies, flows } = limits;
     // Writing to a string does not fail, here and below.
     let _ = write!(
         text,
-        ". Kept: all control traffic; of identical frames {copies} a second; of each flow the first and \
-         last {keep} frames of a second, with {flows} flows told apart"
+        ". Kept: of identical frames {copies} a second; of each flow the first and last {keep} frames of a \
+         second, {control} of control traffic, with {flows} flows told apart"
     );
     if let Amount::Target(target) = options.amount {
         let _ = write!(text, ", to be at most {target} bytes");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::heard::Heard;
 use super::lasting::Lasting;
 use super::questions::{Complaint, Question, Questions, Reached, Words};
-use crate::finding::{Finding, FindingKind};
+use crate::finding::{Finding, FindingKind, Severity};
 use crate::time::Stamp;
 use crate::wire::Mac;
 use crate::wire::icmp_message::{Echo, Quoted};
@@ -18,6 +18,7 @@ const WORDS: Words = Words {
     questions: "pings",
     protocol: "ICMP echo",
     any_server: false,
+    routed: Severity::Notice,
 };
 
 /// Judges the pings of all interfaces.

@@ -26,7 +26,7 @@ use super::bounded::Bounded;
 use super::heard::{Heard, place};
 use super::lasting::{FORGET, Lasting};
 use super::questions::{Answered, Complaint, Outages, Question, Questions, Reached, Words};
-use crate::finding::{Finding, FindingKind, Party};
+use crate::finding::{Finding, FindingKind, Party, Severity};
 use crate::time::{Mono, Stamp};
 use crate::wire::dns::{self, Dns, PORT};
 use crate::wire::icmp_message::Quoted;
@@ -42,6 +42,7 @@ const WORDS: Words = Words {
     questions: "DNS queries",
     protocol: "DNS",
     any_server: true,
+    routed: Severity::Warning,
 };
 
 /// Judges the DNS of all interfaces.

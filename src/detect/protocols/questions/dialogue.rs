@@ -96,6 +96,10 @@ pub(super) struct Dialogue {
     slowest: Duration,
     /// It is part of a finding.
     pub(super) told: bool,
+    /// Of the latest question.
+    pub(super) hop_limit: u8,
+    /// Questions are seen on another interface, too, with another hop limit: this host routes them.
+    pub(super) routed: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -132,6 +136,8 @@ impl Dialogue {
             complaint: None,
             slowest: Duration::ZERO,
             told: false,
+            hop_limit: 0,
+            routed: false,
         }
     }
 

@@ -6,7 +6,7 @@
 //!
 //! | who asks whom | missing | finding |
 //! |---|---|---|
-//! | a host that answered ten before | three in a row, the first two seconds ago | warning |
+//! | a host that answered ten before | three in a row, the first two seconds ago | warning; of pings that this host only routes, a notice |
 //! | clients of name servers of which none ever answered | four, two of them asked anew, in five seconds | warning |
 //! | a host that never answered | five, in five seconds | notice |
 //!
@@ -69,6 +69,8 @@ pub(super) struct Words {
     pub(super) protocol: &'static str,
     /// Any server will do: who is answered by another is not left alone.
     pub(super) any_server: bool,
+    /// Of questions that this host passes on as a router: whoever may be asked by whomever.
+    pub(super) routed: Severity,
 }
 
 /// Hosts that frames came by for, and when last.
@@ -117,10 +119,12 @@ impl Questions {
         // A router shows a packet on two interfaces; those of the first are counted, until they cease there.
         if !Arc::ptr_eq(&dialogue.place.interface, interface) {
             if at.mono.since(dialogue.last_asked.mono) < GIVEN_UP {
+                dialogue.routed = dialogue.hop_limit != packet.hop_limit;
                 return None;
             }
             dialogue.place = Place::of(heard, interface);
         }
+        dialogue.hop_limit = packet.hop_limit;
         let (new, answered) = dialogue.ask(question, at);
         if new && dialogue.told {
             self.outages.more(pair.1, at);
@@ -203,7 +207,8 @@ impl Questions {
             let restart = RESTART.max(dialogue.patience(PATIENCE));
             if row.count >= MISSING && now.mono.since(row.first.mono) >= restart {
                 let sentence = self.words.silent((client, host), dialogue, row, now);
-                let severity = Severity::Warning;
+                let routed = dialogue.routed.then_some(self.words.routed);
+                let severity = routed.unwrap_or(Severity::Warning);
                 let finding = self.words.finding((client, host), dialogue, row, severity, sentence);
                 dialogue.told = self.outages.join(host, finding, findings);
             }

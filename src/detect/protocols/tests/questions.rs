@@ -388,6 +388,27 @@ fn an_answer_may_come_in_by_another_interface() {
 }
 
 #[test]
+fn pings_that_this_host_only_routes_are_a_notice() {
+    // Hop limit on the second interface: one less behind a router, the same behind a bridge.
+    for (hops, severity) in [(63, Severity::Notice), (64, Severity::Warning)] {
+        let mut pair = Pair::new();
+        for tenth in 0..400_u16 {
+            let at = f64::from(tenth) / 10.0;
+            let passed = unicast(CLIENT, SERVER, (1, hops), &ask(tenth).echo(false));
+            let mut frames = [vec![(at, ask(tenth).ping())], vec![(at + 0.000_1, passed)]];
+            if tenth < 200 {
+                frames.iter_mut().for_each(|frames| frames.push((at + 0.001, ask(tenth).pong())));
+            }
+            let [first, second] = &frames;
+            pair.heard([first, second], at + 0.1);
+        }
+        let severities: Vec<_> = pair.findings.iter().map(|finding| finding.severity).collect();
+        assert_eq!(severities, [severity]);
+        assert!(pair.findings[0].sentence.contains("it had answered 200,"), "counted once");
+    }
+}
+
+#[test]
 fn where_frames_were_not_seen_nothing_is_unanswered() {
     let mut stage = Stage::new();
     good(&mut stage, 20.0, dns);
