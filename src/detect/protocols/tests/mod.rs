@@ -6,8 +6,8 @@ pub(crate) mod frames;
 mod leases;
 mod questions;
 mod redundancy;
-mod routing;
 mod routers;
+mod routing;
 mod stories;
 
 use super::*;
