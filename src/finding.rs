@@ -104,6 +104,18 @@ pub enum Severity {
     Critical,
 }
 
+impl Severity {
+    /// As spelled in files and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Notice => "notice",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
 /// Defines the kinds once: variant, spelling, explanation.
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])+ $variant:ident = $name:literal,)+) => {

@@ -36,6 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "capture",
             "capture_file",
             "detect",
+            "export",
             "hook",
             "incident",
             "privilege",

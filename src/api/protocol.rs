@@ -140,9 +140,15 @@ pub fn answer(answer: &Answer) -> String {
     line(answer)
 }
 
-/// An event as a line; `event` is a JSON object already.
-pub fn event(event: &str) -> String {
-    format!("{{\"v\":{VERSION},\"answer\":\"event\",\"event\":{event}}}\n")
+/// An event as a line, with the fields of a line of `events.jsonl`.
+pub fn event(fields: &Map<String, Value>) -> String {
+    /// [`Answer::Event`] of what somebody else keeps.
+    #[derive(Serialize)]
+    struct Event<'a> {
+        answer: &'static str,
+        event: &'a Map<String, Value>,
+    }
+    line(&Event { answer: "event", event: fields })
 }
 
 /// Understands a line of dashcap.
@@ -260,8 +266,8 @@ mod tests {
             let line = answer(&said);
             assert_eq!(answered(line.as_bytes()), Ok(said), "{line}");
         }
-        let line = event(r#"{"kind":"trigger"}"#);
-        let event = serde_json::json!({ "kind": "trigger" });
+        let fields = Map::from_iter([("kind".to_owned(), "trigger".into())]);
+        let (line, event) = (event(&fields), Value::Object(fields));
         assert_eq!(answered(line.as_bytes()), Ok(Answer::Event { event }));
     }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, oneshot};
 
 use super::status::Standing;
+use crate::export::event::Event;
 use crate::observation::Observation;
 
 /// Where an answer goes. Sending never waits; a client that is gone is nobody's concern.
@@ -91,10 +92,10 @@ pub enum Fate {
 /// A reader's place among those who hear events: none between what was and what comes is left out.
 #[derive(Debug)]
 pub struct Audience {
-    /// The latest events, oldest first, each a JSON object.
-    pub recent: Vec<Arc<str>>,
+    /// The latest events, oldest first.
+    pub recent: Vec<Arc<Event>>,
     /// Events from now on.
-    pub live: broadcast::Receiver<Arc<str>>,
+    pub live: broadcast::Receiver<Arc<Event>>,
 }
 
 impl Fate {

@@ -18,6 +18,7 @@ use super::control::Peer;
 use super::line::{Line, Told};
 use super::protocol::{self, Answer, Command, LONGEST, Trouble};
 use super::question::{Audience, Fate, Verdict};
+use crate::export::event::Event;
 use crate::observation::Fact;
 use crate::observation::request::{Ask, Door};
 
@@ -137,7 +138,7 @@ impl Client {
     async fn events(&mut self, audience: Audience, follow: bool) -> Result<(), Gone> {
         let Audience { recent, mut live } = audience;
         for event in recent {
-            self.write(&protocol::event(&event)).await?;
+            self.write(&protocol::event(&event.fields)).await?;
         }
         if follow {
             self.follow(&mut live).await?;
@@ -146,11 +147,11 @@ impl Client {
     }
 
     /// Until there is nothing more to hear.
-    async fn follow(&mut self, live: &mut Receiver<Arc<str>>) -> Result<(), Gone> {
+    async fn follow(&mut self, live: &mut Receiver<Arc<Event>>) -> Result<(), Gone> {
         loop {
             match timeout(ALIVE, live.recv()).await {
                 Err(_) => self.tell(&Answer::Alive).await?,
-                Ok(Ok(event)) => self.write(&protocol::event(&event)).await?,
+                Ok(Ok(event)) => self.write(&protocol::event(&event.fields)).await?,
                 Ok(Err(RecvError::Lagged(count))) => self.tell(&Answer::Missed { count }).await?,
                 Ok(Err(RecvError::Closed)) => return Ok(()),
             }

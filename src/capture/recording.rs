@@ -210,12 +210,14 @@ impl Recording {
             Err(error) => tracing::error!("{error}"),
         }
         let deaf = if self.panics < DEAF_AFTER { "" } else { "; its frames are no longer judged" };
-        let reason = format!("{}{deaf}", CaptureEvent::PANICKED);
+        let reason = format!(
+            "dashcap panicked there, which is a bug; what was recorded stays, and it is opened anew{deaf}"
+        );
         tracing::error!("capture on {name}: {reason}");
         self.close_source();
         self.retry_at = Some(self.clock.now().mono.plus(RETRY));
         self.gaps += 1;
-        self.tell(CaptureEvent::Failed { reason });
+        self.tell(CaptureEvent::Failed { reason, defect: true });
         true
     }
 
@@ -295,7 +297,7 @@ impl Recording {
         self.close_source();
         self.retry_at = Some(self.clock.now().mono.plus(RETRY));
         self.gaps += 1;
-        self.tell(CaptureEvent::Failed { reason: error.to_string() });
+        self.tell(CaptureEvent::Failed { reason: error.to_string(), defect: false });
     }
 
     fn reopen_if_due(&mut self, now: Mono) {
@@ -309,7 +311,7 @@ impl Recording {
             Err(error) => {
                 // Told once per binding: the operator knows by now, and the next try is a second away.
                 if self.retry_at.is_none() {
-                    self.tell(CaptureEvent::Failed { reason: error.to_string() });
+                    self.tell(CaptureEvent::Failed { reason: error.to_string(), defect: false });
                 }
                 self.retry_at = Some(now.plus(RETRY));
             }

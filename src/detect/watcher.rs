@@ -22,7 +22,7 @@ use super::tap::Tap;
 use super::traffic;
 use crate::error::{Error, Result};
 use crate::finding::Finding;
-use crate::observation::Fact;
+use crate::observation::{Fact, WatcherEnd};
 use crate::sys::wakeup::Wakeup;
 use crate::time::Mono;
 use crate::watch::{Desk, Wake, Watcher};
@@ -171,10 +171,11 @@ impl Watcher for DetectWatcher {
             while more && !desk.stopping() {
                 more = self.hear(&mut findings);
                 for interface in self.broken.drain(..) {
-                    desk.confess(format!(
-                        "everything from now on: the detectors of {interface} panicked, which is a bug; \
-                         its frames are recorded"
-                    ));
+                    desk.send(Fact::WatcherEnded {
+                        watcher: Self::NAME.to_owned(),
+                        interface: Some(interface),
+                        why: WatcherEnd::Panicked,
+                    });
                 }
                 for finding in findings.drain(..) {
                     desk.send(Fact::Finding(Box::new(finding)));

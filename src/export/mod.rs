@@ -34,6 +34,7 @@ use tokio::sync::broadcast::Receiver;
 pub use self::account::Standing;
 
 use self::account::Account;
+use self::event::Event;
 use self::remote::Remote;
 use self::webhook::Webhook;
 use crate::error::{Error, Result};
@@ -71,13 +72,13 @@ impl Options {
     }
 }
 
-/// Events as a listener gets them: the latest, and those from now on, each a line of JSON.
+/// Events as a listener gets them: the latest, and those from now on.
 #[derive(Debug)]
 pub struct Feed {
     /// The latest, oldest first.
-    pub recent: Vec<Arc<str>>,
+    pub recent: Vec<Arc<Event>>,
     /// From now on.
-    pub live: Receiver<Arc<str>>,
+    pub live: Receiver<Arc<Event>>,
 }
 
 /// One destination, ready to be told.

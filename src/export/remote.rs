@@ -207,7 +207,7 @@ impl Remote {
         let _ = sorting.await;
     }
 
-    async fn send_all(&self, mut waiting: mpsc::Receiver<Event>, clock: &Clock) {
+    async fn send_all(&self, mut waiting: mpsc::Receiver<Arc<Event>>, clock: &Clock) {
         let mut line = Connection::default();
         let mut told = 0;
         while let Some(event) = waiting.recv().await {
@@ -336,22 +336,19 @@ fn has_ended(stream: &TcpStream) -> bool {
 pub(super) async fn sort(
     feed: Feed,
     wants: impl Fn(&Event) -> bool,
-    queue: mpsc::Sender<Event>,
+    queue: mpsc::Sender<Arc<Event>>,
     account: Account,
 ) {
     let Feed { recent, mut live } = feed;
-    let offer = |line: &str| {
-        let event = Event::read(line).filter(|event| wants(event));
-        if let Some(event) = event
-            && queue.try_send(event).is_err()
-        {
+    let offer = |event: Arc<Event>| {
+        if wants(&event) && queue.try_send(event).is_err() {
             account.drop_messages(1);
         }
     };
-    recent.iter().for_each(|line| offer(line));
+    recent.into_iter().for_each(offer);
     while let Some(heard) = next(&mut live).await {
         match heard {
-            Ok(line) => offer(&line),
+            Ok(event) => offer(event),
             // Which of them were wanted nobody knows any more.
             Err(missed) => account.drop_messages(missed),
         }
@@ -359,9 +356,9 @@ pub(super) async fn sort(
 }
 
 /// The next event, or how many were missed; none at the end.
-async fn next(live: &mut Receiver<Arc<str>>) -> Option<Result<Arc<str>, u64>> {
+async fn next(live: &mut Receiver<Arc<Event>>) -> Option<Result<Arc<Event>, u64>> {
     match live.recv().await {
-        Ok(line) => Some(Ok(line)),
+        Ok(event) => Some(Ok(event)),
         Err(RecvError::Lagged(missed)) => Some(Err(missed)),
         Err(RecvError::Closed) => None,
     }
@@ -369,7 +366,7 @@ async fn next(live: &mut Receiver<Arc<str>>) -> Option<Result<Arc<str>, u64>> {
 
 /// Where traffic goes, while there is such a place.
 struct Outlet {
-    queue: mpsc::WeakSender<Event>,
+    queue: mpsc::WeakSender<Arc<Event>>,
     account: Account,
 }
 
@@ -381,7 +378,8 @@ async fn traffic(mut meter: Meter, every: Duration, clock: Clock, outlet: Outlet
         let Some(queue) = outlet.queue.upgrade() else { return };
         match meter.round(clock.now()) {
             Ok(events) => {
-                let refused = events.into_iter().filter_map(|event| queue.try_send(event).err());
+                let events = events.into_iter().map(Arc::new);
+                let refused = events.filter_map(|event| queue.try_send(event).err());
                 outlet.account.drop_messages(refused.count() as u64);
             }
             Err(error) => {

@@ -84,7 +84,7 @@ impl Teller {
     pub fn message(&self, event: &Event) -> String {
         let priority = u32::from(self.facility) * 8 + level(event);
         let time = event.text("time").map_or_else(|| "-".to_owned(), microseconds);
-        let kind = name(event.text("kind").unwrap_or_default(), KIND);
+        let kind = name(event.kind(), KIND);
         let Self { host, process, .. } = self;
         let mut message = format!("<{priority}>1 {time} {host} dashcap {process} {kind} ");
         structure(&mut message, event);
@@ -186,7 +186,8 @@ mod tests {
             "what": { "fact": "finding", "kind": "duplicate_storm", "severity": "critical",
                       "direction": "outbound", "count": 7, "rate": 372.5, "over": false },
         });
-        let event = Event::read(&line.to_string()).unwrap();
+        let Value::Object(fields) = line else { panic!("an object") };
+        let event = Event::of(What::Findings, Severity::Critical, fields);
         assert_eq!(
             teller().message(&event),
             "<26>1 2026-11-22T14:14:20.811089Z router dashcap 4711 finding [dashcap@32473 \

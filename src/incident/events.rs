@@ -1,12 +1,12 @@
 //! `events.jsonl`: what happened, one JSON object per line, in order of happening.
 //!
 //! For jq and for programs. A line has `time` (RFC 3339, UTC, nanoseconds), `mono_ns` (CLOCK_MONOTONIC),
-//! `kind`, then who or what, the `sentence` a person reads, and `what`, the fact with all its fields:
+//! `kind`, `severity`, then who or what, the `sentence` a person reads, and `what`, the fact with all its fields:
 //!
 //! ```text
-//! {"time":"…","mono_ns":…,"kind":"observation","watcher":"link","interface":"eth0","sentence":"…","what":{"fact":"link",…}}
-//! {"time":"…","mono_ns":…,"kind":"run","sentence":"…","interface":"eth0","count":…,"per_100ms":[…],…}
-//! {"time":"…","mono_ns":…,"kind":"trigger","trigger":"link-down","object":"eth0","sentence":"…"}
+//! {"time":"…","mono_ns":…,"kind":"observation","severity":"critical","watcher":"link","interface":"eth0","sentence":"…","what":{"fact":"link",…}}
+//! {"time":"…","mono_ns":…,"kind":"run","severity":"notice","sentence":"…","interface":"eth0","count":…,"per_100ms":[…],…}
+//! {"time":"…","mono_ns":…,"kind":"trigger","severity":"warning","trigger":"link-down","object":"eth0","sentence":"…"}
 //! ```
 //!
 //! Every observation is here except samples: `timeline.csv` holds each of them as a row, and here they
@@ -17,7 +17,9 @@
 use std::io::{self, Write};
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
+use crate::finding::Severity;
 use crate::observation::{Fact, Observation};
 use crate::time::{Mono, Wall};
 use crate::trigger::{Trigger, TriggerKind};
@@ -39,6 +41,7 @@ struct Line<'a> {
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Event<'a> {
     Observation {
+        severity: Severity,
         watcher: &'a str,
         #[serde(skip_serializing_if = "Option::is_none")]
         interface: Option<&'a str>,
@@ -46,11 +49,13 @@ enum Event<'a> {
         what: &'a Fact,
     },
     Run {
+        severity: Severity,
         sentence: String,
         #[serde(flatten)]
         run: &'a Run,
     },
     Trigger {
+        severity: Severity,
         trigger: TriggerKind,
         #[serde(skip_serializing_if = "Option::is_none")]
         object: Option<&'a str>,
@@ -77,20 +82,28 @@ pub fn write(incident: &Incident, runs: &[Run], out: &mut impl Write) -> io::Res
     lines.iter().try_for_each(|each| line(out, each))
 }
 
-/// The line of one observation, without line end: what readers of live events are told, too.
-pub fn of_seen(observation: &Observation) -> Option<String> {
-    serde_json::to_string(&of_observation(observation)).ok()
+/// The fields of the line of one observation: what those who listen live are told, too.
+pub fn of_seen(observation: &Observation) -> Map<String, Value> {
+    fields(&of_observation(observation))
 }
 
-/// The line of one trigger, without line end.
-pub fn of_pulled(trigger: &Trigger) -> Option<String> {
-    serde_json::to_string(&of_trigger(trigger)).ok()
+/// The fields of the line of one trigger.
+pub fn of_pulled(trigger: &Trigger) -> Map<String, Value> {
+    fields(&of_trigger(trigger))
 }
 
-/// The line of one step of an incident, without line end: only readers of live events are told.
-pub fn of_course(course: &Course) -> Option<String> {
+/// The fields of one step of an incident: only those who listen live are told.
+pub fn of_course(course: &Course) -> Map<String, Value> {
     let event = Event::Incident { sentence: course.sentence(), course };
-    serde_json::to_string(&Line { time: course.at.wall, mono_ns: course.at.mono, event }).ok()
+    fields(&Line { time: course.at.wall, mono_ns: course.at.mono, event })
+}
+
+/// A line is an object, and has no map with keys other than strings, so that it always has fields.
+fn fields(line: &Line<'_>) -> Map<String, Value> {
+    match serde_json::to_value(line) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    }
 }
 
 fn line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
@@ -104,6 +117,7 @@ fn of_observation(observation: &Observation) -> Line<'_> {
         time: observation.at.wall,
         mono_ns: observation.at.mono,
         event: Event::Observation {
+            severity: fact.severity(),
             watcher: fact.watcher(),
             interface: fact.interface(),
             sentence: fact.to_string(),
@@ -113,7 +127,7 @@ fn of_observation(observation: &Observation) -> Line<'_> {
 }
 
 fn of_run(run: &Run) -> Line<'_> {
-    let event = Event::Run { sentence: run.sentence(), run };
+    let event = Event::Run { severity: Severity::Notice, sentence: run.sentence(), run };
     Line { time: run.first, mono_ns: run.first_mono, event }
 }
 
@@ -122,6 +136,7 @@ fn of_trigger(trigger: &Trigger) -> Line<'_> {
         time: trigger.at.wall,
         mono_ns: trigger.at.mono,
         event: Event::Trigger {
+            severity: trigger.severity(),
             trigger: trigger.kind,
             object: trigger.object.as_deref(),
             sentence: &trigger.sentence,
@@ -153,7 +168,7 @@ mod tests {
         let mut text = Vec::new();
         write(&incident, &[], &mut text).unwrap();
         let text = String::from_utf8(text).unwrap();
-        let lines: Vec<serde_json::Value> =
+        let lines: Vec<Value> =
             text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let told: Vec<&str> = lines
             .iter()
@@ -163,7 +178,7 @@ mod tests {
         assert_eq!(
             text.lines().next().unwrap(),
             "{\"time\":\"2026-11-22T14:14:21.811089123Z\",\"mono_ns\":1001000000000,\
-             \"kind\":\"observation\",\"watcher\":\"probe\",\
+             \"kind\":\"observation\",\"severity\":\"info\",\"watcher\":\"probe\",\
              \"sentence\":\"probe a answered after 0.412 ms\",\
              \"what\":{\"fact\":\"probe_answered\",\"probe\":\"a\",\"address\":\"192.0.2.1\",\
              \"round_trip_ns\":412000}}"

@@ -12,9 +12,7 @@
 use std::collections::HashSet;
 use std::fmt::Write;
 
-use crate::observation::address::Validity;
-use crate::observation::capture::CaptureEvent;
-use crate::observation::neighbour::{Answers, Neighbour};
+use crate::finding::Severity;
 use crate::observation::{Fact, Observation};
 use crate::time::Stamp;
 use crate::trigger::Trigger;
@@ -25,6 +23,7 @@ const IDENTIFIER: &str = "dashcap";
 /// syslog(3) priorities as the journal numbers them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Priority {
+    Critical = 2,
     Warning = 4,
     Notice = 5,
     Info = 6,
@@ -47,15 +46,20 @@ impl Entry {
         let fact = &observation.fact;
         let mut fields = vec![("DASHCAP_WATCHER", fact.watcher().to_owned())];
         fields.extend(fact.interface().map(|name| ("DASHCAP_INTERFACE", name.to_owned())));
-        Self { at: observation.at, priority: priority(fact), message: fact.to_string(), fields }
+        Self {
+            at: observation.at,
+            priority: priority(fact.severity()),
+            message: fact.to_string(),
+            fields,
+        }
     }
 
-    /// A trigger as a line; its priority is "warning", so that a filter finds it.
+    /// A trigger as a line.
     pub fn of_trigger(trigger: &Trigger) -> Self {
         let mut fields = vec![("DASHCAP_TRIGGER", trigger.kind.to_string())];
         fields.extend(trigger.object.iter().map(|object| ("DASHCAP_OBJECT", object.clone())));
         let message = format!("TRIGGER {}: {}", trigger.kind, trigger.sentence);
-        Self { at: trigger.at, priority: Priority::Warning, message, fields }
+        Self { at: trigger.at, priority: priority(trigger.severity()), message, fields }
     }
 
     /// The entry in the journal's export format. Line breaks in values become spaces: the binary form
@@ -78,34 +82,14 @@ impl Entry {
     }
 }
 
-fn priority(fact: &Fact) -> Priority {
-    match fact {
-        Fact::Link { before: Some(before), now } if before.is_up() && !now.is_up() => {
-            Priority::Notice
-        }
-        Fact::Route(change) if change.is_gone() => Priority::Notice,
-        Fact::Neighbour(change) if is_silent(change.now) => Priority::Notice,
-        Fact::Address(change) if change.now == Some(Validity::Duplicate) => Priority::Notice,
-        Fact::ProbeSlow(slow) if !slow.over => Priority::Notice,
-        Fact::ProbeLossy(lossy) if !lossy.over => Priority::Notice,
-        Fact::Program(note) if !note.is_well() => Priority::Notice,
-        Fact::LinkGone { .. }
-        | Fact::ProbeLost { .. }
-        | Fact::ProbeDown(_)
-        | Fact::Counter(_)
-        | Fact::Log(_)
-        | Fact::CommandEnded { success: false, .. }
-        | Fact::Missed { .. }
-        | Fact::Capture {
-            event: CaptureEvent::Gap | CaptureEvent::Failed { .. } | CaptureEvent::Dropping,
-            ..
-        } => Priority::Notice,
-        _ => Priority::Info,
+/// Severities as syslog(3) priorities.
+fn priority(severity: Severity) -> Priority {
+    match severity {
+        Severity::Info => Priority::Info,
+        Severity::Notice => Priority::Notice,
+        Severity::Warning => Priority::Warning,
+        Severity::Critical => Priority::Critical,
     }
-}
-
-fn is_silent(neighbour: Option<Neighbour>) -> bool {
-    neighbour.is_some_and(|neighbour| neighbour.answers == Answers::No)
 }
 
 /// The observations that get a line: all but samples, and of answered probes only the first after a

@@ -25,6 +25,9 @@ pub enum CaptureEvent {
     Failed {
         /// Why.
         reason: String,
+        /// True where dashcap is to blame: it panicked.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        defect: bool,
     },
     /// Memory was exhausted by pinned incidents: frames are dropped and counted. Told again while that
     /// goes on.
@@ -36,12 +39,6 @@ pub enum CaptureEvent {
     },
 }
 
-impl CaptureEvent {
-    /// How the reason of a [`Self::Failed`] begins that is our own fault.
-    pub const PANICKED: &str = "dashcap panicked there, which is a bug; what was recorded stays, and it is \
-                                opened anew";
-}
-
 impl fmt::Display for CaptureEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -49,7 +46,7 @@ impl fmt::Display for CaptureEvent {
             Self::Down => f.write_str("interface is down, waiting"),
             Self::Up => f.write_str("interface is up, recording"),
             Self::Gap => f.write_str("gap: interface removed, waiting for it to come back"),
-            Self::Failed { reason } => write!(f, "failed, will be tried again: {reason}"),
+            Self::Failed { reason, .. } => write!(f, "failed, will be tried again: {reason}"),
             Self::Dropping => f.write_str("all memory is pinned, dropping frames"),
             Self::Storing { dropped } => write!(f, "storing again after {dropped} dropped frames"),
         }

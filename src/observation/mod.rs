@@ -38,6 +38,7 @@ pub mod probe;
 pub mod program;
 pub mod request;
 pub mod route;
+mod severity;
 
 /// One fact, and when its watcher learned it.
 #[derive(Debug, Clone, PartialEq)]
@@ -178,6 +179,16 @@ pub enum Fact {
         /// Why.
         reason: String,
     },
+    /// A watcher sees nothing any more, or nothing of one interface.
+    WatcherEnded {
+        /// The watcher's name.
+        watcher: String,
+        /// The interface, if it is about one only.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        interface: Option<String>,
+        /// Why.
+        why: WatcherEnd,
+    },
     /// A watcher knows that it missed something.
     Missed {
         /// The watcher's name.
@@ -185,6 +196,16 @@ pub enum Fact {
         /// How much and why: "the netlink socket overflowed, state read anew".
         what: String,
     },
+}
+
+/// Why a watcher sees nothing any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WatcherEnd {
+    /// It cannot see, for this reason.
+    Failed(String),
+    /// It panicked: a defect of dashcap.
+    Panicked,
 }
 
 impl Fact {
@@ -200,6 +221,7 @@ impl Fact {
             Self::Sample(sample) => Some(&sample.interface),
             Self::Capture { interface, .. } => Some(interface),
             Self::Finding(finding) => finding.interface.as_deref(),
+            Self::WatcherEnded { interface, .. } => interface.as_deref(),
             Self::Log(line) => line.interface(),
             _ => None,
         }
@@ -227,7 +249,7 @@ impl Fact {
             Self::Log(_) => "log",
             Self::Capture { .. } => "capture",
             Self::Reloaded { .. } | Self::ReloadRefused { .. } => "config",
-            Self::Missed { watcher, .. } => watcher,
+            Self::WatcherEnded { watcher, .. } | Self::Missed { watcher, .. } => watcher,
         }
     }
 }
@@ -294,6 +316,16 @@ impl fmt::Display for Fact {
             }
             Self::ReloadRefused { file, reason } => {
                 write!(f, "{file} read again and refused, nothing changes: {reason}")
+            }
+            Self::WatcherEnded { watcher, interface, why } => {
+                write!(f, "{watcher} sees nothing from now on")?;
+                if let Some(interface) = interface {
+                    write!(f, " of {interface}, whose frames are recorded")?;
+                }
+                match why {
+                    WatcherEnd::Failed(reason) => write!(f, ": {reason}"),
+                    WatcherEnd::Panicked => f.write_str(": it panicked, which is a bug"),
+                }
             }
             Self::Missed { watcher, what } => write!(f, "{watcher} missed something: {what}"),
         }

@@ -54,6 +54,13 @@ impl fmt::Display for Neighbour {
     }
 }
 
+impl NeighbourChange {
+    /// True if it was asked for as often as the kernel asks, and never answered.
+    pub fn is_silent(&self) -> bool {
+        self.now.is_some_and(|neighbour| neighbour.answers == Answers::No)
+    }
+}
+
 impl fmt::Display for NeighbourChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: neighbour {} ", self.interface, self.address)?;

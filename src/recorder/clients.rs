@@ -22,6 +22,7 @@ use crate::api::status::{Bundles, Depth, Figures, Interface, OpenIncident, Stand
 use crate::api::{self, QUESTIONS, Server};
 use crate::capture::Report;
 use crate::error::Result;
+use crate::export::{self, choice::What};
 use crate::finding::Severity;
 use crate::incident::progress::Course;
 use crate::incident::writer::Outcome;
@@ -42,7 +43,7 @@ pub(super) struct Doors {
     /// Also keeps the channel open while nobody asks.
     desk: Sender<Question>,
     server: Option<Server>,
-    audience: broadcast::Sender<Arc<str>>,
+    audience: broadcast::Sender<Arc<export::event::Event>>,
     /// The latest events, oldest first.
     recent: VecDeque<Event>,
     /// By the observation being judged.
@@ -67,13 +68,20 @@ enum Event {
 }
 
 impl Event {
-    fn line(&self) -> Option<Arc<str>> {
-        let line = match self {
-            Self::Seen(seen) => events::of_seen(seen),
-            Self::Pulled(trigger) => events::of_pulled(trigger),
-            Self::Course(course) => events::of_course(course),
+    /// As listeners are told it.
+    fn told(&self) -> Arc<export::event::Event> {
+        let (what, severity, fields) = match self {
+            Self::Seen(seen) => {
+                let is_finding = matches!(seen.fact, Fact::Finding(_));
+                let what = if is_finding { What::Findings } else { What::Observations };
+                (what, seen.fact.severity(), events::of_seen(seen))
+            }
+            Self::Pulled(trigger) => {
+                (What::Incidents, trigger.severity(), events::of_pulled(trigger))
+            }
+            Self::Course(course) => (What::Incidents, course.severity, events::of_course(course)),
         };
-        line.map(Arc::from)
+        Arc::new(export::event::Event::of(what, severity, fields))
     }
 }
 
@@ -175,11 +183,9 @@ impl Doors {
 
     fn event(&mut self, event: Event) {
         // Nobody listens most of the time: then nothing is worded.
-        if self.audience.receiver_count() > 0
-            && let Some(line) = event.line()
-        {
+        if self.audience.receiver_count() > 0 {
             // Refused only when the last listener has just left.
-            let _ = self.audience.send(line);
+            let _ = self.audience.send(event.told());
         }
         if self.recent.len() >= RECENT {
             self.recent.pop_front();
@@ -189,7 +195,7 @@ impl Doors {
 
     /// A place for one more listener.
     fn seat(&self) -> Audience {
-        let recent = self.recent.iter().filter_map(Event::line).collect();
+        let recent = self.recent.iter().map(Event::told).collect();
         Audience { recent, live: self.audience.subscribe() }
     }
 

@@ -5,10 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::finding::Severity;
-use crate::observation::address::Validity;
-use crate::observation::capture::CaptureEvent;
 use crate::observation::counter::Counter;
-use crate::observation::neighbour::Answers;
 use crate::observation::program::Role;
 use crate::observation::{Fact, Observation};
 use crate::time::Mono;
@@ -60,8 +57,7 @@ impl Log {
 
     /// Tells an observation, if it is worth a line and there were not too many.
     pub(super) fn tell(&mut self, seen: &Observation) {
-        let Some(is_bad) = worth(&seen.fact) else { return };
-        if self.counters.were_told(seen) {
+        if !is_worth_a_line(&seen.fact) || self.counters.were_told(seen) {
             return;
         }
         if seen.at.mono.since(self.since) >= Duration::from_secs(1) {
@@ -73,39 +69,29 @@ impl Log {
             return;
         }
         self.told += 1;
-        if is_bad { tracing::warn!("{}", seen.fact) } else { tracing::info!("{}", seen.fact) }
+        if is_bad(&seen.fact) {
+            tracing::warn!("{}", seen.fact)
+        } else {
+            tracing::info!("{}", seen.fact)
+        }
     }
 }
 
-/// Whether a fact is worth a line, and if so, whether something is wrong.
-fn worth(fact: &Fact) -> Option<bool> {
+/// Whether a fact is worth a line.
+fn is_worth_a_line(fact: &Fact) -> bool {
     match fact {
-        Fact::Sample(_) | Fact::ProbeAnswered { .. } => None,
+        Fact::Sample(_) | Fact::ProbeAnswered { .. } => false,
         // A dead host is lost every second; the log has the 1st, 2nd, 4th, 8th, ...
-        Fact::ProbeLost { in_a_row, .. } if !in_a_row.is_power_of_two() => None,
-        Fact::Route(change) => Some(change.is_gone()),
-        Fact::Neighbour(change) => {
-            Some(change.now.is_some_and(|neighbour| neighbour.answers == Answers::No))
-        }
-        Fact::Address(change) => Some(change.now == Some(Validity::Duplicate)),
-        Fact::ProbeSlow(slow) => Some(!slow.over),
-        Fact::ProbeLossy(lossy) => Some(!lossy.over),
-        Fact::Finding(finding) => Some(finding.severity >= Severity::Warning && !finding.over),
-        Fact::Program(note) if note.role == Role::Collector && note.is_well() => None,
-        Fact::Program(note) => Some(!note.is_well()),
-        Fact::ProbeLost { .. }
-        | Fact::ProbeDown(_)
-        | Fact::Counter(_)
-        | Fact::Log(_)
-        | Fact::LinkGone { .. }
-        | Fact::ReloadRefused { .. }
-        | Fact::Missed { .. }
-        | Fact::Capture {
-            event: CaptureEvent::Gap | CaptureEvent::Failed { .. } | CaptureEvent::Dropping,
-            ..
-        } => Some(true),
-        _ => Some(false),
+        Fact::ProbeLost { in_a_row, .. } => in_a_row.is_power_of_two(),
+        Fact::Program(note) => note.role != Role::Collector || !note.is_well(),
+        _ => true,
     }
+}
+
+/// Whether something is wrong; the end of it is not.
+fn is_bad(fact: &Fact) -> bool {
+    let is_over = matches!(fact, Fact::Finding(finding) if finding.over);
+    fact.severity() >= Severity::Warning && !is_over
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ use crate::incident::Host;
 use crate::incident::system::Collection;
 use crate::incident::writer::Writer;
 use crate::observation::capture::CaptureEvent;
-use crate::observation::{Fact, Observation};
+use crate::observation::{Fact, Observation, WatcherEnd};
 use crate::ring::{HoldId, RingFile};
 use crate::service::Service;
 use crate::time::Clock;
@@ -256,7 +256,9 @@ impl<K: Keeper> Recorder<K> {
                 self.release_holds("the recording ends");
             }
             Fact::CommandEnded { .. } => self.leaving = true,
-            Fact::Missed { watcher, what } => self.fallen.note(watcher, what),
+            Fact::WatcherEnded { watcher, interface: None, why: WatcherEnd::Panicked } => {
+                self.fallen.note(watcher);
+            }
             Fact::Capture { event: CaptureEvent::Dropping, .. } => self.make_memory(),
             Fact::Arming { armed, who } => self.doors.arm(*armed, who),
             _ => {}

@@ -10,24 +10,20 @@ use super::frame_store::Keeper;
 use crate::error::Result;
 use crate::observation::Fact;
 use crate::observation::capture::CaptureEvent;
+use crate::watch::Watcher;
 use crate::watch::attribute::AttributeWatcher;
 use crate::watch::counters::CounterWatcher;
 use crate::watch::ip::IpWatcher;
 use crate::watch::link::{self, LinkWatcher};
 use crate::watch::sysfs::Sampler;
-use crate::watch::{self, Watcher};
 
 /// What a fact says of dashcap's own defects, unless it is among the `known`. There are as many as
 /// watchers and interfaces.
 pub(super) fn limitation(fact: &Fact, known: &[String]) -> Option<String> {
     let told = match fact {
-        Fact::Missed { watcher, what } if what.starts_with(watch::LAST_WORD) => {
-            format!("{watcher}: {what}")
-        }
-        Fact::Capture { interface, event: CaptureEvent::Failed { reason } }
-            if reason.starts_with(CaptureEvent::PANICKED) =>
-        {
-            format!("capture on {interface}: {reason}")
+        Fact::WatcherEnded { .. }
+        | Fact::Capture { event: CaptureEvent::Failed { defect: true, .. }, .. } => {
+            fact.to_string()
         }
         _ => return None,
     };
@@ -45,10 +41,10 @@ impl Fallen {
     /// So often one is put to work again: what panics more often does so whenever it looks.
     const MOST: usize = 3;
 
-    /// Notes that a witness panicked, if that is what its last word says.
-    pub(super) fn note(&mut self, watcher: &str, what: &str) {
+    /// Notes that a watcher panicked.
+    pub(super) fn note(&mut self, watcher: &str) {
         let before = self.revived.iter().filter(|name| *name == watcher).count();
-        if what == watch::PANICKED && before < Self::MOST {
+        if before < Self::MOST {
             self.waiting.push(watcher.to_owned());
         }
     }
@@ -98,23 +94,22 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn missed(watcher: &str, what: &str) -> Fact {
-        Fact::Missed { watcher: watcher.to_owned(), what: what.to_owned() }
-    }
+    use crate::observation::WatcherEnd;
 
     #[test]
     fn defects_are_limitations_once_and_what_was_merely_missed_is_none() {
-        let failed = |reason: &str| Fact::Capture {
+        let failed = |defect| Fact::Capture {
             interface: "eth0".to_owned(),
-            event: CaptureEvent::Failed { reason: reason.to_owned() },
+            event: CaptureEvent::Failed { reason: "network is down".to_owned(), defect },
         };
+        let watcher = || "ip".to_owned();
+        let ended = |why| Fact::WatcherEnded { watcher: watcher(), interface: None, why };
         for (fact, told) in [
-            (missed("ip", watch::PANICKED), true),
-            (missed("ip", "everything from now on: cannot wait: no memory"), true),
-            (missed("ip", "3 observations found no room on the way to the recorder"), false),
-            (failed(CaptureEvent::PANICKED), true),
-            (failed("network is down"), false),
+            (ended(WatcherEnd::Panicked), true),
+            (ended(WatcherEnd::Failed("cannot wait: no memory".to_owned())), true),
+            (Fact::Missed { watcher: watcher(), what: "3 observations".to_owned() }, false),
+            (failed(true), true),
+            (failed(false), false),
             (Fact::StopSignal, false),
         ] {
             let limitation = limitation(&fact, &[]);
@@ -129,8 +124,7 @@ mod tests {
     fn who_panics_whenever_it_looks_stays_silent_in_the_end() {
         let mut fallen = Fallen::default();
         for _ in 0..5 {
-            fallen.note("ip", watch::PANICKED);
-            fallen.note("ip", "2 observations found no room on the way to the recorder");
+            fallen.note("ip");
             fallen.revived.append(&mut fallen.waiting);
         }
         assert_eq!(fallen.revived.len(), Fallen::MOST);

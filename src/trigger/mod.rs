@@ -25,6 +25,7 @@ pub use rule::{Circumstances, Rule};
 pub use rules::{Fired, Rules, Terms};
 pub use terms::{Bound, Hold, Names, Threshold, Words};
 
+use crate::finding::Severity;
 use crate::observation::request::Door;
 use crate::observation::{Fact, Observation};
 use crate::time::Stamp;
@@ -44,6 +45,11 @@ pub struct Trigger {
 }
 
 impl Trigger {
+    /// How bad it is wherever it is shown: something happened that an incident is worth.
+    pub fn severity(&self) -> Severity {
+        Severity::Warning
+    }
+
     /// What an observation amounts to if somebody asks with it: that needs no rule.
     pub fn asked(seen: &Observation) -> Option<Self> {
         let Fact::Asked(ask) = &seen.fact else { return None };

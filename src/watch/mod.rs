@@ -13,7 +13,7 @@
 //!   has the total, also when it is zero).
 //! * It stops within milliseconds, wherever it waits.
 //! * It opens what it needs before its thread starts, so what is refused is refused at the start;
-//!   and it does not die in silence: an error or a panic ends as a [`Fact::Missed`].
+//!   and it does not die in silence: an error or a panic ends as a [`Fact::WatcherEnded`].
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,7 +44,7 @@ pub mod sysfs;
 pub mod table;
 pub mod ticks;
 
-use crate::observation::{Fact, Observation};
+use crate::observation::{Fact, Observation, WatcherEnd};
 
 /// Observations the channel to the recorder should hold: a thousand VLANs going down with their bond
 /// make two messages each, and the recorder may be busy freezing meanwhile.
@@ -52,11 +52,6 @@ pub const CHANNEL: usize = 4_096;
 
 /// How soon a watcher tries again to send what the full channel refused.
 const RETRY: Duration = Duration::from_millis(100);
-
-/// How a watcher's last word begins, in [`Fact::Missed`].
-pub const LAST_WORD: &str = "everything from now on: ";
-/// The last word of a watcher that panicked.
-pub const PANICKED: &str = "everything from now on: the watcher panicked, which is a bug";
 
 /// Somebody who sees one kind of thing.
 pub trait Watcher: Send + 'static {
@@ -273,11 +268,12 @@ impl Desk {
         let ended = catch_unwind(AssertUnwindSafe(|| watcher.run(self)));
         let why = match ended {
             Ok(Ok(())) => return,
-            Ok(Err(error)) => format!("everything from now on: {error}"),
-            Err(_) => PANICKED.to_owned(),
+            Ok(Err(error)) => WatcherEnd::Failed(error.to_string()),
+            Err(_) => WatcherEnd::Panicked,
         };
-        tracing::error!(watcher = self.name, "{why}");
-        self.confess(why);
+        let ended = Fact::WatcherEnded { watcher: self.name.to_owned(), interface: None, why };
+        tracing::error!("{ended}");
+        self.send(ended);
     }
 }
 
@@ -314,6 +310,10 @@ mod tests {
     fn talk(room: usize, talker: Talker) -> (Watch, Receiver<Observation>) {
         let (outbox, inbox) = bounded(room);
         (spawn(talker, Clock::system(), outbox).unwrap(), inbox)
+    }
+
+    fn ended(why: WatcherEnd) -> Fact {
+        Fact::WatcherEnded { watcher: "talker".to_owned(), interface: None, why }
     }
 
     fn missed(what: &str) -> Fact {
@@ -354,11 +354,11 @@ mod tests {
     fn a_watcher_does_not_die_in_silence() {
         let (watch, inbox) = talk(1, Talker(0, |_| Err(Error::operation("see", "it", "dark"))));
         let told = inbox.recv_timeout(BOUND).unwrap().fact;
-        assert_eq!(told, missed("everything from now on: cannot see it: dark"));
+        assert_eq!(told, ended(WatcherEnd::Failed("cannot see it: dark".to_owned())));
         watch.join();
         let (watch, inbox) = talk(1, Talker(0, |_| panic!("on purpose, for a test")));
         let told = inbox.recv_timeout(BOUND).unwrap().fact;
-        assert_eq!(told, missed("everything from now on: the watcher panicked, which is a bug"));
+        assert_eq!(told, ended(WatcherEnd::Panicked));
         watch.join();
     }
 

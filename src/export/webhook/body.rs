@@ -8,8 +8,9 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 
+use crate::APPLICATION;
 use crate::export::VERSION;
-use crate::export::event::{Event, word};
+use crate::export::event::Event;
 
 /// The report of a bundle, where there is one.
 const REPORT: &str = "report.json";
@@ -72,9 +73,9 @@ pub(super) fn of(event: &Event, host: &str, dropped: u64) -> String {
         ("event", field("state")),
         ("time", field("time")),
         ("host", host.into()),
-        ("program", concat!("dashcap ", env!("CARGO_PKG_VERSION")).into()),
+        ("program", APPLICATION.into()),
         ("incident", field("incident")),
-        ("severity", word(event.severity).into()),
+        ("severity", event.severity.name().into()),
         ("sentence", field("sentence")),
         (
             "trigger",
@@ -113,6 +114,13 @@ fn onset(bundle: &Path) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::export::choice::What;
+    use crate::finding::Severity;
+
+    fn incident(fields: Value) -> Event {
+        let Value::Object(fields) = fields else { panic!("an object") };
+        Event::of(What::Incidents, Severity::Warning, fields)
+    }
 
     fn event(state: &str, path: Option<&str>) -> Event {
         let mut line = json!({
@@ -124,7 +132,7 @@ mod tests {
             line["path"] = path.into();
             line["frames"] = 7.into();
         }
-        Event::read(&line.to_string()).unwrap()
+        incident(line)
     }
 
     #[test]
@@ -134,7 +142,7 @@ mod tests {
             told,
             json!({
                 "v": 1, "event": "frozen", "time": "T2", "host": "router",
-                "program": concat!("dashcap ", env!("CARGO_PKG_VERSION")),
+                "program": APPLICATION,
                 "incident": "I", "severity": "warning", "sentence": "whole",
                 "trigger": {
                     "kind": "link-down", "object": "eth0", "time": "T1", "sentence": "eth0: DOWN"
@@ -143,7 +151,7 @@ mod tests {
             })
         );
         assert_eq!(Moment::of(&event("lost", None)), Some(Moment::Lost));
-        let trigger = Event::read(r#"{"kind":"trigger","state":"lost"}"#).unwrap();
+        let trigger = incident(json!({ "kind": "trigger", "state": "lost" }));
         assert_eq!(Moment::of(&trigger), None);
     }
 

@@ -24,6 +24,7 @@ use super::account::Account;
 use super::event::Event;
 use super::remote::sort;
 use super::{Feed, complain};
+use crate::APPLICATION;
 use crate::error::{Error, Result};
 use crate::finding::Severity;
 
@@ -189,7 +190,7 @@ impl Webhook {
             .http_status_as_error(false)
             .max_redirects(0)
             .proxy(None)
-            .user_agent(concat!("dashcap/", env!("CARGO_PKG_VERSION")));
+            .user_agent(APPLICATION.replacen(' ', "/", 1));
         if options.url.starts_with("https:") {
             let roots = roots(options.ca_file.as_deref())?;
             config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
@@ -226,7 +227,7 @@ impl Webhook {
         let _ = sorting.await;
     }
 
-    async fn tell(&self, event: Event) {
+    async fn tell(&self, event: Arc<Event>) {
         let mut pause = PAUSE;
         for attempt in 1..=self.tries {
             let (call, event, host) = (Arc::clone(&self.call), event.clone(), self.host.clone());

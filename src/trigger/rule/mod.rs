@@ -176,7 +176,7 @@ impl Rule {
             let same = floored.iter().filter(|rule| rule.floor() == Some(severity));
             let same: Vec<_> = same.map(|rule| rule.short()).collect();
             if !same.is_empty() {
-                lines.push(format!("findings at {} or worse: {}", word(severity), most(&same)));
+                lines.push(format!("findings at {} or worse: {}", severity.name(), most(&same)));
             }
         }
         lines.retain(|line| !line.is_empty());
@@ -321,7 +321,7 @@ impl FromStr for Rule {
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut more: Vec<String> = Vec::new();
-        more.extend(self.severity.map(|severity| format!("{} or worse", word(severity))));
+        more.extend(self.severity.map(|severity| format!("{} or worse", severity.name())));
         more.extend(self.what.as_ref().map(|words| format!("what matches {words}")));
         more.extend(self.threshold.map(|threshold| threshold.to_string()));
         if !self.lasting.is_zero() {
@@ -344,15 +344,6 @@ fn most(armed: &[String]) -> String {
         0 => "every kind".to_owned(),
         few if few < armed.len() => format!("every kind but {}", others.join(", ")),
         _ => armed.join(", "),
-    }
-}
-
-fn word(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Info => "info",
-        Severity::Notice => "notice",
-        Severity::Warning => "warning",
-        Severity::Critical => "critical",
     }
 }
 
