@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -81,6 +82,19 @@ impl fmt::Display for Party {
             Self::Station(address) => write!(f, "{address}"),
             Self::Vlan(id) => write!(f, "VLAN {id}"),
         }
+    }
+}
+
+/// As [`Party`] is displayed.
+impl FromStr for Party {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if let Some(id) = text.strip_prefix("VLAN ") {
+            return id.parse().map(Self::Vlan).map_err(drop);
+        }
+        let host = text.parse().map(Self::Host);
+        host.or_else(|_| text.parse().map(Self::Station)).map_err(drop)
     }
 }
 

@@ -46,7 +46,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "watch",
         ],
     ),
-    ("report", &["capture_file", "detect", "incident"]),
+    ("report", &["capture_file", "cut", "detect", "incident"]),
     ("ring", &[]),
     ("service", &[]),
     ("thin", &["capture_file"]),

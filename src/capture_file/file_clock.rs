@@ -55,6 +55,11 @@ impl FileClock {
         mono
     }
 
+    /// The wall clock was set ahead by so many nanoseconds, or back: stamps from now on are by the new one.
+    pub fn clock_set(&mut self, by: i64) {
+        self.offset = Offset(self.offset.0.saturating_add(by));
+    }
+
     /// When something happened that is stamped `wall` and is told now: never before the present.
     pub fn of(&self, wall: Wall) -> Mono {
         self.offset.mono(wall).max(self.now)

@@ -47,15 +47,20 @@ pub fn check(files: &[PathBuf]) -> Result<()> {
 /// Wrong usage, also when the output is one of the files.
 pub(crate) fn check_with_output(files: &[PathBuf], output: &Path) -> Result<()> {
     check(files)?;
+    check_output(files, "--output", output)
+}
+
+/// Refuses to write over what is read, be it under another name or through a link; `option` names the output.
+///
+/// # Errors
+/// Wrong usage, if it is one of them.
+pub fn check_output(files: &[PathBuf], option: &str, output: &Path) -> Result<()> {
     let identity = |path: &Path| fs::metadata(path).ok().map(|m| (m.dev(), m.ino(), m.is_file()));
     let written = identity(output).filter(|(.., is_file)| *is_file);
     if written.is_some() && files.iter().any(|file| identity(file) == written) {
-        return Err(Error::usage(
-            "--output",
-            output.display().to_string(),
-            "it is one of the files to be read",
-            "another name",
-        ));
+        let given = output.display().to_string();
+        let reason = "it is one of the files to be read";
+        return Err(Error::usage(option, given, reason, "another name"));
     }
     Ok(())
 }

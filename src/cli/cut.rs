@@ -16,14 +16,15 @@ use crate::capture_file::cursor::Window;
 use crate::capture_file::output::{Format, is_standard};
 use crate::cut::{self, ACCEPTED, Account, Asked, Moment};
 use crate::error::{Error, Result};
+use crate::time::Wall;
 
 /// Cut a window out of capture files of any size, merge them by time, filter, convert.
 ///
 /// Reads pcap and pcapng, also compressed with zstd or gzip, judged by their content. A plain file of more
 /// than 64 MiB whose stamps are in order is read only where the window is. Times: RFC 3339
 /// (2026-11-22T14:14:20.8Z), the local clock ("2026-11-22 14:14:20", 14:14:20), seconds since 1970, or
-/// relative to the first frame (+90s) or the last one (-30s). The exit status is 1 if a file was damaged;
-/// what is before the damage is used.
+/// relative to the first frame (+90s) or the last one (-30s). The exit status is 1 if nothing was found,
+/// or a file was damaged; what is before the damage is used.
 #[derive(Debug, Args)]
 pub(super) struct Cut {
     /// Capture files, bundles (their directories), or - for standard input.
@@ -113,7 +114,8 @@ impl Cut {
             tell(&account, &name, &mut io::stdout().lock())
         };
         told.map_err(|e| Error::operation("write", "the summary", e))?;
-        Ok(ExitCode::from(u8::from(!account.damage.is_empty())))
+        let found = account.span.is_some();
+        Ok(ExitCode::from(u8::from(!found || !account.damage.is_empty())))
     }
 
     fn options(self) -> Result<cut::Options> {
@@ -151,9 +153,14 @@ fn tell(account: &Account, name: &str, out: &mut impl Write) -> io::Result<()> {
     if let Some((first, last)) = account.span {
         writeln!(out, "from {first} to {last}")?;
     } else if let Some((first, last)) = account.files {
-        writeln!(out, "nothing found: the files have frames from {first} to {last},")?;
+        writeln!(out, "nothing found: the files have frames from {first} to {last}")?;
         let Window { from, to } = account.window;
-        writeln!(out, "and from {from} to {to} were asked for (--from, --to, --around)")?;
+        let begins = (from > Wall(0)).then(|| format!("from {from}"));
+        let ends = (to < Wall(u64::MAX)).then(|| format!("to {to}"));
+        let asked: Vec<_> = begins.into_iter().chain(ends).collect();
+        if !asked.is_empty() {
+            writeln!(out, "{} was asked for (--from, --to, --around)", asked.join(" "))?;
+        }
     } else {
         writeln!(out, "nothing found: the files have no frames")?;
     }

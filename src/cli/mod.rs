@@ -23,6 +23,7 @@ mod status;
 mod thin;
 mod top;
 mod values;
+mod why;
 
 use std::process::ExitCode;
 
@@ -49,6 +50,7 @@ enum Command {
     Run(run::Run),
     Replay(replay::Replay),
     Report(report::Report),
+    Why(why::Why),
     Recover(recover::Recover),
     Cut(cut::Cut),
     Thin(thin::Thin),
@@ -92,6 +94,7 @@ pub fn main() -> ExitCode {
         Command::Arm(arm) => arm.start(),
         Command::Disarm(disarm) => disarm.start(),
         Command::Report(report) => report.start(&line),
+        Command::Why(why) => why.start(),
         Command::Recover(recover) => recover.start(),
         Command::Cut(cut) => cut.start(&line),
         Command::Thin(thin) => thin.start(&line),

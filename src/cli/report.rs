@@ -6,11 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
+use jiff::tz::TimeZone;
 
 use super::log::StatusLine;
+use crate::capture_file::inputs::check_output;
+use crate::cut::{ACCEPTED, Moment};
 use crate::error::{Error, Result};
 use crate::report::{self, Look, Options};
-use crate::time::Wall;
 
 /// Say what happened in a bundle or in capture files of anybody: when it began, what followed, what it
 /// was, who sent most.
@@ -33,9 +35,10 @@ pub(super) struct Report {
     #[arg(long, value_name = "OUT", conflicts_with = "json")]
     html: Option<PathBuf>,
 
-    /// The moment of the failure, where you know better than the files: RFC 3339, such as
-    /// 2026-11-22T14:14:20.811Z [default: the bundle's trigger, or the first critical finding].
-    #[arg(long, value_name = "TIME")]
+    /// The moment of the failure, where you know better than the files: RFC 3339 such as
+    /// 2026-11-22T14:14:20.8Z, the local clock such as 14:14:20, or relative to the first frame (+90s) or the
+    /// last one (-30s) [default: the bundle's trigger, or the first critical finding].
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     at: Option<String>,
 
     /// Columns of the text [default: the terminal's, or 80].
@@ -46,6 +49,9 @@ pub(super) struct Report {
 impl Report {
     pub(super) fn start(self, line: &StatusLine) -> Result<ExitCode> {
         let at = self.at.as_deref().map(moment).transpose()?;
+        if let Some(page) = &self.html {
+            check_output(&report::inputs(&self.files).collect::<Vec<_>>(), "--html", page)?;
+        }
         let options = Options { files: self.files, at, ..Options::default() };
         let report = report::report(&options, |progress| line.advance(progress))?;
         line.end();
@@ -83,10 +89,9 @@ fn write(path: &Path, text: &str) -> Result<()> {
     fs::rename(&partial, path).map_err(failed)
 }
 
-fn moment(text: &str) -> Result<Wall> {
-    text.parse().map_err(|e: jiff::Error| {
-        Error::usage("--at", text, e.to_string(), "RFC 3339, such as 2026-11-22T14:14:20.811Z")
-    })
+fn moment(text: &str) -> Result<Moment> {
+    let read = Moment::parse(text, &TimeZone::system());
+    read.map_err(|reason| Error::usage("--at", text, reason, ACCEPTED))
 }
 
 /// On a terminal, unless the operator does not want any (no-color.org).

@@ -89,6 +89,12 @@ impl Detectors {
         heard
     }
 
+    /// Tells once more what was told to begin and has not ended by `now`, with its frames until then.
+    pub fn standing(&self, now: Stamp, findings: &mut Vec<Finding>) {
+        self.protocols.iter().for_each(|protocol| protocol.standing(findings));
+        self.traffic.standing(now, findings);
+    }
+
     /// Hears what came one way until now: all that a summary speaks of, and no more, so that one busy
     /// interface does not keep the others waiting.
     fn listen(&mut self, frames: &Receiver<Shown>, heard: &mut Heard, findings: &mut Vec<Finding>) {

@@ -44,4 +44,8 @@ pub trait Detector: Send {
 
     /// Tells the time also when no frame comes, a few times a second: silence is a finding, too.
     fn tick(&mut self, now: Stamp, findings: &mut Vec<Finding>);
+
+    /// Tells once more what was told to begin and has not ended, as it stands: for who looks at the end of a
+    /// recording.
+    fn standing(&self, _findings: &mut Vec<Finding>) {}
 }

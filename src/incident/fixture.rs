@@ -154,6 +154,7 @@ impl Story {
             source: "packet ring".to_owned(),
             unknowns: Vec::new(),
             filter: None,
+            relatives: None,
         });
         self
     }

@@ -182,6 +182,8 @@ pub struct InterfaceEntry<'a> {
     pub unknowns: &'a [String],
     /// The filter in libpcap's syntax; null: everything.
     pub filter: Option<&'a str>,
+    /// Interfaces that lie upon it, and upon which it lies: its bond or bridge, VLANs; null is not known.
+    pub relatives: Option<&'a [String]>,
     /// Its bindings that have frames here, and the last one: index, link type (`LINKTYPE_*`), snaplen
     /// in bytes, clock that stamps.
     pub origins: Vec<&'a Origin>,
@@ -430,6 +432,7 @@ impl<'a> InterfaceEntry<'a> {
             source: &track.source,
             unknowns: &track.unknowns,
             filter: track.filter.as_deref(),
+            relatives: track.relatives.as_deref(),
             origins: origins.into_iter().map(|(origin, _)| origin.as_ref()).collect(),
         }
     }

@@ -128,6 +128,8 @@ pub struct Track {
     pub unknowns: Vec<String>,
     /// The filter in libpcap's syntax.
     pub filter: Option<String>,
+    /// Interfaces that lie upon it, and upon which it lies: its bond or bridge, VLANs. None where nobody knows.
+    pub relatives: Option<Vec<String>>,
 }
 
 /// What was captured of one class on one interface.

@@ -167,5 +167,6 @@ fn begun(
         source: stood.map_or_else(|| "unknown".to_owned(), |stood| stood.source.clone()),
         unknowns,
         filter: None,
+        relatives: None,
     }
 }

@@ -192,6 +192,10 @@ impl Keeper for Captures {
         self.links.with_vlans(self.watched())
     }
 
+    fn relatives(&self, interface: &str) -> Option<Vec<String>> {
+        Some(self.links.relatives(interface))
+    }
+
     fn hold(&mut self, hold: HoldId, from: Mono) -> Held {
         let answers: Vec<_> = self.running.values().map(|c| c.hold(hold, from)).collect();
         let asked = answers.len();

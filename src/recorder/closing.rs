@@ -57,6 +57,11 @@ impl Closing {
         self.closed.window
     }
 
+    /// The interfaces that answered.
+    fn tracks_mut(&mut self) -> &mut [Track] {
+        &mut self.tracks
+    }
+
     /// Those who wait for its bundle.
     pub(super) fn waiting(&mut self) -> Vec<Reply<Fate>> {
         std::mem::take(&mut self.open.waiting)
@@ -140,6 +145,7 @@ fn track(sliced: Sliced) -> Track {
         source: report.source.to_owned(),
         unknowns: report.unknowns.iter().map(|&unknown| unknown.to_owned()).collect(),
         filter: None,
+        relatives: None,
     }
 }
 
@@ -163,6 +169,9 @@ impl<K: Keeper> Recorder<K> {
                 let missed = self.missed();
                 let observations = self.history.cut(closing.window());
                 let waiting = closing.waiting();
+                for track in closing.tracks_mut() {
+                    track.relatives = self.captures.relatives(&track.origin.interface);
+                }
                 let incident = closing.incident(Circumstances {
                     closed: now,
                     observations,

@@ -32,6 +32,11 @@ pub trait Keeper: Debug {
     /// What is watched, and the VLANs on top of it: the interfaces of the operator's table.
     fn listed(&self) -> BTreeSet<String>;
 
+    /// Interfaces that lie upon this one, and upon which it lies; none where nobody knows.
+    fn relatives(&self, _interface: &str) -> Option<Vec<String>> {
+        None
+    }
+
     /// Holds everything since `from` in every lane.
     fn hold(&mut self, hold: HoldId, from: Mono) -> Held;
 

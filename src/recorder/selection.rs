@@ -113,9 +113,37 @@ impl Links {
         names
     }
 
+    /// Interfaces that share their fate with this one: its bond, team or bridge and that of those, its ports, VLANs
+    /// and what they lie upon. Not through a bridge: what happens to one port of it does not happen to another.
+    pub(super) fn relatives(&self, name: &str) -> Vec<String> {
+        let named = |name: &str| self.iter().find(|link| link.name == name);
+        let mut found: Vec<&LinkState> = named(name).into_iter().collect();
+        let mut next = 0;
+        while let Some(link) = found.get(next).copied() {
+            next += 1;
+            if next > 1 && link.kind.as_deref() == Some("bridge") {
+                continue;
+            }
+            let near = self.iter().filter(|other| lies_upon(link, other) || lies_upon(other, link));
+            for other in near {
+                if !found.iter().any(|known| known.index == other.index) {
+                    found.push(other);
+                }
+            }
+        }
+        found.iter().skip(1).map(|link| link.name.clone()).collect()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &LinkState> {
         self.0.values()
     }
+}
+
+/// True if `upper` is the master of `lower`, or a VLAN on it. What other kinds say lies below them may be in
+/// another namespace.
+fn lies_upon(upper: &LinkState, lower: &LinkState) -> bool {
+    let is_vlan = upper.kind.as_deref() == Some("vlan");
+    lower.master == Some(upper.index) || is_vlan && upper.lower == Some(lower.index)
 }
 
 fn matters(link: &LinkState, links: &Links) -> bool {
@@ -141,6 +169,37 @@ mod tests {
             carrier: up.then_some(true),
             operstate: OperState::Unknown,
             ..LinkState::default()
+        }
+    }
+
+    #[test]
+    fn relatives_share_their_fate_and_ports_of_a_bridge_do_not() {
+        let on = |index, name, kind: Option<&str>, master: u32, lower: u32| LinkState {
+            master: (master > 0).then_some(master),
+            lower: (lower > 0).then_some(lower),
+            ..link(index, name, kind, false, true)
+        };
+        let links = Links::of(&[
+            on(2, "s0", None, 4, 0),
+            on(3, "s1", None, 4, 0),
+            on(4, "bond0", Some("bond"), 0, 0),
+            on(5, "bond0.7", Some("vlan"), 8, 4),
+            on(6, "p1", Some("veth"), 8, 2),
+            on(7, "p2", None, 8, 0),
+            on(8, "br0", Some("bridge"), 0, 0),
+        ]);
+        for (name, expected) in [
+            ("s0", vec!["bond0", "s1", "bond0.7", "br0"]),
+            ("bond0.7", vec!["bond0", "br0", "s0", "s1"]),
+            // What a veth says lies below it is in another namespace.
+            ("p1", vec!["br0"]),
+            ("br0", vec!["bond0.7", "p1", "p2", "bond0", "s0", "s1"]),
+            ("eth9", vec![]),
+        ] {
+            let mut found = links.relatives(name);
+            let mut expected: Vec<_> = expected.into_iter().map(str::to_owned).collect();
+            (found.sort(), expected.sort());
+            assert_eq!(found, expected, "{name}");
         }
     }
 

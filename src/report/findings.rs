@@ -1,5 +1,5 @@
-//! The findings of a report. Detectors tell what lasts twice, when it begins and when it is over; here
-//! that is one entry.
+//! The findings of a report. Detectors tell what lasts twice, when it begins and when it is over, and once more
+//! at the end of the files if it lasts until then; here that is one entry.
 
 use crate::finding::{Finding, FindingKind};
 use crate::frame::Direction;
@@ -27,20 +27,28 @@ pub(super) struct Settled<'a> {
     pub(super) line: String,
 }
 
+/// Kinds that are concluded from counts of 100 ms or more: when exactly they began, no frame tells.
+const COUNTED: [FindingKind; 6] = [
+    FindingKind::OneWay,
+    FindingKind::RateChange,
+    FindingKind::RateLimit,
+    FindingKind::TcpResetBurst,
+    FindingKind::TcpRetransmissionBurst,
+    FindingKind::IcmpUnreachableBurst,
+];
+
 impl Ledger {
     /// Most entries: more than anybody reads, a few MiB. Those beyond are counted.
     const MOST: usize = 10_000;
 
-    /// Adds what was told; `proof` is asked for a frame received since then.
+    /// Adds what was told; `proof` is asked for a frame received since then. What is told without an end is a
+    /// moment until [`Self::lasts`] says that it goes on.
     pub(super) fn add(&mut self, told: Finding, proof: impl FnOnce(&Finding) -> Option<Proof>) {
         if let Some(open) = self.same(&told) {
-            open.last = open.last.max(told.last.wall);
-            open.count = open.count.max(told.count);
+            open.tell(&told);
             open.over = told.over;
-            open.severity = open.severity.max(told.severity);
-            if told.count > 0 {
-                open.rate = told.rate.or(open.rate);
-            }
+            // Files may go on behind one that ended while it lasted.
+            open.lasts = false;
             return;
         }
         if self.entries.len() >= Self::MOST {
@@ -48,22 +56,15 @@ impl Ledger {
             return;
         }
         let proof = proof(&told);
-        self.entries.push(Entry {
-            kind: told.kind.name().to_owned(),
-            severity: told.severity,
-            first: told.first.wall,
-            last: told.last.wall,
-            interface: told.interface,
-            direction: told.direction,
-            count: told.count,
-            rate: told.rate,
-            what: told.what,
-            sentence: told.sentence,
-            over: told.over,
-            from: "frames",
-            in_incident: false,
-            proof,
-        });
+        self.entries.push(Entry { proof, ..Entry::of(told) });
+    }
+
+    /// It was told before and has not ended when the files do.
+    pub(super) fn lasts(&mut self, told: &Finding) {
+        if let Some(open) = self.same(told) {
+            open.tell(told);
+            open.lasts = true;
+        }
     }
 
     /// The entry that is told again: of the same thing, if there is one, and of the same beginning, or
@@ -121,10 +122,53 @@ impl Ledger {
         }
     }
 
-    /// All of them in order of their beginning, and how many more there were.
+    /// All of them in order of their beginning, and how many more there were. What was not told to last until
+    /// the end was a moment.
     pub(super) fn finish(mut self) -> (Vec<Entry>, u64) {
+        self.entries.iter_mut().for_each(|entry| entry.over = !entry.lasts);
         self.entries.sort_by_key(|entry| (entry.first, entry.last));
         (self.entries, self.more)
+    }
+}
+
+impl Entry {
+    /// What detectors concluded from the frames.
+    fn of(told: Finding) -> Self {
+        Self {
+            kind: told.kind.name().to_owned(),
+            severity: told.severity,
+            first: told.first.wall,
+            about: COUNTED.contains(&told.kind),
+            last: told.last.wall,
+            interface: told.interface,
+            direction: told.direction,
+            count: told.count,
+            rate: told.rate,
+            what: told.what,
+            sentence: told.sentence,
+            over: told.over,
+            parties: told.parties,
+            from: "frames",
+            in_incident: false,
+            proof: None,
+            told: None,
+            by_hand: false,
+            lasts: false,
+        }
+    }
+
+    /// The same is told again.
+    fn tell(&mut self, told: &Finding) {
+        self.last = self.last.max(told.last.wall);
+        self.count = self.count.max(told.count);
+        self.severity = self.severity.max(told.severity);
+        if !told.over {
+            // What lasts may turn out worse.
+            self.sentence.clone_from(&told.sentence);
+        }
+        if told.count > 0 {
+            self.rate = told.rate.or(self.rate);
+        }
     }
 }
 

@@ -4,19 +4,25 @@
 //! has no meaning here is counted and told, a kind that is not known is an event without severity. Runs
 //! are passed over, because the frames of the capture say the same, with their copies.
 
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use serde_json::Value;
 
-use super::model::{Entry, Event, Loss, Trigger};
+use super::facts::{
+    array, begun, direction, is_set_down, is_wrong, judged, moment, parties, string, subject, way,
+    word,
+};
+use super::model::{Entry, Event, Loss, Span, Trigger, seconds_between};
+use super::passage::ClockSet;
+use super::relations::Relations;
 use super::states::Tracks;
 use crate::error::{Error, Result};
 use crate::finding::Severity;
-use crate::frame::Direction;
 use crate::incident::layout;
-use crate::time::Wall;
+use crate::time::{Mono, Offset, Stamp, Wall};
 
 /// Most events of a report; those beyond are counted.
 const EVENTS: usize = 10_000;
@@ -34,6 +40,18 @@ pub(super) struct Told {
     pub(super) trigger: Option<Trigger>,
     pub(super) losses: Vec<Loss>,
     pub(super) notes: Vec<String>,
+    /// What the windows have: frames may have come at any time of it.
+    pub(super) covered: Option<Span>,
+    /// Which interfaces and addresses belong together.
+    pub(super) relations: Relations,
+    /// Settings of the host's clock, in order.
+    pub(super) clock_sets: VecDeque<ClockSet>,
+    /// The last event's time by both clocks.
+    clocks: Option<Stamp>,
+    /// Names of interfaces by their indexes, and the indexes of their masters.
+    links: BTreeMap<u64, (String, Option<u64>)>,
+    /// What is as it should not be, by what it is about: the number of its entry.
+    wrong: HashMap<String, usize>,
     /// Answers of probes: when, who, answered or not.
     probes: Vec<(Wall, String, bool)>,
     /// Lines without a meaning.
@@ -65,7 +83,8 @@ pub(super) fn read(folder: &Path, told: &mut Told) -> Result<()> {
 fn read_events(path: &Path, told: &mut Told) -> Result<()> {
     let mut reader = open(path)?;
     let mut line = Vec::new();
-    told.senseless = 0;
+    (told.senseless, told.clocks) = (0, None);
+    told.wrong.clear();
     loop {
         line.clear();
         let limit = LONGEST_LINE;
@@ -93,15 +112,20 @@ fn failed(path: &Path, error: std::io::Error) -> Error {
 }
 
 impl Told {
-    /// The first trigger, what is missing, and what was lost of each interface.
+    /// The first trigger, the window, what is missing, and what was lost of each interface.
     fn manifest(&mut self, manifest: &Value) {
         let trigger = &manifest["triggers"][0];
         if let (Some(time), None) = (moment(&trigger["time"]), &self.trigger) {
             let sentence = string(&trigger["sentence"]).unwrap_or_default();
-            self.trigger = Some(Trigger { time, sentence, by: "bundle" });
+            let (kind, object) = (string(&trigger["kind"]), string(&trigger["object"]));
+            self.trigger = Some(Trigger { time, sentence, by: "bundle", kind, object });
         }
+        self.covers(&manifest["window"]["covered"]);
         for interface in array(&manifest["interfaces"]) {
             let name = string(&interface["name"]).unwrap_or_default();
+            if let Some(relatives) = interface["relatives"].as_array() {
+                self.relations.kin(&name, relatives.iter().filter_map(string));
+            }
             for count in [
                 "kernel_dropped",
                 "lane_dropped",
@@ -136,31 +160,51 @@ impl Told {
         }
     }
 
+    /// A part of the time in which everything was recorded. Its length is the one that passed, whatever the wall
+    /// clock was set to meanwhile.
+    fn covers(&mut self, covered: &Value) {
+        let (from, to) = (moment(&covered["from"]["time"]), moment(&covered["to"]["time"]));
+        let (Some(from), Some(to)) = (from, to) else { return };
+        let seconds = covered["seconds"].as_f64().unwrap_or_else(|| seconds_between(from, to));
+        self.covered = Some(match self.covered {
+            None => Span { from, to, seconds },
+            Some(known) => Span::new(known.from.min(from), known.to.max(to)),
+        });
+    }
+
     /// A line of the events; none if it has no meaning.
     fn line(&mut self, line: &Value) -> Option<()> {
         let time = moment(&line["time"])?;
+        if let Some(mono) = line["mono_ns"].as_u64() {
+            self.clocks(Stamp { mono: Mono(mono), wall: time });
+        }
         let sentence = string(&line["sentence"]).unwrap_or_default();
         match line["kind"].as_str()? {
             "trigger" => {
-                let trigger = Trigger { time, sentence, by: "bundle" };
+                let (kind, object) = (string(&line["trigger"]), string(&line["object"]));
+                let trigger = Trigger { time, sentence, by: "bundle", kind, object };
                 self.trigger.get_or_insert(trigger);
             }
-            "observation" => {
-                let interface = string(&line["interface"]);
-                self.observation(time, interface, sentence, &line["what"]);
-            }
+            "observation" => self.observation(time, sentence, line),
             _ => {}
         }
         Some(())
     }
 
-    fn observation(
-        &mut self,
-        time: Wall,
-        interface: Option<String>,
-        sentence: String,
-        what: &Value,
-    ) {
+    /// Both clocks at an event: if they are further apart than before, one was set.
+    fn clocks(&mut self, now: Stamp) {
+        if let Some(before) = self.clocks.replace(now) {
+            let by = Offset::of(now).0.saturating_sub(Offset::of(before).0);
+            if by.unsigned_abs() >= ClockSet::LEAST.as_nanos() as u64
+                && self.clock_sets.len() < EVENTS
+            {
+                self.clock_sets.push_back(ClockSet { before: before.wall, by });
+            }
+        }
+    }
+
+    fn observation(&mut self, time: Wall, sentence: String, line: &Value) {
+        let what = &line["what"];
         let fact = what["fact"].as_str().unwrap_or("unknown");
         let answered = match fact {
             "probe_answered" | "probe_late" => Some(true),
@@ -173,28 +217,37 @@ impl Told {
             }
             return;
         }
+        let interface = string(&line["interface"]).or_else(|| way(what));
         if fact == "finding" {
             self.finding(time, interface, sentence, what);
             return;
         }
+        self.learn(fact, what);
+        let subject = subject(fact, what);
+        if let Some(wrong) = subject.as_ref().and_then(|subject| self.wrong.remove(subject)) {
+            let entry = &mut self.entries[wrong];
+            (entry.last, entry.lasts) = (time, false);
+        }
         let (kind, severity) = judged(fact, what);
+        let severity = word(&line["severity"]).unwrap_or(severity);
         if severity > Severity::Info {
+            let lasts = subject.filter(|_| is_wrong(fact, what));
+            let number = self.entries.len();
             self.entries.push(Entry {
-                kind: kind.to_owned(),
                 severity,
-                first: time,
+                told: Some(time),
+                first: begun(time, what),
                 last: time,
+                lasts: lasts.is_some(),
                 interface: interface.clone(),
-                direction: Direction::Unknown,
                 count: 1,
-                rate: None,
                 what: string(&what["text"]).unwrap_or_else(|| sentence.clone()),
                 sentence: sentence.clone(),
-                over: true,
-                from: "host",
-                in_incident: false,
-                proof: None,
+                parties: parties(fact, what),
+                by_hand: fact == "link" && is_set_down(what),
+                ..Entry::seen(kind)
             });
+            self.wrong.extend(lasts.map(|subject| (subject, number)));
         }
         if self.events.len() < EVENTS {
             self.events.push(Event { time, kind: kind.to_owned(), interface, sentence });
@@ -203,20 +256,43 @@ impl Told {
         }
     }
 
+    /// Which interfaces lie upon each other, and which addresses the host has.
+    fn learn(&mut self, fact: &str, what: &Value) {
+        if fact == "address"
+            && let Some(address) = what["address"].as_str().and_then(|text| text.parse().ok())
+        {
+            self.relations.has(address);
+        }
+        for state in [&what["before"], &what["now"]] {
+            let (Some(index), Some(name)) = (state["index"].as_u64(), string(&state["name"]))
+            else {
+                continue;
+            };
+            self.links.insert(index, (name, state["master"].as_u64()));
+        }
+    }
+
+    /// Interfaces and their masters, as far as events told them.
+    pub(super) fn masters(&mut self) {
+        let links = std::mem::take(&mut self.links);
+        for (name, master) in links.values() {
+            let master = master.and_then(|master| links.get(&master));
+            if let Some((master, _)) = master {
+                self.relations.master(name, master);
+            }
+        }
+    }
+
     /// What a detector concluded then; it is left out where the frames show it again.
     fn finding(&mut self, time: Wall, interface: Option<String>, sentence: String, what: &Value) {
-        let severity = match what["severity"].as_str() {
-            Some("critical") => Severity::Critical,
-            Some("warning") => Severity::Warning,
-            Some("notice") => Severity::Notice,
-            _ => Severity::Info,
-        };
         if what["over"].as_bool() == Some(true) || self.entries.len() >= EVENTS {
             return;
         }
+        let parties =
+            array(&what["parties"]).iter().filter_map(|party| party.as_str()?.parse().ok());
         self.entries.push(Entry {
-            kind: string(&what["kind"]).unwrap_or_default(),
-            severity,
+            severity: word(&what["severity"]).unwrap_or(Severity::Info),
+            told: Some(time),
             first: time,
             last: time,
             interface,
@@ -225,10 +301,8 @@ impl Told {
             rate: what["rate"].as_f64(),
             what: string(&what["what"]).unwrap_or_default(),
             sentence,
-            over: false,
-            from: "host",
-            in_incident: false,
-            proof: None,
+            parties: parties.collect(),
+            ..Entry::seen(what["kind"].as_str().unwrap_or_default())
         });
     }
 
@@ -239,58 +313,6 @@ impl Told {
             tracks.tell("probe", format!("probe {probe}"), time, state, answered, None);
         }
     }
-}
-
-/// How bad a fact is by itself, and what findings call it.
-fn judged<'a>(fact: &'a str, what: &Value) -> (&'a str, Severity) {
-    let is_up = |state: &Value| {
-        let up = matches!(state["operstate"].as_str(), Some("up" | "unknown"));
-        up && state["carrier"].as_bool() != Some(false)
-    };
-    let over = what["over"].as_bool() == Some(true);
-    match fact {
-        "link" if what["before"].is_null() => ("link", Severity::Info),
-        "link" => match (is_up(&what["before"]), is_up(&what["now"])) {
-            (true, false) => ("link_down", Severity::Critical),
-            (false, true) => ("link_up", Severity::Info),
-            _ => ("link", Severity::Info),
-        },
-        "link_gone" => ("link_gone", Severity::Critical),
-        "probe_down" => ("probe_down", Severity::Warning),
-        "probe_slow" | "probe_lossy" if !over => (fact, Severity::Notice),
-        "log" | "attribute" | "counter" | "address" | "route" | "neighbour" => {
-            (fact, Severity::Notice)
-        }
-        "capture" => match what["event"]["event"].as_str() {
-            Some("gap" | "failed" | "dropping") => ("capture_gap", Severity::Warning),
-            _ => ("capture", Severity::Info),
-        },
-        "missed" => ("missed", Severity::Notice),
-        "command_ended" if what["success"].as_bool() == Some(false) => {
-            ("command_failed", Severity::Critical)
-        }
-        other => (other, Severity::Info),
-    }
-}
-
-fn direction(value: &Value) -> Direction {
-    match value.as_str() {
-        Some("inbound") => Direction::Inbound,
-        Some("outbound") => Direction::Outbound,
-        _ => Direction::Unknown,
-    }
-}
-
-fn string(value: &Value) -> Option<String> {
-    value.as_str().map(str::to_owned)
-}
-
-fn array(value: &Value) -> &[Value] {
-    value.as_array().map(Vec::as_slice).unwrap_or_default()
-}
-
-fn moment(value: &Value) -> Option<Wall> {
-    value.as_str()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -311,6 +333,10 @@ mod tests {
             (link("up", "lower_layer_down"), Some(("link_down", Severity::Critical))),
             (link("down", "up"), None),
             (r#""what":{"fact":"probe_down"}"#.to_owned(), Some(("probe_down", Severity::Warning))),
+            (
+                r#""what":{"fact":"probe_down","late_ns":1500000000}"#.to_owned(),
+                Some(("probe_late", Severity::Warning)),
+            ),
             (r#""what":{"fact":"new"}"#.to_owned(), None),
             (
                 r#""what":{"fact":"finding","kind":"silence","severity":"warning"}"#.to_owned(),
@@ -325,6 +351,43 @@ mod tests {
             let entry = told.entries.first().map(|entry| (entry.kind.as_str(), entry.severity));
             assert_eq!(entry, expected, "{what}");
         }
+    }
+
+    #[test]
+    fn what_is_wrong_lasts_until_it_is_told_otherwise_and_begins_with_the_first_lost_probe() {
+        let line = |second: u32, what: &str| {
+            format!(
+                r#"{{"time":"2026-11-22T14:14:{second}Z","kind":"observation","sentence":"s","what":{what}}}"#
+            )
+        };
+        let mut told = Told::default();
+        for text in [
+            line(20, r#"{"fact":"probe_down","probe":"a","first_lost":"2026-11-22T14:14:17Z"}"#),
+            line(25, r#"{"fact":"probe_down","probe":"b","first_lost":"2026-11-22T14:14:22Z"}"#),
+            line(30, r#"{"fact":"probe_up","probe":"a"}"#),
+        ] {
+            told.line(&serde_json::from_str(&text).unwrap()).unwrap();
+        }
+        let begin = moment(&Value::from("2026-11-22T14:14:00Z")).unwrap().0;
+        let spans = told.entries.iter().map(|entry| {
+            let second = |wall: Wall| (wall.0 - begin) / 1_000_000_000;
+            (second(entry.first), second(entry.last), entry.lasts)
+        });
+        assert_eq!(spans.collect::<Vec<_>>(), [(17, 30, false), (22, 25, true)]);
+    }
+
+    #[test]
+    fn a_step_of_the_clock_is_told_by_both_clocks_of_events() {
+        let mut told = Told::default();
+        for (time, mono) in [("10:00:00", 5_u64), ("10:00:01", 6), ("11:00:02", 7), ("11:00:03", 8)]
+        {
+            let line = format!(
+                r#"{{"time":"2026-11-22T{time}Z","mono_ns":{mono}000000000,"kind":"run"}}"#
+            );
+            told.line(&serde_json::from_str(&line).unwrap()).unwrap();
+        }
+        let sets: Vec<_> = told.clock_sets.iter().map(|set| set.by / 1_000_000_000).collect();
+        assert_eq!(sets, [3_600]);
     }
 
     proptest! {

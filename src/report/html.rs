@@ -5,10 +5,11 @@
 //! content security policy forbids everything from elsewhere.
 
 use minijinja::value::Value;
-use minijinja::{Environment, ErrorKind, context};
+use minijinja::{Environment, context};
 use serde::Serialize;
 
-use super::model::{Entry, Report};
+use super::model::{Entry, Onset, Report, Step, Trigger, seconds_between};
+use super::rows::{Row, course, rows};
 use super::words;
 use crate::error::{Error, Result};
 
@@ -24,13 +25,46 @@ const EVENTS: usize = 2_000;
 struct Drawn<'a> {
     span: &'a Option<super::model::Span>,
     offset_minutes: Option<i32>,
-    trigger: &'a Option<super::model::Trigger>,
-    onset: &'a Option<super::model::Onset>,
+    trigger: &'a Option<Trigger>,
+    onset: &'a Option<Onset>,
     findings: &'a [Entry],
     interfaces: &'a [super::model::Interface],
     series: &'a [super::model::Series],
     tracks: &'a [super::model::Track],
     events: &'a [super::model::Event],
+}
+
+/// A row of the table of findings: one of them, or several that say the same.
+#[derive(Serialize)]
+struct Shown<'a> {
+    /// Its first finding's place.
+    number: usize,
+    #[serde(flatten)]
+    entry: &'a Entry,
+    said: String,
+    lasted: String,
+    frames: u64,
+}
+
+impl<'a> Shown<'a> {
+    fn of(row: &Row<'a>) -> Self {
+        let Row { entry, at, until, lasts, count, .. } = row;
+        let seconds = until.map_or(0.0, |until| seconds_between(entry.first, until));
+        let lasted = match (seconds > 0.0, lasts) {
+            (true, true) => format!("{}, until the end", words::lasting(seconds)),
+            (true, false) => words::lasting(seconds),
+            (false, true) => "until the end".to_owned(),
+            (false, false) => String::new(),
+        };
+        let (number, said, frames) = (*at, row.sentence(), *count);
+        Self { number, entry, said, lasted, frames }
+    }
+}
+
+/// A step with how it went on.
+fn said(step: &Step) -> String {
+    let Step { time, until, lasts, times, count, sentence, .. } = step;
+    sentence.clone() + &course(sentence, (*time, *until), *lasts, *times, *count)
 }
 
 /// The page; `offset_minutes` is what the local clock was ahead of UTC, to be shown.
@@ -54,6 +88,8 @@ pub fn html(report: &Report, offset_minutes: Option<i32>) -> Result<String> {
     // No tag can begin in it, and it is the same JSON (RFC 8259 §7).
     let data = data.replace('<', "\\u003c");
     let more = report.findings.len().saturating_sub(SHOWN) as u64 + report.findings_more;
+    let findings: Vec<Shown<'_>> = rows(drawn.findings.iter()).iter().map(Shown::of).collect();
+    let said: Vec<String> = report.chain.iter().map(said).collect();
     let mut environment = Environment::new();
     filters(&mut environment);
     let page = environment
@@ -63,7 +99,10 @@ pub fn html(report: &Report, offset_minutes: Option<i32>) -> Result<String> {
             context! {
                 report => report,
                 offset => offset_minutes.map(words::offset),
-                shown => SHOWN,
+                findings => findings,
+                said => said,
+                word => report.trigger.as_ref().map(Trigger::word),
+                onset => report.onset.as_ref().map(Onset::time),
                 more => more,
                 data => data,
                 style => include_str!("page.css"),
@@ -79,8 +118,9 @@ fn filters(environment: &mut Environment<'_>) {
     environment.add_filter("figure", words::figure);
     environment.add_filter("bytes", words::bytes);
     environment.add_filter("distance", words::distance);
+    environment.add_filter("lasting", words::lasting);
     environment.add_filter("bar", bar);
-    environment.add_filter("lasted", lasted);
+    environment.add_filter("counted", |number: u64, noun: &str| words::counted(number, noun));
     environment.add_filter("seconds", |seconds: f64| format!("{seconds:.3}"));
     environment.add_filter("way", |direction: &str| match direction {
         "inbound" => "in",
@@ -97,17 +137,4 @@ fn bar(part: u64, whole: u64) -> Value {
         "<span class=\"bar\" style=\"width:{:.1}%\"></span> {percent:.1}%",
         percent * 0.7
     ))
-}
-
-/// From the first to the last frame of an entry, in seconds.
-fn lasted(entry: &Value) -> Result<String, minijinja::Error> {
-    let moment = |name: &str| -> Result<jiff::Timestamp, minijinja::Error> {
-        let text = entry.get_attr(name)?.to_string();
-        text.parse().map_err(|e: jiff::Error| {
-            minijinja::Error::new(ErrorKind::InvalidOperation, e.to_string())
-        })
-    };
-    let (first, last) = (moment("first")?, moment("last")?);
-    let seconds = last.duration_since(first).as_secs_f64();
-    Ok(if seconds == 0.0 { String::new() } else { format!("{seconds:.3} s") })
 }

@@ -18,6 +18,8 @@ use crate::wire::{Flow, Reading};
 use super::copies::{Copies, Run};
 use super::findings::{Ledger, Settled, first_since};
 use super::model::Count;
+use super::questions::Questions;
+use super::relations::Relations;
 use super::series::{self, Columns, Series};
 use super::states::Tracks;
 use super::talkers::Talkers;
@@ -36,11 +38,17 @@ pub(super) struct Judged {
     pub(super) span: Option<(Wall, Wall)>,
     /// By the numbers of [`Direction`].
     pub(super) counts: [Count; 3],
+    /// When the last frame went each way.
+    pub(super) heard: [Option<Wall>; 3],
     pub(super) frames: [Series; 3],
     pub(super) bytes: [Series; 3],
     tap: Tap,
     detectors: Detectors,
     copies: Copies,
+    /// Frames whose link header is not understood, or cut: their content is not known.
+    pub(super) unread: u64,
+    /// Control frames that did not reach the detectors.
+    pub(super) unseen: u64,
     /// Copies that a bundle counted, on their way.
     spread: Vec<Spread>,
     /// Frames shown since the detectors listened.
@@ -69,6 +77,8 @@ pub(super) struct Shared {
     pub(super) talkers: Talkers,
     pub(super) tracks: Tracks,
     pub(super) ledger: Ledger,
+    pub(super) questions: Questions,
+    pub(super) relations: Relations,
 }
 
 impl Judged {
@@ -103,11 +113,14 @@ impl Judged {
             link_type: origin.link_type,
             span: None,
             counts: [Count::default(); 3],
+            heard: [None; 3],
             frames: Default::default(),
             bytes: Default::default(),
             tap,
             detectors,
             copies: Copies::new(),
+            unread: 0,
+            unseen: 0,
             spread: Vec::new(),
             shown: 0,
             received: VecDeque::new(),
@@ -132,6 +145,8 @@ impl Judged {
         let (first, last) = self.span.unwrap_or((at.wall, at.wall));
         self.span = Some((first.min(at.wall), last.max(at.wall)));
         let (count, last) = copies.unwrap_or((1, at.mono));
+        let heard = &mut self.heard[frame.header.direction as usize];
+        *heard = (*heard).max(Some(shared.offset.wall(last)));
         let flow = || Flow::of(self.link_type, frame.parts[0]);
         let (flow, fast) = match self.copies.frame(frame, class, (at.mono, last), count) {
             Some(run) => {
@@ -153,13 +168,16 @@ impl Judged {
             });
             return;
         }
-        self.count(frame, class, fast, ((!fast).then_some(&flow), count), column, shared);
-        if class == CONTROL && !fast {
-            self.control(frame, at, shared);
+        self.unread += if flow.is_read() { 0 } else { count };
+        let told = (!fast).then_some(&flow);
+        let shown = self.count(frame, class, fast, (told, count), column, shared);
+        if shown && !fast {
+            self.read(frame, class, at, shared);
         }
     }
 
-    /// Counts `count` copies of a frame; talkers are told of them if `flow` is.
+    /// Counts `count` copies of a frame; talkers are told of them if `flow` is. True if it was shown to the
+    /// detectors: control traffic, or the questions and answers of services.
     #[inline]
     fn count(
         &mut self,
@@ -169,7 +187,7 @@ impl Judged {
         (flow, count): (Option<&Flow>, u64),
         column: usize,
         shared: &mut Shared,
-    ) {
+    ) -> bool {
         let (direction, length) = (frame.header.direction as usize, frame.header.original_len);
         let bytes = u64::from(length) * count;
         self.counts[direction].frames += count;
@@ -181,17 +199,24 @@ impl Judged {
         }
         // Time is that of the frame: the tap asks for nothing but its distance to the wall's.
         let offset = shared.offset;
+        let mut shown = false;
         for _ in 0..count {
-            let shown = self.tap.frame(frame, class, folded || count > 1, offset);
+            shown = self.tap.frame(frame, class, folded || count > 1, offset);
             self.shown += usize::from(shown);
         }
         if self.shown >= Self::LISTEN {
             self.listen(shared);
         }
+        shown
     }
 
-    fn control(&mut self, frame: &Frame<'_>, at: Stamp, shared: &mut Shared) {
+    fn read(&mut self, frame: &Frame<'_>, class: usize, at: Stamp, shared: &mut Shared) {
         let Some(reading) = Reading::of(self.link_type, frame.parts[0]) else { return };
+        shared.questions.frame(at.wall, &reading);
+        shared.relations.frame(&self.name, frame.header.direction, &reading);
+        if class != CONTROL {
+            return;
+        }
         shared.tracks.frame(&self.name, at.wall, &reading);
         if frame.header.direction == Direction::Inbound {
             let protocol = reading.message.protocol();
@@ -209,7 +234,13 @@ impl Judged {
     /// Detectors hear what was shown.
     fn listen(&mut self, shared: &mut Shared) {
         self.shown = 0;
-        while self.detectors.hear(&mut self.told).more {}
+        loop {
+            let heard = self.detectors.hear(&mut self.told);
+            self.unseen += heard.unseen;
+            if !heard.more {
+                break;
+            }
+        }
         let received = &self.received;
         for finding in self.told.drain(..) {
             shared.ledger.add(finding, |finding| {
@@ -265,10 +296,12 @@ impl Judged {
         });
     }
 
-    /// The end of the files.
+    /// The end of the files: what has not ended by then lasts.
     pub(super) fn finish(&mut self, now: Stamp, column: usize, shared: &mut Shared) {
         self.spread_until(Mono(u64::MAX), column, shared);
         self.tick(now, column, shared);
+        self.detectors.standing(now, &mut self.told);
+        self.told.drain(..).for_each(|told| shared.ledger.lasts(&told));
         for run in self.copies.rest() {
             self.settle(run, shared);
         }

@@ -5,12 +5,12 @@
 //! they are left out: its manifest and its events say the same, and when.
 
 use super::model::Loss;
-use super::{Pass, words};
+use super::pass::Pass;
+use super::words;
 use crate::capture_file::merge::Merged;
 use crate::capture_file::statistics::Statistics;
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
-use crate::incident::layout::MANIFEST;
 use crate::time::{Offset, Stamp, Wall};
 
 /// What a loss that a file tells is called.
@@ -21,8 +21,7 @@ impl Pass<'_> {
     pub(super) fn losses(&mut self, files: &Merged) -> Vec<Loss> {
         let mut losses: Vec<Loss> = Vec::new();
         for (number, source) in files.sources().enumerate() {
-            let path = &self.captures[number];
-            if path.parent().is_some_and(|folder| folder.join(MANIFEST).is_file()) {
+            if self.covering[number] {
                 continue;
             }
             for told in source.statistics() {

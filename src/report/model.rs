@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::finding::Severity;
+use crate::finding::{Party, Severity};
 use crate::frame::Direction;
 use crate::time::Wall;
 
@@ -23,7 +23,10 @@ pub struct Report {
     pub written_by: String,
     /// What was read.
     pub files: Vec<String>,
-    /// From the first to the last frame; null without a frame.
+    /// The whole of it in one sentence, for whoever is called at night.
+    pub headline: String,
+    /// What the files cover: from the first to the last frame, and of bundles all that their windows have, also
+    /// where no frame came; null where there is neither.
     pub span: Option<Span>,
     /// Frames, the copies that bundles count included.
     pub frames: u64,
@@ -41,6 +44,10 @@ pub struct Report {
     pub findings: Vec<Entry>,
     /// Findings beyond those, by too many.
     pub findings_more: u64,
+    /// What was looked at, whether or not something was found in it.
+    pub looked_at: Vec<Looked>,
+    /// What could not be judged, and why, a sentence each.
+    pub not_judged: Vec<String>,
     /// Where frames were seen.
     pub interfaces: Vec<Interface>,
     /// Numbers over time.
@@ -86,6 +93,10 @@ pub struct Trigger {
     /// Who says so: `bundle` (its trigger), `operator` (`--at`), `finding` (the first critical one, or
     /// the last one at warning).
     pub by: &'static str,
+    /// Its kind, of a bundle's trigger: as in [`Entry::kind`] where it is a finding, with `-` for `_`.
+    pub kind: Option<String>,
+    /// The interface, host or command that it is about, of a bundle's trigger.
+    pub object: Option<String>,
 }
 
 /// Where it began.
@@ -97,6 +108,8 @@ pub struct Onset {
     pub before_trigger_s: f64,
     /// The finding.
     pub finding: Entry,
+    /// The symptom is this finding itself, told when it was noticed.
+    pub is_symptom: bool,
 }
 
 /// One row of the first table.
@@ -104,6 +117,8 @@ pub struct Onset {
 pub struct Step {
     /// When.
     pub time: Wall,
+    /// The time is the border of a count, some tenths of a second off.
+    pub about: bool,
     /// Seconds to the trigger; negative after it.
     pub before_trigger_s: f64,
     /// As in [`Entry::kind`]; `still_received` for a frame that proves that receiving works, `trigger`.
@@ -116,6 +131,14 @@ pub struct Step {
     pub direction: Direction,
     /// For a person.
     pub sentence: String,
+    /// How often, where rows that differ by a number or a port only are one.
+    pub times: u64,
+    /// Until when: its end, or that of what the files cover if it lasted so long; null for a moment.
+    pub until: Option<Wall>,
+    /// It had not ended then.
+    pub lasts: bool,
+    /// Frames that belong to it.
+    pub count: u64,
 }
 
 /// One finding.
@@ -127,7 +150,9 @@ pub struct Entry {
     pub severity: Severity,
     /// The first frame or event that belongs to it.
     pub first: Wall,
-    /// The last one.
+    /// The times are borders of counts, some tenths of a second off.
+    pub about: bool,
+    /// The last one; of what lasted until the end, that.
     pub last: Wall,
     /// Where.
     pub interface: Option<String>,
@@ -143,12 +168,23 @@ pub struct Entry {
     pub sentence: String,
     /// It ended before the files did.
     pub over: bool,
+    /// Whom it is about: hosts, stations, VLANs.
+    pub parties: Vec<Party>,
     /// Who concluded it: `frames`, or `host` for what a bundle's events tell.
     pub from: &'static str,
     /// It belongs to the incident.
     pub in_incident: bool,
     /// A frame that proves it, if there is one.
     pub proof: Option<Proof>,
+    /// When a host told it, where that is another moment than its beginning.
+    #[serde(skip)]
+    pub(super) told: Option<Wall>,
+    /// An administrator did it.
+    #[serde(skip)]
+    pub(super) by_hand: bool,
+    /// It goes on when the files end.
+    #[serde(skip)]
+    pub(super) lasts: bool,
 }
 
 /// A frame as a proof.
@@ -158,6 +194,17 @@ pub struct Proof {
     pub time: Wall,
     /// In one line.
     pub what: String,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Looked {
+    /// What: a protocol as in `protocols`.
+    pub what: String,
+    /// In words: `TCP: 812 connections asked for, all accepted`.
+    pub sentence: String,
+    /// Nothing was wrong with it.
+    pub in_order: bool,
 }
 
 /// One interface.
@@ -175,6 +222,10 @@ pub struct Interface {
     pub sent: Count,
     /// Either, where nobody knows.
     pub unknown: Count,
+    /// When the last one was received; null where none is known to be.
+    pub last_received: Option<Wall>,
+    /// When the last one was sent; null likewise.
+    pub last_sent: Option<Wall>,
 }
 
 /// Frames, and their original length in bytes.
@@ -208,8 +259,10 @@ pub struct Series {
 /// A flow.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Talker {
-    /// From whom to whom.
+    /// From whom to whom: a service of a server with its client, both ways, or what else two stations say.
     pub flow: String,
+    /// Connections, of those that have ports.
+    pub connections: u64,
     /// Its frames and bytes.
     #[serde(flatten)]
     pub count: Count,
@@ -282,6 +335,53 @@ impl Report {
     /// The worst of all findings.
     pub fn worst(&self) -> Option<Severity> {
         self.findings.iter().map(|entry| entry.severity).max()
+    }
+}
+
+impl Trigger {
+    /// What it is called: nobody who asks for a snapshot is a symptom.
+    pub(super) fn word(&self) -> &'static str {
+        const ASKED: [&str; 5] = ["snapshot", "signal", "file", "http", "recovered"];
+        let asked = self.kind.as_deref().is_some_and(|kind| ASKED.contains(&kind));
+        if asked || self.by == "operator" { "Moment asked for" } else { "Symptom" }
+    }
+}
+
+impl Onset {
+    /// When, as exactly as that is known.
+    pub(super) fn time(&self) -> String {
+        if self.finding.about {
+            format!("about {}", self.time.milliseconds())
+        } else {
+            self.time.to_string()
+        }
+    }
+}
+
+impl Entry {
+    /// Something of this kind that a host told, with everything else still to be said.
+    pub(super) fn seen(kind: &str) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            severity: Severity::Info,
+            first: Wall(0),
+            about: false,
+            last: Wall(0),
+            interface: None,
+            direction: Direction::Unknown,
+            count: 0,
+            rate: None,
+            what: String::new(),
+            sentence: String::new(),
+            over: true,
+            parties: Vec::new(),
+            from: "host",
+            in_incident: false,
+            proof: None,
+            told: None,
+            by_hand: false,
+            lasts: false,
+        }
     }
 }
 

@@ -3,25 +3,36 @@
 //! ```text
 //!   ──┬──────┬────────┬───────┬──────────┬─────────────────┬──►
 //!     │ old  └ onset ─┴───────┴── chain ─┴ symptom (trigger)└ consequence
-//!     └ ended long before the next one began: another story
+//!     └ ended long before, or of somebody else: another incident
 //! ```
 //!
-//! A finding belongs if it is at warning or above and touches the chain: it lasted, or lasts, until at
-//! most [`APART`] before the next one of the chain begins. Nothing else is guessed: files do not tell
-//! which interfaces belong together.
+//! Backwards, a finding at warning or above belongs if it is tied ([`relations`](super::relations)) to one that
+//! belongs, and lasted, or lasts, until shortly before that began: as long as the protocols involved wait
+//! before they give up. What an administrator did by hand needs no onset, and what happens to conversations
+//! while a flood runs comes of the flood. Forwards, from the onset on, everything near belongs that is not in
+//! order. The trigger itself always belongs, so that the onset is never later than the symptom.
 
 use std::time::Duration;
 
 use super::model::{Entry, Onset, Step, Trigger, seconds_between};
+use super::relations::{Relations, Ties, family, is_flood};
+use super::rows::{Row, rows};
 use crate::finding::{FindingKind, Severity};
 use crate::frame::Direction;
 use crate::time::Wall;
 
-/// Longest pause within one incident: LACP with slow timers gives a partner up after 90 s
-/// (IEEE 802.1AX 6.4.4), the longest wait of any protocol watched, and tells within 3 s more.
-const APART: Duration = Duration::from_secs(93);
 /// Most steps of a chain: what fits a screen. Those beyond are counted, the milder ones first.
 const STEPS: usize = 20;
+/// Most findings among which the onset is looked for, the latest before the symptom.
+const CANDIDATES: usize = 1_000;
+/// A finding is noticed by counts of 100 ms, or told by watchers that look once a second: so much earlier or
+/// later than another, nobody can tell which was first.
+const BLUR: Duration = Duration::from_secs(1);
+/// After the symptom, what happens on other interfaces so soon is taken to have come of it: daemons act
+/// within seconds.
+const FOLLOWS: Duration = Duration::from_secs(5);
+/// A symptom noticed so much later than it began is a step of its own.
+const NOTICED_LATE: Duration = Duration::from_millis(500);
 
 /// What the report opens with.
 #[derive(Debug, Default)]
@@ -32,37 +43,74 @@ pub(super) struct Chain {
     pub(super) more: u64,
 }
 
+/// Longest time from the end of a cause to the beginning of what it did, by who waits in between.
+fn patience(kind: &str, is_of_hosts: bool) -> Duration {
+    let seconds = match family(kind) {
+        // The hold time that routers propose unless told otherwise, and what it takes to notice.
+        "bgp" => 183,
+        // RouterDeadInterval on networks without broadcast (RFC 2328 appendix C.3: four hellos of 30 s).
+        "ospf" => 123,
+        // Clients, resolvers and users give up within half a minute.
+        _ if is_of_hosts => 30,
+        // LACP with slow timers gives a partner up after 90 s (IEEE 802.1AX 6.4.4), and tells within 3 s.
+        _ => 93,
+    };
+    Duration::from_secs(seconds)
+}
+
 /// Marks the findings that belong to the incident, and tells how it went; `findings` are in order.
-pub(super) fn of(findings: &mut [Entry], told: Option<Trigger>, at: Option<Wall>) -> Chain {
-    let Some(trigger) = symptom(findings, told, at) else { return Chain::default() };
-    mark(findings, trigger.time);
-    let first = findings.iter().find(|entry| entry.in_incident).cloned();
-    let before = |time: Wall| seconds_between(time, trigger.time);
-    let onset = first.map(|finding| Onset {
-        time: finding.first,
-        before_trigger_s: before(finding.first),
-        finding,
-    });
-    let mut steps: Vec<Step> = findings
-        .iter()
-        .filter(|entry| entry.in_incident)
-        .flat_map(|entry| steps(entry, before))
-        .collect();
-    // A finding that is the trigger stands for it.
-    if trigger.by != "finding" && !steps.iter().any(|step| step.time == trigger.time) {
-        steps.push(Step {
-            time: trigger.time,
-            before_trigger_s: 0.0,
-            kind: "trigger".to_owned(),
-            severity: Severity::Critical,
-            interface: None,
-            direction: Direction::Unknown,
-            sentence: trigger.sentence.clone(),
-        });
+pub(super) fn of(
+    findings: &mut [Entry],
+    told: Option<Trigger>,
+    at: Option<Wall>,
+    relations: &Relations,
+) -> Chain {
+    let Some((trigger, symptom)) = symptom(findings, told, at) else { return Chain::default() };
+    if let Some(symptom) = symptom {
+        let entry = &mut findings[symptom];
+        entry.severity = entry.severity.max(Severity::Warning);
+        entry.in_incident = true;
     }
+    let first = Search { findings, relations, trigger: trigger.time, symptom }.mark();
+    let before = |time: Wall| seconds_between(time, trigger.time);
+    let onset = first.map(|first| Onset {
+        time: findings[first].first,
+        before_trigger_s: before(findings[first].first),
+        finding: findings[first].clone(),
+        is_symptom: symptom == Some(first),
+    });
+    let belonging = findings.iter().filter(|entry| entry.in_incident);
+    let mut steps: Vec<Step> = rows(belonging).iter().flat_map(|row| steps(row, before)).collect();
+    let told = symptom.map(|symptom| &findings[symptom]);
+    steps.extend(trigger_step(&trigger, told));
     steps.sort_by_key(|step| step.time);
     let more = shorten(&mut steps, trigger.time);
     Chain { trigger: Some(trigger), onset, steps, more }
+}
+
+/// The symptom as a step, where no finding stands for it or it was noticed late.
+fn trigger_step(trigger: &Trigger, entry: Option<&Entry>) -> Option<Step> {
+    let sentence = match entry {
+        None => trigger.sentence.clone(),
+        Some(entry) if apart(entry.first, trigger.time) >= NOTICED_LATE => {
+            "noticed: the window is frozen".to_owned()
+        }
+        Some(_) => return None,
+    };
+    Some(Step {
+        time: trigger.time,
+        about: false,
+        before_trigger_s: 0.0,
+        kind: "trigger".to_owned(),
+        severity: entry.map_or(Severity::Critical, |entry| entry.severity),
+        interface: None,
+        direction: Direction::Unknown,
+        sentence,
+        times: 1,
+        until: None,
+        lasts: false,
+        count: 0,
+    })
 }
 
 /// Keeps the onset, the symptom, and of the others the worst and earliest; tells how many are left out.
@@ -79,140 +127,190 @@ fn shorten(steps: &mut Vec<Step>, symptom: Wall) -> u64 {
     more
 }
 
-/// A finding, and the frame that proves it.
-fn steps(entry: &Entry, before: impl Fn(Wall) -> f64) -> Vec<Step> {
-    let step = |time: Wall, kind: &str, severity, direction, sentence| Step {
-        time,
-        before_trigger_s: before(time),
-        kind: kind.to_owned(),
-        severity,
+/// A row of findings, and the frame that proves it.
+fn steps(row: &Row<'_>, before: impl Fn(Wall) -> f64) -> Vec<Step> {
+    let Row { entry, times, until, lasts, count, .. } = row;
+    let mut steps = vec![Step {
+        time: entry.first,
+        about: entry.about,
+        before_trigger_s: before(entry.first),
+        kind: entry.kind.clone(),
+        severity: entry.severity,
         interface: entry.interface.clone(),
-        direction,
-        sentence,
-    };
-    let sentence = entry.sentence.clone();
-    let mut steps = vec![step(entry.first, &entry.kind, entry.severity, entry.direction, sentence)];
+        direction: entry.direction,
+        sentence: row.sentence(),
+        times: *times,
+        until: *until,
+        lasts: *lasts,
+        count: *count,
+    }];
     if let Some(proof) = &entry.proof {
-        let sentence = format!("still received: {}; receiving works, sending does not", proof.what);
-        let kind = "still_received";
-        steps.push(step(proof.time, kind, Severity::Info, Direction::Inbound, sentence));
+        steps.push(Step {
+            time: proof.time,
+            about: false,
+            before_trigger_s: before(proof.time),
+            kind: "still_received".to_owned(),
+            severity: Severity::Info,
+            direction: Direction::Inbound,
+            sentence: format!("still received: {}; receiving works, sending does not", proof.what),
+            times: 1,
+            until: None,
+            lasts: false,
+            count: 1,
+            ..steps[0].clone()
+        });
     }
     steps
 }
 
-/// What the report looks back from.
-fn symptom(findings: &[Entry], told: Option<Trigger>, at: Option<Wall>) -> Option<Trigger> {
+/// What the report looks back from, and the finding that it is.
+fn symptom(
+    findings: &[Entry],
+    told: Option<Trigger>,
+    at: Option<Wall>,
+) -> Option<(Trigger, Option<usize>)> {
     if let Some(time) = at {
         let sentence = "the moment that was asked for".to_owned();
-        return Some(Trigger { time, sentence, by: "operator" });
+        let trigger = Trigger { time, sentence, by: "operator", kind: None, object: None };
+        return Some((trigger, None));
     }
-    if told.is_some() {
-        return told;
+    if let Some(trigger) = told {
+        let symptom = told_by(findings, &trigger);
+        return Some((trigger, symptom));
     }
-    let mut bad = findings.iter().filter(|entry| entry.severity >= Severity::Warning);
-    let critical = bad.clone().find(|entry| entry.severity == Severity::Critical);
-    let entry = critical.or_else(|| bad.next_back())?;
-    Some(Trigger { time: entry.first, sentence: entry.sentence.clone(), by: "finding" })
+    let bad = |entry: &Entry| entry.severity >= Severity::Warning;
+    let critical = findings.iter().position(|entry| entry.severity == Severity::Critical);
+    let symptom = critical.or_else(|| findings.iter().rposition(bad))?;
+    let Entry { first: time, sentence, .. } = findings[symptom].clone();
+    Some((Trigger { time, sentence, by: "finding", kind: None, object: None }, Some(symptom)))
 }
 
-/// Back from the trigger, then forward to what followed from it.
-fn mark(findings: &mut [Entry], trigger: Wall) {
-    let apart = APART.as_nanos() as u64;
-    let mut earliest = trigger.0;
-    for entry in findings.iter_mut().rev() {
-        let bad = entry.severity >= Severity::Warning;
-        let lasts = if entry.over { entry.last.0 } else { entry.last.0.max(entry.first.0) };
-        if bad && entry.first <= trigger && lasts.saturating_add(apart) >= earliest {
-            entry.in_incident = true;
-            earliest = earliest.min(entry.first.0);
-        }
+/// The finding that a bundle's trigger is: told by the host at that moment, or of its kind and begun by then.
+fn told_by(findings: &[Entry], trigger: &Trigger) -> Option<usize> {
+    let told =
+        |entry: &Entry| entry.told == Some(trigger.time) && entry.sentence == trigger.sentence;
+    if let Some(told) = findings.iter().position(told) {
+        return Some(told);
     }
-    // What is not in the files is part of the story, though it explains nothing.
-    let hole = FindingKind::CaptureGap.name();
-    let within = |entry: &Entry| entry.first.0 > earliest && entry.first <= trigger;
-    for entry in findings.iter_mut().filter(|entry| entry.kind == hole && within(entry)) {
-        entry.in_incident = true;
-    }
-    let mut latest = trigger.0;
-    for entry in findings.iter_mut().filter(|entry| entry.first > trigger) {
-        let bad = entry.severity >= Severity::Warning;
-        if bad && entry.first.0 <= latest.saturating_add(apart) {
-            entry.in_incident = true;
-            latest = latest.max(entry.last.0);
+    let kind = trigger.kind.as_deref()?.replace('-', "_");
+    let alike = |entry: &Entry| {
+        entry.kind == kind
+            && entry.first.0 <= trigger.time.0 + nanos(BLUR)
+            && (trigger.object.is_none() || trigger.object == entry.interface)
+    };
+    let exactly = |entry: &Entry| alike(entry) && entry.sentence == trigger.sentence;
+    findings.iter().rposition(exactly).or_else(|| findings.iter().rposition(alike))
+}
+
+/// The search for what belongs.
+struct Search<'a> {
+    findings: &'a mut [Entry],
+    relations: &'a Relations,
+    trigger: Wall,
+    /// The finding that the trigger is; where there is none, whatever was wrong at that moment belongs.
+    symptom: Option<usize>,
+}
+
+impl Search<'_> {
+    /// Marks them, and tells which was the first.
+    fn mark(self) -> Option<usize> {
+        let Self { findings, relations, trigger, symptom } = self;
+        let bad = |entry: &Entry| entry.severity >= Severity::Warning;
+        let ties: Vec<Ties> = findings.iter().map(|entry| relations.ties(entry)).collect();
+        let by_hand = symptom.is_some_and(|symptom| findings[symptom].by_hand);
+        let candidates = findings.iter().enumerate().rev();
+        let candidates: Vec<usize> = candidates
+            .filter(|(_, entry)| bad(entry) && entry.first <= trigger && !by_hand)
+            .map(|(at, _)| at)
+            .take(CANDIDATES)
+            .collect();
+        let floods = floods(findings);
+        let mut members: Vec<usize> = symptom.into_iter().collect();
+        if symptom.is_none() {
+            let touches = |at: &&usize| reaches(&findings[**at], trigger, patience("", true));
+            members.extend(candidates.iter().filter(touches));
         }
+        let mut next = 0;
+        while let Some(&member) = members.get(next) {
+            next += 1;
+            let (tie, effect) = (&ties[member], &findings[member]);
+            for &at in &candidates {
+                let cause = &findings[at];
+                let waits = patience(&effect.kind, tie.is_of_hosts());
+                let belongs = reaches(cause, effect.first, waits)
+                    && !members.contains(&at)
+                    && relations.tie(&ties[at], tie)
+                    && !comes_of_flood(&floods, relations, (cause, &ties[at]), &ties);
+                if belongs {
+                    members.push(at);
+                }
+            }
+        }
+        let onset = members.iter().copied().min_by_key(|at| (findings[*at].first, *at));
+        let begun = onset.map_or(trigger, |onset| findings[onset].first.min(trigger));
+        members.iter().for_each(|at| findings[*at].in_incident = true);
+        let near = |at: usize| {
+            members.is_empty()
+                || members.iter().any(|member| {
+                    relations.tie(&ties[at], &ties[*member])
+                        || relations.is_same_place(&ties[at], &ties[*member])
+                })
+        };
+        let hole = FindingKind::CaptureGap.name();
+        let mut latest = trigger.0;
+        for (at, tie) in ties.iter().enumerate() {
+            let entry = &findings[at];
+            let waits = nanos(patience(&entry.kind, tie.is_of_hosts()));
+            let follows = bad(entry)
+                && entry.first >= begun
+                && entry.first.0 <= latest.saturating_add(waits)
+                && (near(at) || apart(trigger, entry.first) <= FOLLOWS && entry.first >= trigger);
+            // What is not in the files is part of what happened, though it explains nothing.
+            let is_hole = entry.kind == hole && entry.first > begun && entry.first <= trigger;
+            if follows || is_hole {
+                latest = latest.max(entry.last.0.min(entry.first.0 + waits));
+                findings[at].in_incident = true;
+            }
+        }
+        onset
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// True if `cause` lasted until at most `waits` before `effect` began; if it has not ended, it lasts.
+fn reaches(cause: &Entry, effect: Wall, waits: Duration) -> bool {
+    let lasts = if cause.over { cause.last.max(cause.first).0 } else { u64::MAX };
+    lasts.saturating_add(nanos(waits)) >= effect.0
+}
 
-    fn entry(first: u64, last: u64, severity: Severity) -> Entry {
-        let second = |s| Wall(s * 1_000_000_000);
-        Entry {
-            kind: format!("at_{first}"),
-            severity,
-            first: second(first),
-            last: second(last),
-            interface: None,
-            direction: Direction::Unknown,
-            count: 0,
-            rate: None,
-            what: String::new(),
-            sentence: format!("since {first}"),
-            over: true,
-            from: "frames",
-            in_incident: false,
-            proof: None,
-        }
-    }
+/// Floods, by their numbers, from when they may have begun until when they were over.
+fn floods(findings: &[Entry]) -> Vec<(usize, u64, u64)> {
+    let floods = findings.iter().enumerate().filter(|(_, entry)| is_flood(&entry.kind));
+    let span = |(at, entry): (usize, &Entry)| {
+        let end = if entry.over { entry.last.0.saturating_add(nanos(BLUR)) } else { u64::MAX };
+        (at, entry.first.0.saturating_sub(nanos(BLUR)), end)
+    };
+    floods.map(span).collect()
+}
 
-    #[test]
-    fn the_onset_is_the_first_that_touches_the_chain() {
-        use Severity::{Critical, Notice, Warning};
-        // name, findings (first, last, severity), trigger given, onset, in the incident
-        type Story = (&'static str, Vec<(u64, u64, Severity)>, Option<u64>, Option<u64>, usize);
-        let stories: [Story; 6] = [
-            ("nothing", vec![], None, None, 0),
-            ("notices", vec![(10, 20, Notice)], None, None, 0),
-            ("a storm before", vec![(100, 190, Warning), (200, 200, Critical)], None, Some(100), 2),
-            ("an old story", vec![(100, 100, Warning), (500, 500, Critical)], None, Some(500), 1),
-            (
-                "step by step, and what followed",
-                vec![
-                    (100, 100, Warning),
-                    (150, 150, Warning),
-                    (240, 240, Critical),
-                    (300, 300, Warning),
-                ],
-                None,
-                Some(100),
-                4,
-            ),
-            (
-                "the operator knows",
-                vec![(100, 100, Warning), (900, 900, Critical)],
-                Some(120),
-                Some(100),
-                1,
-            ),
-        ];
-        for (name, told, at, onset, count) in stories {
-            let mut findings: Vec<_> = told.into_iter().map(|(f, l, s)| entry(f, l, s)).collect();
-            let chain = of(&mut findings, None, at.map(|s| Wall(s * 1_000_000_000)));
-            let first = chain.onset.map(|onset| onset.time.0 / 1_000_000_000);
-            assert_eq!(first, onset, "{name}");
-            assert_eq!(findings.iter().filter(|e| e.in_incident).count(), count, "{name}");
-        }
-    }
+/// True for what happens to conversations, and for figures, while a flood runs in the same place.
+fn comes_of_flood(
+    floods: &[(usize, u64, u64)],
+    relations: &Relations,
+    (entry, tie): (&Entry, &Ties),
+    ties: &[Ties],
+) -> bool {
+    let counts = ["tcp", "icmp", "rate", "one"].contains(&family(&entry.kind));
+    !is_flood(&entry.kind)
+        && (tie.is_of_hosts() || counts)
+        && floods.iter().any(|(flood, from, to)| {
+            (*from..=*to).contains(&entry.first.0) && relations.is_same_place(&ties[*flood], tie)
+        })
+}
 
-    #[test]
-    fn a_long_chain_keeps_onset_symptom_and_the_worst() {
-        let mut findings: Vec<_> = (0..100).map(|s| entry(s, s, Severity::Warning)).collect();
-        findings.push(entry(100, 100, Severity::Critical));
-        let chain = of(&mut findings, None, None);
-        let seconds: Vec<_> = chain.steps.iter().map(|step| step.time.0 / 1_000_000_000).collect();
-        let expected: Vec<_> = (0..19).chain([100]).collect();
-        assert_eq!((seconds, chain.more), (expected, 81));
-    }
+fn apart(one: Wall, other: Wall) -> Duration {
+    Duration::from_nanos(one.0.abs_diff(other.0))
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -11,7 +11,10 @@
   const clock = (t) => utc(t) + " UTC" + (data.offset_minutes == null ? "" : " (local " + utc(t + offsetMs).slice(11) + ")");
   const whole = [ms(data.span.from), Math.max(ms(data.span.to), ms(data.span.from) + 1)];
   let view = whole.slice(), log = true, bits = false, cursor = null, width = 0;
-  const MARGIN = { left: 64, right: 12 };
+  // Names stand left of the plots; letters are some 6.5 dots wide.
+  const wide = (text) => text.length * 6.5 + 8;
+  const MARGIN = { left: Math.min(160, Math.max(64, ...data.interfaces.map(({ name }) => wide(name)))), right: 12 };
+  const fitting = (text, room) => wide(text) <= room ? text : text.slice(0, Math.max(1, Math.floor((room - 8) / 6.5) - 1)) + "…";
   const COLORS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a7a00", "#777777"];
   const rated = (n, unit) => {
     for (const [limit, prefix] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) if (n >= limit) return (n / limit).toPrecision(3) + " " + prefix + unit;
@@ -143,7 +146,9 @@
       for (const series of up) area(svg, series, top, middle, half, series.direction === "inbound" ? "var(--in)" : "var(--unknown)");
       for (const series of down) area(svg, series, top, middle, -half, "var(--out)");
       svg.append(node("line", { x1: MARGIN.left, x2: width - MARGIN.right, y1: middle, y2: middle, stroke: "var(--ink)" }));
-      svg.append(node("text", { x: 2, y: 22 }, name), node("text", { x: 2, y: 36 }, rated(top, unit)));
+      const label = node("text", { x: 2, y: 22 }, fitting(name, MARGIN.left));
+      label.append(node("title", {}, name));
+      svg.append(label, node("text", { x: 2, y: 36 }, rated(top, unit)));
       if (up.length) svg.append(node("text", { x: 2, y: middle - 4 }, up[0].direction === "inbound" ? "received ▲" : "any way ▲"));
       if (down.length) svg.append(node("text", { x: 2, y: middle + 14 }, "sent ▼"));
       drawMarks(svg, height, name);
@@ -160,15 +165,16 @@
     svg.lastChild.append(stripes);
     axis(svg, height);
     data.tracks.forEach((track, row) => {
-      const y = 14 + row * 24;
+      const y = 14 + row * 24, named = wide(track.name) + 2;
       track.states.forEach((state, number) => {
         const from = ms(state.from), to = number + 1 < track.states.length ? ms(track.states[number + 1].from) : whole[1];
         if (to < view[0] || from > view[1]) return;
-        const left = x(inside(from)), wide = Math.max(1, x(inside(to)) - left);
-        const bar = node("rect", { x: left, y: y + 11, width: wide, height: 9, fill: state.good ? "var(--in)" : "url(#bad)" });
+        const left = x(inside(from)), long = Math.max(1, x(inside(to)) - left);
+        const bar = node("rect", { x: left, y: y + 11, width: long, height: 9, fill: state.good ? "var(--in)" : "url(#bad)" });
         bar.append(node("title", {}, `${track.name}: ${state.state}, from ${clock(from)}`));
         svg.append(bar);
-        if (!state.good && wide > 60) svg.append(node("text", { x: left + 2, y: y + 9 }, state.state));
+        const begin = Math.max(left + 2, named), room = left + long - begin;
+        if (!state.good && wide(state.state) <= room) svg.append(node("text", { x: begin, y: y + 9 }, state.state));
       });
       svg.append(node("text", { x: 2, y: y + 9 }, track.name));
     });

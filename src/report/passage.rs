@@ -19,6 +19,32 @@ const TICKS: [(Duration, Duration); 4] = [
     (Duration::from_secs(86_400), Duration::from_secs(3_600)),
 ];
 
+/// A setting of the host's clock, as a bundle's events tell by having both clocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ClockSet {
+    /// The last moment that is known by the clock as it was.
+    pub(super) before: Wall,
+    /// Nanoseconds by which it was set ahead, or back.
+    pub(super) by: i64,
+}
+
+impl ClockSet {
+    /// Less is what clocks are slewed by (adjtimex(2)) between two events.
+    pub(super) const LEAST: Duration = Duration::from_millis(100);
+
+    /// True if a stamp that follows one of `now` is by the clock as it is since.
+    fn explains(&self, now: Wall, next: Wall) -> bool {
+        let least = Self::LEAST.as_nanos() as i128;
+        let by = i128::from(self.by);
+        let passed = i128::from(next.0) - i128::from(now.0) - by;
+        // Behind a step ahead any pause may follow; one back stands out of ordinary stamps by half at least.
+        let plausible = self.by > 0 || passed < by.abs() / 2;
+        plausible
+            && passed >= -least
+            && i128::from(next.0) >= i128::from(self.before.0) + by - least
+    }
+}
+
 /// The present.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Passage {
@@ -31,6 +57,15 @@ impl Passage {
     pub(super) fn begin(first: Wall) -> Self {
         let time = FileClock::begin(first);
         Self { time, ticked: time.now().mono }
+    }
+
+    /// True if a frame stamped `wall` comes behind that setting of the clock: time passed as if there was none.
+    pub(super) fn is_behind(&mut self, set: &ClockSet, wall: Wall) -> bool {
+        let behind = set.explains(self.now().wall, wall);
+        if behind {
+            self.time.clock_set(set.by);
+        }
+        behind
     }
 
     /// When a frame stamped `wall` arrived; `tick` is called for each moment at which detectors look
@@ -100,6 +135,23 @@ mod tests {
             assert!(last <= at.mono && ticks <= most, "{wall}: {ticks}");
         }
         assert_eq!(passage.steps(), 1);
+    }
+
+    #[test]
+    fn no_time_passes_while_a_clock_is_set() {
+        // set by seconds, wall times of frames before and after, seconds that passed
+        for (by, before, after, passed) in
+            [(3_600, 107, 3_708, 1), (-3_600, 4_000, 401, 1), (5, 107, 113, 1)]
+        {
+            let mut passage = Passage::begin(Wall(100 * S));
+            let start = passage.arrive(Wall(before * S), |_| {}).mono;
+            let set = ClockSet { before: Wall(before * S), by: by * S.cast_signed() };
+            assert!(!passage.is_behind(&set, Wall(before * S + S / 10)), "{by}: not yet");
+            assert!(passage.is_behind(&set, Wall(after * S)), "{by}");
+            let at = passage.arrive(Wall(after * S), |_| {});
+            assert_eq!(at.mono.since(start), Duration::from_secs(passed), "{by}");
+            assert_eq!((at.wall, passage.steps()), (Wall(after * S), 0));
+        }
     }
 
     #[test]

@@ -22,7 +22,17 @@ struct Told {
     heard: Wall,
     /// So long it may be silent; none for what is told at each change only.
     patience: Option<Duration>,
+    /// What its silence means, and whether that is as it should be.
+    silent: (&'static str, bool),
+    /// Those of whom one leads: a VRRP or HSRP group on an interface.
+    group: Option<String>,
+    leads: bool,
 }
+
+/// Of whom everybody hears that waits for him.
+const NOT_HEARD: (&str, bool) = ("not heard", false);
+/// An HSRP router that neither is active nor waits to be: it listens (RFC 2281 §5.2), or is gone.
+const NO_HELLOS: (&str, bool) = ("sends no hellos", true);
 
 /// Most tracks, and most changes of each.
 const TRACKS: usize = 64;
@@ -53,18 +63,49 @@ impl Tracks {
                 );
             }
             Message::Vrrp(vrrp) => {
-                let name = format!("{interface} VRRP group {} {}", vrrp.group, from());
+                let group = format!("{interface} VRRP group {}", vrrp.group);
+                let name = format!("{group} {}", from());
                 let resigned = vrrp.priority == 0;
                 let state = if resigned { "resigned" } else { "master" };
-                let patience = vrrp.master_down();
-                self.tell("vrrp", name, at, state, !resigned, Some(patience));
+                let patience = (!resigned).then(|| vrrp.master_down());
+                self.tell("vrrp", name.clone(), at, state, !resigned, patience);
+                self.leads(&name, group, !resigned, at, NOT_HEARD);
             }
             Message::Hsrp(hello) if hello.operation == hsrp::Operation::Hello => {
-                let name = format!("{interface} HSRP group {} {}", hello.group, from());
+                let group = format!("{interface} HSRP group {}", hello.group);
+                let name = format!("{group} {}", from());
                 let state = hello.state.to_string();
-                self.tell("hsrp", name, at, &state, true, Some(hello.hold.max(FAST)));
+                let active = hello.state == hsrp::State::Active;
+                let silent = if active { NOT_HEARD } else { NO_HELLOS };
+                self.tell("hsrp", name.clone(), at, &state, true, Some(hello.hold.max(FAST)));
+                self.leads(&name, group, active, at, silent);
             }
             _ => {}
+        }
+    }
+
+    /// The one of this name is of a group, and leads it or does not. Whoever led it and was heard until now was
+    /// replaced: it is silent because it stands by, not because it failed.
+    fn leads(
+        &mut self,
+        name: &str,
+        group: String,
+        leads: bool,
+        at: Wall,
+        silent: (&'static str, bool),
+    ) {
+        if leads {
+            let others = self.tracks.iter_mut().filter(|told| told.track.name != name);
+            for told in others.filter(|told| told.leads && told.group.as_ref() == Some(&group)) {
+                told.silent_until(at);
+                if told.track.states.last().is_some_and(|state| state.good) {
+                    told.change(at, "replaced, stands by", true);
+                }
+                (told.leads, told.patience) = (false, None);
+            }
+        }
+        if let Some(told) = self.tracks.iter_mut().find(|told| told.track.name == name) {
+            (told.group, told.leads, told.silent) = (Some(group), leads, silent);
         }
     }
 
@@ -83,7 +124,8 @@ impl Tracks {
             Some(known) => &mut self.tracks[known],
             None if self.tracks.len() < TRACKS => {
                 let track = Track { kind, name, states: Vec::new(), more: 0 };
-                self.tracks.push(Told { track, heard: at, patience });
+                let (silent, group, leads) = (NOT_HEARD, None, false);
+                self.tracks.push(Told { track, heard: at, patience, silent, group, leads });
                 let last = self.tracks.len() - 1;
                 &mut self.tracks[last]
             }
@@ -108,7 +150,8 @@ impl Told {
         let Some(patience) = self.patience else { return };
         let until = self.heard.0.saturating_add(patience.as_nanos() as u64);
         if until < now.0 {
-            self.change(Wall(until), "not heard", false);
+            let (state, good) = self.silent;
+            self.change(Wall(until), state, good);
         }
     }
 
@@ -137,6 +180,48 @@ fn lacp_word(state: LacpState) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detect::protocols::tests::frames;
+    use crate::frame::LinkType;
+
+    /// What is told of each router, by the end of its name, of messages at these seconds.
+    fn states_of(messages: &[(u64, Vec<u8>)], end: u64) -> Vec<(String, Vec<(String, bool)>)> {
+        let mut tracks = Tracks::default();
+        for (second, bytes) in messages {
+            let reading = Reading::of(LinkType::ETHERNET, bytes).unwrap();
+            tracks.frame("eth0", Wall(second * 1_000_000_000), &reading);
+        }
+        let states = |track: Track| {
+            let states = track.states.into_iter().map(|state| (state.state, state.good));
+            (track.name.rsplit(' ').next().unwrap_or_default().to_owned(), states.collect())
+        };
+        tracks.finish(Wall(end * 1_000_000_000)).into_iter().map(states).collect()
+    }
+
+    #[test]
+    fn a_router_that_was_replaced_stands_by_and_one_that_died_is_not_heard() {
+        let replaced = [(0, frames::vrrp(2, 7, 100)), (1, frames::vrrp(3, 7, 200))];
+        let died = [(0, frames::vrrp(2, 7, 100)), (30, frames::vrrp(3, 7, 90))];
+        for (messages, state, good) in
+            [(replaced, "replaced, stands by", true), (died, "not heard", false)]
+        {
+            let told = states_of(&messages, 31);
+            let (name, states) = &told[0];
+            assert_eq!((&**name, states.last()), ("10.0.0.2", Some(&(state.to_owned(), good))));
+        }
+        // A router that resigned is not waited for.
+        let resigned = [(0, frames::vrrp(2, 7, 100)), (1, frames::vrrp(2, 7, 0))];
+        assert_eq!(states_of(&resigned, 99)[0].1.last(), Some(&("resigned".to_owned(), false)));
+    }
+
+    #[test]
+    fn an_hsrp_router_that_listens_sends_no_hellos() {
+        // From Standby (8) on it is silent, while another is Active (16).
+        let mut messages = vec![(0, frames::hsrp(2, 0, 8, 100))];
+        messages.extend((0..30).map(|n| (3 * n, frames::hsrp(3, 0, 16, 120))));
+        let told = states_of(&messages, 90);
+        assert_eq!(told[0].1.last(), Some(&("sends no hellos".to_owned(), true)));
+        assert!(told.iter().all(|(_, states)| states.iter().all(|(_, good)| *good)), "{told:?}");
+    }
 
     #[test]
     fn silence_is_a_state_and_repetition_is_none() {

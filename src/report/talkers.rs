@@ -1,5 +1,11 @@
-//! Who sends what to whom: flows, protocols, sizes. Bounded: small flows make room for new ones and are
-//! counted together.
+//! Who sends what to whom: services and other flows, protocols, sizes.
+//!
+//! ```text
+//!   flows: each connection, each way ─ full, or the end ─► services: client, server, its port ─► the largest
+//! ```
+//!
+//! Bounded: when there are too many flows, the smaller half is added to the services it belongs to; when there are
+//! too many of those, the smaller half is counted together. A connection that is added and goes on counts twice.
 
 use std::collections::HashMap;
 
@@ -14,13 +20,23 @@ use super::series::{self, Series};
 #[derive(Debug)]
 pub(super) struct Talkers {
     flows: HashMap<Flow, Count, FixedState>,
-    /// Flows that made room.
+    /// Of flows that made room.
+    services: HashMap<Flow, Service, FixedState>,
+    /// Services that made room.
     small: Count,
     protocols: Vec<(&'static str, Count, Series)>,
     sizes: [Count; SIZES.len()],
 }
 
-/// Most flows; when there are more, the smaller half makes room. 1 MiB.
+/// All connections of a client with a service, both ways; or a flow that has no ports.
+#[derive(Debug, Clone, Copy, Default)]
+struct Service {
+    count: Count,
+    /// Connections: pairs of ports, by the way that sends more.
+    ways: [u64; 2],
+}
+
+/// Most flows, and most services; when there are more, the smaller half makes room. 1 MiB each.
 const FLOWS: usize = 8_192;
 /// Most protocols, by name; those known here are fewer.
 const PROTOCOLS: usize = 64;
@@ -42,6 +58,7 @@ impl Talkers {
     pub(super) fn new() -> Self {
         Self {
             flows: HashMap::with_hasher(FixedState::with_seed(0)),
+            services: HashMap::with_hasher(FixedState::with_seed(0)),
             small: Count::default(),
             protocols: Vec::new(),
             sizes: [Count::default(); SIZES.len()],
@@ -80,17 +97,25 @@ impl Talkers {
     }
 
     fn make_room(&mut self) {
-        let mut bytes: Vec<u64> = self.flows.values().map(|count| count.bytes).collect();
-        let (_, median, _) = bytes.select_nth_unstable(FLOWS / 2);
-        let (median, small) = (*median, &mut self.small);
-        self.flows.retain(|_, count| {
+        let median = median(self.flows.values());
+        let (services, small) = (&mut self.services, &mut self.small);
+        self.flows.retain(|flow, count| {
             let stays = count.bytes > median;
             if !stays {
-                small.frames += count.frames;
-                small.bytes += count.bytes;
+                add_to(services, flow, *count);
             }
             stays
         });
+        if services.len() > FLOWS {
+            let median = self::median(services.values().map(|service| &service.count));
+            services.retain(|_, service| {
+                let stays = service.count.bytes > median;
+                if !stays {
+                    small.add(service.count);
+                }
+                stays
+            });
+        }
     }
 
     /// Columns are twice as wide.
@@ -98,26 +123,26 @@ impl Talkers {
         self.protocols.iter_mut().for_each(|(_, _, series)| series::halve(series));
     }
 
-    /// The largest flows, largest first; the others together.
+    /// The largest services and other flows, largest first; the others together.
     pub(super) fn flows(&self) -> Vec<model::Talker> {
-        let mut all: Vec<_> = self.flows.iter().collect();
-        all.sort_by_key(|(flow, count)| (std::cmp::Reverse(count.bytes), flow.to_string()));
-        let rest = all.get(SHOWN..).unwrap_or_default();
+        let mut services = self.services.clone();
+        self.flows.iter().for_each(|(flow, count)| add_to(&mut services, flow, *count));
+        let mut all: Vec<_> = services
+            .into_iter()
+            .map(|(flow, Service { count, ways })| {
+                let connections = if flow.has_ports() { ways[0].max(ways[1]) } else { 0 };
+                model::Talker { flow: flow.to_string(), connections, count }
+            })
+            .collect();
+        all.sort_by(|a, b| (b.count.bytes, &a.flow).cmp(&(a.count.bytes, &b.flow)));
         let mut others = self.small;
-        for (_, count) in rest {
-            others.frames += count.frames;
-            others.bytes += count.bytes;
-        }
-        let shown = all.iter().take(SHOWN);
-        let talker = |(flow, count): &(&Flow, &Count)| model::Talker {
-            flow: flow.to_string(),
-            count: **count,
-        };
-        let mut talkers: Vec<_> = shown.map(talker).collect();
+        all.iter().skip(SHOWN).for_each(|talker| others.add(talker.count));
+        all.truncate(SHOWN);
         if others.frames > 0 {
-            talkers.push(model::Talker { flow: "all others".to_owned(), count: others });
+            let flow = "all others".to_owned();
+            all.push(model::Talker { flow, connections: 0, count: others });
         }
-        talkers
+        all
     }
 
     /// Protocols, largest first, and their bytes over time.
@@ -134,5 +159,28 @@ impl Talkers {
     pub(super) fn sizes(&self) -> Vec<Share> {
         let each = SIZES.iter().zip(&self.sizes);
         each.map(|((_, name), count)| Share { name: (*name).to_owned(), count: *count }).collect()
+    }
+}
+
+/// Adds a flow to the service it belongs to.
+fn add_to(services: &mut HashMap<Flow, Service, FixedState>, flow: &Flow, count: Count) {
+    let service = flow.service();
+    let known = services.entry(service).or_default();
+    known.count.add(count);
+    let is_answer = flow.is_from_server();
+    known.ways[usize::from(is_answer)] += 1;
+}
+
+/// The middle of them by bytes.
+fn median<'a>(counts: impl Iterator<Item = &'a Count>) -> u64 {
+    let mut bytes: Vec<u64> = counts.map(|count| count.bytes).collect();
+    let middle = bytes.len() / 2;
+    *bytes.select_nth_unstable(middle).1
+}
+
+impl Count {
+    fn add(&mut self, other: Self) {
+        self.frames += other.frames;
+        self.bytes += other.bytes;
     }
 }

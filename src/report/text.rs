@@ -1,6 +1,7 @@
 //! The report for a terminal: one screen first, then the rest.
 
-use super::model::{Entry, Report, Step};
+use super::model::{Entry, Report, Step, seconds_between};
+use super::rows::{course, rows};
 use super::words;
 use crate::finding::Severity;
 use crate::time::Wall;
@@ -30,6 +31,7 @@ pub fn text(report: &Report, look: Look) -> String {
     page.head(report);
     page.chain(report);
     page.findings(report);
+    page.looked_at(report);
     page.interfaces(report);
     page.flows(report);
     page.losses(report);
@@ -95,6 +97,8 @@ impl Page {
         let files = report.files.join(", ");
         let title = format!("{} of ", self.painted(BOLD, "dashcap report"));
         self.wrapped(&title, "dashcap report of ".len(), &files);
+        self.wrapped("", 0, &report.headline);
+        self.line("");
         if let Some(span) = &report.span {
             let local = self.look.offset_minutes.map(words::offset);
             let local = local.map_or_else(String::new, |offset| format!(", local time {offset}"));
@@ -126,8 +130,10 @@ impl Page {
             self.line("");
             let told = match &report.trigger {
                 Some(trigger) => format!(
-                    "Trigger {}: {}. Nothing at warning or above leads to it.",
-                    trigger.time, trigger.sentence
+                    "{} {}: {}. Nothing at warning or above leads to it.",
+                    trigger.word(),
+                    trigger.time,
+                    trigger.sentence
                 ),
                 None if report.span.is_none() => "There is no frame in it.".to_owned(),
                 None => "Nothing at warning or above was found.".to_owned(),
@@ -136,17 +142,21 @@ impl Page {
             return;
         };
         self.title("What happened");
-        if let ([step], true) = (&report.chain[..], onset.time == trigger.time) {
-            self.wrapped("", 6, &format!("At {}: {}", step.time, said(step)));
-            return;
+        let (time, distance) = (onset.time(), words::distance(onset.before_trigger_s));
+        let sentence = &onset.finding.sentence;
+        if onset.is_symptom || trigger.sentence == *sentence {
+            let noticed = match onset.before_trigger_s {
+                0.0 => String::new(),
+                later => format!("; noticed {} later", words::lasting(later)),
+            };
+            self.wrapped("", 6, &format!("Onset and symptom {time}: {sentence}{noticed}"));
+        } else {
+            let word = trigger.word();
+            let before = word.to_lowercase();
+            self.wrapped("", 6, &format!("Onset {time}, {distance} the {before}: {sentence}"));
+            let told = format!("{word} {}: {}", trigger.time, trigger.sentence);
+            self.wrapped("", 8, &told);
         }
-        let distance = words::distance(onset.before_trigger_s);
-        let distance = if onset.time == trigger.time { "at".to_owned() } else { distance };
-        let told =
-            format!("Onset {}, {distance} the symptom: {}", onset.time, onset.finding.sentence);
-        self.wrapped("", 6, &told);
-        let told = format!("Symptom {}: {}", trigger.time, trigger.sentence);
-        self.wrapped("", 8, &told);
         self.line("");
         let dated = report.span.is_some_and(|span| date(span.from) != date(span.to));
         for step in &report.chain {
@@ -158,35 +168,52 @@ impl Page {
     }
 
     fn step(&mut self, step: &Step, dated: bool) {
-        let time = time_of(step.time, dated);
+        let time = time_of(step.time, step.about, dated);
         // No minus before a zero.
-        let before = format!("{:+.3}", 0.0 - step.before_trigger_s);
-        let plain = format!("{time}  {before:>11}  ");
-        let indent = plain.chars().count();
-        let prefix = format!("{}  {before:>11}  ", self.painted(paint(step.severity), &time));
-        self.wrapped(&prefix, indent, &said(step));
+        let before = 0.0 - step.before_trigger_s;
+        let before = if step.about { format!("{before:+.0}") } else { format!("{before:+.3}") };
+        let plain = format!("{time} {before:>10} {}  ", mark(step.severity));
+        let prefix = self.painted(paint(step.severity), &plain);
+        self.wrapped(&prefix, plain.chars().count(), &said(step));
     }
 
     fn findings(&mut self, report: &Report) {
-        let others: Vec<&Entry> = report.findings.iter().filter(|e| !e.in_incident).collect();
+        let others = rows(report.findings.iter().filter(|entry| !entry.in_incident));
         if others.is_empty() {
             return;
         }
         self.title("Other findings");
         let dated = report.span.is_some_and(|span| date(span.from) != date(span.to));
-        let mut shown = others.clone();
-        shown.sort_by_key(|entry| std::cmp::Reverse(entry.severity));
+        let count = others.len();
+        let mut shown = others;
+        shown.sort_by_key(|row| std::cmp::Reverse(row.entry.severity));
         shown.truncate(FINDINGS);
-        shown.sort_by_key(|entry| entry.first);
-        for entry in &shown {
-            let time = time_of(entry.first, dated);
-            let plain = format!("{time}  {:8}  ", severity(entry.severity));
-            let prefix = self.painted(paint(entry.severity), &plain);
-            self.wrapped(&prefix, plain.chars().count(), &entry.sentence);
+        shown.sort_by_key(|row| row.entry.first);
+        for row in &shown {
+            let Entry { first, about, severity, .. } = *row.entry;
+            let plain = format!("{} {}  ", time_of(first, about, dated), mark(severity));
+            let prefix = self.painted(paint(severity), &plain);
+            let said = row.sentence()
+                + &course(&row.entry.sentence, (first, row.until), row.lasts, row.times, row.count);
+            self.wrapped(&prefix, plain.chars().count(), &said);
         }
-        let more = (others.len() - shown.len()) as u64 + report.findings_more;
+        let more = (count - shown.len()) as u64 + report.findings_more;
         if more > 0 {
             self.line(&format!("... and {} more, see --json", words::count(more)));
+        }
+    }
+
+    /// "Nothing was found" never stands alone: in what, and of what nobody can tell.
+    fn looked_at(&mut self, report: &Report) {
+        let looked = report.looked_at.iter().map(|looked| &looked.sentence);
+        let sections = [
+            ("Looked at", looked.collect::<Vec<_>>()),
+            ("Not judged", report.not_judged.iter().collect()),
+        ];
+        for (title, lines) in sections.into_iter().filter(|(_, lines)| !lines.is_empty()) {
+            self.title(title);
+            let begin = self.painted(DIM, "- ");
+            lines.into_iter().for_each(|line| self.wrapped(&begin, 2, line));
         }
     }
 
@@ -196,15 +223,17 @@ impl Page {
         }
         self.title("Interfaces");
         for interface in &report.interfaces {
+            let end = report.span.map_or(interface.span.to, |span| span.to);
             let ways = [
-                ("in", interface.received),
-                ("out", interface.sent),
-                ("unknown way", interface.unknown),
+                ("in", interface.received, interface.last_received),
+                ("out", interface.sent, interface.last_sent),
+                ("unknown way", interface.unknown, None),
             ];
-            let told = ways.iter().filter(|(_, count)| count.frames > 0).map(|(what, count)| {
+            let told = ways.iter().filter(|(_, count, _)| count.frames > 0);
+            let told = told.map(|(what, count, last)| {
                 let (frames, bytes) =
                     (words::counted(count.frames, "frame"), words::bytes(count.bytes));
-                format!("{what} {frames}, {bytes}")
+                format!("{what} {frames}, {bytes}{}", since(*last, end))
             });
             let told: Vec<_> = told.collect();
             self.wrapped(&named(&interface.name), NAMED, &told.join("; "));
@@ -222,7 +251,11 @@ impl Page {
             let noun = if frames == 1 { "frame " } else { "frames" };
             let plain = format!("{bytes:>9} {:>12} {noun}  ", words::count(frames));
             let indent = plain.chars().count();
-            self.wrapped(&plain, indent, &talker.flow);
+            let connections = match talker.connections {
+                0 | 1 => String::new(),
+                several => format!(", {} connections", words::count(several)),
+            };
+            self.wrapped(&plain, indent, &format!("{}{connections}", talker.flow));
         }
     }
 
@@ -257,6 +290,18 @@ impl Page {
     }
 }
 
+/// Longer without a frame than this is worth a word.
+const QUIET: f64 = 1.0;
+
+/// How long there was none at the end, where that is long.
+fn since(last: Option<Wall>, end: Wall) -> String {
+    let quiet = last.map_or(0.0, |last| seconds_between(last, end));
+    if quiet < QUIET {
+        return String::new();
+    }
+    format!(", none in the last {}", words::lasting(quiet))
+}
+
 /// The words of a text; a number stays with its unit.
 fn unbroken(text: &str) -> Vec<String> {
     const UNITS: [&str; 8] = ["s", "s:", "s,", "min", "h", "MB", "bytes", "frames/s"];
@@ -276,13 +321,15 @@ fn said(step: &Step) -> String {
     let place = step.interface.as_deref().unwrap_or("");
     let whose = [place, words::short(step.direction)];
     let whose: Vec<_> = whose.into_iter().filter(|word| !word.is_empty()).collect();
+    let Step { time, until, lasts, times, count, sentence, .. } = step;
+    let course = course(sentence, (*time, *until), *lasts, *times, *count);
     if whose.is_empty() || step.sentence.contains(place) {
-        return step.sentence.clone();
+        return step.sentence.clone() + &course;
     }
-    format!("{}: {}", whose.join(" "), step.sentence)
+    format!("{}: {}{course}", whose.join(" "), step.sentence)
 }
 
-/// Red, yellow, blue, plain: bold with the worse ones, so that colour is not all that tells.
+/// Red, yellow, blue, plain.
 fn paint(severity: Severity) -> &'static str {
     match severity {
         Severity::Critical => "\x1b[1;31m",
@@ -292,12 +339,12 @@ fn paint(severity: Severity) -> &'static str {
     }
 }
 
-/// As in files.
-pub(super) fn severity(severity: Severity) -> &'static str {
+/// A severity in a narrow column, so that colour is not needed: the worse ones in capitals.
+fn mark(severity: Severity) -> &'static str {
     match severity {
-        Severity::Critical => "critical",
-        Severity::Warning => "warning",
-        Severity::Notice => "notice",
+        Severity::Critical => "CRIT",
+        Severity::Warning => "WARN",
+        Severity::Notice => "note",
         Severity::Info => "info",
     }
 }
@@ -311,12 +358,16 @@ fn date(wall: Wall) -> String {
     wall.to_string().chars().take("2026-11-22".len()).collect()
 }
 
-/// Microseconds are enough to find a frame; the day only where there are several.
-fn time_of(wall: Wall, dated: bool) -> String {
+/// Microseconds are enough to find a frame, where one tells the time; the day only where there are several.
+fn time_of(wall: Wall, about: bool, dated: bool) -> String {
     let text = wall.to_string();
-    let end = "2026-11-22T14:14:20.811089".len();
     let begin = if dated { 0 } else { "2026-11-22T".len() };
-    text.get(begin..end).unwrap_or(&text).to_owned()
+    let shown = |end: &str| text.get(begin..end.len()).unwrap_or(&text).to_owned();
+    if about {
+        format!("about {:9}", shown("2026-11-22T14:14:20"))
+    } else {
+        shown("2026-11-22T14:14:20.811089")
+    }
 }
 
 #[cfg(test)]

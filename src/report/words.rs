@@ -31,12 +31,12 @@ pub(super) fn short(direction: Direction) -> &'static str {
     }
 }
 
-/// A distance from the trigger: `89.363 s before`, `2 min 3 s after`.
+/// A distance from the trigger: `89.363 s before`, `12 min after`, `at`.
 pub(super) fn distance(before: f64) -> String {
     const MINUTE: f64 = 60.0;
     let (way, seconds) = if before < 0.0 { ("after", -before) } else { ("before", before) };
     match seconds {
-        0.0 => "0 s".to_owned(),
+        0.0 => "at".to_owned(),
         s if s < 10.0 * MINUTE => format!("{s:.3} s {way}"),
         s if s < 120.0 * MINUTE => format!("{:.0} min {way}", s / MINUTE),
         s if s < 48.0 * 60.0 * MINUTE => format!("{:.1} h {way}", s / MINUTE / 60.0),
@@ -83,7 +83,7 @@ mod tests {
         for (seconds, shown) in [
             (89.363, "89.363 s before"),
             (-0.9, "0.900 s after"),
-            (0.0, "0 s"),
+            (0.0, "at"),
             (900.0, "15 min before"),
             (10_000.0, "2.8 h before"),
         ] {

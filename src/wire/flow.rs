@@ -1,13 +1,14 @@
 //! Whose a frame is: one way of a conversation, for whoever counts who sends what to whom.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use super::link::{Content, Vlans};
 use super::{Mac, Message, Reading};
 use crate::frame::LinkType;
 
-/// One way of a conversation.
+/// One way of a conversation; or, as [`Flow::service`] makes it, both ways of all connections of a client with
+/// a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Flow {
     vlans: Vlans,
@@ -47,6 +48,39 @@ impl Flow {
         Self { vlans: reading.vlans(), ends, protocol }
     }
 
+    /// False where the link header is not understood, so that nobody knows whose it is.
+    pub fn is_read(&self) -> bool {
+        !matches!(self.ends, Ends::Nobody)
+    }
+
+    /// The service that it belongs to, from the client to the server, without the client's port; anything that has
+    /// no ports stays as it is. Both ways of all connections of two hosts are one service.
+    pub fn service(&self) -> Self {
+        let Ends::Ip(from, source, to, destination) = self.ends else { return *self };
+        if source == 0 && destination == 0 {
+            return *self;
+        }
+        let ends = if self.is_from_server() {
+            Ends::Ip(to, 0, from, source)
+        } else {
+            Ends::Ip(from, 0, to, destination)
+        };
+        Self { ends, ..*self }
+    }
+
+    /// True if the sender is the server: it has the port that is known, else the lower one (IANA's dynamic ports
+    /// are the highest); of two that are alike, one.
+    pub fn is_from_server(&self) -> bool {
+        let Ends::Ip(from, source, to, destination) = self.ends else { return false };
+        let rank = |port: u16| (!is_known(port), port);
+        (rank(source), from) < (rank(destination), to)
+    }
+
+    /// True if it has ports, so that there may be several connections.
+    pub fn has_ports(&self) -> bool {
+        matches!(self.ends, Ends::Ip(_, from, _, to) if from > 0 || to > 0)
+    }
+
     /// What it carries, by its service where the port is on every network.
     pub fn protocol(&self) -> &'static str {
         self.protocol
@@ -69,6 +103,7 @@ fn service(message: &Message<'_>, from: u16, to: u16) -> &'static str {
         Some(match (port, tcp) {
             (53, _) => "DNS",
             (22, true) => "SSH",
+            (179, true) => "BGP",
             (80, true) => "HTTP",
             (443, true) => "TLS",
             (443, false) => "QUIC",
@@ -83,6 +118,11 @@ fn service(message: &Message<'_>, from: u16, to: u16) -> &'static str {
     known(to).or_else(|| known(from)).unwrap_or(if tcp { "TCP" } else { "UDP" })
 }
 
+/// True for the port of a service that is on every network, whichever protocol it is of.
+fn is_known(port: u16) -> bool {
+    matches!(port, 53 | 22 | 179 | 80 | 443 | 123 | 161 | 162 | 514 | 4789 | 500 | 4500)
+}
+
 impl fmt::Display for Flow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.vlans.ids().is_empty() {
@@ -90,7 +130,10 @@ impl fmt::Display for Flow {
         }
         match self.ends {
             Ends::Ip(from, 0, to, 0) => write!(f, "{from} → {to} "),
-            Ends::Ip(from, port, to, other) => write!(f, "{from} port {port} → {to} port {other} "),
+            Ends::Ip(from, 0, to, port) => write!(f, "{from} → {} ", SocketAddr::new(to, port)),
+            Ends::Ip(from, port, to, other) => {
+                write!(f, "{} → {} ", SocketAddr::new(from, port), SocketAddr::new(to, other))
+            }
             Ends::Link(from, to) => write!(f, "{from} → {to} "),
             Ends::Nobody => Ok(()),
         }?;
@@ -110,8 +153,32 @@ mod tests {
         bytes.extend([0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2]);
         bytes.extend([0xf1, 0x22, 5, 0x9a, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0x10, 0, 64, 0, 0, 0, 0]);
         let flow = Flow::of(LinkType::ETHERNET, &bytes);
-        assert_eq!(flow.to_string(), "VLAN 956: 192.0.2.1 port 61730 → 192.0.2.2 port 1434 TCP");
+        assert_eq!(flow.to_string(), "VLAN 956: 192.0.2.1:61730 → 192.0.2.2:1434 TCP");
+        assert_eq!(flow.service().to_string(), "VLAN 956: 192.0.2.1 → 192.0.2.2:1434 TCP");
         assert_eq!(Flow::of(LinkType::ETHERNET, &[1, 2, 3]).to_string(), "other");
+    }
+
+    #[test]
+    fn both_ways_of_all_connections_are_one_service() {
+        let [client, server] = [[10, 6, 0, 10], [10, 8, 0, 20]].map(IpAddr::from);
+        let of = |from, source, to, destination| Flow {
+            vlans: Vlans::default(),
+            ends: Ends::Ip(from, source, to, destination),
+            protocol: "HTTP",
+        };
+        let expected = of(client, 0, server, 80);
+        for flow in [
+            of(client, 40_000, server, 80),
+            of(server, 80, client, 40_001),
+            // A client may have a lower port.
+            of(client, 60, server, 80),
+        ] {
+            assert_eq!((flow.service(), flow.has_ports()), (expected, true), "{flow}");
+        }
+        // Of two that are alike, both ways are still one.
+        assert_eq!(of(client, 123, server, 123).service(), of(server, 123, client, 123).service());
+        let ping = of(client, 0, server, 0);
+        assert_eq!((ping.service(), ping.has_ports()), (ping, false));
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! Link addresses, and the few that stand for more than one station.
 
 use std::fmt;
+use std::str::FromStr;
 
 /// An address of six bytes (IEEE 802 8.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -37,9 +38,33 @@ impl fmt::Display for Mac {
     }
 }
 
+/// As it is displayed.
+impl FromStr for Mac {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut mac = Self::default();
+        let mut parts = text.split(':');
+        for byte in &mut mac.0 {
+            let part = parts.next().filter(|part| part.len() == 2).ok_or(())?;
+            *byte = u8::from_str_radix(part, 16).map_err(drop)?;
+        }
+        if parts.next().is_some() { Err(()) } else { Ok(mac) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_reads_back() {
+        let mac = Mac([0, 1, 0x0a, 0xff, 0x10, 9]);
+        assert_eq!(mac.to_string().parse(), Ok(mac));
+        for none in ["", "00:01", "00:01:0a:ff:10:09:11", "0:1:a:ff:10:9", "10.0.0.1", "VLAN 7"] {
+            assert_eq!(none.parse::<Mac>(), Err(()), "{none}");
+        }
+    }
 
     #[test]
     fn groups_and_virtual_routers_are_told_apart() {

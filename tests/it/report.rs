@@ -231,6 +231,57 @@ fn bounded(arguments: &[&str]) -> Output {
 }
 
 #[test]
+fn a_page_never_replaces_what_it_is_made_of() {
+    let place = TempDir::new().expect("a directory can be made");
+    let capture = place.path().join("a.pcap");
+    fs::copy(format!("{DATA}/protocols/tcpdump-HSRP_failover.pcap"), &capture).expect("a copy");
+    let before = fs::read(&capture).expect("it can be read");
+    let link = place.path().join("b.html");
+    std::os::unix::fs::symlink(&capture, &link).expect("a link can be made");
+    for page in [&capture, &link] {
+        let output = dashcap(&["report", text(&capture), "--html", text(page)]);
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains("it is one of the files to be read"), "{told}");
+        assert_eq!(fs::read(&capture).expect("it can be read"), before, "{page:?}");
+    }
+    let page = place.path().join("page.html");
+    let output = dashcap(&["report", text(&capture), "--html", text(&page)]);
+    assert!(output.status.success() && page.is_file(), "{output:?}");
+}
+
+#[test]
+fn why_says_in_one_sentence_what_each_report_begins_with() {
+    let file = format!("{DATA}/protocols/tcpdump-HSRP_failover.pcap");
+    let (report, _) = report(&[&file]);
+    let headline = word(&report, "headline");
+    let why = dashcap(&["why", &file]);
+    assert_eq!(String::from_utf8_lossy(&why.stdout).trim_end(), headline);
+    let told: Value =
+        serde_json::from_slice(&dashcap(&["why", "--json", &file]).stdout).expect("JSON");
+    assert_eq!((&told["headline"], &told["onset"]), (&report["headline"], &report["onset"]));
+    assert!(headline.contains("since 20") && headline.len() < 600, "{headline}");
+    // Of a bundle that is not there it says which there are.
+    let empty = TempDir::new().expect("a directory can be made");
+    let none = dashcap(&["why", "-o", text(empty.path())]);
+    let told = String::from_utf8_lossy(&none.stderr);
+    assert!(none.status.code() == Some(2) && told.contains("there is no bundle"), "{told}");
+}
+
+#[test]
+fn the_moment_may_be_typed_as_clocks_show_it_and_must_be_in_the_files() {
+    let file = format!("{DATA}/protocols/tcpdump-HSRP_failover.pcap");
+    let at = |moment: &str| dashcap(&["report", "--json", "--at", moment, &file]);
+    for moment in ["+1s", "-1s"] {
+        let report: Value = serde_json::from_slice(&at(moment).stdout).expect("JSON");
+        assert_eq!(word(&report["trigger"], "by"), "operator", "{moment}");
+    }
+    for moment in ["2031-01-01T00:00:00Z", "soon"] {
+        assert_eq!(at(moment).status.code(), Some(2), "{moment}");
+    }
+}
+
+#[test]
 fn what_is_meant_to_harm_is_refused_or_read_in_bounded_memory() {
     let place = TempDir::new().expect("a directory can be made");
     let begin = || [section(), interface(b"eth0")].concat();
@@ -253,7 +304,7 @@ fn what_is_meant_to_harm_is_refused_or_read_in_bounded_memory() {
         ("huge block", huge, 1, "is damaged at byte"),
         ("options that never end", endless, 0, "1 frame,"),
         ("long names", names, 0, "1 frame,"),
-        ("four thousand interfaces", many, 0, "interfaces beyond the first 64, not judged"),
+        ("four thousand interfaces", many, 0, "frames of interfaces beyond the first 64"),
         ("the ends of time", [begin(), ends].concat(), 0, "times the stamps went back"),
         ("gzip bomb", gzip, 0, "0 frames,"),
         ("zstd bomb", zstd, 0, "0 frames,"),

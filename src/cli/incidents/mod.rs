@@ -91,7 +91,7 @@ enum Do {
 }
 
 /// Stands for the newest bundle.
-const LAST: &str = "last";
+pub(super) const LAST: &str = "last";
 /// Bundles named at most where a name stands for several.
 const NAMED: usize = 5;
 
@@ -133,7 +133,7 @@ fn all_found<'a>(listing: &'a Listing, names: &[String]) -> Result<Vec<&'a Store
 }
 
 /// The bundle that `name` stands for.
-fn found<'a>(listing: &'a Listing, name: &str) -> Result<&'a Stored> {
+pub(super) fn found<'a>(listing: &'a Listing, name: &str) -> Result<&'a Stored> {
     // As shells complete a directory's name.
     let name = name.trim_end_matches('/');
     let wrong = |reason: String| {
@@ -249,7 +249,7 @@ fn mark(listing: &Listing, names: &[String], kept: bool) -> Result<()> {
 }
 
 /// Letters only: what controls a terminal becomes a question mark.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
@@ -261,7 +261,7 @@ fn local(wall: Wall) -> String {
 }
 
 /// For people, who are elsewhere.
-fn absolute(path: &Path) -> String {
+pub(super) fn absolute(path: &Path) -> String {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     path.display().to_string()
 }

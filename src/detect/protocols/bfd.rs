@@ -103,6 +103,11 @@ impl Watch {
     pub(super) fn refused(&self) -> u64 {
         self.ends.refused()
     }
+
+    /// What has not ended.
+    pub(super) fn lasting(&self) -> impl Iterator<Item = &Lasting> {
+        self.ends.iter().flat_map(|(_, end)| [&end.pulse.silence, &end.never])
+    }
 }
 
 impl End {

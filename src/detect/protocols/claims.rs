@@ -98,6 +98,11 @@ impl Claims {
     pub(super) fn refused(&self) -> u64 {
         self.addresses.refused()
     }
+
+    /// What has not ended.
+    pub(super) fn lasting(&self) -> impl Iterator<Item = &Lasting> {
+        self.addresses.iter().map(|(_, address)| &address.conflict)
+    }
 }
 
 impl Address {

@@ -130,4 +130,9 @@ impl Watch {
     pub(super) fn refused(&self) -> u64 {
         self.clients.refused() + self.served.refused()
     }
+
+    /// What has not ended.
+    pub(super) fn lasting(&self) -> impl Iterator<Item = &Lasting> {
+        self.clients.iter().map(|(_, client)| &client.waiting)
+    }
 }

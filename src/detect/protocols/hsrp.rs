@@ -137,6 +137,14 @@ impl Watch {
         self.groups.refused()
     }
 
+    /// What has not ended.
+    pub(super) fn lasting(&self) -> impl Iterator<Item = &Lasting> {
+        self.groups.iter().flat_map(|(_, group)| {
+            let silence = group.active.as_ref().map(|active| &active.pulse.silence);
+            silence.into_iter().chain([&group.contested])
+        })
+    }
+
     /// A quarter of an interval after the last missed hello, or the hold time. Learned values of zero
     /// mean the defaults (RFC 2281 §5.1).
     fn rhythm(&self, hsrp: &Hsrp) -> Rhythm {

@@ -56,6 +56,11 @@ impl Watch {
     }
 
     /// Over at half the rate at which it began.
+    /// What has not ended.
+    pub(super) fn lasting(&self) -> impl Iterator<Item = &Lasting> {
+        [&self.burst].into_iter()
+    }
+
     pub(super) fn tick(&mut self, now: &Now<'_>, findings: &mut Vec<Finding>) {
         self.turn(now.at.mono);
         if self.total() <= u64::from(self.most / 2) {

@@ -101,6 +101,14 @@ impl Watch {
         self.ends.refused()
     }
 
+    /// What has not ended.
+    pub(super) fn lasting(&self) -> impl Iterator<Item = &Lasting> {
+        let ends = self.ends.iter().flat_map(|(_, end)| {
+            [&end.pulse.silence, &end.expired, &end.defaulted, &end.out_of_sync]
+        });
+        ends.chain([&self.changed])
+    }
+
     /// How long the sender of `pdu` may be silent. It speaks as often as its partner asks for; the
     /// partner may have asked for less since, so where both speak, both must agree on fast. Between two
     /// passive ends nobody speaks unasked.

@@ -87,6 +87,11 @@ impl Lasting {
         self.open.as_ref().map(|finding| finding.first)
     }
 
+    /// As it stands, while it lasts: with its frames until now.
+    pub(super) fn standing(&self) -> Option<Finding> {
+        self.open.as_deref().cloned()
+    }
+
     /// When its last frame came, while it lasts.
     pub(super) fn last(&self) -> Option<Stamp> {
         self.open.as_ref().map(|finding| finding.last)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::bounded::Bounded;
 use super::heard::{Heard, Now};
-use super::lasting::{Pulse, Rhythm};
+use super::lasting::{Lasting, Pulse, Rhythm};
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
 use crate::wire::lldp::Lldp;
@@ -81,6 +81,11 @@ impl Watch {
 
     pub(super) fn refused(&self) -> u64 {
         self.neighbours.refused()
+    }
+
+    /// What has not ended.
+    pub(super) fn lasting(&self) -> impl Iterator<Item = &Lasting> {
+        self.neighbours.iter().map(|(_, pulse)| &pulse.silence)
     }
 
     /// A newcomer takes the place of the neighbour that was there, once that one missed its turn: where both

@@ -55,6 +55,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use heard::{Heard, Now};
+use lasting::Lasting;
 pub use together::Together;
 
 use super::tap::Summary;
@@ -259,5 +260,15 @@ impl Detector for Protocols {
         self.stp.tick(now, findings);
         self.vrrp.tick(now, findings);
         self.together.tick(&interface, at, findings);
+    }
+
+    fn standing(&self, findings: &mut Vec<Finding>) {
+        let link = self.lacp.lasting().chain(self.lldp.lasting()).chain(self.stp.lasting());
+        let addresses = self.arp.lasting().chain(self.nd.lasting()).chain(self.dhcp.lasting());
+        let first_hops = self.vrrp.lasting().chain(self.hsrp.lasting()).chain(self.icmp.lasting());
+        let routing = self.bfd.lasting().chain(self.bgp.lasting()).chain(self.ospf.lasting());
+        let all = link.chain(addresses).chain(first_hops).chain(routing);
+        findings.extend(all.filter_map(Lasting::standing));
+        self.together.standing(findings);
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::claims::Claims;
 use super::heard::{Heard, Now};
+use super::lasting::Lasting;
 use super::resolution::{Question, Resolution};
 use crate::finding::{Finding, FindingKind};
 use crate::wire::nd::Nd;
@@ -46,5 +47,10 @@ impl Watch {
 
     pub(super) fn refused(&self) -> u64 {
         self.resolution.refused() + self.claims.refused()
+    }
+
+    /// What has not ended.
+    pub(super) fn lasting(&self) -> impl Iterator<Item = &Lasting> {
+        self.resolution.lasting().chain(self.claims.lasting())
     }
 }

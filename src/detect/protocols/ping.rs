@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::heard::Heard;
+use super::lasting::Lasting;
 use super::questions::{Complaint, Question, Questions, Reached, Words};
 use crate::finding::{Finding, FindingKind};
 use crate::time::Stamp;
@@ -26,6 +27,11 @@ pub(super) struct Watch(Questions);
 impl Watch {
     pub(super) fn new() -> Self {
         Self(Questions::new(WORDS))
+    }
+
+    /// What has not ended.
+    pub(super) fn lasting(&self) -> impl Iterator<Item = &Lasting> {
+        self.0.lasting()
     }
 
     pub(super) fn heard(

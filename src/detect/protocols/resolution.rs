@@ -216,6 +216,11 @@ impl Resolution {
     pub(super) fn refused(&self) -> u64 {
         self.open.refused() + self.alive.refused() + self.near.refused() + self.untold
     }
+
+    /// What has not ended.
+    pub(super) fn lasting(&self) -> impl Iterator<Item = &Lasting> {
+        self.open.iter().map(|(_, open)| &open.unanswered)
+    }
 }
 
 impl Open {

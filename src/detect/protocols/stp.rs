@@ -113,6 +113,11 @@ impl Watch {
     pub(super) fn refused(&self) -> u64 {
         self.trees.refused()
     }
+
+    /// What has not ended.
+    pub(super) fn lasting(&self) -> impl Iterator<Item = &Lasting> {
+        self.trees.iter().flat_map(|(_, tree)| [&tree.pulse.silence, &tree.change])
+    }
 }
 
 impl Tree {

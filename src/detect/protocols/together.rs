@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::heard::Heard;
-use super::lasting::FORGET;
+use super::lasting::{FORGET, Lasting};
 use super::questions::{Complaint, Reached};
 use super::{dns, ping};
 use crate::finding::Finding;
@@ -75,6 +75,13 @@ impl Together {
     /// All frames of `interface` until `now` were heard.
     pub(super) fn tick(&self, interface: &Arc<str>, now: Stamp, findings: &mut Vec<Finding>) {
         self.judges().tick(interface, now, findings);
+    }
+
+    /// Tells once more what has not ended, as it stands.
+    pub(super) fn standing(&self, findings: &mut Vec<Finding>) {
+        let judges = self.judges();
+        let lasting = judges.dns.lasting().chain(judges.ping.lasting());
+        findings.extend(lasting.filter_map(Lasting::standing));
     }
 
     /// Times that something was not watched because a table was full.

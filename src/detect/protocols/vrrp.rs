@@ -138,6 +138,13 @@ impl Watch {
     pub(super) fn refused(&self) -> u64 {
         self.groups.refused()
     }
+
+    /// What has not ended.
+    pub(super) fn lasting(&self) -> impl Iterator<Item = &Lasting> {
+        self.groups
+            .iter()
+            .flat_map(|(_, group)| [&group.pulse.silence, &group.contested, &group.held])
+    }
 }
 
 impl Group {

@@ -33,6 +33,7 @@ use self::storm::Storms;
 use super::tap::Summary;
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
+use crate::time::Stamp;
 
 /// All traffic detectors of one interface.
 #[derive(Debug)]
@@ -47,9 +48,14 @@ pub struct Traffic {
     bursts: Bursts,
     losses: Losses,
     matches: Matches,
+    /// What was told to begin and has not ended.
+    standing: Vec<Finding>,
 }
 
 impl Traffic {
+    /// Findings remembered until they end: a storm of each frame that is folded, and some of each other kind.
+    const STANDING: usize = 256;
+
     /// For an interface with these classes and filters, by name in the order of their numbers.
     pub fn new(
         interface: Arc<str>,
@@ -67,6 +73,7 @@ impl Traffic {
             bursts: Bursts::new(options),
             losses: Losses::new(),
             matches: Matches::new(filters),
+            standing: Vec::new(),
             interface,
         }
     }
@@ -74,6 +81,7 @@ impl Traffic {
     /// What the counts tell until now.
     pub fn judge(&mut self, summary: &Summary, findings: &mut Vec<Finding>) {
         let scene = Scene { interface: &self.interface };
+        let before = findings.len();
         self.storms.judge(scene, summary, findings);
         self.circling.judge(scene, summary, findings);
         self.limits.judge(scene, summary, findings);
@@ -83,6 +91,26 @@ impl Traffic {
         self.bursts.judge(scene, summary, findings);
         self.losses.judge(scene, summary, findings);
         self.matches.judge(scene, summary, findings);
+        findings[before..].iter().for_each(|told| self.remember(told));
+    }
+
+    fn remember(&mut self, told: &Finding) {
+        if !told.over {
+            if self.standing.len() < Self::STANDING {
+                self.standing.push(told.clone());
+            }
+            return;
+        }
+        let alike = |open: &Finding| open.kind == told.kind && open.direction == told.direction;
+        let exactly = |open: &Finding| alike(open) && open.what == told.what;
+        let ended = self.standing.iter().position(exactly);
+        let ended = ended.or_else(|| self.standing.iter().position(alike));
+        ended.map(|ended| self.standing.remove(ended));
+    }
+
+    /// Tells once more what was told to begin and has not ended by `now`.
+    pub fn standing(&self, now: Stamp, findings: &mut Vec<Finding>) {
+        findings.extend(self.standing.iter().map(|told| Finding { last: now, ..told.clone() }));
     }
 
     /// A frame that matches the filter of this number was shown.
@@ -136,7 +164,7 @@ mod tests {
     use super::*;
     use crate::detect::tap::{CircleCounts, ClassCount, Count, Health, TcpCounts};
     use crate::frame::LinkType;
-    use crate::time::{Mono, Stamp, Wall};
+    use crate::time::{Mono, Wall};
 
     pub(super) fn at(ms: u64) -> Stamp {
         Stamp { mono: Mono(ms * 1_000_000), wall: Wall(ms * 1_000_000) }

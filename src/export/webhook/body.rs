@@ -96,19 +96,21 @@ pub(super) fn of(event: &Event, host: &str, dropped: u64) -> String {
             body.insert(name.to_owned(), value.clone());
         }
     }
-    if let Some(onset) = event.text("path").and_then(|path| onset(Path::new(path))) {
-        body.insert("onset".to_owned(), onset);
+    if let Some(mut report) = event.text("path").and_then(|path| report(Path::new(path))) {
+        let told = ["headline", "onset"].map(|name| (name, report[name].take()));
+        for (name, value) in told.into_iter().filter(|(_, value)| !value.is_null()) {
+            body.insert(name.to_owned(), value);
+        }
     }
     Value::Object(body).to_string()
 }
 
-/// What the report in a bundle names as the onset; none where there is no report, or it names none.
-fn onset(bundle: &Path) -> Option<Value> {
+/// The report in a bundle: its sentence for the pager and the onset are told on. None where there is none.
+fn report(bundle: &Path) -> Option<Value> {
     let mut text = Vec::new();
     let report = File::open(bundle.join(REPORT)).ok()?;
     report.take(LONGEST_REPORT).read_to_end(&mut text).ok()?;
-    let mut report: Value = serde_json::from_slice(&text).ok()?;
-    Some(report.get_mut("onset")?.take()).filter(|onset| !onset.is_null())
+    serde_json::from_slice(&text).ok().filter(Value::is_object)
 }
 
 #[cfg(test)]
@@ -156,19 +158,25 @@ mod tests {
     }
 
     #[test]
-    fn the_onset_is_that_of_the_report() {
+    fn the_headline_and_the_onset_are_those_of_the_report() {
         let bundle = tempfile::tempdir().unwrap();
         let path = bundle.path().to_str().unwrap();
         let told = |event: &Event| -> Value { serde_json::from_str(&of(event, "h", 0)).unwrap() };
         assert_eq!(told(&event("written", Some(path))).get("onset"), None);
-        for (text, expected) in [
-            (r#"{"onset":{"before_trigger_s":89}}"#, Some(json!({ "before_trigger_s": 89 }))),
-            (r#"{"onset":null}"#, None),
-            ("not json", None),
+        for (text, headline, expected) in [
+            (
+                r#"{"headline":"eth0: no link","onset":{"before_trigger_s":89}}"#,
+                Some(json!("eth0: no link")),
+                Some(json!({ "before_trigger_s": 89 })),
+            ),
+            (r#"{"onset":null}"#, None, None),
+            ("[]", None, None),
+            ("not json", None, None),
         ] {
             std::fs::write(bundle.path().join(REPORT), text).unwrap();
             let told = told(&event("written", Some(path)));
-            assert_eq!(told.get("onset"), expected.as_ref(), "{text}");
+            let found = (told.get("headline"), told.get("onset"));
+            assert_eq!(found, (headline.as_ref(), expected.as_ref()), "{text}");
             assert_eq!(told["frames"], 7);
         }
     }

@@ -1,6 +1,7 @@
 //! Stories told to the end: files go in, a report comes out.
 
 mod kinds;
+mod onset;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::finding::Severity;
-use crate::incident::layout;
+use crate::frame::Direction;
+use crate::time::Wall;
 
 const S: u64 = 1_000_000_000;
 /// 2026-11-22T14:14:20Z.
@@ -38,6 +40,19 @@ impl Tape {
         let path = folder.join("router.pcap");
         fs::write(&path, &self.0).unwrap();
         path
+    }
+}
+
+/// A finding from frames, in seconds since [`BEGIN`].
+pub(super) fn found(kind: &str, first: u64, last: u64) -> model::Entry {
+    let second = |s| Wall(BEGIN + s * S);
+    model::Entry {
+        severity: Severity::Warning,
+        first: second(first),
+        last: second(last),
+        sentence: format!("{kind} since {first}"),
+        from: "frames",
+        ..model::Entry::seen(kind)
     }
 }
 
@@ -104,6 +119,7 @@ fn ordinary_talk_gives_no_finding_and_says_so() {
     let look = Look { width: 80, color: false, offset_minutes: Some(-90) };
     let told = text(&report, look);
     assert!(told.contains("Nothing at warning or above was found."), "{told}");
+    assert!(report.headline.starts_with("nothing at warning or above in 4,000 frames"), "{told}");
     assert!(told.contains("local time -01:30"), "{told}");
 }
 
@@ -157,7 +173,7 @@ fn a_bundle_tells_its_trigger_what_the_host_saw_and_what_was_lost() {
 {"time":"2026-11-22T14:14:58.000000000Z","kind":"observation","sentence":"probe a lost","what":{"fact":"probe_lost","probe":"a"}}
 nonsense
 "#;
-    fs::write(folder.path().join(layout::EVENTS), events).unwrap();
+    fs::write(folder.path().join(EVENTS), events).unwrap();
     let report = reported(vec![folder.path().to_owned()]);
     let kinds: Vec<_> = report.chain.iter().map(|step| step.kind.as_str()).collect();
     assert_eq!(kinds, ["duplicate_storm", "link_down", "trigger"]);

@@ -148,6 +148,13 @@ impl Watch {
     pub(super) fn refused(&self) -> u64 {
         self.sessions.refused()
     }
+
+    /// What has not ended.
+    pub(super) fn lasting(&self) -> impl Iterator<Item = &Lasting> {
+        self.sessions.iter().flat_map(|(_, session)| {
+            [&session.ended, &session.rejected, &session.refused, &session.silent]
+        })
+    }
 }
 
 impl Session {

@@ -24,7 +24,7 @@ use quality::{Aspect, Begin, Outcome, Quality, Turn};
 
 use super::bounded::Bounded;
 use super::heard::{Heard, place};
-use super::lasting::FORGET;
+use super::lasting::{FORGET, Lasting};
 use super::questions::{Answered, Complaint, Outages, Question, Questions, Reached, Words};
 use crate::finding::{Finding, FindingKind, Party};
 use crate::time::{Mono, Stamp};
@@ -67,6 +67,12 @@ impl Watch {
             floods: Outages::new(),
             since: None,
         }
+    }
+
+    /// What has not ended.
+    pub(super) fn lasting(&self) -> impl Iterator<Item = &Lasting> {
+        let outages = [&self.failing, &self.slow, &self.floods];
+        self.questions.lasting().chain(outages.into_iter().flat_map(Outages::lasting))
     }
 
     pub(super) fn heard(

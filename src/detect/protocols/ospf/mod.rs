@@ -395,6 +395,17 @@ impl Watch {
         let within: u64 = self.routers.iter().map(|(_, router)| router.neighbours.refused()).sum();
         self.routers.refused() + self.pairs.refused() + within
     }
+
+    /// What has not ended.
+    pub(super) fn lasting(&self) -> impl Iterator<Item = &Lasting> {
+        let routers = self.routers.iter().flat_map(|(_, router)| {
+            let lost = router.neighbours.iter().map(|(_, neighbour)| &neighbour.lost);
+            lost.chain([&router.pulse.silence])
+        });
+        let pairs = self.pairs.iter().flat_map(|(_, pair)| [&pair.mismatch, &pair.stuck]);
+        let duplicates = self.duplicates.iter().map(|(_, duplicate)| &duplicate.lasting);
+        routers.chain(pairs).chain(duplicates)
+    }
 }
 
 fn named((link, router, _): &Name) -> String {

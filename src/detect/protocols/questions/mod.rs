@@ -96,6 +96,13 @@ impl Questions {
         }
     }
 
+    /// What has not ended.
+    pub(super) fn lasting(&self) -> impl Iterator<Item = &Lasting> {
+        let lonely = self.lonely.iter().map(|(_, lonely)| lonely);
+        let notices = self.notices.iter().map(|(_, notice)| notice);
+        lonely.chain(notices).chain(self.outages.lasting())
+    }
+
     /// The sender of the frame asks its receiver; the answer, if that was heard before.
     pub(super) fn asked(
         &mut self,

@@ -26,6 +26,11 @@ impl Outages {
         Self(Bounded::new(HOSTS))
     }
 
+    /// What has not ended.
+    pub(in crate::detect::protocols) fn lasting(&self) -> impl Iterator<Item = &Lasting> {
+        self.0.iter().map(|(_, outage)| &outage.finding)
+    }
+
     /// One more client suffers from `host`: of the first a finding is made. False if there is no room.
     pub(in crate::detect::protocols) fn join(
         &mut self,

@@ -1,0 +1,125 @@
+//! One sentence for whoever is called at night: what, since when, who is silent, what still works.
+//!
+//! It says nothing that the rows below it do not: who is silent follows from findings of silence that name one
+//! host, what still works from answers that came after the onset.
+
+use super::model::{Entry, Onset, Report, Trigger};
+use super::relations::Relations;
+use super::words;
+use crate::finding::Party;
+use crate::frame::Direction;
+use crate::time::Wall;
+
+/// Longest part in letters: what a pager shows in a few lines.
+const LONGEST: usize = 160;
+/// Silent hosts named.
+const SILENT: usize = 3;
+/// What was in order, named where nothing else was found.
+const IN_ORDER: usize = 3;
+
+/// The sentence; `works` says what was still answered after the onset.
+pub(super) fn of(report: &Report, relations: &Relations, works: &[String]) -> String {
+    let mut parts = match (&report.trigger, &report.onset) {
+        (Some(trigger), Some(onset)) => what_happened(report, trigger, onset),
+        (Some(trigger), None) => vec![
+            format!("{}, at {}", short(&trigger.sentence), moment(trigger.time)),
+            "nothing at warning or above leads to it".to_owned(),
+        ],
+        (None, _) => return nothing(report),
+    };
+    let silent = silent(report, relations);
+    if !silent.is_empty() {
+        parts.push(format!("silent: {}", silent.join(", ")));
+    }
+    if !works.is_empty() {
+        parts.push(format!("still works: {}", works.join(", ")));
+    }
+    parts.join("; ")
+}
+
+fn what_happened(report: &Report, trigger: &Trigger, onset: &Onset) -> Vec<String> {
+    let about = if onset.finding.about { "about " } else { "" };
+    let since = format!("since {about}{}", moment(onset.time));
+    let mut parts = vec![format!("{}, {since}", short(&placed(&onset.finding)))];
+    if !onset.is_symptom && trigger.by != "operator" {
+        let later = words::lasting(onset.before_trigger_s);
+        parts.push(format!("{later} later: {}", short(&trigger.sentence)));
+    }
+    let all = || report.findings.iter().filter(|entry| entry.in_incident);
+    if all().any(|entry| !entry.over) {
+        parts.push("not over at the end".to_owned());
+    }
+    parts
+}
+
+/// What it says, with its place unless it says that, too.
+fn placed(entry: &Entry) -> String {
+    match entry.interface.as_deref() {
+        Some(place) if !entry.sentence.contains(place) => format!("{place}: {}", entry.sentence),
+        _ => entry.sentence.clone(),
+    }
+}
+
+fn nothing(report: &Report) -> String {
+    if report.frames == 0 {
+        return "no frame came".to_owned();
+    }
+    let frames = words::counted(report.frames, "frame");
+    let mut parts = vec![format!(
+        "nothing at warning or above in {frames} of {}",
+        words::lasting(report.seconds())
+    )];
+    let in_order = report.looked_at.iter().filter(|looked| looked.in_order);
+    parts.extend(in_order.take(IN_ORDER).map(|looked| looked.sentence.clone()));
+    // Of those that no report without directions can judge a pager need not tell.
+    let frames = |line: &&String| line.starts_with(|c: char| c.is_ascii_digit());
+    let not_judged = report.not_judged.iter().find(frames);
+    parts.extend(not_judged.map(|line| format!("not judged: {line}")));
+    parts.join("; ")
+}
+
+/// Hosts of which a finding says that they are silent until the end, and which names no other beside the host that
+/// recorded.
+fn silent(report: &Report, relations: &Relations) -> Vec<String> {
+    let is_silence = |entry: &&Entry| {
+        let asked = ["unanswered", "no_answer", "probe_down"];
+        let asked = asked.iter().any(|word| entry.kind.contains(word));
+        // Who sends what is missing now is the host itself.
+        let silent = entry.kind.contains("silen") && entry.direction != Direction::Outbound;
+        !entry.over && (asked || silent)
+    };
+    let mut hosts = Vec::new();
+    for entry in report.findings.iter().filter(|entry| entry.in_incident).filter(is_silence) {
+        let others = entry
+            .parties
+            .iter()
+            .filter(|party| matches!(party, Party::Host(_)) && !relations.is_own(**party));
+        let others: Vec<_> = others.collect();
+        if let [host] = others[..]
+            && !hosts.contains(&host.to_string())
+        {
+            hosts.push(host.to_string());
+        }
+    }
+    let more = hosts.len().saturating_sub(SILENT);
+    hosts.truncate(SILENT);
+    if more > 0 {
+        hosts.push(format!("{more} more"));
+    }
+    hosts
+}
+
+/// To the millisecond, with the day.
+fn moment(wall: Wall) -> String {
+    wall.milliseconds().to_string()
+}
+
+/// Cut between words where it is too long for a pager.
+fn short(sentence: &str) -> String {
+    if sentence.chars().count() <= LONGEST {
+        return sentence.to_owned();
+    }
+    let cut: String = sentence.chars().take(LONGEST).collect();
+    let whole = cut.rsplit_once(' ').map_or(&*cut, |(whole, _)| whole);
+    format!("{} ...", whole.trim_end_matches([',', ':', ';']))
+}

@@ -1,0 +1,250 @@
+//! The way from the symptom back to the onset, as tables of what was found.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::*;
+use crate::finding::Party;
+use crate::finding::Severity::{Critical, Notice, Warning};
+use crate::report::model::{Entry, Trigger};
+use crate::report::onset;
+use crate::report::relations::Relations;
+
+fn entry(first: u64, last: u64, severity: Severity) -> Entry {
+    Entry { severity, ..found(&format!("at_{first}"), first, last) }
+}
+
+fn host(last: u8) -> Party {
+    Party::Host(IpAddr::from([10, 6, 0, last]))
+}
+
+/// A finding of `kind` on `interface`, about these hosts.
+fn on(interface: &str, kind: &str, span: (u64, u64), hosts: &[u8]) -> Entry {
+    Entry {
+        interface: Some(interface.to_owned()),
+        parties: hosts.iter().map(|last| host(*last)).collect(),
+        ..found(kind, span.0, span.1)
+    }
+}
+
+fn lasting(entry: Entry) -> Entry {
+    Entry { over: false, ..entry }
+}
+
+/// What a host told at this second, by itself no more than a notice.
+fn told(kind: &str, interface: &str, at: u64) -> Entry {
+    let entry = on(interface, kind, (at, at), &[]);
+    Entry { severity: Notice, from: "host", told: Some(entry.first), ..entry }
+}
+
+fn trigger(kind: &str, object: Option<&str>, at: u64, sentence: &str) -> Trigger {
+    Trigger {
+        time: Wall(BEGIN + at * S),
+        sentence: sentence.to_owned(),
+        by: "bundle",
+        kind: Some(kind.to_owned()),
+        object: object.map(str::to_owned),
+    }
+}
+
+/// A bundle of a host with these interfaces, none upon another.
+fn apart() -> Relations {
+    let mut relations = Relations::default();
+    relations.kin("eth0", []);
+    relations
+}
+
+/// The second of the onset, and kinds in the incident.
+fn onset_of(
+    mut findings: Vec<Entry>,
+    trigger: Option<Trigger>,
+    relations: &Relations,
+) -> (Option<u64>, Vec<String>) {
+    findings.sort_by_key(|entry| entry.first);
+    let chain = onset::of(&mut findings, trigger, None, relations);
+    let second = chain.onset.map(|onset| (onset.time.0 - BEGIN) / S);
+    let belongs = findings.iter().filter(|entry| entry.in_incident);
+    (second, belongs.map(|entry| entry.kind.clone()).collect())
+}
+
+#[test]
+fn the_onset_is_the_first_that_touches_the_chain() {
+    // name, findings (first, last, severity), trigger given, onset, in the incident
+    type Story = (&'static str, Vec<(u64, u64, Severity)>, Option<u64>, Option<u64>, usize);
+    let stories: [Story; 6] = [
+        ("nothing", vec![], None, None, 0),
+        ("notices", vec![(10, 20, Notice)], None, None, 0),
+        ("a storm before", vec![(100, 190, Warning), (200, 200, Critical)], None, Some(100), 2),
+        ("an old story", vec![(100, 100, Warning), (500, 500, Critical)], None, Some(500), 1),
+        (
+            "step by step, and what followed",
+            vec![
+                (100, 100, Warning),
+                (150, 150, Warning),
+                (240, 240, Critical),
+                (300, 300, Warning),
+            ],
+            None,
+            Some(100),
+            4,
+        ),
+        (
+            "the operator knows",
+            vec![(100, 100, Warning), (900, 900, Critical)],
+            Some(120),
+            Some(100),
+            1,
+        ),
+    ];
+    for (name, told, at, onset, count) in stories {
+        let mut findings: Vec<_> = told.into_iter().map(|(f, l, s)| entry(f, l, s)).collect();
+        let at = at.map(|s| Wall(BEGIN + s * S));
+        let chain = onset::of(&mut findings, None, at, &Relations::default());
+        let first = chain.onset.map(|onset| (onset.time.0 - BEGIN) / S);
+        assert_eq!(first, onset, "{name}");
+        assert_eq!(findings.iter().filter(|e| e.in_incident).count(), count, "{name}");
+    }
+}
+
+#[test]
+fn what_lasts_reaches_the_symptom_however_long_it_waits() {
+    let (bgp, silence) = ("bgp_notification", "one_way");
+    let findings = vec![lasting(found(silence, 120, 270)), entry_of(bgp, 270, Critical)];
+    assert_eq!(onset_of(findings, None, &Relations::default()).0, Some(120));
+    // What ended waits no longer than those do who are involved: a hold time, or LACP's timeout.
+    for (kind, onset) in [(bgp, 100), ("lacp_defaulted", 280)] {
+        let findings = vec![found(silence, 100, 110), entry_of(kind, 280, Critical)];
+        assert_eq!(onset_of(findings, None, &Relations::default()).0, Some(onset), "{kind}");
+    }
+}
+
+fn entry_of(kind: &str, at: u64, severity: Severity) -> Entry {
+    Entry { severity, ..found(kind, at, at) }
+}
+
+#[test]
+fn the_onset_is_never_later_than_the_symptom_though_the_host_takes_that_for_a_notice() {
+    let gone = told("route", "eth0", 10);
+    let late = on("eth0", "arp_unanswered", (18, 20), &[2]);
+    let by = trigger("default-route-gone", None, 10, &gone.sentence);
+    let (onset, kinds) = onset_of(vec![gone.clone(), late], Some(by.clone()), &apart());
+    assert_eq!(onset, Some(10));
+    assert_eq!(kinds, ["route", "arp_unanswered"]);
+    // The cause comes before it, where there is one.
+    let nak = on("eth0", "dhcp_refused", (9, 9), &[2]);
+    assert_eq!(onset_of(vec![gone, nak], Some(by), &apart()).0, Some(9));
+}
+
+#[test]
+fn what_happens_to_others_is_no_onset() {
+    let scan = || on("p-oth", "tcp_reset_burst", (10, 12), &[66, 67]);
+    let silent = |hosts: &[u8]| on("eth0", "dns_unanswered", (30, 40), hosts);
+    // name, the earlier finding, the symptom, onset
+    for (name, earlier, symptom, onset) in [
+        ("another port", scan(), on("p-new", "lacp_expired", (30, 30), &[]), 30),
+        ("another host", on("eth0", "tcp_reset_burst", (20, 21), &[66]), silent(&[53]), 30),
+        ("the same host", on("eth0", "icmp_unreachable_burst", (20, 21), &[53]), silent(&[53]), 20),
+        ("the whole interface", on("eth0", "lacp_expired", (20, 21), &[]), silent(&[53]), 20),
+        ("an address in it", on("eth0", "address_conflict", (20, 21), &[10]), silent(&[53]), 20),
+    ] {
+        let by = trigger(&symptom.kind.replace('_', "-"), None, 31, &symptom.sentence);
+        let (found, _) = onset_of(vec![earlier, symptom], Some(by), &apart());
+        assert_eq!(found, Some(onset), "{name}");
+    }
+}
+
+#[test]
+fn ports_and_their_bond_are_one_place_and_vlans_are_apart() {
+    let mut relations = Relations::default();
+    relations.kin("s0", ["bond0".to_owned()]);
+    let cause = |place: &str| lasting(on(place, "lacp_expired", (10, 10), &[]));
+    let symptom = || on("bond0", "one_way", (60, 90), &[]);
+    assert_eq!(onset_of(vec![cause("s0"), symptom()], None, &relations).0, Some(10));
+    assert_eq!(onset_of(vec![cause("eth7"), symptom()], None, &relations).0, Some(60));
+    let within =
+        |id, kind, at| Entry { parties: vec![Party::Vlan(id)], ..on("s0", kind, (at, at), &[]) };
+    for (id, onset) in [(7, 10), (8, 60)] {
+        let findings = vec![within(7, "stp_root_changed", 10), within(id, "receive_silence", 60)];
+        assert_eq!(onset_of(findings, None, &relations).0, Some(onset), "VLAN {id}");
+    }
+}
+
+#[test]
+fn the_next_hop_is_on_the_way_of_those_behind_it() {
+    use crate::detect::protocols::tests::frames::*;
+    use crate::frame::LinkType;
+    use crate::wire::Reading;
+    let mut relations = apart();
+    let eth0: Arc<str> = "eth0".into();
+    // The next hop says where it is, and a far host's packets come from there.
+    let mut far = udp(1, 9, 7);
+    far[6..12].copy_from_slice(&ROUTER.0);
+    for bytes in [arp_reply((ROUTER, 1), (OTHER, 10)), far] {
+        let reading = Reading::of(LinkType::ETHERNET, &bytes).unwrap();
+        relations.frame(&eth0, Direction::Inbound, &reading);
+    }
+    let next_hop = arp_host(1);
+    let far = Party::Host(IpAddr::from([192, 0, 2, 9]));
+    let about =
+        |kind: &str, at, party| Entry { parties: vec![party], ..on("eth0", kind, (at, at), &[]) };
+    for (cause, effect, onset) in [(next_hop, far, 10), (host(77), far, 20)] {
+        let findings =
+            vec![about("arp_unanswered", 10, cause), about("service_unanswered", 20, effect)];
+        assert_eq!(onset_of(findings, None, &relations).0, Some(onset), "{cause}");
+    }
+}
+
+/// The host that [`crate::detect::protocols::tests::frames`] calls by this number in ARP.
+fn arp_host(last: u8) -> Party {
+    use crate::detect::protocols::tests::frames::*;
+    use crate::frame::LinkType;
+    use crate::wire::{Message, Reading};
+    let bytes = arp_reply((ROUTER, last), (OTHER, 10));
+    let reading = Reading::of(LinkType::ETHERNET, &bytes).unwrap();
+    let Message::Arp(arp) = reading.message else { panic!("{reading}") };
+    Party::Host(arp.sender.into())
+}
+
+#[test]
+fn a_port_that_an_administrator_sets_down_needs_no_onset() {
+    let before = on("eth0", "duplicate_storm", (1, 2), &[]);
+    let down = Entry { by_hand: true, ..told("link_down", "eth0", 10) };
+    let by = trigger("link-down", Some("eth0"), 10, &down.sentence);
+    assert_eq!(onset_of(vec![before, down], Some(by), &apart()).0, Some(10));
+}
+
+#[test]
+fn what_conversations_suffer_in_a_flood_is_not_its_onset() {
+    // The burst is a border of a count, a little before the first copy that was noticed.
+    let burst = || on("t1", "tcp_retransmission_burst", (10, 12), &[]);
+    let storm = on("t1", "duplicate_storm", (11, 14), &[]);
+    let by = trigger("duplicate-storm", Some("t1"), 11, &storm.sentence);
+    let findings = vec![burst(), storm];
+    let (onset, kinds) = onset_of(findings, Some(by), &apart());
+    assert_eq!((onset, kinds.len()), (Some(11), 1));
+}
+
+#[test]
+fn a_symptom_that_is_noticed_late_is_its_own_onset() {
+    let down = Entry { first: Wall(BEGIN + 7 * S), ..told("probe_down", "eth0", 10) };
+    let by = trigger("probe-lost", None, 10, &down.sentence);
+    let mut findings = vec![down];
+    let chain = onset::of(&mut findings, Some(by), None, &apart());
+    let onset = chain.onset.unwrap();
+    assert!(onset.is_symptom);
+    assert_eq!((onset.before_trigger_s, findings[0].severity), (3.0, Warning));
+    let steps: Vec<_> = chain.steps.iter().map(|step| (&*step.kind, &*step.sentence)).collect();
+    let said =
+        [("probe_down", "probe_down since 10"), ("trigger", "noticed: the window is frozen")];
+    assert_eq!(steps, said, "the sentence is said once");
+}
+
+#[test]
+fn a_long_chain_keeps_onset_symptom_and_the_worst() {
+    let mut findings: Vec<_> = (0..100).map(|s| entry(s, s, Warning)).collect();
+    findings.push(entry(100, 100, Critical));
+    let chain = onset::of(&mut findings, None, None, &Relations::default());
+    let seconds: Vec<_> = chain.steps.iter().map(|step| (step.time.0 - BEGIN) / S).collect();
+    let expected: Vec<_> = (0..19).chain([100]).collect();
+    assert_eq!((seconds, chain.more), (expected, 81));
+}
