@@ -71,9 +71,4 @@ impl Watch {
     pub(super) fn lasting(&self) -> impl Iterator<Item = &Lasting> {
         self.resolution.lasting()
     }
-
-    /// What has not ended.
-    pub(super) fn lasting(&self) -> impl Iterator<Item = &Lasting> {
-        self.resolution.lasting().chain(self.claims.lasting())
-    }
 }

@@ -261,11 +261,6 @@ impl Resolution {
     pub(super) fn lasting(&self) -> impl Iterator<Item = &Lasting> {
         self.open.iter().map(|(_, open)| &open.unanswered)
     }
-
-    /// What has not ended.
-    pub(super) fn lasting(&self) -> impl Iterator<Item = &Lasting> {
-        self.open.iter().map(|(_, open)| &open.unanswered)
-    }
 }
 
 impl Open {
