@@ -157,7 +157,7 @@ mod tests {
              DASHCAP_OBJECT=eth0\n"
         );
         let down = Entry::of_observation(&link(2, "eth0", (true, "up"), (false, "down")));
-        assert!(down.export("").contains("PRIORITY=5\n"));
+        assert!(down.export("").contains("PRIORITY=2\n"), "traffic is being lost");
         assert!(down.export("").contains("DASHCAP_WATCHER=link\nDASHCAP_INTERFACE=eth0\n"));
     }
 }

@@ -165,12 +165,12 @@ fn of_a_busy_flow_the_first_and_the_last_of_each_second_are_kept() {
         written[9].comment.as_deref(),
         Some(
             "dashcap: thinned; 480 frames, 22080 bytes set aside here, from \
-             2026-11-22T14:14:20.020000000Z to 2026-11-22T14:14:20.978000000Z: 192.0.2.1 port 1 → \
-             192.0.2.2 port 9 UDP"
+             2026-11-22T14:14:20.020000000Z to 2026-11-22T14:14:20.978000000Z: 192.0.2.1:1 → \
+             192.0.2.2:9 UDP"
         )
     );
     assert_eq!(account.flows.len(), 1);
-    assert_eq!(account.flows[0].flow, "192.0.2.1 port 1 → 192.0.2.2 port 9 UDP");
+    assert_eq!(account.flows[0].flow, "192.0.2.1:1 → 192.0.2.2:9 UDP");
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn a_flood_of_control_traffic_is_thinned_and_what_is_beside_it_is_not() {
     let mut all: Vec<_> = flood.chain(quiet).collect();
     all.sort_by_key(|(at, _)| *at);
     let contents = file(&all);
-    for (amount, most) in [(frames(8, 8), 4 * 1_024), (Amount::Target(50_000), 600)] {
+    for (amount, most) in [(frames(8, 8), 4 * 1_024), (Amount::Target(50_000), 1_024)] {
         let (account, written) = thinned(&place, &contents, amount);
         assert_adds_up(&account, &written);
         let arp = written.iter().filter(|frame| frame.bytes[12..14] == [8, 6]).count();
@@ -264,9 +264,9 @@ fn what_makes_no_sense_is_refused() {
     fs::write(&input, file(&[])).unwrap();
     let out = place.path().join("out.pcapng");
     for (files, output, amount, reason) in [
-        (vec![], &out, frames(1, 1), "nothing to read"),
+        (vec![], &out, frames(1, 1), "name at least one file"),
         (vec![input.clone()], &input, frames(1, 1), "one of the files to be read"),
-        (vec!["-".into()], &out, Amount::Target(5), "read twice"),
+        (vec!["-".into()], &out, Amount::Target(5), "reads its input twice"),
         (vec![input.clone()], &"-".into(), Amount::Target(5), "written more than once"),
     ] {
         let options = Options { files, output: output.clone(), format: Format::Pcapng, amount };
@@ -321,5 +321,5 @@ fn the_comment_on_the_file_tells_what_is_missing_in_all() {
     let text = std::str::from_utf8(text).unwrap();
     let missing = format!("{} identical ones are folded", account.total.folded.count.frames);
     assert!(text.contains("2000 frames were read") && text.contains(&missing), "{text}");
-    assert!(text.contains("eth0 192.0.2.1 port 1 → 192.0.2.2 port 9 UDP: "), "{text}");
+    assert!(text.contains("eth0 192.0.2.1:1 → 192.0.2.2:9 UDP: "), "{text}");
 }

@@ -23,6 +23,8 @@ use crate::time::Stamp;
 pub(super) struct Floods {
     everybody: [Flood; 3],
     strays: Flood,
+    /// The present flood of strays is no part of another.
+    strays_are_told: bool,
     sources: Flood,
     forgotten: u64,
 }
@@ -88,6 +90,7 @@ impl Floods {
         Self {
             everybody: DIRECTIONS.map(everybody),
             strays: of_strangers(|station| station.strays),
+            strays_are_told: true,
             sources: of_strangers(|_| 0),
             forgotten: 0,
         }
@@ -117,9 +120,13 @@ impl Floods {
         }
         let told = self.sources.look(at, counts.sources, counts);
         findings.extend(told.map(|told| self.sources.of_sources(scene, told)));
-        // Frames of a table attack are for made-up stations, too.
-        let told = self.strays.look(at, counts.strays, counts);
-        let told = told.filter(|told| told.span.over || !self.sources.course.is_on());
+        let told = self.strays.look(at, counts.strays, counts).filter(|told| {
+            // Frames of a table attack are for made-up stations, too: then neither beginning nor end is told.
+            if !told.span.over {
+                self.strays_are_told = !self.sources.course.is_on();
+            }
+            self.strays_are_told
+        });
         findings.extend(told.map(|told| self.strays.of_strays(scene, addresses, counts, told)));
     }
 }

@@ -451,7 +451,7 @@ const CASES: &[Case] = &[
         first: (60.0, 0.0),
         story: |tape| {
             tape.each(0.0, 30.0, 2, |_| lldp(2, "ge-0/0/1", 120));
-            tape.at(60.0, &lldp(2, "ge-0/0/2", 120));
+            tape.each(60.0, 30.0, 4, |_| lldp(2, "ge-0/0/2", 120));
         },
         twin: |tape| tape.each(0.0, 30.0, 5, |_| lldp(2, "ge-0/0/1", 120)),
     },

@@ -155,7 +155,8 @@ fn events_are_the_facts_they_were() {
             "19.000 probe gw answered after 0.412 ms",
             "20.811 bond0: DOWN, carrier on -> off, operstate up -> lowerlayerdown, carrier changes 1 -> 2",
             "21.000 probe gw lost (no answer in 1 s), 3 in a row",
-            "21.000 probe gw is down: 3 lost in a row within 0.000 s, the last one: no answer in 1 s",
+            "21.000 probe gw is down: 3 lost in a row within 0.000 s, the last one: no answer in 1 s; \
+             the first was sent at 14:14:21.000, the last answered one at 14:14:18.999",
             "22.000 probe gw answered late, after 1.412 ms",
             "23.000 snapshot asked for by SIGUSR1",
             "24.000 capture missed something: capture on eth0: gap",
