@@ -31,10 +31,18 @@ pub(super) fn of(report: &Report, relations: &Relations, works: &[String]) -> St
     if !silent.is_empty() {
         parts.push(format!("silent: {}", silent.join(", ")));
     }
+    let works: Vec<String> = receiving(report).chain(works.iter().cloned()).collect();
     if !works.is_empty() {
         parts.push(format!("still works: {}", works.join(", ")));
     }
     parts.join("; ")
+}
+
+/// Interfaces on which a frame proves that receiving works while sending does not.
+fn receiving(report: &Report) -> impl Iterator<Item = String> {
+    let proved = report.findings.iter().filter(|entry| entry.in_incident && entry.proof.is_some());
+    let places = proved.filter_map(|entry| entry.interface.as_deref());
+    places.map(|place| format!("{place} receives"))
 }
 
 fn what_happened(report: &Report, trigger: &Trigger, onset: &Onset) -> Vec<String> {
@@ -122,4 +130,49 @@ fn short(sentence: &str) -> String {
     let cut: String = sentence.chars().take(LONGEST).collect();
     let whole = cut.rsplit_once(' ').map_or(&*cut, |(whole, _)| whole);
     format!("{} ...", whole.trim_end_matches([',', ':', ';']))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::super::tests::{found, reported, stormy};
+    use super::*;
+
+    #[test]
+    fn it_says_what_since_when_who_is_silent_and_what_still_works() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut report = reported(vec![stormy().save(folder.path())]);
+        let said = report.onset.as_ref().unwrap().finding.sentence.clone();
+        assert!(said.starts_with("duplicate storm: 4,000 identical frames sent out of router"));
+        let storm = format!("{said}, since 2026-11-22T14:14:50.000Z");
+        let relations = Relations::default();
+        assert_eq!(of(&report, &relations, &[]), storm);
+        let about = |hosts: &[u8], over, direction| Entry {
+            parties: hosts.iter().map(|n| Party::Host(IpAddr::from([192, 0, 2, *n]))).collect(),
+            in_incident: true,
+            over,
+            direction,
+            ..found("vrrp_silence", 30, 40)
+        };
+        let inbound = Direction::Inbound;
+        report.findings.extend([
+            about(&[7], false, inbound),
+            // It is heard again, nobody knows which of two, and the host itself.
+            about(&[8], true, inbound),
+            about(&[9, 10], false, inbound),
+            about(&[11], false, Direction::Outbound),
+        ]);
+        let works = ["192.0.2.53 answers DNS".to_owned()];
+        let rest = "; not over at the end; silent: 192.0.2.7; still works: 192.0.2.53 answers DNS";
+        assert_eq!(of(&report, &relations, &works), format!("{storm}{rest}"));
+    }
+
+    #[test]
+    fn a_long_sentence_is_cut_between_words() {
+        let long = "word, ".repeat(100);
+        let cut = short(&long);
+        assert!(cut.ends_with("word ...") && cut.len() <= LONGEST + 4, "{cut}");
+        assert_eq!(short("eth0: DOWN"), "eth0: DOWN");
+    }
 }
