@@ -90,10 +90,10 @@ fn nothing(report: &Report) -> String {
 /// recorded.
 fn silent(report: &Report, relations: &Relations) -> Vec<String> {
     let is_silence = |entry: &&Entry| {
-        let asked = ["unanswered", "no_answer", "probe_down"];
-        let asked = asked.iter().any(|word| entry.kind.contains(word));
-        // Who sends what is missing now is the host itself.
-        let silent = entry.kind.contains("silen") && entry.direction != Direction::Outbound;
+        let asked = ["unanswered", "no_answer", "probe_down", "_silent"];
+        let asked = asked.iter().any(|word| entry.kind.ends_with(word));
+        // What went out and is missing now, the host itself said.
+        let silent = entry.kind.ends_with("silence") && entry.direction != Direction::Outbound;
         !entry.over && (asked || silent)
     };
     let mut hosts = Vec::new();

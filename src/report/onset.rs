@@ -220,7 +220,9 @@ impl Search<'_> {
         let by_hand = symptom.is_some_and(|symptom| findings[symptom].by_hand);
         let candidates = findings.iter().enumerate().rev();
         let candidates: Vec<usize> = candidates
-            .filter(|(_, entry)| bad(entry) && entry.first <= trigger && !by_hand)
+            .filter(|(at, entry)| {
+                bad(entry) && entry.first <= trigger && !by_hand && ties[*at].can_cause(&entry.kind)
+            })
             .map(|(at, _)| at)
             .take(CANDIDATES)
             .collect();

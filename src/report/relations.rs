@@ -77,7 +77,18 @@ pub(super) fn is_flood(kind: &str) -> bool {
     ["storm", "loop", "flood"].iter().any(|word| kind.contains(word)) && !is_of_server
 }
 
+/// True for what concerns everything on a host.
+fn is_of_host(kind: &str) -> bool {
+    family(kind) == "table"
+}
+
 impl Ties {
+    /// True if it can be the cause of something: what is about nothing in particular (a clock that was set, events
+    /// that were missed) explains nothing.
+    pub(super) fn can_cause(&self, kind: &str) -> bool {
+        is_of_host(kind) || self.is_of_hosts() || !self.places.is_empty()
+    }
+
     /// True if it is about some hosts or stations, and not about all on an interface.
     pub(super) fn is_of_hosts(&self) -> bool {
         !self.about.is_empty()
@@ -105,8 +116,10 @@ impl Relations {
         match (&reading.message, reading.packet) {
             (Message::Arp(arp), _) => self.claims(arp.sender.into(), Some(arp.sender_mac)),
             (Message::Nd(nd), _) if nd.is_advertisement => self.claims(nd.target.into(), nd.mac),
-            // Sent from an address that several routers have.
-            (Message::Vrrp(_) | Message::Hsrp(_), _) => {}
+            // Never forwarded, and perhaps sent from a link address that several routers have.
+            (Message::Vrrp(_) | Message::Hsrp(_), Some(packet)) => {
+                self.claims(packet.source, from.filter(|mac| !mac.is_virtual_router()));
+            }
             (_, Some(packet)) => {
                 if direction != Direction::Outbound {
                     self.seen(packet.source, interface, from);

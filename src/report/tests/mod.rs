@@ -50,6 +50,7 @@ pub(super) fn found(kind: &str, first: u64, last: u64) -> model::Entry {
         severity: Severity::Warning,
         first: second(first),
         last: second(last),
+        interface: Some("eth0".to_owned()),
         sentence: format!("{kind} since {first}"),
         from: "frames",
         ..model::Entry::seen(kind)

@@ -248,3 +248,14 @@ fn a_long_chain_keeps_onset_symptom_and_the_worst() {
     let expected: Vec<_> = (0..19).chain([100]).collect();
     assert_eq!((seconds, chain.more), (expected, 81));
 }
+
+#[test]
+fn what_is_about_nothing_in_particular_explains_nothing() {
+    let clock = |kind: &str| Entry { interface: None, ..found(kind, 60, 60) };
+    let down = told("link_down", "eth0", 100);
+    for (kind, onset) in [("clock_step", 100), ("missed", 100), ("table_full", 60)] {
+        let by = trigger("link-down", Some("eth0"), 100, &down.sentence);
+        let findings = vec![clock(kind), down.clone()];
+        assert_eq!(onset_of(findings, Some(by), &apart()).0, Some(onset), "{kind}");
+    }
+}
