@@ -11,7 +11,7 @@
 //! | A ─► B, B announced itself to all | moved (info): a takeover |
 //! | A ─► B without an announcement | moved: a warning of a next hop, else a notice |
 //!
-//! Never a conflict, never told as moved: link addresses of virtual routers, and addresses that VRRP speaks of,
+//! Never a conflict, never told as moved: link addresses of virtual routers, and addresses that VRRP and HSRP speak of,
 //! which change hands by design; addresses that this host gives out itself in several ways (bonding's
 //! balance-alb does, one per client). No conflict: a proxy (RFC 1027), which answers for many.
 
@@ -30,7 +30,7 @@ use crate::wire::link::Vlans;
 
 /// Addresses remembered.
 const MOST: usize = 4_096;
-/// Addresses whose packets were seen, stations that forward, and addresses that VRRP speaks of.
+/// Addresses whose packets were seen, stations that forward, and addresses that routers share.
 const USERS: usize = 1_024;
 /// Somebody who claims an address that another claimed so shortly before believes that it is his.
 const DEFENCE: Duration = Duration::from_secs(5);

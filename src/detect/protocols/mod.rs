@@ -252,6 +252,11 @@ impl Protocols {
                     self.nd.released(heard, address);
                 }
             }
+            Message::Hsrp(hsrp) => {
+                if let Some(address) = hsrp.address {
+                    self.claims.share(heard.vlans(), address, heard.at().mono);
+                }
+            }
             Message::Vrrp(_) => {
                 let content = packet.map(|packet| (packet.content, packet.source.is_ipv6()));
                 let shared = content.map(|(content, is_v6)| Vrrp::addresses(content, is_v6));

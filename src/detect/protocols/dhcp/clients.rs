@@ -79,9 +79,8 @@ struct Segment {
     to_all: bool,
     /// This host is the server.
     serves: bool,
-    /// Others who get no answer, as a notice and as a warning.
-    few: Lasting,
-    many: Lasting,
+    /// Others who get no answer.
+    others: Lasting,
 }
 
 impl Clients {
@@ -200,19 +199,18 @@ impl Clients {
         self.segments.retain(|key, segment| {
             segment.served = segment.served.filter(|last| at.since(last.mono) < FORGET);
             segment.judge(*key, crowds.get(key), now, findings);
-            segment.served.is_some() || segment.few.is_open() || segment.many.is_open()
+            segment.served.is_some() || segment.others.is_open()
         });
-    }
-
-    pub(super) fn refused(&self) -> u64 {
-        self.waiting.refused() + self.segments.refused()
     }
 
     /// What has not ended.
     pub(super) fn lasting(&self) -> impl Iterator<Item = &Lasting> {
-        let clients = self.waiting.iter().map(|(_, client)| &client.unanswered);
-        let segments = self.segments.iter().flat_map(|(_, segment)| [&segment.few, &segment.many]);
-        clients.chain(segments)
+        let own = self.waiting.iter().map(|(_, client)| &client.unanswered);
+        own.chain(self.segments.iter().map(|(_, segment)| &segment.others))
+    }
+
+    pub(super) fn refused(&self) -> u64 {
+        self.waiting.refused() + self.segments.refused()
     }
 }
 
@@ -272,8 +270,7 @@ impl Segment {
     ) {
         let Some((crowd, first)) = crowd.and_then(|crowd| Some((crowd, crowd.first()?))) else {
             let sentence = || "no DHCP client waits any longer".to_owned();
-            self.few.end(now.at, sentence, findings);
-            self.many.end(now.at, sentence, findings);
+            self.others.end(now.at, sentence, findings);
             return;
         };
         let count = crowd.clients.len();
@@ -281,10 +278,10 @@ impl Segment {
         // Where this host is the server, its silence is known; that it serves others meanwhile is its choice.
         let silent = self.serves && self.served.is_some_and(|last| last.mono < first.first.mono);
         let is_bad = self.served.is_some() && (count >= MANY || heard || silent);
-        if self.many.is_open() || (self.few.is_open() && !is_bad) {
+        let severity = if is_bad { Severity::Warning } else { Severity::Notice };
+        if self.others.standing().is_some_and(|told| told.severity >= severity) {
             return;
         }
-        let severity = if is_bad { Severity::Warning } else { Severity::Notice };
         let (asks, clients) = if count == 1 { ("asks", "client") } else { ("ask", "clients") };
         let why = match self.served {
             None => "and no server is heard here".to_owned(),
@@ -313,11 +310,6 @@ impl Segment {
         for station in stations.filter(|party| matches!(party, Party::Station(_))) {
             finding = finding.about(*station);
         }
-        if is_bad {
-            self.few.end(now.at, || "more clients wait".to_owned(), findings);
-            self.many.begin(finding, findings);
-        } else {
-            self.few.begin(finding, findings);
-        }
+        self.others.begin_or_worsen(finding, findings);
     }
 }

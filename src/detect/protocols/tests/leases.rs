@@ -186,9 +186,8 @@ fn a_second_server_counts_only_if_it_says_something_else() {
     stage.frame(1.0, Inbound, &lease((66, [10, 0, 0, 80]), OURS, (OFFER, 9), (66, 80, 66)));
     assert_eq!(
         stage.sentences(FindingKind::DhcpServersDiffer),
-        [
-            "DHCP server 10.0.0.66, not heard before, gives router 10.0.0.66; this host's is 10.0.0.1"
-        ]
+        ["a DHCP server not heard before, 10.0.0.66, gives another router than this host's: \
+          10.0.0.66 instead of 10.0.0.1"]
     );
 }
 
