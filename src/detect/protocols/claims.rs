@@ -66,8 +66,7 @@ pub(super) enum How {
 #[derive(Debug)]
 pub(super) struct Claims {
     addresses: Bounded<(Vlans, IpAddr), Address>,
-    /// Who sent the last packet from an address, itself, not for another.
-    users: Bounded<(Vlans, IpAddr), (Mac, Mono)>,
+    users: Bounded<(Vlans, IpAddr), User>,
     /// Stations that forward packets of others.
     routers: Bounded<(Vlans, Mac), Mono>,
     /// Addresses that routers share.
@@ -80,12 +79,23 @@ pub(super) struct Claims {
     untold: u64,
 }
 
+/// Who sent the last packet from an address, itself, not for another.
+#[derive(Debug)]
+struct User {
+    mac: Mac,
+    /// Another that did so before.
+    before: Option<Mac>,
+    last: Mono,
+}
+
 #[derive(Debug)]
 struct Address {
     holder: Mac,
     /// This host claimed it with the holder's link address.
     ours: bool,
     before: Option<(Mac, bool)>,
+    /// Both are link addresses of one host.
+    aliases: bool,
     /// When the holder claimed it first, and last.
     since: Stamp,
     last: Stamp,
@@ -139,7 +149,7 @@ impl Claims {
     /// The station that has the address, as far as is known.
     pub(super) fn holder(&self, vlans: Vlans, address: IpAddr) -> Option<Mac> {
         let claimed = self.addresses.get(&(vlans, address)).map(|known| known.holder);
-        claimed.or_else(|| self.users.get(&(vlans, address)).map(|(mac, _)| *mac))
+        claimed.or_else(|| self.users.get(&(vlans, address)).map(|user| user.mac))
     }
 
     /// A packet shows who uses its source, and who forwards.
@@ -163,11 +173,15 @@ impl Claims {
             }
             return;
         }
-        if let Some(user) = self.users.entry((vlans, packet.source), || (mac, at)) {
-            *user = (mac, at);
+        let make = || User { mac, before: None, last: at };
+        if let Some(user) = self.users.entry((vlans, packet.source), make) {
+            if user.mac != mac {
+                (user.before, user.mac) = (Some(user.mac), mac);
+            }
+            user.last = at;
         }
         let uses = |known: &&mut Address| {
-            let settled = at.since(known.since.mono) >= SETTLED;
+            let settled = at.since(known.since.mono) >= SETTLED && !known.aliases;
             settled && known.before.is_some_and(|(before, _)| before == mac) && known.holder != mac
         };
         if let Some(known) = self.addresses.get_mut(&(vlans, packet.source)).filter(uses) {
@@ -196,9 +210,11 @@ impl Claims {
         }
         let ours = heard.sent_here || heard.local.is_station(mac);
         let wanted = self.wanted.get(&key).is_some_and(|asked| at.mono.since(*asked) < PROBED);
-        let user = || self.users.get(&key).map(|(mac, _)| *mac);
+        let user = self.users.get(&key);
+        // One host with several link addresses sends from each of them, before it claims anything anew.
+        let alias = user.is_some_and(|user| user.before.is_some() && user.has(mac));
         let before = || heard.local.place_before(at.mono, address, heard.seen.interface, vlans);
-        let holder = before().or_else(user).unwrap_or(mac);
+        let holder = before().or(user.map(|user| user.mac)).unwrap_or(mac);
         let Some(known) = self.addresses.entry(key, || Address::new(holder, at)) else { return };
         let has = !ours && heard.local.has_address(address, heard.seen.interface, vlans);
         if has || (wanted && !ours) {
@@ -217,7 +233,11 @@ impl Claims {
             }
             return;
         }
-        let turn = known.turn((mac, ours), at, how);
+        if mac != known.holder {
+            known.aliases = alias && user.is_some_and(|user| user.has(known.holder));
+        }
+        let aliases = known.aliases;
+        let turn = known.turn((mac, ours), at, how).filter(|_| !aliases);
         self.judge(heard, address, mac, how, turn, findings);
     }
 
@@ -293,7 +313,7 @@ impl Claims {
         let lately = |last: &Mono| at.since(*last) < TURNS;
         let forwards =
             self.routers.get(&(vlans, from)).is_some_and(lately) && !self.is_proxy(vlans, from);
-        let used = self.users.get(&(vlans, address)).map_or(last.mono, |(_, used)| *used);
+        let used = self.users.get(&(vlans, address)).map_or(last.mono, |user| user.last);
         if routers.contains(&address) || forwards {
             Severity::Warning
         } else if at.since(used.max(last.mono)) < BUSY {
@@ -342,7 +362,7 @@ impl Claims {
             }
             at.since(known.last.mono) < FORGET
         });
-        self.users.retain(|_, (_, last)| at.since(*last) < BUSY);
+        self.users.retain(|_, user| at.since(user.last) < BUSY);
         self.routers.retain(|_, last| at.since(*last) < BUSY);
         self.shared.retain(|_, last| at.since(*last) < FORGET);
         self.wanted.retain(|_, asked| at.since(*asked) < PROBED);
@@ -366,12 +386,19 @@ fn conflict(heard: &Heard<'_>, address: IpAddr, sentence: String) -> Finding {
     finding.about(Party::Host(address))
 }
 
+impl User {
+    fn has(&self, mac: Mac) -> bool {
+        self.mac == mac || self.before == Some(mac)
+    }
+}
+
 impl Address {
     fn new(holder: Mac, at: Stamp) -> Self {
         Self {
             holder,
             ours: false,
             before: None,
+            aliases: false,
             since: at,
             last: at,
             turns: [None; 3],

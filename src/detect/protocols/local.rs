@@ -141,6 +141,11 @@ impl Local {
         self.state().macs.contains(&mac)
     }
 
+    /// True if the interface is known to carry no frames.
+    pub(super) fn is_down(&self, interface: &str) -> bool {
+        self.state().named(interface).is_some_and(|link| !link.is_up())
+    }
+
     /// True if the address is ours on this interface, in these VLANs.
     pub(super) fn has_address(&self, address: IpAddr, interface: &str, vlans: Vlans) -> bool {
         let state = self.state();

@@ -92,10 +92,11 @@ impl Watch {
             return;
         }
         let heard_since = self.since(key.0);
+        let beside = self.last_of(&others, key.0);
         let Some(router) = self.routers.get_mut(&key) else { return };
         router.beat(at);
         router.rogue.more(at);
-        router.settle(heard_since, findings);
+        router.settle(heard_since, beside, findings);
         router.station(heard, packet.source, mac, findings);
         router.lifetime(heard, packet.source, ra, others.is_empty(), findings);
         router.content(heard, packet.source, ra, findings);
@@ -106,6 +107,12 @@ impl Watch {
     fn others(&self, (vlans, router): (Vlans, IpAddr), at: Mono) -> Vec<IpAddr> {
         let all = self.routers.iter().filter(|((of, other), _)| *of == vlans && *other != router);
         all.filter(|(_, other)| other.is_default(at)).map(|((_, other), _)| *other).collect()
+    }
+
+    /// When one of these was heard last.
+    fn last_of(&self, routers: &[IpAddr], vlans: Vlans) -> Option<Mono> {
+        let known = routers.iter().filter_map(|router| self.routers.get(&(vlans, *router)));
+        known.map(|router| router.last.mono).max()
     }
 
     /// When the first advertisement of the segment was heard.
@@ -152,7 +159,10 @@ impl Watch {
             .collect();
         self.routers.retain(|(vlans, address), router| {
             let others = left.contains(vlans);
-            router.check(now, *address, place(*vlans), others, findings);
+            // What is down hears nobody.
+            if !now.local.is_down(now.interface) {
+                router.check(now, *address, place(*vlans), others, findings);
+            }
             let forgotten = at.since(router.last.mono) > router.advertised.lifetime.max(FORGET);
             if forgotten {
                 let sentence = || "silent for long, not waited for any longer".to_owned();
@@ -209,8 +219,12 @@ impl Router {
         (self.last, self.count) = (at, self.count + 1);
     }
 
-    /// Decides whether it is new, once it is known how often it speaks.
-    fn settle(&mut self, heard_since: Mono, findings: &mut Vec<Finding>) {
+    /// Decides whether it is new, once it is known how often it speaks, and that one of the others was heard
+    /// `beside` it: else this is another network.
+    fn settle(&mut self, heard_since: Mono, beside: Option<Mono>, findings: &mut Vec<Finding>) {
+        if beside.is_none_or(|last| last < self.first.mono) {
+            return;
+        }
         let Some(newcomer) = self.newcomer.take() else { return };
         let unheard = self.first.mono.since(heard_since);
         if unheard > LEARNING.max(self.longest * MISSED) {

@@ -213,6 +213,19 @@ fn takeovers_again_and_again_are_no_conflict() {
 }
 
 #[test]
+fn a_bond_that_sends_from_all_its_ports_is_one_host() {
+    let mut stage = Stage::new();
+    for n in 0..20 {
+        let at = f64::from(n);
+        let (claims, sends) = if n % 4 < 2 { (SWITCH, ROUTER) } else { (ROUTER, SWITCH) };
+        stage.frame(at, Inbound, &packet(sends, 7, 64));
+        stage.frame(at + 0.1, Inbound, &packet(claims, 7, 64));
+        stage.frame(at + 0.2, Inbound, &arp_reply((claims, 7), (OURS, 16)));
+    }
+    assert!(stage.told().is_empty(), "{:?}", stage.told());
+}
+
+#[test]
 fn a_proxy_that_answers_for_many_is_no_conflict() {
     let mut stage = Stage::new();
     for round in 0..3 {

@@ -125,6 +125,36 @@ fn another_router_is_told_where_it_would_have_been_heard_before() {
 }
 
 #[test]
+fn a_host_that_moves_to_another_network_meets_no_rogue() {
+    let mut stage = Stage::new();
+    for n in 0..20 {
+        stage.frame(f64::from(n) * 3.0, Inbound, &router(1, ROUTER, 1800, OWN));
+    }
+    for n in 20..40 {
+        stage.frame(f64::from(n) * 3.0, Inbound, &router(2, OTHER, 1800, &[(7, 60)]));
+    }
+    assert!(stage.told().is_empty(), "{:?}", stage.told());
+}
+
+#[test]
+fn an_interface_that_is_down_misses_no_router() {
+    use crate::observation::link::LinkState;
+    let link = |carrier| LinkState {
+        index: 1,
+        name: "dp0s0".into(),
+        flags: LinkState::IFF_UP,
+        carrier: Some(carrier),
+        ..LinkState::default()
+    };
+    for (carrier, expected) in [(true, 1), (false, 0)] {
+        let mut stage = Stage::on(&Local::of_host(&[link(carrier)], &[]));
+        advertised(&mut stage, 8.0);
+        stage.wait(60.0);
+        assert_eq!(stage.told().len(), expected, "carrier {carrier}");
+    }
+}
+
+#[test]
 fn somebody_else_speaks_in_the_name_of_the_router() {
     let mut stage = Stage::new();
     advertised(&mut stage, 8.0);
