@@ -35,7 +35,8 @@ impl Pass<'_> {
         let end = span.map_or(self.last, |span| span.to);
         let not_judged = self.not_judged();
         let Self { interfaces, shared, damage, .. } = self;
-        let Shared { columns, talkers, mut tracks, ledger, questions, relations, .. } = shared;
+        let Shared { columns, talkers, mut tracks, ledger, questions, mut relations, .. } = shared;
+        relations.answered(questions.last_answers());
         told.probes(&mut tracks);
         let (mut findings, findings_more) = all_findings(ledger, &mut told);
         let at = options.at.as_ref().map(|at| within(at, span)).transpose()?;

@@ -4,7 +4,7 @@
 //! host, what still works from answers that came after the onset.
 
 use super::model::{Entry, Onset, Report, Trigger};
-use super::relations::Relations;
+use super::relations::{Relations, is_silence};
 use super::words;
 use crate::finding::Party;
 use crate::frame::Direction;
@@ -90,11 +90,9 @@ fn nothing(report: &Report) -> String {
 /// recorded.
 fn silent(report: &Report, relations: &Relations) -> Vec<String> {
     let is_silence = |entry: &&Entry| {
-        let asked = ["unanswered", "no_answer", "probe_down", "_silent"];
-        let asked = asked.iter().any(|word| entry.kind.ends_with(word));
         // What went out and is missing now, the host itself said.
-        let silent = entry.kind.ends_with("silence") && entry.direction != Direction::Outbound;
-        !entry.over && (asked || silent)
+        let own = entry.kind.ends_with("silence") && entry.direction == Direction::Outbound;
+        !entry.over && is_silence(&entry.kind) && !own
     };
     let mut hosts = Vec::new();
     for entry in report.findings.iter().filter(|entry| entry.in_incident).filter(is_silence) {

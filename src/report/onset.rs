@@ -8,14 +8,15 @@
 //!
 //! Backwards, a finding at warning or above belongs if it is tied ([`relations`](super::relations)) to one that
 //! belongs, and lasted, or lasts, until shortly before that began: as long as the protocols involved wait
-//! before they give up. What an administrator did by hand needs no onset, and what happens to conversations
+//! before they give up. Trouble with single hosts is a sign of trouble with all only if they are silent, still are
+//! when that begins, and nobody else answers meanwhile. What an administrator did by hand needs no onset, and what happens to conversations
 //! while a flood runs comes of the flood. Forwards, from the onset on, everything near belongs that is not in
 //! order. The trigger itself always belongs, so that the onset is never later than the symptom.
 
 use std::time::Duration;
 
 use super::model::{Entry, Onset, Step, Trigger, seconds_between};
-use super::relations::{Relations, Ties, family, is_flood};
+use super::relations::{Relations, Ties, family, is_flood, is_silence};
 use super::rows::{Row, rows};
 use crate::finding::{FindingKind, Severity};
 use crate::frame::Direction;
@@ -239,7 +240,14 @@ impl Search<'_> {
             for &at in &candidates {
                 let cause = &findings[at];
                 let waits = patience(&effect.kind, tie.is_of_hosts());
+                // Of trouble with single hosts only their silence can be the first sign of more.
+                let is_sign = !ties[at].is_of_hosts()
+                    || tie.is_of_hosts()
+                    || is_silence(&cause.kind)
+                        && reaches(cause, effect.first, BLUR)
+                        && !relations.others_answered(&ties[at], cause.first);
                 let belongs = reaches(cause, effect.first, waits)
+                    && is_sign
                     && !members.contains(&at)
                     && relations.tie(&ties[at], tie)
                     && !comes_of_flood(&floods, relations, (cause, &ties[at]), &ties);

@@ -144,6 +144,11 @@ impl Questions {
         Kind::ALL.into_iter().filter_map(line).collect()
     }
 
+    /// Who answered, and when last.
+    pub(super) fn last_answers(&self) -> impl Iterator<Item = (IpAddr, Wall)> {
+        self.servers.iter().map(|((_, host, _), last)| (*host, *last))
+    }
+
     /// Who still answered after `since`, the latest first.
     pub(super) fn answered_since(&self, since: Wall) -> Vec<String> {
         let mut servers: Vec<_> = self

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use super::model::Entry;
 use crate::finding::Party;
 use crate::frame::Direction;
+use crate::time::Wall;
 use crate::wire::{Mac, Message, Reading};
 
 /// Hosts, and stations, that are remembered: what a broad segment has. Those beyond tie nothing.
@@ -38,6 +39,8 @@ pub(super) struct Relations {
     receivers: HashSet<Mac>,
     /// Addresses that the host itself says it has.
     own: BTreeSet<IpAddr>,
+    /// Who answered a question, and when last.
+    answers: Vec<(IpAddr, Wall)>,
 }
 
 /// Where a host is reached.
@@ -75,6 +78,12 @@ pub(super) fn family(kind: &str) -> &str {
 pub(super) fn is_flood(kind: &str) -> bool {
     let is_of_server = ["syn", "dns"].contains(&family(kind));
     ["storm", "loop", "flood"].iter().any(|word| kind.contains(word)) && !is_of_server
+}
+
+/// True for a host that was asked and did not answer, or is not heard any more.
+pub(super) fn is_silence(kind: &str) -> bool {
+    const ENDINGS: [&str; 5] = ["unanswered", "no_answer", "_silent", "silence", "probe_down"];
+    ENDINGS.iter().any(|ending| kind.ends_with(ending))
 }
 
 /// True for what concerns everything on a host.
@@ -219,6 +228,17 @@ impl Relations {
             ties.ways.clear();
         }
         ties
+    }
+
+    /// Hosts that answered what they were asked, and when last.
+    pub(super) fn answered(&mut self, answers: impl IntoIterator<Item = (IpAddr, Wall)>) {
+        self.answers.extend(answers);
+    }
+
+    /// True if somebody else answered after `since`: then what is wrong is wrong with those hosts alone.
+    pub(super) fn others_answered(&self, ties: &Ties, since: Wall) -> bool {
+        let is_other = |host: IpAddr| !ties.about.contains(&Party::Host(host));
+        self.answers.iter().any(|(host, last)| *last > since && is_other(*host))
     }
 
     /// True if one of both can have come of the other.

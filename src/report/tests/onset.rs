@@ -259,3 +259,25 @@ fn what_is_about_nothing_in_particular_explains_nothing() {
         assert_eq!(onset_of(findings, Some(by), &apart()).0, Some(onset), "{kind}");
     }
 }
+
+#[test]
+fn one_host_that_fails_is_a_sign_of_more_only_if_it_is_silent_and_nobody_else_answers() {
+    let down = told("link_down", "eth0", 100);
+    // name, what is wrong with 10.6.0.20 from second 60 on, does it last, who answered at 80, onset
+    for (name, kind, lasts, answered, onset) in [
+        ("refused", "service_refused", true, None, 100),
+        ("silent", "ping_unanswered", true, None, 60),
+        ("silent, and answered again", "ping_unanswered", false, None, 100),
+        ("silent alone", "ping_unanswered", true, Some(30), 100),
+        ("silent, and heard elsewhere", "ping_unanswered", true, Some(20), 60),
+    ] {
+        let mut relations = apart();
+        let answers = answered.map(|n| (IpAddr::from([10, 6, 0, n]), Wall(BEGIN + 80 * S)));
+        relations.answered(answers);
+        let sign = on("eth0", kind, (60, 70), &[20]);
+        let sign = if lasts { lasting(sign) } else { sign };
+        let by = trigger("link-down", Some("eth0"), 100, &down.sentence);
+        let (found, _) = onset_of(vec![sign, down.clone()], Some(by), &relations);
+        assert_eq!(found, Some(onset), "{name}");
+    }
+}

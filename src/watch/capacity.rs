@@ -4,13 +4,12 @@
 //!
 //! | table | entries | limit | refused |
 //! |---|---|---|---|
-//! | neighbours | rtnetlink | `gc_thresh3` | rtnetlink, `table_fulls` |
+//! | neighbours | `/proc/net/stat/arp_cache`, `ndisc_cache` | `gc_thresh3` | `table_fulls` there |
 //! | connections | `nf_conntrack_count` | `nf_conntrack_max` | |
 //!
-//! Neighbours of all network namespaces share one table: when somebody fills it, it is full for all. What is not
-//! there is looked for again in the next round, because modules are loaded late.
-
-mod neighbours;
+//! Neighbours of all network namespaces share one table, and only the first namespace is told how full it is
+//! (net/core/neighbour.c, neigh_table_init()); in another one the kernel's log tells. What is not there is
+//! looked for again in the next round, because modules are loaded late.
 
 use std::fs;
 use std::time::Duration;
@@ -22,56 +21,47 @@ use crate::time::Stamp;
 use crate::watch::ticks::Ticks;
 use crate::watch::{Desk, Wake, Watcher};
 
-/// Time between two rounds: one netlink dump and two small files.
+/// Time between two rounds: four small files.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// A table is no longer full below this share of its limit: the kernel makes room for a few entries at a
 /// time, and it would be full again at once.
 const ROOM: f64 = 0.9;
 
-/// A table, and the limit of it as sysctl(8) spells it.
+/// A table, and where it is told how full it is.
 #[derive(Debug)]
 struct Table {
     name: &'static str,
+    /// Its statistics, with a row for each processor; else the file with the number of entries.
+    entries: &'static str,
+    has_statistics: bool,
     limit: &'static str,
 }
 
-/// How the kernel calls the tables of neighbours.
-const NEIGHBOURS: [(&str, Table); 2] = [
-    ("arp_cache", Table { name: "IPv4 neighbours", limit: "net.ipv4.neigh.default.gc_thresh3" }),
-    ("ndisc_cache", Table { name: "IPv6 neighbours", limit: "net.ipv6.neigh.default.gc_thresh3" }),
+const TABLES: [Table; 3] = [
+    Table {
+        name: "IPv4 neighbours",
+        entries: "/proc/net/stat/arp_cache",
+        has_statistics: true,
+        limit: "/proc/sys/net/ipv4/neigh/default/gc_thresh3",
+    },
+    Table {
+        name: "IPv6 neighbours",
+        entries: "/proc/net/stat/ndisc_cache",
+        has_statistics: true,
+        limit: "/proc/sys/net/ipv6/neigh/default/gc_thresh3",
+    },
+    Table {
+        name: "tracked connections",
+        entries: "/proc/sys/net/netfilter/nf_conntrack_count",
+        has_statistics: false,
+        limit: "/proc/sys/net/netfilter/nf_conntrack_max",
+    },
 ];
-const CONNECTIONS: Table =
-    Table { name: "tracked connections", limit: "net.netfilter.nf_conntrack_max" };
 
 /// The watcher of tables that can be full.
 #[derive(Debug, Default)]
 pub struct CapacityWatcher {
-    neighbours: [Course; NEIGHBOURS.len()],
-    connections: Course,
-    /// Why tables of neighbours cannot be read, if that was said.
-    trouble: Option<String>,
-}
-
-impl CapacityWatcher {
-    fn round(&mut self, desk: &mut Desk) {
-        let readings = neighbours::readings();
-        let at = desk.now();
-        let trouble = readings.as_ref().err().map(ToString::to_string);
-        if let Some(why) = trouble.as_ref().filter(|_| trouble != self.trouble) {
-            desk.confess(format!("how full the tables of neighbours are: {why}"));
-        }
-        self.trouble = trouble;
-        let readings = readings.unwrap_or_default();
-        let of = |name: &str| readings.iter().find(|(table, _)| table == name).map(|(_, now)| *now);
-        let each = NEIGHBOURS.iter().zip(&mut self.neighbours);
-        let each = each.map(|((name, table), course)| (table, course, of(name)));
-        let all = each.chain([(&CONNECTIONS, &mut self.connections, connections())]);
-        for (table, course, now) in all {
-            if let Some(finding) = now.and_then(|now| course.judge(table, now, at)) {
-                desk.send_at(at, Fact::Finding(Box::new(finding)));
-            }
-        }
-    }
+    courses: [Course; TABLES.len()],
 }
 
 impl Watcher for CapacityWatcher {
@@ -80,7 +70,13 @@ impl Watcher for CapacityWatcher {
     fn run(mut self, desk: &mut Desk) -> Result<()> {
         let mut ticks = Ticks::new(desk.now().mono, INTERVAL);
         while desk.wait(&[], Some(ticks.due()))? != Wake::Stop {
-            self.round(desk);
+            let at = desk.now();
+            for (table, course) in TABLES.iter().zip(&mut self.courses) {
+                let reading = table.read();
+                if let Some(finding) = reading.and_then(|now| course.judge(table, now, at)) {
+                    desk.send_at(at, Fact::Finding(Box::new(finding)));
+                }
+            }
             ticks.served(desk.now().mono);
         }
         Ok(())
@@ -96,12 +92,29 @@ struct Reading {
     refused: Option<u64>,
 }
 
-/// Connections of this network namespace; none where they are not tracked.
-fn connections() -> Option<Reading> {
-    let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse().ok();
-    let entries = number("/proc/sys/net/netfilter/nf_conntrack_count")?;
-    let limit = number("/proc/sys/net/netfilter/nf_conntrack_max")?;
-    Some(Reading { entries, limit, refused: None })
+impl Table {
+    /// None where this is not told.
+    fn read(&self) -> Option<Reading> {
+        let text = fs::read_to_string(self.entries).ok()?;
+        let limit = fs::read_to_string(self.limit).ok()?.trim().parse().ok()?;
+        let (entries, refused) = match self.has_statistics {
+            true => (*column(&text, "entries")?.first()?, Some(column(&text, "table_fulls")?)),
+            false => (text.trim().parse().ok()?, None),
+        };
+        Some(Reading { entries, limit, refused: refused.map(|each| each.iter().sum()) })
+    }
+
+    /// The limit as sysctl(8) spells it.
+    fn sysctl(&self) -> String {
+        self.limit.trim_start_matches("/proc/sys/").replace('/', ".")
+    }
+}
+
+/// A column of a statistics file, a value for each processor: hexadecimal below a line of names.
+fn column(text: &str, name: &str) -> Option<Vec<u64>> {
+    let mut lines = text.lines();
+    let at = lines.next()?.split_whitespace().position(|column| column == name)?;
+    lines.map(|line| u64::from_str_radix(line.split_whitespace().nth(at)?, 16).ok()).collect()
 }
 
 /// What is known of a table over time. Pure, and told the time.
@@ -146,14 +159,14 @@ fn finding(
     refused: u64,
     over: bool,
 ) -> Finding {
-    let Table { name, limit: sysctl } = table;
+    let (name, sysctl) = (table.name, table.sysctl());
     let is = if over { "has room again" } else { "is full" };
     let mut sentence = format!("the table of {name} {is}: {entries} of at most {limit} ({sysctl})");
     if told.is_some() {
         sentence.push_str(&format!(", {refused} new ones found no room"));
     }
     let finding =
-        Finding::of_host(FindingKind::TableFull, Severity::Critical, last, *name, sentence);
+        Finding::of_host(FindingKind::TableFull, Severity::Critical, last, name, sentence);
     Finding { first, count: refused, over, ..finding }
 }
 
@@ -163,11 +176,22 @@ mod tests {
     use crate::time::{Mono, Wall};
 
     #[test]
+    fn statistics_are_read_by_the_names_of_their_columns() {
+        let text =
+            "entries  allocs table_fulls\n00000400 00000014 0000000a\n00000400 00000026 00000001\n";
+        assert_eq!(column(text, "entries"), Some(vec![1_024, 1_024]));
+        assert_eq!(column(text, "table_fulls"), Some(vec![10, 1]));
+        assert_eq!(column(text, "hits"), None);
+        assert_eq!(column("entries x\nzz 1\n", "entries"), None);
+        assert_eq!(column("", "entries"), None);
+    }
+
+    #[test]
     fn a_full_table_is_told_once_and_again_when_there_is_room() {
         let reading = |entries, refused| Reading { entries, limit: 1_000, refused };
         for (table, course) in [
             (
-                &NEIGHBOURS[0].1,
+                &TABLES[0],
                 vec![
                     // What was refused before is history.
                     (reading(1_000, Some(7)), ""),
@@ -189,7 +213,7 @@ mod tests {
                 ],
             ),
             (
-                &CONNECTIONS,
+                &TABLES[2],
                 vec![
                     (reading(999, None), ""),
                     (
@@ -212,6 +236,14 @@ mod tests {
                 let told = known.judge(table, now, at).map(|finding| finding.to_string());
                 assert_eq!(told.unwrap_or_default(), expected, "{now:?}");
             }
+        }
+    }
+
+    #[test]
+    fn what_this_kernel_tells_is_understood() {
+        for table in &TABLES {
+            let is_told = fs::exists(table.entries).unwrap() && fs::exists(table.limit).unwrap();
+            assert_eq!(table.read().is_some(), is_told, "{table:?}");
         }
     }
 }
