@@ -1,7 +1,9 @@
 //! Bursts of what TCP complains about: resets, segments sent again, windows that are closed.
 //!
 //! Each by number and by share of all segments, see [`Burst`]: a busy link has many resets and a
-//! quiet one has a high share of them, both are ordinary; both at once are not.
+//! quiet one has a high share of them, both are ordinary; both at once are not. Segments are sent again in a
+//! burst also where a queue overflows once, so that must last; and what is sent again during a storm is the
+//! storm's doing. Losses that are fewer, and more than usual, are told beside it (`tcp_loss`).
 
 use std::time::Duration;
 
@@ -11,6 +13,7 @@ use crate::detect::tap::{Summary, TcpCounts};
 use crate::detect::words::figure;
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
+use crate::time::Mono;
 
 /// Of one interface, both directions together: a reset says the same whoever sends it.
 #[derive(Debug)]
@@ -26,25 +29,34 @@ struct Complaint {
     complaints: Meter,
     segments: Meter,
     before: Option<u64>,
+    /// The last reading before it rose to what may become a burst.
+    rose: Option<Mono>,
     course: Course,
 }
 
 /// Half of the burst's rate and share is still part of it.
 const CALM: f64 = 0.5;
+/// So long segments must be sent again: TCP repairs what one overflow lost within a few round trips.
+const REPAIRED: Duration = Duration::from_secs(2);
 /// So long it must be calm.
 const QUIET: Duration = Duration::from_secs(2);
 
 impl Bursts {
     pub(super) fn new(options: &Options) -> Self {
-        let complaint = |kind, words, burst, counts: fn(&TcpCounts) -> (u64, u64)| Complaint {
-            kind,
-            words,
-            burst,
-            counts,
-            complaints: Meter::default(),
-            segments: Meter::default(),
-            before: None,
-            course: Course::new(Duration::ZERO, QUIET),
+        let complaint = |kind, words, burst, counts: fn(&TcpCounts) -> (u64, u64)| {
+            let sent_again = kind == FindingKind::TcpRetransmissionBurst;
+            let hold = if sent_again { REPAIRED } else { Duration::ZERO };
+            Complaint {
+                kind,
+                words,
+                burst,
+                counts,
+                complaints: Meter::default(),
+                segments: Meter::default(),
+                before: None,
+                rose: None,
+                course: Course::new(hold, QUIET),
+            }
         };
         Self([
             complaint(FindingKind::TcpResetBurst, "TCP resets", options.tcp_resets, |tcp| {
@@ -90,16 +102,23 @@ impl Complaint {
             Level::above(rate, self.burst.per_second, CALM),
             Level::above(share, self.burst.share, CALM),
         ];
+        let storms = !summary.storms.is_empty();
         let level = match levels {
+            _ if storms && self.kind == FindingKind::TcpRetransmissionBurst => Level::Below,
             [Level::Beyond, Level::Beyond] => Level::Beyond,
             [Level::Below, _] | [_, Level::Below] => Level::Below,
             _ => Level::Between,
         };
+        if level != Level::Beyond {
+            self.rose = self.rose.filter(|_| self.course.is_on());
+        } else {
+            // What makes it a burst came in the second before, and began in it or before it.
+            let second = at.mono.minus(Duration::from_secs(1));
+            self.rose.get_or_insert(self.complaints.rises_since().unwrap_or(second));
+        }
         let mut span = self.course.judge(at, level, more)?;
         if !span.over {
-            // What made it a burst came in the second before, and began in it or before it.
-            let second = at.mono.minus(Duration::from_secs(1));
-            span.first.mono = self.complaints.rises_since().unwrap_or(second);
+            span.first.mono = self.rose.unwrap_or(at.mono);
             span.first.wall = at.offset().wall(span.first.mono);
             span.count = rate as u64;
         }
