@@ -263,6 +263,24 @@ kinds! {
     TcpRetransmissionBurst = "tcp_retransmission_burst",
     /// A receiver's window stays closed.
     TcpZeroWindow = "tcp_zero_window",
+    /// A service refuses connections.
+    ServiceRefused = "service_refused",
+    /// A service does not answer connections.
+    ServiceUnanswered = "service_unanswered",
+    /// A service accepts connections and answers no request.
+    ServiceStalled = "service_stalled",
+    /// Many connections are asked for, and none goes on.
+    SynFlood = "syn_flood",
+    /// Connections are answered much later than usual.
+    TcpRoundTrip = "tcp_round_trip",
+    /// More segments are lost than usual.
+    TcpLoss = "tcp_loss",
+    /// One segment is sent again and again.
+    TcpUnacknowledged = "tcp_unacknowledged",
+    /// Large packets do not arrive, small ones do.
+    MtuHole = "mtu_hole",
+    /// A router says that packets are too big for the way.
+    PacketTooBig = "packet_too_big",
     /// ICMP says unreachable at a high rate.
     IcmpUnreachableBurst = "icmp_unreachable_burst",
     /// A name server does not answer, or none of them does.

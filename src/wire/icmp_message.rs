@@ -55,14 +55,14 @@ pub struct Quoted {
 }
 
 impl Quoted {
+    /// It was a segment.
+    pub fn is_tcp(&self) -> bool {
+        self.protocol == protocol::TCP
+    }
+
     fn parse(bytes: &[u8]) -> Option<Self> {
-        /// Of IPv6, which the length in the header leaves out (RFC 8200 §3).
-        const HEADER_V6: u32 = 40;
         let ip::Packet { source, destination, protocol, content, .. } = ip::Packet::parse(bytes)?;
-        let length = match source {
-            IpAddr::V4(_) => u16_at(bytes, 2)?.into(),
-            IpAddr::V6(_) => HEADER_V6 + u32::from(u16_at(bytes, 4)?),
-        };
+        let length = ip::length(bytes)?;
         let has_ports = matches!(protocol, protocol::TCP | protocol::UDP);
         let ports = u16_at(content, 0).zip(u16_at(content, 2)).filter(|_| has_ports);
         let sequence = u32_at(content, 4).filter(|_| protocol == protocol::TCP);

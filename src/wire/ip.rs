@@ -113,6 +113,18 @@ impl<'a> Packet<'a> {
     }
 }
 
+/// The packet's length in bytes, as its header says; none where the header is cut, or its sender left the
+/// length to the hardware.
+pub fn length(packet: &[u8]) -> Option<u32> {
+    match packet.first()? >> 4 {
+        4 => u16_at(packet, 2).filter(|total| *total > 0).map(u32::from),
+        6 => u16_at(packet, 4)
+            .filter(|content| *content > 0)
+            .map(|content| HEADER_V6 as u32 + u32::from(content)),
+        _ => None,
+    }
+}
+
 /// What `judge` says of the protocol number and the content behind the header and its extensions; the
 /// content is empty where a later fragment hides it. None where the headers are cut, or more than
 /// [`MAX_EXTENSIONS`]. It takes a function instead of returning a pair so that, inlined, each protocol's

@@ -1,7 +1,8 @@
 //! The protocols that keep a network up, watched for what they say when it falls: one detector per
 //! protocol, one reading per frame for them all.
 //!
-//! They see control frames only, a few thousand a second at most. What they conclude:
+//! They see control frames, and of data how services are asked and answer, a few thousand a second at most.
+//! What they conclude:
 //!
 //! | protocol | findings, those of severity warning and above in *italics* |
 //! |---|---|
@@ -18,7 +19,8 @@
 //! | DNS | *unanswered* (of a server that had answered, or of all), *failing* (SERVFAIL, REFUSED), *slow*, *NXDOMAIN flood* |
 //! | ICMP echo | *unanswered* (of a host that had answered; else a notice) |
 //! | DHCP | *no answer* (to this host, or to others where somebody is served), *refused* (a notice of an address not in use), *declined*, *servers differ*, released |
-//! | ICMP | *burst of unreachables* |
+//! | ICMP | *burst of unreachables*, packet too big (*without effect*) |
+//! | TCP | *services that fail*, *floods*, *losses*, *closed windows*: see [`tcp`] |
 //!
 //! Rules hold a finding for trouble from [`Severity::Warning`](crate::finding::Severity) on: ordinary
 //! traffic stays below. Each finding that lasts is told twice, when it begins and when it is over; a
@@ -49,9 +51,11 @@ mod ra;
 mod resolution;
 mod rival;
 mod stp;
+mod tcp;
 #[cfg(test)]
 pub(crate) mod tests;
 mod together;
+mod too_big;
 mod vrrp;
 
 use std::sync::Arc;
@@ -156,6 +160,8 @@ pub struct Protocols {
     ospf: ospf::Watch,
     ra: ra::Watch,
     stp: stp::Watch,
+    tcp: tcp::Watch,
+    too_big: too_big::Watch,
     vrrp: vrrp::Watch,
 }
 
@@ -180,6 +186,8 @@ impl Protocols {
             ospf: ospf::Watch::new(),
             ra: ra::Watch::new(),
             stp: stp::Watch::new(),
+            tcp: tcp::Watch::new(),
+            too_big: too_big::Watch::new(),
             vrrp: vrrp::Watch::new(),
         }
     }
@@ -198,6 +206,8 @@ impl Protocols {
             + self.ospf.refused()
             + self.ra.refused()
             + self.stp.refused()
+            + self.tcp.refused()
+            + self.too_big.refused()
             + self.vrrp.refused()
     }
 
@@ -218,9 +228,19 @@ impl Protocols {
             Message::Lldp(lldp) => self.lldp.heard(heard, lldp, findings),
             Message::Bfd(bfd) => self.bfd.heard(heard, bfd, findings),
             Message::Ospf(ospf) => self.ospf.heard(heard, ospf, findings),
-            Message::Bgp(bgp, tcp) => self.bgp.heard(heard, bgp, tcp, findings),
-            Message::Tcp(tcp) => self.bgp.segment(heard, tcp, findings),
-            Message::Icmp(icmp) => self.icmp.heard(heard, icmp, findings),
+            Message::Bgp(bgp, tcp) => {
+                self.bgp.heard(heard, bgp, tcp, findings);
+                self.tcp.segment(heard, tcp, findings);
+            }
+            Message::Tcp(tcp) => {
+                self.bgp.segment(heard, tcp, findings);
+                self.tcp.segment(heard, tcp, findings);
+            }
+            Message::Icmp(icmp) => {
+                self.icmp.heard(heard, icmp, findings);
+                self.tcp.error(heard, icmp, findings);
+                self.too_big.heard(heard, icmp, findings);
+            }
             // Of these only who has which address matters.
             Message::Arp(_) | Message::Nd(_) | Message::Dhcp(_) | Message::Ra(_) => {}
             Message::Dns(..) | Message::Udp(_) | Message::Other => {}
@@ -291,9 +311,11 @@ impl Detector for Protocols {
 
     fn counts(&mut self, summary: &Summary) {
         let lost = lost(summary);
-        if std::mem::replace(&mut self.lost, lost) != lost {
+        let missed = std::mem::replace(&mut self.lost, lost) != lost;
+        if missed {
             self.together.missed();
         }
+        self.tcp.counts(summary, missed);
     }
 
     fn tick(&mut self, at: Stamp, findings: &mut Vec<Finding>) {
@@ -316,6 +338,8 @@ impl Detector for Protocols {
         self.ospf.tick(now, findings);
         self.ra.tick(now, findings);
         self.stp.tick(now, findings);
+        self.tcp.tick(now, findings);
+        self.too_big.tick(now, findings);
         self.vrrp.tick(now, findings);
         self.together.tick(&interface, at, findings);
     }

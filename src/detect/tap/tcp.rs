@@ -17,6 +17,8 @@
 //! that came moments ago. A sender that sends again numbers the packet anew, or stamps it anew (RFC 7323 §3).
 //! Copies are counted, and are no complaint.
 
+use std::time::Duration;
+
 use super::packet::{K, Packet, Segment};
 use crate::time::Mono;
 
@@ -31,7 +33,7 @@ pub struct TcpCounts {
     pub resets: u64,
     /// That say the receiver's window is closed: 0, and none of SYN, FIN, RST.
     pub zero_windows: u64,
-    /// With data, SYN or FIN, of connections that were followed.
+    /// With data or FIN, of connections that were followed.
     pub followed: u64,
     /// Of those, segments that bring nothing new and are no copies: seen before, or 3 ms or more late.
     /// Keep-alives do not count.
@@ -58,8 +60,8 @@ pub enum Noticed {
 /// How it stands with a sender that sends again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Again {
-    /// Milliseconds since the sender sent something new.
-    pub since: u32,
+    /// Since the sender sent something new, to a millisecond.
+    pub since: Duration,
     /// New segments that it sent before on this connection, as far as it was followed.
     pub sent: u32,
     /// Of the two hosts together, all their connections, while they are followed: segments with data.
@@ -203,23 +205,34 @@ impl Tcp {
             return self.follow(segment, packet, now);
         }
         self.counts.syns += u64::from(!segment.has(Segment::ACK));
-        let noticed = self.follow(segment, packet, now);
-        let place = &self.places[packet.flow as usize & (Self::PLACES - 1)];
-        noticed.or((place.tag == tag_of(packet.flow)).then_some(Noticed::Followed))
+        self.begins(segment, packet, now)
+    }
+
+    /// A SYN. It is followed if there is a place; one that is sent again changes nothing.
+    fn begins(&mut self, segment: &Segment, packet: &Packet, now: u32) -> Option<Noticed> {
+        let tag = tag_of(packet.flow);
+        let place = &mut self.places[packet.flow as usize & (Self::PLACES - 1)];
+        if place.tag != tag && !place.is_free(now) {
+            return None;
+        }
+        let next = segment.next();
+        if place.tag != tag || place.next != next {
+            *place = Place { tag, next, moved: now, sent: 0 };
+        }
+        Some(Noticed::Followed)
     }
 
     #[inline]
     fn follow(&mut self, segment: &Segment, packet: &Packet, now: u32) -> Option<Noticed> {
         let tag = tag_of(packet.flow);
-        let is_syn = segment.has(Segment::SYN);
         let next = segment.next();
         let (key, content) = (key_of(packet.flow, segment.sequence), content_of(packet));
         let recent = &mut self.recent[key as usize & (Self::RECENT - 1)];
         let place = &mut self.places[packet.flow as usize & (Self::PLACES - 1)];
         let since = now.wrapping_sub(place.moved);
         if place.tag != tag {
-            if since > Self::PAUSE && (place.sent & WAITS == 0 || since > Self::WAITING) {
-                *place = Place { tag, next, moved: now, sent: u32::from(!is_syn) };
+            if place.is_free(now) {
+                *place = Place { tag, next, moved: now, sent: 1 };
                 *recent = Recent { key, content, at: now };
             }
             return None;
@@ -228,15 +241,14 @@ impl Tcp {
         let pair = packet.pair();
         self.pairs[pair as usize & (Self::PAIRS - 1)].count(pair, now);
         let ahead = next.wrapping_sub(place.next).cast_signed();
-        // A SYN with another number than the last one begins a new connection on the same ports.
-        if ahead > 0 || is_syn && ahead != 0 {
+        if ahead > 0 {
             *recent = Recent { key, content, at: now };
             (place.next, place.moved) = (next, now);
             let first = place.sent == 0 && segment.length > 0;
-            place.sent = if is_syn { 0 } else { (place.sent & !WAITS) + 1 };
+            place.sent = (place.sent & !WAITS).wrapping_add(1) & !WAITS;
             return first.then_some(Noticed::Speaks);
         }
-        if segment.length <= 1 && !segment.has(Segment::SYN | Segment::FIN) {
+        if segment.length <= 1 && !segment.has(Segment::FIN) {
             return None;
         }
         self.repeated(packet, (key, content), since, now)
@@ -271,7 +283,7 @@ impl Tcp {
         place.sent |= if sent > 0 { WAITS } else { 0 };
         self.allowance = self.allowance.checked_sub(1)?;
         Some(Noticed::Again(Again {
-            since,
+            since: Duration::from_nanos(u64::from(since) << UNIT_SHIFT),
             sent,
             pair_segments: if followed { pair.segments } else { 0 },
             pair_again: if followed { pair.again } else { 0 },
@@ -327,6 +339,15 @@ impl Tcp {
 
 /// The bit of [`Place::sent`] that says: its sender sends again since it last moved.
 const WAITS: u32 = 1 << 31;
+
+impl Place {
+    /// Its connection paused for so long that another may have it.
+    #[inline]
+    fn is_free(&self, now: u32) -> bool {
+        let since = now.wrapping_sub(self.moved);
+        since > Tcp::PAUSE && (self.sent & WAITS == 0 || since > Tcp::WAITING)
+    }
+}
 
 impl Pair {
     #[inline]
@@ -401,7 +422,7 @@ mod tests {
             ),
             ("keep-alive", vec![(0, 0, 100, ACK), (900, 99, 1, ACK), (950, 99, 0, ACK)], 0),
             ("across zero", vec![(0, u32::MAX - 9, 10, ACK), (5, 0, 10, ACK), (9, 10, 10, ACK)], 0),
-            ("SYN again", vec![(0, 7, 0, SYN), (900, 7, 0, SYN)], 1),
+            ("SYN again", vec![(0, 7, 0, SYN), (900, 7, 0, SYN)], 0),
             ("ports again", vec![(0, 900, 0, SYN), (900, 7, 0, SYN)], 0),
             ("FIN again", vec![(0, 7, 5, ACK), (5, 12, 0, Segment::FIN), (300, 12, 0, 1)], 1),
         ] {
@@ -479,7 +500,7 @@ mod tests {
         assert_eq!(show(2, 10, 50, ACK), Some(Noticed::Speaks));
         assert_eq!(show(3, 60, 50, ACK), None);
         let Some(Noticed::Again(again)) = show(203, 60, 50, ACK) else { panic!("not noticed") };
-        assert_eq!((again.since, again.sent), (200, 2));
+        assert_eq!((again.since, again.sent), (Duration::from_nanos(200 * MS), 2));
         assert_eq!((again.pair_segments, again.pair_again), (3, 1));
         assert_eq!(show(300, 110, 50, ACK), None);
         // The same ports once more.
