@@ -3,6 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use super::ip::protocol;
 use super::link::{Content, Vlans};
 use super::{Mac, Message, Reading};
 use crate::frame::LinkType;
@@ -39,10 +40,11 @@ impl Flow {
         let protocol = match (&reading.message, reading.link.content) {
             (Message::Tcp(_) | Message::Udp(_), _) => service(&reading.message, from, to),
             (Message::Other, Content::Bridge(_)) => "STP",
-            (Message::Other, Content::Osi(_)) => "IS-IS",
+            (Message::Other, Content::Osi(content)) => osi(content),
             (Message::Other, Content::Cisco(..)) => "Cisco",
-            (Message::Other, _) if reading.packet.is_some() => "IP, other",
-            (Message::Other, _) => "other",
+            (Message::Other, _) => {
+                reading.packet.map_or("other", |packet| above_ip(packet.protocol))
+            }
             (message, _) => message.protocol(),
         };
         Self { vlans: reading.vlans(), ends, protocol }
@@ -93,6 +95,30 @@ fn ports(message: &Message<'_>) -> (u16, u16) {
         Message::Tcp(tcp) | Message::Bgp(_, tcp) => (tcp.source, tcp.destination),
         Message::Udp(udp) | Message::Dns(_, udp) => (udp.source, udp.destination),
         _ => (0, 0),
+    }
+}
+
+/// A protocol of OSI's network layer by its first byte (ISO 9577).
+fn osi(content: &[u8]) -> &'static str {
+    match content.first() {
+        Some(0x81) => "CLNP",
+        Some(0x82) => "ES-IS",
+        Some(0x83) => "IS-IS",
+        _ => "OSI",
+    }
+}
+
+/// What a packet carries that is not read, by its number.
+fn above_ip(number: u8) -> &'static str {
+    match number {
+        protocol::IGMP => "IGMP",
+        protocol::RSVP => "RSVP",
+        protocol::EIGRP => "EIGRP",
+        protocol::OSPF => "OSPF",
+        protocol::PIM => "PIM",
+        // What is no VRRP of that number.
+        protocol::VRRP => "CARP",
+        _ => "IP, other",
     }
 }
 
@@ -179,6 +205,21 @@ mod tests {
         assert_eq!(of(client, 123, server, 123).service(), of(server, 123, client, 123).service());
         let ping = of(client, 0, server, 0);
         assert_eq!((ping.service(), ping.has_ports()), (ping, false));
+    }
+
+    /// Review of the offline commands, F19.
+    #[test]
+    fn routing_protocols_that_are_not_read_are_called_by_their_names() {
+        for (nlpid, name) in [(0x81, "CLNP"), (0x82, "ES-IS"), (0x83, "IS-IS"), (1, "OSI")] {
+            let mut bytes = vec![0; 12];
+            bytes.extend([0, 4, 0xfe, 0xfe, 3, nlpid]);
+            assert_eq!(Flow::of(LinkType::ETHERNET, &bytes).protocol(), name);
+        }
+        for (number, name) in [(2, "IGMP"), (88, "EIGRP"), (103, "PIM"), (253, "IP, other")] {
+            let mut bytes = vec![0x45, 0, 0, 24, 0, 0, 0, 0, 1, number, 0, 0];
+            bytes.extend([192, 0, 2, 1, 224, 0, 0, 10, 0, 0, 0, 0]);
+            assert_eq!(Flow::of(LinkType::RAW, &bytes).protocol(), name);
+        }
     }
 
     proptest! {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | a tenth or more of what a routing protocol made | warning |
 //! | all that lead to one next hop, of a routing protocol, three or more | warning |
-//! | routes that people or scripts made | notice if it is one, or its interface is down; else warning |
+//! | routes that people or scripts made | notice if it is one, its interface is down, or nobody is behind it (as containers have them); else warning |
 //! | anything less | nothing: that is how routing works |
 
 use std::collections::BTreeSet;
@@ -67,7 +67,9 @@ impl Loss {
         let of_next_hop = group.left == 0 && count >= NEXT_HOP;
         let by_hand = is_by_hand(origin.protocol);
         let severity = match by_hand {
-            true if count == 1 || !group.is_link_up => Severity::Notice,
+            true if count == 1 || !group.is_link_up || origin.hop.gateway.is_none() => {
+                Severity::Notice
+            }
             true => Severity::Warning,
             false if of_protocol || of_next_hop => Severity::Warning,
             false => return None,
