@@ -328,8 +328,8 @@ impl Session {
         if is_reset && dial.times > 0 && dial.ports == said.ports {
             let severity = if self.was_up { Severity::Warning } else { Severity::Notice };
             let sentence = format!(
-                "{who} refuses the BGP connections of {whom} (RST): nobody listens there, the host \
-                 is alive"
+                "{who} refuses the BGP connections of {whom} (RST): the host is alive, its BGP does \
+                 not take them"
             );
             self.refuse(said, severity, sentence, findings);
         }
