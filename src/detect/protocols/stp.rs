@@ -28,8 +28,9 @@ const HELLO: Duration = Duration::from_secs(2);
 const MISSING: u32 = 3;
 /// Hellos of a tree before their silence means anything.
 const SPEAKS: u32 = 3;
-/// So long after its first word a bridge may still be joining: two forward delays (IEEE 802.1D table 17-1).
-const JOINING: Duration = Duration::from_secs(30);
+/// So long after its first word a bridge may still be joining: it hears of the root within a hello time, of
+/// which these are five (IEEE 802.1D table 17-1).
+const JOINING: Duration = Duration::from_secs(10);
 
 /// VLANs of the frame, and the tree's own.
 type Name = (Vlans, Option<u16>);

@@ -318,7 +318,7 @@ impl Session {
             self.over(said.ports);
             let how = if is_reset { "reset" } else { "closed" };
             let sentence =
-                format!("{} was {how} by {who} without a notification", named(said.name));
+                format!("{} was {how} by {who}, which sent no notification", named(said.name));
             let what = named(said.name);
             let finding = Finding { what, ..said.finding(Severity::Critical, sentence) };
             self.ended.begin(finding, findings);
