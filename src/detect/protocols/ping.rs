@@ -17,6 +17,7 @@ const WORDS: Words = Words {
     host: "",
     questions: "pings",
     protocol: "ICMP echo",
+    topics: 1,
     any_server: false,
     routed: Severity::Notice,
 };

@@ -41,6 +41,7 @@ const WORDS: Words = Words {
     host: "DNS server ",
     questions: "DNS queries",
     protocol: "DNS",
+    topics: 3,
     any_server: true,
     routed: Severity::Warning,
 };
@@ -214,22 +215,21 @@ fn key(port: u16, id: u16) -> u32 {
     u32::from(port) << 16 | u32::from(id)
 }
 
-/// A name and the type of its records.
+/// A name, whichever records of it are wanted.
 fn topic(question: &dns::Question<'_>) -> u64 {
-    hash(question.labels(), question.kind)
+    hash(question.labels())
 }
 
 /// The last two labels: what fails as a whole, mostly.
 fn zone(question: &dns::Question<'_>) -> u64 {
     const LABELS: usize = 2;
     let length = question.labels().count();
-    hash(question.labels().skip(length.saturating_sub(LABELS)), 0)
+    hash(question.labels().skip(length.saturating_sub(LABELS)))
 }
 
 /// Without regard to case (RFC 4343), which some clients choose at random.
-fn hash<'a>(labels: impl Iterator<Item = &'a [u8]>, kind: u16) -> u64 {
+fn hash<'a>(labels: impl Iterator<Item = &'a [u8]>) -> u64 {
     let mut hasher = DefaultHasher::new();
-    kind.hash(&mut hasher);
     labels.for_each(|label| label.to_ascii_lowercase().hash(&mut hasher));
     hasher.finish()
 }

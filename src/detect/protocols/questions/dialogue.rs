@@ -7,7 +7,7 @@
 //!                             └──┴──┴─ the row: q4 to q6
 //! ```
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,10 @@ const COPY: Duration = Duration::from_millis(100);
 const LATE: Duration = Duration::from_secs(10);
 /// Whoever has not asked for so long begins a new row: the first loss of a week ago is no onset.
 const PAUSE: Duration = Duration::from_secs(600);
+/// Topics known to have been answered.
+const KNOWN: usize = 32;
+/// Who asks for the same so soon after asks for more of it (A and AAAA), not anew.
+const ANEW: Duration = Duration::from_millis(500);
 /// A question may wait so many times as long as the slowest of the latest answers took.
 const SLOWEST: u32 = 4;
 
@@ -60,6 +64,10 @@ pub(super) struct Row {
     pub(super) first: Stamp,
     pub(super) last: Stamp,
     pub(super) count: u64,
+    /// Topics that they are about, and whether one of them was answered before: that one topic finds no
+    /// answer may be its own trouble.
+    pub(super) topics: u64,
+    pub(super) known: bool,
 }
 
 /// Who said that a question cannot be delivered, and in which words.
@@ -94,6 +102,7 @@ pub(super) struct Dialogue {
     /// What the network said of the row.
     pub(super) complaint: Option<Complaint>,
     slowest: Duration,
+    known: VecDeque<u64>,
     /// It is part of a finding.
     pub(super) told: bool,
     /// Of the latest question.
@@ -135,6 +144,7 @@ impl Dialogue {
             again: 0,
             complaint: None,
             slowest: Duration::ZERO,
+            known: VecDeque::new(),
             told: false,
             hop_limit: 0,
             routed: false,
@@ -152,7 +162,9 @@ impl Dialogue {
         }
         self.last_asked = at;
         self.waiting.retain(|asked| !asked.passed || at.mono.since(asked.at.mono) < LATE);
-        let anew = self.waiting.iter().any(|asked| asked.question.topic == question.topic);
+        let is_before = |asked: &Asked| at.mono.since(asked.at.mono) >= ANEW;
+        let is_same = |asked: &Asked| asked.question.topic == question.topic;
+        let anew = self.waiting.iter().any(|asked| is_same(asked) && is_before(asked));
         self.again = self.again.saturating_add(anew.into());
         let early = self.early.iter().position(|(key, _)| *key == question.key);
         if self.waiting.len() < WAITING {
@@ -180,6 +192,7 @@ impl Dialogue {
         self.waiting.retain(|asked| asked.question.key != key);
         self.pass(first.at.mono);
         self.answered += 1;
+        self.know(first.question.topic);
         let took = at.mono.since(first.at.mono);
         // Forgets slow ones over the next dozens of answers.
         self.slowest = took.max(self.slowest - self.slowest / 16);
@@ -210,10 +223,24 @@ impl Dialogue {
         let is_missing = |asked: &&Asked| {
             !asked.passed && (asked.refused || now.since(asked.at.mono) >= patience)
         };
-        let mut missing = self.waiting.iter().filter(is_missing);
-        let first = missing.next()?.at;
-        let (count, last) = missing.fold((1, first), |(count, _), asked| (count + 1, asked.at));
-        Some(Row { first, last, count })
+        let missing: Vec<&Asked> = self.waiting.iter().filter(is_missing).collect();
+        let topics: BTreeSet<u64> = missing.iter().map(|asked| asked.question.topic).collect();
+        Some(Row {
+            first: missing.first()?.at,
+            last: missing.last()?.at,
+            count: missing.len() as u64,
+            topics: topics.len() as u64,
+            known: topics.iter().any(|topic| self.known.contains(topic)),
+        })
+    }
+
+    fn know(&mut self, topic: u64) {
+        if !self.known.contains(&topic) {
+            if self.known.len() >= KNOWN {
+                self.known.pop_front();
+            }
+            self.known.push_back(topic);
+        }
     }
 
     /// How long a question may wait: slow servers are not silent.

@@ -6,7 +6,7 @@
 //!
 //! | who asks whom | missing | finding |
 //! |---|---|---|
-//! | a host that answered ten before | three in a row, the first two seconds ago | warning; of pings that this host only routes, a notice |
+//! | a host that answered ten before | three in a row, of DNS about what was found before or about three names, the first two seconds ago | warning; of pings that this host only routes, a notice |
 //! | clients of name servers of which none ever answered | four, two of them asked anew, in five seconds | warning |
 //! | a host that never answered | five, in five seconds | notice |
 //!
@@ -67,6 +67,8 @@ pub(super) struct Words {
     pub(super) questions: &'static str,
     /// Between addresses: "DNS".
     pub(super) protocol: &'static str,
+    /// About so many things questions must be, unless one was answered before.
+    pub(super) topics: u64,
     /// Any server will do: who is answered by another is not left alone.
     pub(super) any_server: bool,
     /// Of questions that this host passes on as a router: whoever may be asked by whomever.
@@ -205,7 +207,8 @@ impl Questions {
             }
             let Some(row) = dialogue.row(now.mono, PATIENCE) else { continue };
             let restart = RESTART.max(dialogue.patience(PATIENCE));
-            if row.count >= MISSING && now.mono.since(row.first.mono) >= restart {
+            let telling = row.count >= MISSING && (row.known || row.topics >= self.words.topics);
+            if telling && now.mono.since(row.first.mono) >= restart {
                 let sentence = self.words.silent((client, host), dialogue, row, now);
                 let routed = dialogue.routed.then_some(self.words.routed);
                 let severity = routed.unwrap_or(Severity::Warning);
@@ -309,6 +312,8 @@ impl Row {
             first: if other.first.mono < self.first.mono { other.first } else { self.first },
             last: if other.last.mono > self.last.mono { other.last } else { self.last },
             count: self.count + other.count,
+            topics: self.topics + other.topics,
+            known: self.known || other.known,
         }
     }
 

@@ -250,6 +250,14 @@ fn what_looks_like_a_dead_name_server_and_is_none() {
             (20.0 + f64::from(number), back.undelivered(CLIENT, PORT_UNREACHABLE, &answer))
         })
         .collect();
+    let dead_zone: Vec<_> = (0..6_u16)
+        .map(|number| {
+            let mut query = ask(number).query();
+            let name = query.windows(3).position(|bytes| bytes == b"www").unwrap();
+            query[name..name + 3].copy_from_slice(b"xyz");
+            (20.0 + f64::from(number) * 2.0, query)
+        })
+        .collect();
     let missing: Vec<_> = (0..60_u16)
         .flat_map(|number| {
             let at = 20.0 + f64::from(number) / 4.0;
@@ -259,6 +267,7 @@ fn what_looks_like_a_dead_name_server_and_is_none() {
     for (what, frames) in [
         ("a restart", [&restart[..], &restarted].concat()),
         ("two of three lost", lost),
+        ("a name whose own servers are dead", dead_zone),
         ("a resolver on its way", flat(waiting(20.0, 9).collect(), Ask::iterative)),
         ("clients that closed their port", closed),
         ("names that do not exist", missing),
