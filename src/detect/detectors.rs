@@ -1,10 +1,12 @@
 //! Everything that judges one interface, at the end of its tap: live on the thread `watch/detect`, in a
 //! replay between two frames.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
 
+use super::protocols::Local;
 use super::tap::{CONTROL, Noticed, Outlet, Shown, Storm, Summary, Tap, Why};
 use super::traffic::{self, Traffic};
 use super::{Detector, Seen};
@@ -12,7 +14,8 @@ use crate::error::Result;
 use crate::finding::Finding;
 use crate::frame::{FrameHeader, LinkType};
 use crate::sys::wakeup::Wakeup;
-use crate::time::Stamp;
+use crate::time::{Mono, Stamp};
+use crate::wire::Mac;
 
 /// An interface to judge.
 #[derive(Debug, Clone)]
@@ -65,6 +68,26 @@ impl Detectors {
         let (tap, outlet) = Tap::new(classes.len(), filters.len(), bell);
         let traffic = Traffic::new(Arc::clone(interface), classes, filters.clone(), options);
         Ok((tap, Self { outlet, traffic, protocols, unseen: 0, subject }))
+    }
+
+    /// The interface is one of this host.
+    pub(super) fn know(&mut self, local: Local) {
+        self.traffic.know(local);
+    }
+
+    /// The address of a station, as far as frames or the host told it; 0 = without a tag.
+    pub fn address_of(&self, station: Mac, vlan: u16) -> Option<IpAddr> {
+        self.traffic.addresses().of(station, vlan)
+    }
+
+    /// The host that a station was asked for last.
+    pub fn asked_of(&self, station: Mac, vlan: u16) -> Option<IpAddr> {
+        self.traffic.addresses().asked(station, vlan)
+    }
+
+    /// When a host was heard last, of the frames that were shown to the detectors.
+    pub fn heard(&self, host: IpAddr) -> Option<Mono> {
+        self.traffic.addresses().heard(host)
     }
 
     /// The interface's name.

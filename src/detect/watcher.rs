@@ -13,7 +13,7 @@ use std::fmt;
 use std::mem;
 use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use super::detectors::{Detectors, Roster, Subject};
@@ -54,6 +54,8 @@ struct Shared {
     options: Options,
     protocols: Roster,
     bell: Wakeup,
+    /// What is known of this host, where frames are its own.
+    local: OnceLock<Local>,
     /// Interfaces that the watcher has not met. Locked when one begins and when the watcher looks, never
     /// on the packet path; there are as many as interfaces.
     new: Mutex<Vec<Detectors>>,
@@ -65,9 +67,13 @@ impl Taps {
     /// # Errors
     /// When the options name a class that the interface does not have.
     pub fn tap(&self, subject: Subject) -> Result<Tap> {
-        let Shared { options, protocols, bell, new } = &*self.0;
+        let Shared { options, protocols, bell, local, new } = &*self.0;
         let protocols = protocols(&subject);
-        let (tap, detectors) = Detectors::new(subject, &options.traffic, protocols, bell.clone())?;
+        let (tap, mut detectors) =
+            Detectors::new(subject, &options.traffic, protocols, bell.clone())?;
+        if let Some(local) = local.get() {
+            detectors.know(local.clone());
+        }
         new.lock().unwrap_or_else(PoisonError::into_inner).push(detectors);
         Ok(tap)
     }
@@ -105,9 +111,15 @@ impl DetectWatcher {
     pub fn open(options: Options, protocols: Roster) -> Result<Self> {
         let bell = Wakeup::new()
             .map_err(|reason| Error::operation("start watcher", Self::NAME, reason))?;
-        let new = Mutex::default();
-        let taps = Taps(Arc::new(Shared { options, protocols, bell, new }));
+        let (local, new) = (OnceLock::new(), Mutex::default());
+        let taps = Taps(Arc::new(Shared { options, protocols, bell, local, new }));
         Ok(Self { taps, interfaces: Vec::new(), broken: Vec::new() })
+    }
+
+    /// Interfaces that are tapped from now on are those of this host.
+    pub fn know(&self, local: Local) {
+        // There is one host.
+        let _ = self.taps.0.local.set(local);
     }
 
     /// Where taps are made that this watcher listens to.

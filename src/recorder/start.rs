@@ -63,6 +63,7 @@ impl Recorder {
         let local = Local::of_host(&links.links(), &witnesses.picture());
         let roster = options.detect.roster(&local);
         let detectors = DetectWatcher::open(options.detect.clone(), roster)?;
+        detectors.know(local.clone());
         let tapping = capture::Tapping::new(detectors.taps(), options.wanted.clone())?;
         options.witnesses.check()?;
         let witnesses = options.witnesses.open(witnesses)?;

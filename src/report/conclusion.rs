@@ -7,7 +7,7 @@ use super::model::{self, Count, Interface, Report, Series, Span, seconds_between
 use super::pass::Pass;
 use super::series::Columns;
 use super::talkers::Talkers;
-use super::{Options, headline, link_types, onset, words};
+use super::{Options, headline, last_heard, link_types, onset, words};
 use crate::capture_file::merge::Merged;
 use crate::cut::Moment;
 use crate::error::{Error, Result};
@@ -45,6 +45,8 @@ impl Pass<'_> {
         let total = |count: fn(&Count) -> u64| -> u64 {
             interfaces.iter().flat_map(|judged| &judged.counts).map(count).sum()
         };
+        let tracks = tracks.finish(end);
+        let last_heard = last_heard::of(&interfaces, &tracks, end);
         let mut report = Report {
             format: model::FORMAT,
             version: model::VERSION,
@@ -62,12 +64,13 @@ impl Pass<'_> {
             findings_more,
             looked_at: questions.looked_at(end),
             not_judged,
+            last_heard,
             series: all_series(&interfaces, &talkers, columns),
             talkers: talkers.flows(),
             protocols: talkers.protocols().into_iter().map(|(share, _)| share).collect(),
             sizes: talkers.sizes(),
             interfaces: interfaces.iter().map(described).collect(),
-            tracks: tracks.finish(end),
+            tracks,
             events: told.events,
             events_more: told.events_more,
             losses: told.losses,
@@ -148,6 +151,16 @@ impl Pass<'_> {
                  every frame to a single station",
                 self.stations.names()
             ));
+        }
+        for (judged, again) in self.interfaces.iter().map(|judged| (judged, judged.repeated())) {
+            if again > 0 {
+                notes.push(format!(
+                    "packets of {} are there more than once, as a capture of all interfaces has those of bonds \
+                     and VLANs; {} copies are counted and not judged",
+                    judged.name,
+                    words::count(again)
+                ));
+            }
         }
         let refused: u64 = self.interfaces.iter().map(Judged::refused).sum();
         let steps = self.passage.map_or(0, |passage| passage.steps());

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::detect::protocols::{self, Protocols, Together};
-use crate::detect::tap::{CONTROL, Health, Tap};
+use crate::detect::tap::{CONTROL, Health, StationCounts, Tap};
 use crate::detect::words;
 use crate::detect::{Detectors, Subject, traffic};
 use crate::error::{Error, Result};
@@ -56,6 +56,7 @@ pub(super) struct Judged {
     /// Control frames that came in lately, in one line each.
     received: VecDeque<(Wall, String)>,
     told: Vec<Finding>,
+    clock: Offset,
 }
 
 /// Copies that arrived between now and then.
@@ -125,6 +126,7 @@ impl Judged {
             shown: 0,
             received: VecDeque::new(),
             told: Vec::new(),
+            clock: Offset::default(),
         })
     }
 
@@ -298,6 +300,7 @@ impl Judged {
 
     /// The end of the files: what has not ended by then lasts.
     pub(super) fn finish(&mut self, now: Stamp, column: usize, shared: &mut Shared) {
+        self.clock = Offset::of(now);
         self.spread_until(Mono(u64::MAX), column, shared);
         self.tick(now, column, shared);
         self.detectors.standing(now, &mut self.told);
@@ -305,6 +308,26 @@ impl Judged {
         for run in self.copies.rest() {
             self.settle(run, shared);
         }
+    }
+
+    /// Whom it heard last, by the time of the interface.
+    pub(super) fn stations(&self) -> StationCounts {
+        self.tap.stations()
+    }
+
+    /// What its frames said of addresses.
+    pub(super) fn detectors(&self) -> &Detectors {
+        &self.detectors
+    }
+
+    /// Between the wall clock of the files and the time of the interface, at its end.
+    pub(super) fn clock(&self) -> Offset {
+        self.clock
+    }
+
+    /// Copies of packets that were not judged.
+    pub(super) fn repeated(&self) -> u64 {
+        self.tap.repeated()
     }
 
     /// Columns are twice as wide.

@@ -23,6 +23,7 @@ mod headline;
 mod host;
 mod html;
 mod interface;
+mod last_heard;
 mod link_types;
 mod losses;
 pub mod model;

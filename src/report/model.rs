@@ -48,6 +48,8 @@ pub struct Report {
     pub looked_at: Vec<Looked>,
     /// What could not be judged, and why, a sentence each.
     pub not_judged: Vec<String>,
+    /// Whom each interface heard last: anybody, its next hops, hosts that are probed.
+    pub last_heard: Vec<LastHeard>,
     /// Where frames were seen.
     pub interfaces: Vec<Interface>,
     /// Numbers over time.
@@ -70,6 +72,21 @@ pub struct Report {
     pub damage: Vec<String>,
     /// What one must know to read this, a sentence each.
     pub notes: Vec<String>,
+}
+
+/// When somebody was heard last on an interface.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct LastHeard {
+    /// Where.
+    pub interface: String,
+    /// Who: `anybody`, a next hop or neighbour by its addresses, a probed host.
+    pub who: String,
+    /// The last frame of it.
+    pub time: Wall,
+    /// From there to the end of what is covered, in seconds.
+    pub before_end_s: f64,
+    /// Frames sent to it since, where that is known.
+    pub sent_since: Option<u32>,
 }
 
 /// A span of time.

@@ -32,6 +32,7 @@ pub fn text(report: &Report, look: Look) -> String {
     page.chain(report);
     page.findings(report);
     page.looked_at(report);
+    page.last_heard(report);
     page.interfaces(report);
     page.flows(report);
     page.losses(report);
@@ -204,6 +205,24 @@ impl Page {
     }
 
     /// "Nothing was found" never stands alone: in what, and of what nobody can tell.
+    fn last_heard(&mut self, report: &Report) {
+        if report.last_heard.is_empty() {
+            return;
+        }
+        self.title("Last heard");
+        for heard in &report.last_heard {
+            let sent = heard.sent_since.filter(|sent| *sent > 0);
+            let sent = sent.map_or_else(String::new, |sent| {
+                format!("; {} sent to it since", words::counted(sent.into(), "frame"))
+            });
+            let before = format!("{:.3} s before the end", heard.before_end_s);
+            let prefix = format!("{:NAMED$}", heard.interface);
+            let told =
+                format!("{}: {}, {before}{sent}", heard.who, time_of(heard.time, false, false));
+            self.wrapped(&prefix, NAMED, &told);
+        }
+    }
+
     fn looked_at(&mut self, report: &Report) {
         let looked = report.looked_at.iter().map(|looked| &looked.sentence);
         let sections = [

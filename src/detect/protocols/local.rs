@@ -182,6 +182,14 @@ impl Local {
         if placed.since < at { placed.now.or(placed.before) } else { placed.before }
     }
 
+    /// The address of a neighbour, as the kernel has it for this link address, where frames have no tag.
+    pub(in crate::detect) fn neighbour(&self, mac: Mac, interface: &str) -> Option<IpAddr> {
+        let state = self.state();
+        let mut known = state.neighbours.iter().filter(|(_, placed)| placed.now == Some(mac));
+        let here = |on: &String| state.is_reached(on, interface, Vlans::default());
+        known.find(|((on, _), _)| here(on)).map(|((_, address), _)| *address)
+    }
+
     /// An answer came by.
     pub(super) fn answered(&self, asked: Asked, at: Mono) {
         if let Some(last) = self.state().answered.entry(asked, || at) {
@@ -296,6 +304,7 @@ mod tests {
     use pnet::util::MacAddr;
 
     use super::*;
+    use crate::observation::neighbour::{Answers, NeighbourChange};
 
     fn link(index: u32, name: &str, master: Option<u32>) -> LinkState {
         let address = Some(MacAddr::new(2, 0, 0, 0, 0, index as u8));
@@ -344,6 +353,22 @@ mod tests {
         ] {
             assert_eq!(local.state().is_reached(on, from, vlans), expected, "{on} from {from}");
         }
+    }
+
+    #[test]
+    fn a_neighbour_has_the_address_that_the_kernel_says() {
+        let (router, mac) = (IpAddr::from([10, 6, 0, 1]), MacAddr::new(2, 0, 0, 0, 0, 9));
+        let here = Neighbour { answers: Answers::Yes, address: Some(mac) };
+        let change = NeighbourChange {
+            interface: "eth0".into(),
+            address: router,
+            before: None,
+            now: Some(here),
+        };
+        let local = Local::of_host(&[link(1, "eth0", None)], &[Fact::Neighbour(Box::new(change))]);
+        assert_eq!(local.neighbour(Mac([2, 0, 0, 0, 0, 9]), "eth0"), Some(router));
+        assert_eq!(local.neighbour(Mac([2, 0, 0, 0, 0, 9]), "eth1"), None);
+        assert_eq!(local.neighbour(Mac([2, 0, 0, 0, 0, 8]), "eth0"), None);
     }
 
     #[test]

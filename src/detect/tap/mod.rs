@@ -247,6 +247,11 @@ impl Tap {
         &self.classes
     }
 
+    /// Who is heard, and who is not.
+    pub fn stations(&self) -> StationCounts {
+        self.stations.counts()
+    }
+
     /// Packets that were not judged because a capture of all interfaces has them several times.
     pub fn repeated(&self) -> u64 {
         self.repeated.count()

@@ -1,20 +1,28 @@
 //! Whose link address is whose: what findings call a station, and whom it is asked for.
 //!
 //! A station says its own address when it resolves one (ARP, ND) and when it speaks to the link only (hellos,
-//! router advertisements); the addresses in what a router passes on are others'.
+//! router advertisements); the addresses in what a router passes on are others'. Of the routers that this host
+//! uses the kernel knows the address as well.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::detect::Seen;
+use crate::detect::protocols::Local;
 use crate::finding::{Finding, Party};
 use crate::frame::Direction;
+use crate::time::Mono;
 use crate::wire::{Mac, Message, Reading};
 
 /// Of one interface.
 #[derive(Debug, Default)]
-pub(super) struct Addresses {
+pub(in crate::detect) struct Addresses {
     stations: BTreeMap<(Mac, u16), Known>,
+    /// When a frame of each host came last, of those that are shown.
+    heard: BTreeMap<IpAddr, Mono>,
+    /// The host whose interface this is.
+    local: Option<(Local, Arc<str>)>,
 }
 
 /// A station.
@@ -27,7 +35,7 @@ struct Known {
 }
 
 impl Addresses {
-    /// Stations that are known; newcomers beyond stay without a name.
+    /// Stations, and hosts, that are known; newcomers beyond are not.
     const MOST: usize = 1_024;
 
     /// A frame that is shown to the detectors.
@@ -41,6 +49,9 @@ impl Addresses {
             let keeps = known.own.is_some_and(|own| own.is_ipv4()) && address.is_ipv6();
             known.own = if keeps { known.own } else { Some(address) };
         }
+        if seen.header.direction != Direction::Outbound {
+            self.hear(&reading, seen.at.mono);
+        }
         let (Some(station), Some(packet)) = (reading.link.destination, reading.packet) else {
             return;
         };
@@ -52,6 +63,19 @@ impl Addresses {
         }
     }
 
+    fn hear(&mut self, reading: &Reading<'_>, at: Mono) {
+        let source = reading.packet.map(|packet| packet.source).or_else(|| own_address(reading));
+        let Some(source) = source else { return };
+        if self.heard.len() < Self::MOST || self.heard.contains_key(&source) {
+            self.heard.insert(source, at);
+        }
+    }
+
+    /// The interface of this name is one of this host.
+    pub(super) fn know(&mut self, local: Local, interface: Arc<str>) {
+        self.local = Some((local, interface));
+    }
+
     fn entry(&mut self, station: Mac, vlan: u16) -> Option<&mut Known> {
         let full = self.stations.len() >= Self::MOST;
         match self.stations.contains_key(&(station, vlan)) {
@@ -61,12 +85,20 @@ impl Addresses {
     }
 
     /// A station's own address.
-    pub(super) fn of(&self, station: Mac, vlan: u16) -> Option<IpAddr> {
-        self.stations.get(&(station, vlan))?.own
+    pub(in crate::detect) fn of(&self, station: Mac, vlan: u16) -> Option<IpAddr> {
+        let heard = self.stations.get(&(station, vlan)).and_then(|known| known.own);
+        let local = self.local.as_ref().filter(|_| vlan == 0);
+        let told = || local.and_then(|(local, interface)| local.neighbour(station, interface));
+        heard.filter(IpAddr::is_ipv4).or_else(told).or(heard)
+    }
+
+    /// When a host was heard last.
+    pub(in crate::detect) fn heard(&self, host: IpAddr) -> Option<Mono> {
+        self.heard.get(&host).copied()
     }
 
     /// The host that a station was asked for last.
-    pub(super) fn asked(&self, station: Mac, vlan: u16) -> Option<IpAddr> {
+    pub(in crate::detect) fn asked(&self, station: Mac, vlan: u16) -> Option<IpAddr> {
         self.stations.get(&(station, vlan))?.asked
     }
 

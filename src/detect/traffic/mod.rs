@@ -40,6 +40,7 @@ use self::receive::Receiving;
 use self::silence::Silences;
 use self::storm::Storms;
 use super::Seen;
+use super::protocols::Local;
 use super::tap::Summary;
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
@@ -136,6 +137,16 @@ impl Traffic {
     /// Tells once more what was told to begin and has not ended by `now`.
     pub fn standing(&self, now: Stamp, findings: &mut Vec<Finding>) {
         findings.extend(self.standing.iter().map(|told| Finding { last: now, ..told.clone() }));
+    }
+
+    /// The interface is one of this host.
+    pub(super) fn know(&mut self, local: Local) {
+        self.addresses.know(local, Arc::clone(&self.interface));
+    }
+
+    /// Who is who.
+    pub(super) fn addresses(&self) -> &Addresses {
+        &self.addresses
     }
 
     /// A frame is shown to the detectors: it may say who is who.

@@ -558,6 +558,19 @@ fn told(story: fn(&mut Tape)) -> Report {
 }
 
 #[test]
+fn whom_an_interface_heard_last_is_told() {
+    let report = told(|tape| {
+        tape.talk((0, 20), 20, true);
+        tape.talk((20, 30), 20, false);
+    });
+    let anybody = &report.last_heard[0];
+    assert_eq!(anybody.who, "anybody");
+    assert!((9.8..10.2).contains(&anybody.before_end_s), "{anybody:?}");
+    let look = Look { width: 80, color: false, offset_minutes: None };
+    assert!(text(&report, look).contains("Last heard"));
+}
+
+#[test]
 fn each_kind_is_told_where_it_is_and_not_where_it_only_looks_alike() {
     let mut wrong = Vec::new();
     for &Case { kind, severity, first: (at, late), story, twin } in CASES {
