@@ -21,7 +21,6 @@ use std::time::Duration;
 use super::bounded::Bounded;
 use super::heard::{Heard, Now, place};
 use super::lasting::{FORGET, Lasting};
-use super::local::Told;
 use crate::finding::{Finding, FindingKind, Party, Severity};
 use crate::time::{Mono, Stamp};
 use crate::wire::Mac;
@@ -256,12 +255,7 @@ impl Claims {
             Some(Turn::Both((other, other_ours), first)) => {
                 let ours = heard.sent_here || heard.local.is_station(mac);
                 let proxy = |mac| self.is_proxy(heard.vlans(), mac);
-                let known = Told::Conflict(heard.vlans(), address);
-                if ours && other_ours
-                    || proxy(mac)
-                    || proxy(other)
-                    || !heard.local.is_news(known, heard.seen.interface, heard.at().mono)
-                {
+                if ours && other_ours || proxy(mac) || proxy(other) {
                     return;
                 }
                 let sentence = format!("{address}{place} is claimed by {other} and by {mac}");
@@ -273,11 +267,11 @@ impl Claims {
             }
             Some(Turn::Moved(from, last)) => {
                 let ours = heard.local.is_station(mac) && heard.local.is_station(from);
-                let known = Told::Moved(heard.vlans(), address, mac);
+                let moved = (heard.vlans(), address, mac);
                 if ours
                     || from.is_virtual_router()
                     || !self.is_told(heard, address)
-                    || !heard.local.is_news(known, heard.seen.interface, heard.at().mono)
+                    || !heard.local.is_news(moved, heard.seen.interface, heard.at().mono)
                 {
                     return;
                 }

@@ -26,7 +26,7 @@ use crate::wire::link::Vlans;
 
 /// Stations that were received on some interface, and answers: as many as there are neighbours.
 const MOST: usize = 4_096;
-/// Answers, and what was told, are remembered for so long: nobody waits a minute for an answer.
+/// Answers and moves are remembered for so long: nobody waits a minute for an answer.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
 /// A hand on what is known; clones share it.
@@ -42,14 +42,8 @@ pub(super) enum Asked {
     Lease(bool, u32),
 }
 
-/// A conclusion that every port of a bridge comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Told {
-    /// Two stations claim this address.
-    Conflict(Vlans, IpAddr),
-    /// This address moved to that station.
-    Moved(Vlans, IpAddr, Mac),
-}
+/// An address that moved, and to which station.
+pub(super) type Moved = (Vlans, IpAddr, Mac);
 
 #[derive(Debug)]
 struct State {
@@ -64,8 +58,8 @@ struct State {
     neighbours: BTreeMap<(String, IpAddr), Placed>,
     received: Bounded<Mac, ()>,
     answered: Bounded<Asked, Mono>,
-    /// What was told, of which interface, when.
-    told: Bounded<Told, (String, Mono)>,
+    /// Moves that were told, of which interface, when.
+    moves: Bounded<Moved, (String, Mono)>,
 }
 
 /// A next hop, its interface, and since when it is used.
@@ -95,7 +89,7 @@ impl Default for State {
             neighbours: BTreeMap::new(),
             received: Bounded::new(MOST),
             answered: Bounded::new(MOST),
-            told: Bounded::new(MOST),
+            moves: Bounded::new(MOST),
         }
     }
 }
@@ -202,10 +196,11 @@ impl Local {
         self.state().answered.get(&asked).is_some_and(|last| *last >= since)
     }
 
-    /// True unless the same was told of another interface just now: what is on one port of a bridge is on all.
-    pub(super) fn is_news(&self, told: Told, interface: &str, at: Mono) -> bool {
+    /// True unless the same was told of another interface just now: what is announced on one port of a bridge is on
+    /// all.
+    pub(super) fn is_news(&self, moved: Moved, interface: &str, at: Mono) -> bool {
         let mut state = self.state();
-        let known = state.told.entry(told, || (interface.to_owned(), at));
+        let known = state.moves.entry(moved, || (interface.to_owned(), at));
         known.is_none_or(|(first, when)| first == interface || at.since(*when) >= REMEMBERED)
     }
 
@@ -213,7 +208,7 @@ impl Local {
     pub(super) fn tick(&self, now: Mono) {
         let mut state = self.state();
         state.answered.retain(|_, last| now.since(*last) < REMEMBERED);
-        state.told.retain(|_, (_, when)| now.since(*when) < REMEMBERED);
+        state.moves.retain(|_, (_, when)| now.since(*when) < REMEMBERED);
     }
 }
 

@@ -172,7 +172,7 @@ fn who_uses_an_address_that_another_claims_makes_a_conflict() {
 }
 
 #[test]
-fn a_conflict_on_all_ports_of_a_bridge_is_told_once() {
+fn a_move_on_all_ports_of_a_bridge_is_told_once_and_a_conflict_on_each() {
     let bridge = Local::of_host(&[link("br0", Mac([2, 0, 0, 0, 0, 0xb0]))], &[]);
     let (mut one, mut other) = (Stage::at(&bridge, "dp0s0"), Stage::at(&bridge, "dp0s1"));
     for (at, mac) in [(0.0, OURS), (1.0, EVIL), (1.1, OURS), (1.2, EVIL)] {
@@ -180,7 +180,7 @@ fn a_conflict_on_all_ports_of_a_bridge_is_told_once() {
         other.frame(at, Outbound, &arp_reply((mac, 16), (GATEWAY, 1)));
     }
     assert_eq!(one.told(), ["notice address_moved", "warning address_conflict"]);
-    assert!(other.told().is_empty(), "{:?}", other.told());
+    assert_eq!(other.told(), ["warning address_conflict"]);
 }
 
 #[test]
