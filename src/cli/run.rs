@@ -8,14 +8,16 @@ use clap::Args;
 
 use super::log::StatusLine;
 use super::settings::{Defaults, Settings};
-use crate::doctor::{self, Check};
+use crate::doctor::{self, Check, Subject};
 use crate::error::Result;
 use crate::privilege::{self, Account, Grants};
-use crate::recorder::{Options, Privileged, Recorder, Reloader};
+use crate::recorder::{Links, Options, Privileged, Recorder, Reloader, Selection};
 use crate::service::Service;
 use crate::service::notify::{Environment, Notifier, Word};
 use crate::time::Clock;
 use crate::watch::config::ConfigWatcher;
+use crate::watch::link::{self, LinkWatcher};
+use crate::watch::probe;
 use crate::watch::signal::{SnapshotWatcher, StopWatcher};
 
 /// Record until stopped; write a bundle whenever a trigger fires.
@@ -54,7 +56,7 @@ impl Run {
         let content = file.map(ConfigWatcher::content);
         let options = options(self.settings.clone())?;
         // Here is one thread, with all its privileges: programs that need them are started here.
-        let hints = doctor::hints(&super::doctor::subject(&options)?);
+        let hints = doctor::hints(&subject(&options)?);
         let privileged = Privileged::open(&options)?;
         let account = privilege::give_up(&options.privilege, &grants(&options, file))?;
         tell(&account, &options.privilege);
@@ -128,4 +130,30 @@ fn options(settings: Settings) -> Result<Options> {
 fn reading(typed: Settings, mut reloader: Reloader) -> impl FnMut() -> Result<()> {
     let file = typed.file().map(|file| file.display().to_string()).unwrap_or_default();
     move || reloader.reload(&file, options(typed.clone())?)
+}
+
+/// What these options mean on this machine.
+pub(super) fn subject(options: &Options) -> Result<Subject> {
+    let links = LinkWatcher::open(&link::Options::default())?.links();
+    let recorded = if options.interfaces.is_empty() {
+        let selection = Selection::new(&[], &links)?;
+        let all = Links::of(&links);
+        let wanted = links.iter().filter(|link| selection.wants(link, &all));
+        wanted.map(|link| link.name.clone()).collect()
+    } else {
+        options.interfaces.clone()
+    };
+    let ring = &options.capture.ring;
+    Ok(Subject {
+        links,
+        recorded,
+        memory: options.pool.memory,
+        kernel_memory: u64::from(ring.blocks) * u64::from(ring.block_size),
+        lock: options.pool.lock,
+        ring_file: options.ring_file.clone(),
+        output: options.output.clone(),
+        control: options.api.control.as_ref().map(|control| control.path.clone()),
+        probed: options.probes.iter().filter_map(probe::Options::address).collect(),
+        logs: options.witnesses.logs.each().into_iter().map(|log| log.place).collect(),
+    })
 }

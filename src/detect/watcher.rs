@@ -164,7 +164,7 @@ impl Watcher for DetectWatcher {
         loop {
             match desk.wait(&[bell.as_fd()], None)? {
                 Wake::Stop => return Ok(()),
-                Wake::Ready | Wake::Due => bell.hear(),
+                Wake::Ready | Wake::Due => bell.clear(),
             }
             let mut more = true;
             while more && !desk.stopping() {

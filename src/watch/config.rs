@@ -204,7 +204,7 @@ impl Burst {
 /// True if the bell rang; it is silent afterwards.
 fn changes_heard(bell: &Wakeup) -> bool {
     let rang = crate::sys::poll::readable(&[bell.as_fd()], Some(Duration::ZERO)).unwrap_or(true);
-    bell.hear();
+    bell.clear();
     rang
 }
 
@@ -220,7 +220,7 @@ fn directories(file: &Path, bell: Wakeup) -> notify::Result<RecommendedWatcher> 
         if event.is_ok_and(|event| is_reading(event.kind)) {
             return;
         }
-        bell.ring();
+        bell.notify();
     })?;
     let parent = |path: &Path| match path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
@@ -245,9 +245,9 @@ mod tests {
     use crossbeam_channel::{Receiver, bounded};
 
     use super::*;
+    use crate::lab::wait_for;
     use crate::observation::Observation;
     use crate::time::Clock;
-    use crate::watch::lab::wait_for;
     use crate::watch::{Watch, spawn};
 
     const S: u64 = 1_000_000_000;

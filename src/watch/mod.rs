@@ -36,8 +36,6 @@ pub mod config;
 pub mod counters;
 pub mod fdb;
 pub mod ip;
-#[cfg(test)]
-mod lab;
 pub mod link;
 pub mod logs;
 mod netlink;
@@ -154,7 +152,7 @@ struct Stop {
 impl Stop {
     fn tell(&self) {
         self.told.store(true, Ordering::Release);
-        self.bell.ring();
+        self.bell.notify();
     }
 }
 

@@ -112,7 +112,7 @@ impl StopWatcher {
             if wish.is_impatient(clock.now().mono) {
                 impatient();
             } else {
-                ring.ring();
+                ring.notify();
             }
         };
         ctrlc::set_handler(handler).map_err(|e| failed(&e))?;
@@ -135,7 +135,7 @@ impl Watcher for StopWatcher {
     fn run(self, desk: &mut Desk) -> Result<()> {
         while desk.wait(&[self.bell.as_fd()], None)? != Wake::Stop {
             let at = desk.now();
-            self.bell.hear();
+            self.bell.clear();
             desk.insist(at, &Fact::StopSignal)?;
         }
         Ok(())
@@ -160,7 +160,7 @@ mod tests {
     use nix::unistd::Pid;
 
     use super::*;
-    use crate::watch::lab::wait_for;
+    use crate::lab::wait_for;
     use crate::watch::spawn;
 
     /// Both watchers share the process's signals with every other test here: one test for each.

@@ -221,10 +221,10 @@ mod tests {
     use crossbeam_channel::bounded;
 
     use super::*;
+    use crate::lab::{Namespace, wait_for};
     use crate::observation::Observation;
     use crate::observation::link::LinkSample;
     use crate::time::Clock;
-    use crate::watch::lab::{Namespace, wait_for};
     use crate::watch::spawn;
 
     /// A tree like /sys/class/net; interfaces are directories of attributes.

@@ -5,10 +5,10 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, bounded};
 
 use super::{Counters, LogWatcher, Options};
+use crate::lab::{Namespace, wait_for};
 use crate::observation::log_line::LogLine;
 use crate::observation::{Fact, Observation};
 use crate::time::{Clock, Stamp};
-use crate::watch::lab::{Namespace, wait_for};
 use crate::watch::{Watch, spawn};
 
 /// A watcher at work and what it sends.

@@ -152,7 +152,7 @@ fn connections_are_bounded_and_the_silent_one_goes() {
         witness.missed("a connection of 127.0.0.1 was closed, 64 are the limit");
         streams[0].write_all(b"<30>number 1001\n").unwrap();
         assert_eq!(witness.texts(1), ["number 1001"]);
-        streams[1].set_read_timeout(Some(crate::watch::lab::BOUND)).unwrap();
+        streams[1].set_read_timeout(Some(crate::lab::BOUND)).unwrap();
         assert_eq!(streams[1].read(&mut [0; 1]).unwrap(), 0, "closed");
         witness.stop();
     });
