@@ -2,7 +2,6 @@
 
 use std::path::{self, Path};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
 
@@ -11,7 +10,7 @@ use super::settings::{Defaults, Settings};
 use crate::doctor::{self, Check, Subject};
 use crate::error::Result;
 use crate::privilege::{self, Account, Grants};
-use crate::recorder::{Links, Options, Privileged, Recorder, Reloader, Selection};
+use crate::recorder::{Links, Options, Privileged, Recorder, Reloader, Selection, WindowOptions};
 use crate::service::Service;
 use crate::service::notify::{Environment, Notifier, Word};
 use crate::time::Clock;
@@ -37,7 +36,7 @@ pub(super) struct Run {
 /// A slow LACP failure shows its cause 93 s before its symptom: 3 × 30 s until a partner's last LACPDU
 /// expires, 3 s until its port is defaulted (IEEE 802.1AX-2020, 6.4.4).
 pub(super) const DEFAULTS: Defaults =
-    Defaults { pre: Duration::from_secs(120), post: Duration::from_secs(10), control: true };
+    Defaults { pre: WindowOptions::PRE, post: WindowOptions::POST, control: true };
 
 /// Exit status of a program that SIGINT ended, as shells count: 128 and 2.
 const INTERRUPTED: i32 = 130;

@@ -1,7 +1,6 @@
 //! What the settings mean: each part's own options, with the defaults.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::probes::Entry;
 use super::traffic::{FilterMatch, RateLimit, Silence};
@@ -20,12 +19,8 @@ use crate::privilege;
 use crate::recorder::{self, WindowOptions};
 use crate::report;
 use crate::ring::{LaneOptions, PoolOptions};
-use crate::trigger::{About, Choice, Names, Rule, TriggerKind, chosen};
+use crate::trigger::{About, Choice, Gate, Names, Rule, TriggerKind, chosen};
 use crate::watch::{probe, sysfs};
-/// The same trigger waits this long after its incident, unless the operator says otherwise.
-const COOL_DOWN: Duration = Duration::from_secs(30);
-/// Pings lost in a row: two may be lost to a busy router, three hardly ever.
-const PROBE_FALL: u32 = 3;
 
 impl Settings {
     /// The options of a recording. `rules` are armed unless the operator names triggers.
@@ -63,7 +58,7 @@ impl Settings {
             ring_file: settings.ring_file.clone(),
             capture: settings.capture()?,
             window,
-            cool_down: span(settings.cool_down, COOL_DOWN),
+            cool_down: span(settings.cool_down, Gate::COOL_DOWN),
             rules,
             probes: settings.probes()?,
             witnesses: settings.witnesses()?,
@@ -237,7 +232,6 @@ impl Settings {
 /// What a probe is that says nothing but its host: as `first`, if there is one.
 pub(super) fn usual_probe(first: Option<&probe::Options>) -> probe::Options {
     let mut usual = probe::Options::new("");
-    usual.fall = PROBE_FALL;
     if let Some(probe::Options { fall, interval, timeout, .. }) = first {
         (usual.fall, usual.interval, usual.timeout) = (*fall, *interval, *timeout);
     }

@@ -2,15 +2,13 @@
 
 use std::fs;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use super::*;
+use crate::cli::run::DEFAULTS;
 use crate::error::Result;
 use crate::recorder::{self, Logs, WindowOptions, Witnesses};
 use crate::trigger::Rule;
-
-const DEFAULTS: Defaults =
-    Defaults { pre: Duration::from_secs(120), post: Duration::from_secs(10), control: true };
 
 #[derive(Debug, Parser)]
 struct Typed {
@@ -42,6 +40,25 @@ fn without_anything_typed_the_defaults_hold() {
     assert_eq!(options.settings["trigger"][0], storm);
     assert_eq!(options.settings["pre"], "2m");
     assert_eq!(options.settings["kernel_memory"], "64.0 MiB");
+}
+
+#[test]
+fn typing_a_default_that_the_help_tells_changes_nothing() {
+    let settings = |typed: &[&str]| options(typed).unwrap().settings;
+    let usual = settings(&[]);
+    let mut told = 0;
+    for argument in Typed::command().get_arguments() {
+        let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+        let default = help.split_once("[default: ").map(|(_, default)| default);
+        let value = default.and_then(|default| default.split([']', ',', ';']).next());
+        let (Some(value), Some(name)) = (value, argument.get_long()) else { continue };
+        // Told in words where it is worked out, or there is none.
+        if !value.contains(char::is_whitespace) && !["none", "all"].contains(&value) {
+            told += 1;
+            assert_eq!(settings(&[&format!("--{name}"), value]), usual, "--{name} {value}");
+        }
+    }
+    assert!(told >= 15, "{told}");
 }
 
 #[test]
