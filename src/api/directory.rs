@@ -59,7 +59,7 @@ impl Options {
     }
 }
 
-/// The witness of the trigger directory.
+/// The watcher of the trigger directory.
 pub struct DirectoryWatcher {
     path: PathBuf,
     /// Files that changed before then were there at the start.

@@ -88,7 +88,7 @@ pub enum Ready {
 }
 
 /// A kernel block is handed over when it is full or this old (`tp_retire_blk_tov`). Shorter costs
-/// wake-ups on busy links, longer delays what packet witnesses see.
+/// wake-ups on busy links, longer delays what packet watchers see.
 pub const RETIRE: Duration = Duration::from_millis(10);
 
 /// How long a frame can wait in the kernel before its block is handed over. The kernel's timer looks

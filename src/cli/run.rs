@@ -153,6 +153,6 @@ pub(super) fn subject(options: &Options) -> Result<Subject> {
         output: options.output.clone(),
         control: options.api.control.as_ref().map(|control| control.path.clone()),
         probed: options.probes.iter().filter_map(probe::Options::address).collect(),
-        logs: options.witnesses.logs.each().into_iter().map(|log| log.place).collect(),
+        logs: options.watchers.logs.each().into_iter().map(|log| log.place).collect(),
     })
 }

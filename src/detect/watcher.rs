@@ -79,7 +79,7 @@ impl fmt::Debug for Taps {
     }
 }
 
-/// The witness of the frames.
+/// The watcher of the frames.
 pub struct DetectWatcher {
     taps: Taps,
     interfaces: Vec<Listened>,

@@ -22,7 +22,7 @@ const LONGEST_LAST: usize = 200;
 /// Once the watcher is to stop, the runner's last words are waited for so long; by then it has ended.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 
-/// The witness of the operator's programs.
+/// The watcher of the operator's programs.
 #[derive(Debug)]
 pub struct AnswerWatcher {
     answers: ChildStdout,

@@ -1,4 +1,4 @@
-//! The configuration file as a witness: SIGHUP asks to read it again, and so does a change of it.
+//! The configuration file as a watcher: SIGHUP asks to read it again, and so does a change of it.
 //!
 //! Editors write a new file and rename it over the old one, or truncate and write in pieces; orchestrators
 //! swap a symbolic link. So the directories are watched rather than the file, a burst of changes is
@@ -43,7 +43,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// As much of the file is compared: more than whoever reads it accepts.
 const COMPARED: u64 = 2 << 20;
 
-/// The witness of one configuration file.
+/// The watcher of one configuration file.
 #[derive(Debug)]
 pub struct ConfigWatcher {
     file: PathBuf,

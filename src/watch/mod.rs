@@ -1,4 +1,4 @@
-//! Witnesses of the host: each watcher runs on a thread of its own, sees one kind of thing and sends
+//! Watchers of the host: each watcher runs on a thread of its own, sees one kind of thing and sends
 //! [`Observation`]s. A watcher judges nothing and knows neither ring nor incident.
 //!
 //! ```text

@@ -1,4 +1,4 @@
-//! Signals as witnesses: SIGUSR1 asks for a snapshot, SIGINT and SIGTERM (and SIGHUP, when the
+//! Signals as watchers: SIGUSR1 asks for a snapshot, SIGINT and SIGTERM (and SIGHUP, when the
 //! terminal goes away) ask to stop. Where there is a configuration file, SIGHUP is [`super::config`]'s.
 //!
 //! What was asked for arrives: neither observation is dropped for want of room. Signals of one kind
@@ -30,7 +30,7 @@ use crate::watch::{Desk, Wake, Watcher};
 /// a terminal the group of a shell that passes it on. A person needs longer to lose patience.
 pub const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The witness of SIGUSR1.
+/// The watcher of SIGUSR1.
 #[derive(Debug)]
 pub struct SnapshotWatcher {
     /// The signal handler writes a byte into the other end.
@@ -88,7 +88,7 @@ impl Drop for SnapshotWatcher {
     }
 }
 
-/// The witness of the signals that ask to stop.
+/// The watcher of the signals that ask to stop.
 pub struct StopWatcher {
     bell: Wakeup,
 }

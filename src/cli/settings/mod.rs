@@ -13,7 +13,7 @@ mod probes;
 mod shown;
 mod table;
 mod traffic;
-mod witnesses;
+mod watchers;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ use self::hooks::Hook;
 use self::probes::Entry;
 use self::table::Table;
 use self::traffic::{FilterMatch, RateLimit, Silence};
-use self::witnesses::{Attribute, Log};
+use self::watchers::{Attribute, Log};
 use super::values::{Age, On, Part, Size, Span};
 use crate::capture::Choice;
 use crate::error::Result;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::probes::Entry;
 use super::traffic::{FilterMatch, RateLimit, Silence};
-use super::witnesses::{Attribute, Log};
+use super::watchers::{Attribute, Log};
 use super::{Class, Defaults, Fade, Fold, OFF, Pack, Sandbox, Settings, export, file};
 use crate::api::{self, control, directory, http, metrics};
 use crate::capture::filter::Filter;
@@ -61,7 +61,7 @@ impl Settings {
             cool_down: span(settings.cool_down, Gate::COOL_DOWN),
             rules,
             probes: settings.probes()?,
-            witnesses: settings.witnesses()?,
+            watchers: settings.watchers()?,
             detect: settings.detect()?,
             wanted: settings.wanted()?,
             timeline: settings.timeline()?,
@@ -132,20 +132,20 @@ impl Settings {
         probe::check_all(&probes).map(|()| probes)
     }
 
-    fn witnesses(&self) -> Result<recorder::Witnesses> {
+    fn watchers(&self) -> Result<recorder::WatcherOptions> {
         let refuse = |key: &str, reason: String| Error::usage(key, "", reason, "one or the other");
-        let mut witnesses = recorder::Witnesses {
+        let mut watchers = recorder::WatcherOptions {
             logs: Log::all(&self.log).map_err(|reason| refuse("log", reason))?,
             attributes: Attribute::all(&self.attribute)
                 .map_err(|reason| refuse("attribute", reason))?,
-            ..recorder::Witnesses::default()
+            ..recorder::WatcherOptions::default()
         };
-        witnesses.ip.neighbours.clone_from(&self.neighbour);
-        let counters = &mut witnesses.counters;
+        watchers.ip.neighbours.clone_from(&self.neighbour);
+        let counters = &mut watchers.counters;
         counters.at_least = self.counter_at_least.unwrap_or(counters.at_least);
         let named = Some(&self.counter_interface).filter(|names| !names.is_empty());
         counters.interfaces.clone_from(named.unwrap_or(&self.interface));
-        witnesses.check().map(|()| witnesses)
+        watchers.check().map(|()| watchers)
     }
 
     fn detect(&self) -> Result<detect::watcher::Options> {

@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser};
 use super::*;
 use crate::cli::run::DEFAULTS;
 use crate::error::Result;
-use crate::recorder::{self, Logs, WindowOptions, Witnesses};
+use crate::recorder::{self, Logs, WatcherOptions, WindowOptions};
 use crate::trigger::Rule;
 
 #[derive(Debug, Parser)]
@@ -125,7 +125,7 @@ fn triggers_come_from_both_lists_of_the_file_and_typed_ones_replace_them_all() {
 }
 
 #[test]
-fn witnesses_come_from_the_file_and_are_armed() {
+fn watchers_come_from_the_file_and_are_armed() {
     let text = "probe = [\"192.0.2.1\", {host = \"tcp:192.0.2.1:22\", fall = 9, slow = {above = \"9ms\", \
                 in_a_row = 2}}]\nneighbour = [\"192.0.2.9\"]\ncounter_at_least = 5.0\n\
                 [[log]]\nfile = \"/var/log/x\"\n[[log.match]]\nname = \"mine\"\npattern = \"x\"\n\
@@ -137,7 +137,7 @@ fn witnesses_come_from_the_file_and_are_armed() {
                 unit = \"bit/s\"\nfor = \"2s\"\n[[silence]]\nclass = \"control\"\nafter = \"20s\"\n";
     let file = file(text);
     let options = options(&["-c", file.path().to_str().unwrap(), "-i", "eth7"]).unwrap();
-    let Witnesses { logs, attributes, ip, counters } = &options.witnesses;
+    let WatcherOptions { logs, attributes, ip, counters } = &options.watchers;
     let Logs::Asked(logs) = logs else { panic!("they were asked for") };
     assert_eq!(logs[1].place.to_string(), "syslog tcp 127.0.0.1:5514");
     let stalls = logs[0].matchers.iter().filter(|matcher| matcher.name == "stall");
@@ -165,7 +165,7 @@ fn witnesses_come_from_the_file_and_are_armed() {
     assert_eq!(after.settings, options.settings);
     for (typed, places) in [(vec!["--log", "off"], 0), (vec!["--log", "kernel", "--log", "/x"], 2)]
     {
-        let Logs::Asked(logs) = self::options(&typed).unwrap().witnesses.logs else { panic!() };
+        let Logs::Asked(logs) = self::options(&typed).unwrap().watchers.logs else { panic!() };
         assert_eq!(logs.len(), places, "{typed:?}");
     }
 }

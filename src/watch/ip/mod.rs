@@ -89,7 +89,7 @@ impl Options {
     }
 }
 
-/// The witness of addresses, default routes and next hops.
+/// The watcher of addresses, default routes and next hops.
 #[derive(Debug)]
 pub struct IpWatcher {
     socket: Socket,

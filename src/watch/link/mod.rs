@@ -1,5 +1,5 @@
 //! Interfaces as rtnetlink tells them: carrier, operational state, flags, master, creation, removal.
-//! This witness is the fastest one of a link failure, so it stamps what it reads before it thinks.
+//! This watcher is the fastest one of a link failure, so it stamps what it reads before it thinks.
 //!
 //! What it promises:
 //!
@@ -123,7 +123,7 @@ pub fn links() -> Result<Vec<LinkState>> {
     )
 }
 
-/// The witness of all interfaces.
+/// The watcher of all interfaces.
 #[derive(Debug)]
 pub struct LinkWatcher {
     socket: Socket,

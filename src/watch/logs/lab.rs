@@ -12,13 +12,13 @@ use crate::time::{Clock, Stamp};
 use crate::watch::{Watch, spawn};
 
 /// A watcher at work and what it sends.
-pub(super) struct Witness {
+pub(super) struct Watching {
     pub(super) watch: Watch,
     pub(super) inbox: Receiver<Observation>,
     pub(super) counters: Counters,
 }
 
-impl Witness {
+impl Watching {
     pub(super) fn employ(watcher: LogWatcher) -> Self {
         let (outbox, inbox) = bounded(crate::watch::CHANNEL);
         let counters = watcher.counters();
