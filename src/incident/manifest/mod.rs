@@ -8,6 +8,8 @@
 //! Every way to lose something is here under its own name, also when it is zero. Written last, so that
 //! a bundle with a manifest has all its files.
 
+pub mod read;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
