@@ -171,7 +171,7 @@ pub(super) struct Settings {
 
     /// Log to watch for lines that tell of a failure: kernel, journal, a path with wildcards, or
     /// udp://ADDR:PORT or tcp://ADDR:PORT to take syslog; off for none. Repeat for several [default:
-    /// kernel, and journal where there is one].
+    /// the kernel's, and the journal's where there is one].
     #[arg(long, value_name = "LOG")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     log: Vec<Log>,

@@ -4,6 +4,7 @@
 //! removed or marked. Everything else is named with the reason, and left alone. Links are never followed.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;

@@ -2,7 +2,6 @@
 
 use super::question::{ADDRESSES, EVERYBODY, MAC_BITS, Passing, Question, is_flooded};
 use super::{Hearing, Station, StationCounts, Vlan};
-use crate::detect::tap::packet::Packet;
 use crate::frame::{Direction, Frame, LinkType, Reception};
 use crate::time::Mono;
 use crate::wire::Mac;
