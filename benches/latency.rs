@@ -6,7 +6,7 @@
 //! First while all is idle, then while the other pair receives half a million 64-byte frames a second
 //! (see `inject`). 1,000 events each, or `--events N`.
 //!
-//! Unit: microseconds, median and 99th percentile. *Pinned* is from the moment the witness heard of it
+//! Unit: microseconds, median and 99th percentile. *Pinned* is from the moment the watcher heard of it
 //! until every lane holds its frames (`pinned_after_ns` of the manifest). *In all* is from just before
 //! the kernel is asked, so it has the kernel's own work to bring the link down and to tell of it; and for
 //! a frame, the 10 ms after which the kernel hands over a block that is not full.
@@ -106,7 +106,7 @@ fn main() -> Outcome<()> {
 
 /// Microseconds until the frames of an event were pinned.
 struct Latency {
-    /// Since the witness saw it.
+    /// Since the watcher saw it.
     seen: f64,
     /// Since it was caused.
     asked: f64,

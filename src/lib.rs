@@ -60,6 +60,8 @@ pub mod hook;
 #[cfg(test)]
 mod house;
 pub mod incident;
+#[cfg(test)]
+mod lab;
 pub mod observation;
 pub mod privilege;
 pub mod recorder;

@@ -1,4 +1,4 @@
-//! A datagram of rtnetlink, by the witnesses of links and of addresses, routes and neighbours.
+//! A datagram of rtnetlink, by the watchers of links and of addresses, routes and neighbours.
 #![no_main]
 
 use std::net::{IpAddr, Ipv4Addr};

@@ -10,21 +10,20 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Type};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
 
 use super::line::Line;
+use super::peer::{Owner, Peer};
 use super::session;
 use crate::error::{Error, Result};
-use crate::sys::peer;
 
 /// Where it is if systemd made no directory for us (`RuntimeDirectory=`, systemd.exec(5)).
 const DIRECTORY: &str = "/run/dashcap";
@@ -232,58 +231,6 @@ impl Listener {
                 }
             }
         }
-    }
-}
-
-/// To whom the socket belongs, looked at for every client: an operator may give it to a group.
-#[derive(Debug, Clone, Copy)]
-struct Owner {
-    user: u32,
-    group: u32,
-}
-
-impl Owner {
-    /// None if the socket was removed under our feet: then only root is known for sure.
-    fn of(path: &Path) -> Option<Self> {
-        let there = fs::symlink_metadata(path).ok()?;
-        Some(Self { user: there.uid(), group: there.gid() })
-    }
-}
-
-/// The process at the other end, when it connected.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Peer {
-    user: u32,
-    groups: Vec<u32>,
-    process: Option<i32>,
-}
-
-impl Peer {
-    /// Who it is, if it may ask; else why not.
-    fn of(stream: &UnixStream, owner: Option<Owner>) -> Result<Self, String> {
-        let known = stream.peer_cred().map_err(|e| format!("who you are is unknown: {e}"))?;
-        let mut groups = peer::groups(stream.as_fd()).unwrap_or_default();
-        groups.push(known.gid());
-        let peer = Self { user: known.uid(), groups, process: known.pid() };
-        if peer.may(owner) {
-            return Ok(peer);
-        }
-        tracing::warn!("control socket: refused {peer}");
-        Err("only root, dashcap's own user and the socket's group may ask".to_owned())
-    }
-
-    fn may(&self, owner: Option<Owner>) -> bool {
-        const ROOT: u32 = 0;
-        self.user == ROOT
-            || owner
-                .is_some_and(|owner| self.user == owner.user || self.groups.contains(&owner.group))
-    }
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "uid {}", self.user)?;
-        self.process.map_or(Ok(()), |process| write!(f, ", process {process}"))
     }
 }
 

@@ -59,7 +59,7 @@ impl Options {
     }
 }
 
-/// The witness of the trigger directory.
+/// The watcher of the trigger directory.
 pub struct DirectoryWatcher {
     path: PathBuf,
     /// Files that changed before then were there at the start.
@@ -101,7 +101,7 @@ impl DirectoryWatcher {
             if !report(event, &home, &tell) {
                 lost.store(true, Ordering::Release);
             }
-            ring.ring();
+            ring.notify();
         })
         .map_err(|e| failed(&e))?;
         let since = clock.now().wall;
@@ -163,7 +163,7 @@ impl Watcher for DirectoryWatcher {
 
     fn run(self, desk: &mut Desk) -> Result<()> {
         while desk.wait(&[self.bell.as_fd()], None)? != Wake::Stop {
-            self.bell.hear();
+            self.bell.clear();
             for told in self.told.try_iter() {
                 match told {
                     Told::Appeared(path) => self.take(&path, desk)?,

@@ -23,6 +23,7 @@ pub mod directory;
 pub mod http;
 mod line;
 pub mod metrics;
+mod peer;
 pub mod protocol;
 pub mod question;
 mod session;

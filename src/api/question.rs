@@ -23,7 +23,7 @@ pub const RECENT: usize = 100;
 /// One question.
 #[derive(Debug)]
 pub enum Question {
-    /// Take this in like any witness's observation, and say what came of it.
+    /// Take this in like any watcher's observation, and say what came of it.
     Tell {
         /// What somebody wants or says.
         seen: Box<Observation>,

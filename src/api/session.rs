@@ -14,8 +14,8 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
-use super::control::Peer;
 use super::line::{Line, Told};
+use super::peer::Peer;
 use super::protocol::{self, Answer, Command, LONGEST, Trouble};
 use super::question::{Audience, Fate, Verdict};
 use crate::export::event::Event;

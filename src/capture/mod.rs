@@ -15,6 +15,7 @@ mod event_queue;
 pub mod filter;
 mod interface;
 mod lanes;
+mod order;
 mod packing;
 pub mod pnet;
 mod pulse;
@@ -30,12 +31,13 @@ mod tests;
 
 pub use interface::Interface;
 pub use lanes::ClassReport;
+pub use order::{Report, Sliced};
 pub use packing::Memory;
 pub use pulse::Pulse;
 pub use reel::Reel;
 pub use source::{Choice, Options};
 pub use tapping::{Tapping, Wanted};
-pub use thread::{Capture, Report, Sliced};
+pub use thread::Capture;
 
 /// Takes what a source reads. Called on the packet path: no allocation, lock, log or system call per
 /// frame.
@@ -86,7 +88,7 @@ pub enum Ready {
 }
 
 /// A kernel block is handed over when it is full or this old (`tp_retire_blk_tov`). Shorter costs
-/// wake-ups on busy links, longer delays what packet witnesses see.
+/// wake-ups on busy links, longer delays what packet watchers see.
 pub const RETIRE: Duration = Duration::from_millis(10);
 
 /// How long a frame can wait in the kernel before its block is handed over. The kernel's timer looks

@@ -24,11 +24,11 @@ use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::event_queue::EventQueue;
 use super::lanes::Lanes;
+use super::order::{Hands, Order, Report, SliceOrder, Sliced};
 use super::packing::{Memory, Packing};
 use super::pulse::Pulse;
 use super::source::Source;
 use super::tapping::{Tapped, Tapping};
-use super::thread::{Hands, Order, Report, SliceOrder, Sliced};
 use super::{FrameSink, FrameSource, Interface, Options, RETIRE, Ready, SETTLED, SourceCounters};
 use crate::detect::tap::Health;
 use crate::error::{Error, Result};
@@ -358,7 +358,7 @@ impl Recording {
 
     /// False when the recorder is gone: the end.
     fn take_orders(&mut self) -> bool {
-        self.bell.hear();
+        self.bell.clear();
         loop {
             match self.inbox.try_recv() {
                 Ok(order) => self.obey(order),

@@ -2,89 +2,28 @@
 //!
 //! A dead or stuck thread answers nothing; nobody here waits for it longer than a moment.
 
-use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::lanes::ClassReport;
+use super::order::{Hands, Order, Report, SliceOrder, Sliced};
 use super::packing::Memory;
 use super::pulse::Pulse;
 use super::recording::Recording;
 use super::source::Source;
 use super::tapping::Tapping;
 use super::{Interface, Options};
-use crate::detect::tap::ClassCount;
 use crate::error::{Error, Result};
-use crate::frame::Origin;
 use crate::observation::Observation;
-use crate::ring::{HoldId, LaneId, Slice};
-use crate::stats::CaptureStats;
+use crate::ring::{HoldId, LaneId};
 use crate::sys::wakeup::Wakeup;
-use crate::time::{Clock, Mono, Stamp, Window};
+use crate::time::{Clock, Mono, Window};
 
 /// Orders of the recorder under way; it has a handful at a time.
 const ORDERS: usize = 64;
 /// A thread that makes no room for an order for this long is stuck.
 const ORDER: Duration = Duration::from_millis(100);
-
-/// What the recorder asks of a capture thread.
-pub(super) enum Order {
-    Bind(Interface),
-    Unbind,
-    Quota(u64),
-    Hold { hold: HoldId, from: Mono, reply: Sender<Mono> },
-    Slice(SliceOrder),
-    Report { reply: Sender<Report> },
-}
-
-/// A window to pin, and the hold to give up then.
-pub(super) struct SliceOrder {
-    pub(super) window: Window,
-    pub(super) release: Option<HoldId>,
-    pub(super) reply: Sender<Sliced>,
-}
-
-/// The pinned window of one interface.
-#[derive(Debug)]
-pub struct Sliced {
-    /// Its frames, class by class.
-    pub classes: Vec<(Arc<str>, Slice)>,
-    /// How the capture stood then.
-    pub report: Report,
-}
-
-/// What a capture thread says of itself.
-#[derive(Debug, Clone)]
-pub struct Report {
-    /// The binding in force, or the last one.
-    pub origin: Arc<Origin>,
-    /// Kind of source in a word or two.
-    pub source: &'static str,
-    /// What that source cannot know.
-    pub unknowns: &'static [&'static str],
-    /// When this report was made.
-    pub at: Stamp,
-    /// When the recording of this interface began.
-    pub since: Stamp,
-    /// Counts since then.
-    pub stats: CaptureStats,
-    /// How each class stands.
-    pub classes: Vec<ClassReport>,
-    /// Frames read, folded and dropped ones included, by direction; each class in the same order.
-    pub traffic: Vec<ClassCount>,
-}
-
-/// What a capture thread reaches the rest of the program with.
-pub(super) struct Hands {
-    pub(super) bell: Wakeup,
-    pub(super) clock: Clock,
-    pub(super) inbox: Receiver<Order>,
-    pub(super) events: Sender<Observation>,
-    pub(super) tapping: Tapping,
-    pub(super) pulse: Pulse,
-}
 
 /// The recorder's hand on a capture thread.
 #[derive(Debug)]
@@ -174,7 +113,7 @@ impl Capture {
     pub fn stop(self) -> Option<Report> {
         // Without a sender the thread's inbox is disconnected, which is how it learns of the end.
         drop(self.orders);
-        self.bell.ring();
+        self.bell.notify();
         self.thread.join().ok()
     }
 
@@ -187,6 +126,6 @@ impl Capture {
     fn order(&self, order: Order) {
         // A dead or stuck thread takes no orders: then nobody answers, which the caller must handle.
         let _ = self.orders.send_timeout(order, ORDER);
-        self.bell.ring();
+        self.bell.notify();
     }
 }

@@ -1,21 +1,19 @@
 //! pcapng: blocks in sections, each with a byte order and interfaces of its own (draft-ietf-opsawg-pcapng).
 //!
-//! `pcap-file` takes blocks apart. What is in them is read here, because it is stricter than the
-//! format and than other readers: it refuses a whole block, and with it the rest of the file, for a
+//! Blocks are read here and not by `pcap-file`, which lays out those of bundles: it is stricter than the
+//! format and than other readers. It refuses a whole block, and with it the rest of the file, for a
 //! description that is not UTF-8 (Windows writes some) or options without an end mark (which is
 //! optional), and it reads the stamp of the obsolete packet block with its halves exchanged.
 //!
 //! Blocks without a frame (name resolution, statistics, secrets, journal entries, what others added) are
 //! handed over unread.
 
-use byteorder_slice::{BigEndian, LittleEndian};
-use pcap_file::pcapng::RawBlock;
+use pcap_file::Endianness;
 use pcap_file::pcapng::blocks::{
     ENHANCED_PACKET_BLOCK, INTERFACE_DESCRIPTION_BLOCK, INTERFACE_STATISTIC_BLOCK,
     NAME_RESOLUTION_BLOCK, PACKET_BLOCK, SECTION_HEADER_BLOCK, SIMPLE_PACKET_BLOCK,
     SYSTEMD_JOURNAL_EXPORT_BLOCK,
 };
-use pcap_file::{Endianness, PcapError};
 
 use super::fields::{Options, i64_at, u16_at, u32_at};
 use super::input::Input;
@@ -221,14 +219,6 @@ impl Pcapng {
             }
             _ => {}
         }
-        match self.order {
-            Endianness::Big => RawBlock::from_slice::<BigEndian>(ahead).map(drop),
-            Endianness::Little => RawBlock::from_slice::<LittleEndian>(ahead).map(drop),
-        }
-        .map_err(|e| match e {
-            PcapError::InvalidField(field) => Stop(field.to_owned()),
-            other => Stop(other.to_string()),
-        })?;
         Ok(Some(length))
     }
 

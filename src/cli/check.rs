@@ -11,7 +11,7 @@ use crate::detect::traffic::Bound;
 use crate::error::Result;
 use crate::hook::When;
 use crate::observation::attribute::Condition;
-use crate::recorder::{Links, Options, Selection, Witnesses};
+use crate::recorder::{Links, Options, Selection, WatcherOptions};
 use crate::trigger::Rule;
 use crate::watch::link::{self, LinkWatcher};
 
@@ -69,7 +69,7 @@ fn meaning(options: &Options) -> Vec<String> {
             span(probe.timeout)
         ));
     }
-    lines.extend(witnesses(options));
+    lines.extend(watchers(options));
     lines.extend(options.rules.iter().map(|rule| format!("armed     {rule}")));
     lines.extend(Rule::unarmed(&options.rules).iter().map(|kind| format!("not armed {kind}")));
     lines.extend(programs(options));
@@ -82,8 +82,8 @@ fn meaning(options: &Options) -> Vec<String> {
 }
 
 /// What else is watched, a line each.
-fn witnesses(options: &Options) -> Vec<String> {
-    let Witnesses { logs, attributes, ip, counters } = &options.witnesses;
+fn watchers(options: &Options) -> Vec<String> {
+    let WatcherOptions { logs, attributes, ip, counters } = &options.watchers;
     let traffic = &options.detect.traffic;
     let mut lines: Vec<String> =
         logs.each().iter().map(|log| format!("log       {}", log.place)).collect();

@@ -9,14 +9,11 @@ use rustix::fs::{Access, access};
 use serde_json::json;
 
 use super::control::print;
-use super::run;
+use super::run::{self, subject};
 use super::settings::Settings;
-use crate::doctor::{self, Check, State, Subject};
+use crate::doctor::{self, Check, State};
 use crate::error::Result;
 use crate::hook::{CommandLine, Hook};
-use crate::recorder::{Links, Options, Selection};
-use crate::watch::link::{self, LinkWatcher};
-use crate::watch::probe;
 
 /// Look at this machine: privileges, kernel, memory, interfaces and what changes their frames, clock,
 /// disk, logs; and say what to do about each.
@@ -80,32 +77,6 @@ fn hook(hook: &Hook) -> Option<Check> {
         Err(error) => format!("{}: {error}", program.display()),
     };
     Some(Check::new(State::Warning, subject, found, "install it, or chmod +x"))
-}
-
-/// What these options mean on this machine.
-pub(super) fn subject(options: &Options) -> Result<Subject> {
-    let links = LinkWatcher::open(&link::Options::default())?.links();
-    let recorded = if options.interfaces.is_empty() {
-        let selection = Selection::new(&[], &links)?;
-        let all = Links::of(&links);
-        let wanted = links.iter().filter(|link| selection.wants(link, &all));
-        wanted.map(|link| link.name.clone()).collect()
-    } else {
-        options.interfaces.clone()
-    };
-    let ring = &options.capture.ring;
-    Ok(Subject {
-        links,
-        recorded,
-        memory: options.pool.memory,
-        kernel_memory: u64::from(ring.blocks) * u64::from(ring.block_size),
-        lock: options.pool.lock,
-        ring_file: options.ring_file.clone(),
-        output: options.output.clone(),
-        control: options.api.control.as_ref().map(|control| control.path.clone()),
-        probed: options.probes.iter().filter_map(probe::Options::address).collect(),
-        logs: options.witnesses.logs.each().into_iter().map(|log| log.place).collect(),
-    })
 }
 
 /// A line, and a second one with the advice; coloured on a terminal.

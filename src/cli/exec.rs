@@ -68,7 +68,7 @@ impl Exec {
     }
 }
 
-/// The witness of the command.
+/// The watcher of the command.
 struct Runner {
     child: Child,
     line: String,

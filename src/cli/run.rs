@@ -2,20 +2,21 @@
 
 use std::path::{self, Path};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
 
 use super::log::StatusLine;
 use super::settings::{Defaults, Settings};
-use crate::doctor::{self, Check};
+use crate::doctor::{self, Check, Subject};
 use crate::error::Result;
 use crate::privilege::{self, Account, Grants};
-use crate::recorder::{Options, Privileged, Recorder, Reloader};
+use crate::recorder::{Links, Options, Privileged, Recorder, Reloader, Selection, WindowOptions};
 use crate::service::Service;
 use crate::service::notify::{Environment, Notifier, Word};
 use crate::time::Clock;
 use crate::watch::config::ConfigWatcher;
+use crate::watch::link::{self, LinkWatcher};
+use crate::watch::probe;
 use crate::watch::signal::{SnapshotWatcher, StopWatcher};
 
 /// Record until stopped; write a bundle whenever a trigger fires.
@@ -35,7 +36,7 @@ pub(super) struct Run {
 /// A slow LACP failure shows its cause 93 s before its symptom: 3 × 30 s until a partner's last LACPDU
 /// expires, 3 s until its port is defaulted (IEEE 802.1AX-2020, 6.4.4).
 pub(super) const DEFAULTS: Defaults =
-    Defaults { pre: Duration::from_secs(120), post: Duration::from_secs(10), control: true };
+    Defaults { pre: WindowOptions::PRE, post: WindowOptions::POST, control: true };
 
 /// Exit status of a program that SIGINT ended, as shells count: 128 and 2.
 const INTERRUPTED: i32 = 130;
@@ -54,7 +55,7 @@ impl Run {
         let content = file.map(ConfigWatcher::content);
         let options = options(self.settings.clone())?;
         // Here is one thread, with all its privileges: programs that need them are started here.
-        let hints = doctor::hints(&super::doctor::subject(&options)?);
+        let hints = doctor::hints(&subject(&options)?);
         let privileged = Privileged::open(&options)?;
         let account = privilege::give_up(&options.privilege, &grants(&options, file))?;
         tell(&account, &options.privilege);
@@ -128,4 +129,30 @@ fn options(settings: Settings) -> Result<Options> {
 fn reading(typed: Settings, mut reloader: Reloader) -> impl FnMut() -> Result<()> {
     let file = typed.file().map(|file| file.display().to_string()).unwrap_or_default();
     move || reloader.reload(&file, options(typed.clone())?)
+}
+
+/// What these options mean on this machine.
+pub(super) fn subject(options: &Options) -> Result<Subject> {
+    let links = LinkWatcher::open(&link::Options::default())?.links();
+    let recorded = if options.interfaces.is_empty() {
+        let selection = Selection::new(&[], &links)?;
+        let all = Links::of(&links);
+        let wanted = links.iter().filter(|link| selection.wants(link, &all));
+        wanted.map(|link| link.name.clone()).collect()
+    } else {
+        options.interfaces.clone()
+    };
+    let ring = &options.capture.ring;
+    Ok(Subject {
+        links,
+        recorded,
+        memory: options.pool.memory,
+        kernel_memory: u64::from(ring.blocks) * u64::from(ring.block_size),
+        lock: options.pool.lock,
+        ring_file: options.ring_file.clone(),
+        output: options.output.clone(),
+        control: options.api.control.as_ref().map(|control| control.path.clone()),
+        probed: options.probes.iter().filter_map(probe::Options::address).collect(),
+        logs: options.watchers.logs.each().into_iter().map(|log| log.place).collect(),
+    })
 }

@@ -85,7 +85,7 @@ impl fmt::Debug for Taps {
     }
 }
 
-/// The witness of the frames.
+/// The watcher of the frames.
 pub struct DetectWatcher {
     taps: Taps,
     interfaces: Vec<Listened>,
@@ -176,7 +176,7 @@ impl Watcher for DetectWatcher {
         loop {
             match desk.wait(&[bell.as_fd()], None)? {
                 Wake::Stop => return Ok(()),
-                Wake::Ready | Wake::Due => bell.hear(),
+                Wake::Ready | Wake::Due => bell.clear(),
             }
             let mut more = true;
             while more && !desk.stopping() {

@@ -14,7 +14,8 @@ use super::collectors;
 use super::context::Story;
 use super::message::{Request, line};
 use super::options::{Hook, Options, When};
-use super::replies::{AnswerWatcher, Entry, Ledger, Place};
+use super::pending::{Entry, Ledger, OutputFile, Pending, Place};
+use super::replies::AnswerWatcher;
 use crate::error::{Error, Result};
 use crate::observation::program::{ProgramEvent, ProgramNote, Role};
 use crate::trigger::Trigger;
@@ -22,8 +23,6 @@ use crate::trigger::Trigger;
 /// Requests on their way to the runner. It reads them at once; beyond this it is stuck, and what is
 /// asked does not run, which is told.
 const REQUESTS: usize = 64;
-/// Outputs of one incident on their way: every hook and every collector, twice over.
-const ITEMS: usize = 256;
 /// Incidents whose triggers are remembered until their bundle is whole: more than wait for the disk.
 const STORIES: usize = 64;
 /// When dashcap ends, hooks that are still running have so long, or what is left of their own time.
@@ -34,91 +33,6 @@ const RUNNER_ENDS: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(10);
 /// The hidden command that becomes the runner.
 const COMMAND: &str = "hook-runner";
-
-/// What one program said, as a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutputFile {
-    /// Its name, without directory.
-    pub name: String,
-    /// Its content.
-    pub content: String,
-}
-
-impl OutputFile {
-    pub(super) fn of(role: Role, name: &str, content: String) -> Self {
-        Self { name: Self::name(role, name), content }
-    }
-
-    pub(super) fn name(role: Role, name: &str) -> String {
-        match role {
-            Role::Hook => format!("hook-{name}.txt"),
-            Role::Collector => format!("{name}.txt"),
-        }
-    }
-}
-
-/// What an incident hears of its programs.
-#[derive(Debug)]
-pub(super) enum Item {
-    /// These files will come.
-    Expect(Vec<String>),
-    /// One came.
-    File(OutputFile),
-}
-
-/// Outputs that an open incident waits for.
-#[derive(Debug)]
-pub struct Pending {
-    incident: String,
-    sender: Sender<Item>,
-    items: Receiver<Item>,
-    /// True until the runner told which collectors there are.
-    unknown: bool,
-    expected: Vec<String>,
-    came: Vec<OutputFile>,
-    /// Hooks that were asked for: each runs once for an incident.
-    asked: Vec<String>,
-}
-
-impl Pending {
-    fn new(incident: String) -> Self {
-        let (sender, items) = bounded(ITEMS);
-        let (expected, came, asked) = (Vec::new(), Vec::new(), Vec::new());
-        Self { incident, sender, items, unknown: false, expected, came, asked }
-    }
-
-    fn hear(&mut self) {
-        for item in self.items.try_iter() {
-            match item {
-                Item::Expect(names) => {
-                    self.unknown = false;
-                    self.expected.extend(names);
-                }
-                Item::File(file) => self.came.push(file),
-            }
-        }
-    }
-
-    /// True once everything is there that was asked for.
-    pub fn is_complete(&mut self) -> bool {
-        self.hear();
-        !self.unknown && self.came.len() >= self.expected.len()
-    }
-
-    /// The files; each that did not come says so.
-    pub fn take(mut self) -> Vec<OutputFile> {
-        self.hear();
-        let came = |name: &String| self.came.iter().any(|file| file.name == *name);
-        let missing = self.expected.iter().filter(|name| !came(name)).map(|name| OutputFile {
-            name: name.clone(),
-            content: "[it was still running when the incident was closed; the log has its end]\n"
-                .to_owned(),
-        });
-        let missing: Vec<_> = missing.collect();
-        self.came.extend(missing);
-        self.came
-    }
-}
 
 /// The process that runs hooks and collectors; it was told what there is to run, and nothing more yet.
 #[derive(Debug)]
@@ -372,6 +286,7 @@ fn wait_for(child: &mut Child, patience: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hook::pending::Item;
 
     fn file(name: &str) -> OutputFile {
         OutputFile { name: name.to_owned(), content: "x".to_owned() }

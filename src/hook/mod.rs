@@ -22,14 +22,14 @@ mod allowance;
 mod collectors;
 mod context;
 mod hooks;
-#[cfg(test)]
-mod lab;
 mod message;
 pub mod options;
+mod pending;
 mod program;
 mod replies;
 pub mod runner;
 
-pub use hooks::{Hooks, OutputFile, Pending, Runner};
+pub use hooks::{Hooks, Runner};
 pub use options::{CommandLine, Hook, Options, Pattern, When};
+pub use pending::{OutputFile, Pending};
 pub use replies::AnswerWatcher;

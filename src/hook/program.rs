@@ -295,7 +295,7 @@ mod tests {
             let ended = end(line, LONG);
             assert_eq!((ended.ending.as_str(), ended.success), (ending, true), "{line}");
             let child = ended.output.trim();
-            crate::hook::lab::until("the end of what was left", || {
+            crate::lab::until("the end of what was left", || {
                 // A zombie has no command line any more; one that is gone has no file.
                 let line = std::fs::read(format!("/proc/{child}/cmdline"));
                 line.is_err() || line.is_ok_and(|line| line.is_empty())

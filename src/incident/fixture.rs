@@ -4,8 +4,6 @@
 //! design page was noticed.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -196,49 +194,4 @@ impl Story {
             recovered: None,
         }
     }
-}
-
-/// True if root; else says why the test is skipped.
-pub(crate) fn is_root(what: &str) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let uids = status.lines().find_map(|line| line.strip_prefix("Uid:")).unwrap();
-    let root = uids.split_whitespace().nth(1) == Some("0");
-    if !root {
-        eprintln!("skipped: {what} needs root");
-    }
-    root
-}
-
-/// A small file system of its own, unmounted when dropped.
-pub(crate) struct Tmpfs(tempfile::TempDir);
-
-impl Tmpfs {
-    pub(crate) fn mount(bytes: u64) -> Self {
-        let tmpfs = Self(tempfile::tempdir().unwrap());
-        run(
-            "mount",
-            &["-t", "tmpfs", "-o", &format!("size={bytes}"), "dashcap-test"],
-            tmpfs.path(),
-        );
-        tmpfs
-    }
-
-    pub(crate) fn remount(&self, option: &str) {
-        run("mount", &["-o", &format!("remount,{option}")], self.path());
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.0.path()
-    }
-}
-
-impl Drop for Tmpfs {
-    fn drop(&mut self) {
-        run("umount", &["--lazy"], self.path());
-    }
-}
-
-fn run(program: &str, arguments: &[&str], path: &Path) {
-    let status = Command::new(program).args(arguments).arg(path).status().unwrap();
-    assert!(status.success(), "{program} {arguments:?} {}", path.display());
 }

@@ -13,6 +13,7 @@ use super::pcapng::{LONGEST_FRAME, Level};
 use super::store::Store;
 use super::{Ending, Incident, bundle};
 use crate::frame::{Direction, LinkType, Origin, Reception, StoredFrame};
+use crate::lab::needs;
 use crate::time::{Mono, Wall};
 
 /// tshark's filter for packets: it takes journal entries for frames too.
@@ -55,6 +56,11 @@ impl Written {
     }
 }
 
+/// True if the programs are here that read a bundle; else says which is not.
+fn readers_are_here() -> bool {
+    ["capinfos", "jq", "tcpdump", "tshark", "zstd"].into_iter().all(needs)
+}
+
 /// What a program prints; it must succeed.
 fn output(program: &str, arguments: &[&str], input: &[u8]) -> String {
     let mut child = Command::new(program)
@@ -64,7 +70,7 @@ fn output(program: &str, arguments: &[&str], input: &[u8]) -> String {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .unwrap_or_else(|e| panic!("{program} is needed by this test: {e}"));
+        .unwrap_or_else(|e| panic!("{program}: {e}"));
     let mut stdin = child.stdin.take().unwrap();
     let output = std::thread::scope(|scope| {
         // A program that has seen enough closes its end.
@@ -94,6 +100,9 @@ fn at_ns(ns: u64) -> Mono {
 
 #[test]
 fn packets_come_back_with_stamp_interface_direction_and_tags() {
+    if !readers_are_here() {
+        return;
+    }
     let eth0 = Arc::new(origin("dp0s0", 2));
     let eth1 = Arc::new(origin("dp0s2", 3));
     let mut out = frame(&eth1, at_ns(7), &ethernet(&[(0x88a8, 100), (0x8100, 0xe3bc)], b"q-in-q"));
@@ -148,6 +157,9 @@ fn packets_come_back_with_stamp_interface_direction_and_tags() {
 
 #[test]
 fn link_changes_stand_between_the_packets_and_libpcap_passes_over_them() {
+    if !readers_are_here() {
+        return;
+    }
     let eth0 = Arc::new(origin("eth0", 2));
     let frames = (0..4).map(|n| frame(&eth0, at_ns(n * S), &ethernet(&[], &[0; 46]))).collect();
     let incident = Story::new()
@@ -188,6 +200,9 @@ fn link_changes_stand_between_the_packets_and_libpcap_passes_over_them() {
 
 #[test]
 fn statistics_say_what_was_received_and_dropped_and_when() {
+    if !readers_are_here() {
+        return;
+    }
     let incident = Story::new().track("eth0", 2, vec![]).incident();
     let written = Written::of(&incident);
     let capture = written.file("capture.pcapng.zst");
@@ -219,6 +234,9 @@ fn statistics_say_what_was_received_and_dropped_and_when() {
 
 #[test]
 fn two_link_types_an_empty_interface_and_one_created_again() {
+    if !readers_are_here() {
+        return;
+    }
     let eth0 = Arc::new(origin("eth0", 2));
     let again = Arc::new(origin("eth0", 9));
     let tun = Arc::new(Origin { link_type: LinkType::RAW, ..origin("tun0", 4) });
@@ -265,6 +283,9 @@ fn two_link_types_an_empty_interface_and_one_created_again() {
 
 #[test]
 fn no_frames_and_no_interfaces_are_still_a_bundle() {
+    if !readers_are_here() {
+        return;
+    }
     for incident in [Story::new().incident(), Story::new().track("eth0", 2, vec![]).incident()] {
         let written = Written::of(&incident);
         assert_eq!(written.fields(PACKETS, &["frame.number"]), [""; 0]);
@@ -275,6 +296,9 @@ fn no_frames_and_no_interfaces_are_still_a_bundle() {
 
 #[test]
 fn frames_of_any_length_are_read() {
+    if !readers_are_here() {
+        return;
+    }
     let eth0 = Arc::new(origin("eth0", 2));
     let lengths =
         [0, 1, 14, 15, 16, 17, 1_514, 9_014, 65_549, 70_000, LONGEST_FRAME, LONGEST_FRAME + 1];
@@ -289,6 +313,9 @@ fn frames_of_any_length_are_read() {
 
 #[test]
 fn a_clock_step_inside_changes_stamps_but_not_the_order() {
+    if !readers_are_here() {
+        return;
+    }
     let eth0 = Arc::new(origin("eth0", 2));
     let eth1 = Arc::new(origin("eth1", 3));
     let stepped = |frame: StoredFrame| {
@@ -315,6 +342,9 @@ fn a_clock_step_inside_changes_stamps_but_not_the_order() {
 
 #[test]
 fn what_the_source_cannot_know_is_left_out() {
+    if !readers_are_here() {
+        return;
+    }
     let eth0 = Arc::new(origin("eth0", 2));
     let mut unknown = frame(&eth0, at_ns(0), &ethernet(&[], &[0; 46]));
     unknown.header.direction = Direction::Unknown;
@@ -331,6 +361,9 @@ fn what_the_source_cannot_know_is_left_out() {
 
 #[test]
 fn the_manifest_names_every_other_file_with_its_sum() {
+    if !readers_are_here() {
+        return;
+    }
     let mut incident = Story::new().track("eth0", 2, vec![]).incident();
     incident.ending = Ending::Cut { by: "SIGTERM".to_owned() };
     let mut second = incident.opened_by.clone();

@@ -28,6 +28,7 @@ pub mod journal;
 pub mod layout;
 pub mod manifest;
 pub mod merge;
+pub mod moment;
 pub mod partial;
 pub mod pcapng;
 pub mod progress;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::manifest::Moment;
+use super::moment::Moment;
 use super::{ClassTrack, Ending, Host, Incident, Track};
 use crate::ring::metadata::{InterfaceStanding, Standing};
 use crate::ring::{LaneCounters, RecoveredLane, Recovery, RecoveryCounts};

@@ -321,7 +321,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::incident::fixture::is_root;
+    use crate::lab::is_root;
 
     fn shell(file: &str, script: &str) -> Item {
         let arguments = vec!["-c".to_owned(), script.to_owned()];

@@ -4,7 +4,7 @@
 //!   root, or a user with CAP_NET_RAW          one thread                        many threads
 //!   ──────────────────────────────────┬──────────────────────────────────────┬──────────────────►
 //!   programs that need privileges are │ directories made, kernel log kept     │ ring, captures,
-//!   started; sockets whose buffers    │ user ─► capabilities ─► no new ones   │ witnesses, doors,
+//!   started; sockets whose buffers    │ user ─► capabilities ─► no new ones   │ watchers, doors,
 //!   need CAP_NET_ADMIN are opened     │ ─► Landlock ─► seccomp ─► proven      │ writer
 //! ```
 //!

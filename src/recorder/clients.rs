@@ -5,7 +5,6 @@
 //! overtakes slow readers.
 
 use std::collections::VecDeque;
-use std::path::{self, Path};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +12,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use tokio::sync::broadcast;
 
 use super::frame_store::Keeper;
-use super::progress::Courses;
+use super::progress::{Courses, absolute};
 use super::status_line::{self, depths};
 use super::{ClassDepth, Recorder, Summary};
 use crate::APPLICATION;
@@ -378,11 +377,6 @@ impl<K: Keeper> Recorder<K> {
         let (from, to) = (offset.wall(from), offset.wall(to));
         self.doors.frozen(Course::frozen(trigger, pinned_after, from, to));
     }
-}
-
-/// For clients, who are elsewhere; as it is where that cannot be told. JSON has no other bytes than text.
-pub(super) fn absolute(path: &Path) -> String {
-    path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
 }
 
 /// What somebody asked for, with the window they want; the `usual` one where they say nothing.

@@ -30,7 +30,7 @@ impl Options {
     pub fn grants(&self) -> Grants {
         let mut grants = Grants::default();
         self.grant_places(&mut grants);
-        for log in self.witnesses.logs.each() {
+        for log in self.watchers.logs.each() {
             grant_log(&log.place, &mut grants);
         }
         let search = system::search_path();
@@ -68,7 +68,7 @@ impl Options {
 
     /// Beyond what capturing takes: each only where the operator asked for what needs it.
     fn capabilities(&self) -> Capabilities {
-        let logs = self.witnesses.logs.each();
+        let logs = self.watchers.logs.each();
         let ports = logs.iter().filter_map(|log| match &log.place {
             logs::Place::Syslog { address, .. } => Some(address.port()),
             _ => None,

@@ -1,4 +1,4 @@
-//! Windows frozen for a witness that is early and unsure: kept if another rule confirms it in time, else
+//! Windows frozen for a watcher that is early and unsure: kept if another rule confirms it in time, else
 //! released, and nothing is written.
 //!
 //! ```text
@@ -7,7 +7,7 @@
 //!        └── pinned ────┴───────────────┴──── until: else released ──┘
 //! ```
 //!
-//! Pure. The same rule and object hold once at a time, and time given is not prolonged: a witness that
+//! Pure. The same rule and object hold once at a time, and time given is not prolonged: a watcher that
 //! repeats itself cannot pin memory for good.
 
 use std::time::Duration;

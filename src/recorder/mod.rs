@@ -35,7 +35,7 @@ mod status_line;
 mod stop;
 mod summary;
 mod triggering;
-mod witnesses;
+mod watchers;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -49,7 +49,7 @@ pub use reload::Reloader;
 pub use selection::{Links, Selection};
 pub use status_line::{ClassDepth, State, Status};
 pub use summary::Summary;
-pub use witnesses::{Logs, Witnesses};
+pub use watchers::{Logs, WatcherOptions};
 
 use self::captures::Captures;
 use self::clients::Doors;
@@ -126,7 +126,7 @@ pub struct Recorder<K = Captures> {
     summary: Summary,
     /// Where frames outlive the process.
     ring_file: Option<RingFile>,
-    /// Witnesses that panicked, and are to be put to work again.
+    /// Watchers that panicked, and are to be put to work again.
     fallen: Fallen,
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{WindowOptions, Witnesses};
+use super::{WatcherOptions, WindowOptions};
 use crate::capture::{self, Wanted};
 use crate::detect::watcher;
 use crate::incident::writer;
@@ -32,7 +32,7 @@ pub struct Options {
     /// Hosts to ping.
     pub probes: Vec<probe::Options>,
     /// What else of the host is watched.
-    pub witnesses: Witnesses,
+    pub watchers: WatcherOptions,
     /// What is looked for by counting frames.
     pub detect: watcher::Options,
     /// Frames that are waited for.

@@ -3,7 +3,7 @@
 //! allows, and they overflow sooner), and the process that runs the operator's programs, which keeps all.
 
 use super::Options;
-use super::witnesses::Early;
+use super::watchers::Early;
 use crate::error::Result;
 use crate::hook::Runner;
 use crate::watch::link::{self, LinkWatcher};
@@ -12,7 +12,7 @@ use crate::watch::link::{self, LinkWatcher};
 #[derive(Debug)]
 pub struct Privileged {
     pub(super) links: LinkWatcher,
-    pub(super) witnesses: Early,
+    pub(super) watchers: Early,
     pub(super) runner: Option<Runner>,
 }
 
@@ -20,11 +20,11 @@ impl Privileged {
     /// Opens and starts them.
     ///
     /// # Errors
-    /// When one is refused, or a witness has no meaning.
+    /// When one is refused, or a watcher has no meaning.
     pub fn open(options: &Options) -> Result<Self> {
-        options.witnesses.check()?;
+        options.watchers.check()?;
         let links = LinkWatcher::open(&link::Options::default())?;
         let runner = Runner::start(&options.programs)?;
-        Ok(Self { links, witnesses: Early::open(&options.witnesses)?, runner })
+        Ok(Self { links, watchers: Early::open(&options.watchers)?, runner })
     }
 }

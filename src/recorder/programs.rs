@@ -17,7 +17,7 @@ use crate::time::Clock;
 use crate::trigger::Trigger;
 use crate::watch::{self, Watch};
 
-/// The runner at work, and the witness of what it does.
+/// The runner at work, and the watcher of what it does.
 #[derive(Debug)]
 pub(super) struct Programs {
     hooks: Hooks,

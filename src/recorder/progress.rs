@@ -4,6 +4,7 @@
 //! is frozen until it is written or lost.
 
 use std::collections::BTreeMap;
+use std::path::{self, Path};
 use std::time::Duration;
 
 use crate::api::status::{Figures, Timing, Trigger as TriggerCount};
@@ -67,7 +68,7 @@ impl Courses {
                 self.bytes += bundle.bytes;
                 let name = bundle.path.file_name().unwrap_or_default().to_string_lossy();
                 let step = Step::Written {
-                    path: super::clients::absolute(&bundle.path),
+                    path: absolute(&bundle.path),
                     frames: bundle.frames,
                     bytes: bundle.bytes,
                     took: *took,
@@ -121,6 +122,11 @@ fn note(timing: &mut Timing, took: Duration) {
     timing.sum_seconds += seconds;
     timing.last_seconds = seconds;
     timing.most_seconds = timing.most_seconds.max(seconds);
+}
+
+/// A path for clients, who are elsewhere; as it is where that cannot be told. JSON has no other bytes than text.
+pub(super) fn absolute(path: &Path) -> String {
+    path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

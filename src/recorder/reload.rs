@@ -84,13 +84,13 @@ impl Reloader {
     pub fn reload(&mut self, file: &str, options: Options) -> Result<()> {
         options.window.check()?;
         Rule::check_all(&options.rules)?;
-        options.witnesses.check()?;
+        options.watchers.check()?;
         let new = options.probes.iter().filter(|probe| !self.known.contains(probe));
         let open = |probe: &probe::Options| Ok((probe.clone(), Probe::open(probe.clone())?));
         let probes = new.map(open).collect::<Result<Vec<_>>>()?;
-        let logs = self.open_logs(&options.witnesses.logs)?;
+        let logs = self.open_logs(&options.watchers.logs)?;
         self.known.clone_from(&options.probes);
-        self.known_logs = options.witnesses.logs.each();
+        self.known_logs = options.watchers.logs.each();
         self.hand_over(Box::new(Fresh { file: file.to_owned(), options, probes, logs }));
         Ok(())
     }
@@ -136,7 +136,7 @@ impl Recorder {
     pub fn reloader(&self) -> Reloader {
         Reloader {
             known: self.options.probes.clone(),
-            known_logs: self.options.witnesses.logs.each(),
+            known_logs: self.options.watchers.logs.each(),
             sender: self.reloads.sender.clone(),
             receiver: self.reloads.receiver.clone(),
         }
@@ -152,7 +152,7 @@ impl Recorder {
         self.options.cool_down = options.cool_down;
         self.options.rules = options.rules;
         self.options.probes = options.probes;
-        self.options.witnesses.logs = options.witnesses.logs;
+        self.options.watchers.logs = options.watchers.logs;
         self.rules.replace(self.options.rules.clone(), self.options.usual());
         self.history.set_span(self.options.span(&self.rules));
         self.phase.set_limit(self.options.window.limit);
@@ -191,7 +191,7 @@ impl Recorder {
     /// Ends the logs that are no longer wanted, then begins the new ones. What is sent to a listener
     /// between the two, some milliseconds, is lost.
     fn replace_logs(&mut self, opened: Vec<(logs::Options, LogWatcher)>) {
-        let wanted = self.options.witnesses.logs.each();
+        let wanted = self.options.watchers.logs.each();
         for (options, watch) in mem::take(&mut self.logs) {
             if wanted.contains(&options) {
                 self.logs.push((options, watch));
@@ -258,7 +258,7 @@ mod tests {
 
     use super::*;
     use crate::incident::writer;
-    use crate::recorder::{WindowOptions, Witnesses};
+    use crate::recorder::{WatcherOptions, WindowOptions};
     use crate::ring::PoolOptions;
     use crate::watch::sysfs;
     use crate::{capture, detect};
@@ -275,7 +275,7 @@ mod tests {
             cool_down: Duration::ZERO,
             rules: Rule::defaults(false),
             probes: Vec::new(),
-            witnesses: Witnesses::default(),
+            watchers: WatcherOptions::default(),
             detect: detect::watcher::Options::default(),
             wanted: Vec::new(),
             timeline: sysfs::Options::default(),

@@ -1,7 +1,7 @@
 //! What went wrong in dashcap itself: told as a limitation in the status and in every bundle from then on,
 //! and mended where that is safe.
 //!
-//! A witness that panicked is opened anew and put to work again if all it needs are its options; it begins
+//! A watcher that panicked is opened anew and put to work again if all it needs are its options; it begins
 //! with the state it finds. Others (a command, a signal, a directory, logs with their place in a file)
 //! stay silent, which is told.
 
@@ -32,7 +32,7 @@ pub(super) fn limitation(fact: &Fact, known: &[String]) -> Option<String> {
     (!known.contains(&told)).then_some(told)
 }
 
-/// Witnesses that panicked.
+/// Watchers that panicked.
 #[derive(Debug, Default)]
 pub(super) struct Fallen {
     waiting: Vec<String>,
@@ -69,7 +69,7 @@ impl Recorder {
 
     /// False if this one cannot be.
     fn open_anew(&mut self, name: &str) -> Result<bool> {
-        let witnesses = self.options.witnesses.clone();
+        let watchers = self.options.watchers.clone();
         match name {
             LinkWatcher::NAME => {
                 let links = LinkWatcher::open(&link::Options::default())?;
@@ -84,12 +84,12 @@ impl Recorder {
                 let table = self.table.clone();
                 self.employ(Sampler::open(self.options.timeline.clone(), table)?)?;
             }
-            AttributeWatcher::NAME => self.employ(AttributeWatcher::open(witnesses.attributes)?)?,
-            IpWatcher::NAME => self.employ(IpWatcher::open(&witnesses.ip)?)?,
+            AttributeWatcher::NAME => self.employ(AttributeWatcher::open(watchers.attributes)?)?,
+            IpWatcher::NAME => self.employ(IpWatcher::open(&watchers.ip)?)?,
             RouteWatcher::NAME => {
-                self.employ(RouteWatcher::open(witnesses.ip.receive_buffer)?)?;
+                self.employ(RouteWatcher::open(watchers.ip.receive_buffer)?)?;
             }
-            CounterWatcher::NAME => self.employ(CounterWatcher::open(witnesses.counters)?)?,
+            CounterWatcher::NAME => self.employ(CounterWatcher::open(watchers.counters)?)?,
             FdbWatcher::NAME => self.employ(FdbWatcher::open()?)?,
             _ => return Ok(false),
         }

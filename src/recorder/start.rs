@@ -51,7 +51,7 @@ impl Recorder {
     /// # Errors
     /// As [`Recorder::start`].
     pub fn start_with(privileged: Privileged, options: Options, clock: Clock) -> Result<Self> {
-        let Privileged { links, witnesses, runner } = privileged;
+        let Privileged { links, watchers, runner } = privileged;
         options.window.check()?;
         Rule::check_all(&options.rules)?;
         let (desk, seen) = bounded(watch::CHANNEL);
@@ -60,13 +60,13 @@ impl Recorder {
         let sampler = Sampler::open(options.timeline.clone(), table.clone())?;
         let open = |probe: &probe::Options| Ok((probe.clone(), Probe::open(probe.clone())?));
         let probes = options.probes.iter().map(open).collect::<Result<Vec<_>>>()?;
-        let local = Local::of_host(&links.links(), &witnesses.picture());
+        let local = Local::of_host(&links.links(), &watchers.picture());
         let roster = options.detect.roster(&local);
         let detectors = DetectWatcher::open(options.detect.clone(), roster)?;
         detectors.know(local.clone());
         let tapping = capture::Tapping::new(detectors.taps(), options.wanted.clone())?;
-        options.witnesses.check()?;
-        let witnesses = options.witnesses.open(witnesses)?;
+        options.watchers.check()?;
+        let watchers = options.watchers.open(watchers)?;
         let (retention, now) = (options.writer.retention, clock.now().wall);
         let store = Store::open_within(&options.output, options.pool.memory, retention, now)?;
         let doors = api::Doors::open(&options.api, &Host::read().name)?;
@@ -109,7 +109,7 @@ impl Recorder {
         for (options, probe) in probes {
             recorder.employ_probe(options, probe)?;
         }
-        recorder.employ_all(witnesses)?;
+        recorder.employ_all(watchers)?;
         if let Some(directory) = directory {
             recorder.employ(directory)?;
         }

@@ -22,14 +22,13 @@ use super::states::Tracks;
 use crate::error::{Error, Result};
 use crate::finding::Severity;
 use crate::incident::layout;
+use crate::incident::manifest;
 use crate::time::{Mono, Offset, Stamp, Wall};
 
 /// Most events of a report; those beyond are counted.
 const EVENTS: usize = 10_000;
 /// Longest line in bytes: a log line has 8 KiB (`watch::logs`), a link change 1 KiB.
 const LONGEST_LINE: u64 = 64 << 10;
-/// Longest manifest in bytes; one of a thousand interfaces has about 2 MiB.
-const LONGEST_MANIFEST: u64 = 64 << 20;
 
 /// What bundles tell.
 #[derive(Debug, Default)]
@@ -64,11 +63,7 @@ pub(super) struct Told {
 /// When a file that is there cannot be read.
 pub(super) fn read(folder: &Path, told: &mut Told) -> Result<()> {
     let manifest = folder.join(layout::MANIFEST);
-    let mut text = Vec::new();
-    open(&manifest)?
-        .take(LONGEST_MANIFEST)
-        .read_to_end(&mut text)
-        .map_err(|e| failed(&manifest, e))?;
+    let text = manifest::read::text(folder).map_err(|e| failed(&manifest, e))?;
     match serde_json::from_slice(&text) {
         Ok(value) => told.manifest(&value),
         Err(error) => told.notes.push(format!("{} has no meaning: {error}", manifest.display())),

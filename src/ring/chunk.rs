@@ -9,7 +9,7 @@
 //! becomes what it is by one word that is stored last: vacant to open by its magic, one record longer by
 //! its length, open to closed by its state. Whoever reads it then sees the one or the other, never half.
 
-use super::segment::{LaneId, Summary};
+use super::summary::{LaneId, Summary};
 use crate::frame::{LinkType, Origin, StampClock};
 use crate::sys::pages::Chunk;
 use crate::time::{Offset, Wall};

@@ -21,10 +21,10 @@ use bytes::Bytes;
 use rustix::fs::{FallocateFlags, OFlags, fallocate, fstatfs};
 
 use super::metadata::{LaneName, Standing};
-use super::pool::Pool;
 use super::recovery::{self, Recovery};
 use crate::error::{Error, Result};
-use crate::sys::mapped_file;
+use crate::ring::PAGE_SIZE;
+use crate::sys::locked_file::LockedFile;
 
 /// A ring file being written. Cloning gives a second hand on the same one.
 #[derive(Debug, Clone)]
@@ -33,8 +33,7 @@ pub struct RingFile(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     path: PathBuf,
-    /// Keeps the lock.
-    file: File,
+    file: LockedFile,
     told: Mutex<Told>,
 }
 
@@ -109,7 +108,7 @@ impl RingFile {
             .mode(Self::MODE)
             .open(path)
             .map_err(failed)?;
-        lock(&file, path)?;
+        let file = lock(file, path)?;
         if !is_in_memory(&file) {
             tracing::warn!(
                 "{} lies on a disk: every frame is written there as well, and capture may wait for it; \
@@ -122,14 +121,14 @@ impl RingFile {
     }
 
     /// Obtains room for so many pages; from here on it is a ring file.
-    pub(super) fn reserve(&self, pages: usize) -> io::Result<&File> {
+    pub(super) fn reserve(&self, pages: usize) -> io::Result<&LockedFile> {
         let Inner { file, .. } = &*self.0;
         let form =
-            Form { version: Form::VERSION, page_size: Pool::PAGE_SIZE as u32, pages: pages as u64 };
+            Form { version: Form::VERSION, page_size: PAGE_SIZE as u32, pages: pages as u64 };
         file.write_all_at(&form.encode(), 0)?;
         self.write(&mut self.told())?;
-        let length = Self::HEAD + (pages * Pool::PAGE_SIZE) as u64;
-        fallocate(file, FallocateFlags::empty(), 0, length)?;
+        let length = Self::HEAD + (pages * PAGE_SIZE) as u64;
+        fallocate(&**file, FallocateFlags::empty(), 0, length)?;
         Ok(file)
     }
 
@@ -176,8 +175,7 @@ impl RingFile {
 #[derive(Debug)]
 pub struct LeftRing {
     path: PathBuf,
-    /// Keeps the lock.
-    file: File,
+    file: LockedFile,
     bytes: Bytes,
 }
 
@@ -200,8 +198,8 @@ impl LeftRing {
         if !file.metadata().map_err(failed)?.is_file() {
             return Err(not_ours(path, "it is no regular file"));
         }
-        lock(&file, path)?;
-        let bytes = mapped_file::map(&file).map_err(failed)?;
+        let file = lock(file, path)?;
+        let bytes = file.bytes().map_err(failed)?;
         // Of a dashcap that died before it had written anything.
         if !bytes.is_empty() && Form::decode(&bytes).is_none() {
             return Err(not_ours(path, "it is no ring file, or its first bytes are damaged"));
@@ -268,13 +266,13 @@ pub(super) fn read(bytes: &Bytes) -> Result<Recovery, String> {
         return Ok(Recovery::nothing());
     }
     let form = Form::decode(bytes).ok_or("it is no ring file")?;
-    if form.version != Form::VERSION || form.page_size as usize != Pool::PAGE_SIZE {
+    if form.version != Form::VERSION || form.page_size as usize != PAGE_SIZE {
         return Err(format!(
             "its version is {} with pages of {} bytes, this dashcap reads {} with {}",
             form.version,
             form.page_size,
             Form::VERSION,
-            Pool::PAGE_SIZE
+            PAGE_SIZE
         ));
     }
     let places = RingFile::PLACES.into_iter().filter_map(|at| {
@@ -286,12 +284,11 @@ pub(super) fn read(bytes: &Bytes) -> Result<Recovery, String> {
     Ok(recovery::read(newest.unwrap_or_else(Standing::unknown), &bytes.slice(head..)))
 }
 
-fn lock(file: &File, path: &Path) -> Result<()> {
-    match file.try_lock() {
-        Ok(()) => Ok(()),
-        Err(TryLockError::WouldBlock) => Err(in_use(path)),
-        Err(TryLockError::Error(e)) => Err(Error::operation("lock ring file", told(path), e)),
-    }
+fn lock(file: File, path: &Path) -> Result<LockedFile> {
+    LockedFile::lock(file).map_err(|refused| match refused {
+        TryLockError::WouldBlock => in_use(path),
+        TryLockError::Error(e) => Error::operation("lock ring file", told(path), e),
+    })
 }
 
 fn in_use(path: &Path) -> Error {

@@ -9,7 +9,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::lane::LaneCounters;
+use super::counters::LaneCounters;
 use crate::stats::CaptureStats;
 use crate::time::{Mono, Stamp, Wall};
 

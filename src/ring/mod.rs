@@ -13,6 +13,7 @@
 //! out as [`crate::frame::StoredFrame`], byte for byte, or are counted as folded, dropped or evicted.
 
 mod chunk;
+mod counters;
 mod file;
 mod fold;
 mod lane;
@@ -25,13 +26,20 @@ mod record;
 mod recovery;
 mod segment;
 mod slice;
+mod summary;
 
+pub use counters::LaneCounters;
 pub use file::{LeftRing, RingFile};
 pub use fold::{FoldOptions, Storm};
-pub use lane::{Appended, HoldId, Lane, LaneCounters, LaneOptions};
+pub use lane::{Appended, HoldId, Lane, LaneOptions};
 pub use pack::{Job, Outcome, PackOptions, Packer};
 pub use pack_thread::{PackThread, Request};
 pub use pool::{Pool, PoolOptions};
 pub use recovery::{RecoveredLane, Recovery, RecoveryCounts};
-pub use segment::{LaneId, Segment};
+pub use segment::Segment;
 pub use slice::Slice;
+pub use summary::LaneId;
+
+/// Bytes of a page: small enough that a quiet lane wastes little, large enough that taking one is
+/// rare (every 43 full-size frames).
+pub const PAGE_SIZE: usize = 64 << 10;

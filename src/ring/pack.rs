@@ -23,9 +23,11 @@ use super::chunk::{ChunkHeader, Codec, State};
 use super::open::{Chain, Closed};
 use super::pool::Pool;
 use super::record::Record;
-use super::segment::{LaneId, Part, Segment};
+use super::segment::{Part, Segment};
+use super::summary::LaneId;
 use crate::error::{Error, Result};
 use crate::frame::LinkType;
+use crate::ring::PAGE_SIZE;
 use crate::sys::pages::{Account, Chunk};
 use crate::wire::headers;
 
@@ -217,7 +219,7 @@ impl Packer {
     fn store(&mut self, job: &Job, parts: Vec<Part>) -> Option<Segment> {
         let rest = self.rests.remove(&(job.lane, job.work));
         let room = rest.as_ref().map_or(0, Chain::room_in);
-        let needed = Chain::pages_needed(room, self.packed.len(), Pool::PAGE_SIZE);
+        let needed = Chain::pages_needed(room, self.packed.len(), PAGE_SIZE);
         let mut spare = self.pool.take_to_pack(needed, &job.account)?;
         let chain = Chain::new(rest.or_else(|| spare.pop())?, self.pool.next_chain());
         self.fill(chain, &mut spare, job, parts)

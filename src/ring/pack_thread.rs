@@ -99,7 +99,7 @@ fn work(packer: &mut Packer, pool: &Pool, job: &Job, panics: &AtomicU64) -> Outc
 mod tests {
     use std::time::Duration;
 
-    use super::super::segment::LaneId;
+    use super::super::summary::LaneId;
     use super::super::{PoolOptions, pack::Work};
     use super::*;
     use crate::sys::pages::Account;

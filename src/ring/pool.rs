@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use super::file::RingFile;
 use crate::error::{Error, Result};
+use crate::ring::PAGE_SIZE;
 use crate::sys::pages::{Account, Chunk, Pages, Request};
 
 /// What the operator decides about the memory.
@@ -59,9 +60,6 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Bytes of a page: small enough that a quiet lane wastes little, large enough that taking one is
-    /// rare (every 43 full-size frames).
-    pub const PAGE_SIZE: usize = 64 << 10;
     /// The reserve is this part of all pages,
     const RESERVE: usize = 32;
     /// but so many pages at least, in which a segment finds room while it is packed,
@@ -95,7 +93,7 @@ impl Pool {
         map: impl FnOnce(Request) -> io::Result<Pages>,
     ) -> Result<Self> {
         options.check()?;
-        let total = usize::try_from(options.memory).unwrap_or(usize::MAX) / Self::PAGE_SIZE;
+        let total = usize::try_from(options.memory).unwrap_or(usize::MAX) / PAGE_SIZE;
         let refused = |reason: String| {
             Error::operation("obtain", format!("{} bytes of memory", options.memory), reason)
                 .hint("try a smaller --memory")
@@ -105,7 +103,7 @@ impl Pool {
         {
             return Err(refused(format!("the machine has {available} bytes available")));
         }
-        let request = Request { page_size: Self::PAGE_SIZE, pages: total, lock: options.lock };
+        let request = Request { page_size: PAGE_SIZE, pages: total, lock: options.lock };
         let pages = map(request).map_err(|e| refused(e.to_string()))?;
         Ok(Self { pages, total, wanted: Arc::default(), chains: Arc::default() })
     }
@@ -127,7 +125,7 @@ impl Pool {
 
     /// Bytes obtained.
     pub fn obtained_bytes(&self) -> u64 {
-        (self.total * Self::PAGE_SIZE) as u64
+        (self.total * PAGE_SIZE) as u64
     }
 
     /// Pages nobody holds.
@@ -138,7 +136,7 @@ impl Pool {
 
     /// Bytes that lanes may share as quotas: all but the reserve.
     pub fn quota_bytes(&self) -> u64 {
-        ((self.total - self.reserve()) * Self::PAGE_SIZE) as u64
+        ((self.total - self.reserve()) * PAGE_SIZE) as u64
     }
 
     fn reserve(&self) -> usize {

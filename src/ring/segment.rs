@@ -23,12 +23,9 @@ use bytes::{Bytes, BytesMut};
 
 use super::chunk::{ChunkHeader, Codec};
 use super::record::Record;
+use super::summary::Summary;
 use crate::frame::{Origin, StoredFrame};
-use crate::time::{Mono, Offset, Wall};
-
-/// Number of a lane within a recording.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LaneId(pub u16);
+use crate::time::Mono;
 
 /// A sealed segment, plain or packed.
 #[derive(Debug)]
@@ -48,36 +45,6 @@ pub(super) struct Part {
     pub(super) summary: Summary,
     /// Bytes of its records.
     pub(super) length: usize,
-}
-
-/// What a segment says of itself without being read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Summary {
-    pub(super) lane: LaneId,
-    pub(super) sequence: u64,
-    pub(super) offset: Offset,
-    pub(super) first: Wall,
-    pub(super) last: Wall,
-    pub(super) frames: u32,
-    pub(super) folded: u64,
-    /// Of the frames, those that were cut to their headers.
-    pub(super) faded: u32,
-}
-
-impl Summary {
-    /// Of a segment without frames.
-    pub(super) fn empty(lane: LaneId, sequence: u64, offset: Offset) -> Self {
-        let (first, last) = (Wall(u64::MAX), Wall(0));
-        Self { lane, sequence, offset, first, last, frames: 0, folded: 0, faded: 0 }
-    }
-
-    fn first(&self) -> Mono {
-        self.offset.mono(self.first)
-    }
-
-    fn last(&self) -> Mono {
-        self.offset.mono(self.last)
-    }
 }
 
 /// A segment that somebody holds on to, so that its pages cannot be used again.
@@ -319,8 +286,10 @@ mod tests {
     use super::super::open::{Chain, OpenSegment};
     use super::*;
     use crate::frame::{Direction, Frame, FrameHeader, LinkType, Reception, StampClock};
+    use crate::ring::LaneId;
     use crate::sys::pages::Chunk;
     use crate::sys::pages::{Account, Pages, Request};
+    use crate::time::{Offset, Wall};
 
     const PAGE: usize = 4096;
 

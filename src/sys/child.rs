@@ -1,22 +1,16 @@
 //! A child that does not outlive whoever started it: prctl(PR_SET_PDEATHSIG).
 
-use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+
+use rustix::process::{Signal, set_parent_process_death_signal};
 
 /// Lets what `command` starts be killed by the kernel when the thread that started it is gone, however
 /// it went (PR_SET_PDEATHSIG(2const)). That thread must wait for it, then.
 pub fn dies_with_its_starter(command: &mut Command) {
-    let before_exec = || {
-        let signal = libc::c_ulong::try_from(libc::SIGKILL).unwrap_or_default();
-        // SAFETY: PR_SET_PDEATHSIG takes a number and no pointers.
-        match unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) } {
-            0 => Ok(()),
-            _ => Err(io::Error::last_os_error()),
-        }
-    };
-    // SAFETY: between fork and exec only prctl(2) is called, which is a system call without locks or
-    // memory of ours, and `last_os_error`, which reads errno.
+    let before_exec = || Ok(set_parent_process_death_signal(Some(Signal::KILL))?);
+    // SAFETY: between fork and exec only prctl(2) is called, a system call without locks or memory of
+    // ours.
     unsafe { command.pre_exec(before_exec) };
 }
 

@@ -1,10 +1,9 @@
 //! Which file systems tell of changes: statfs(2).
 
-use std::ffi::CString;
 use std::io;
-use std::mem::MaybeUninit;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+use rustix::fs::statfs;
 
 /// File systems that others change without this kernel knowing, so that inotify(7) is silent, by their
 /// magic numbers (linux/magic.h, fs/smb/client/smb2glob.h, fs/ceph/super.h).
@@ -24,16 +23,8 @@ const REMOTE: [u32; 8] = [
 /// # Errors
 /// When the path does not exist or holds a zero byte.
 pub(crate) fn is_remote(path: &Path) -> io::Result<bool> {
-    let path = CString::new(path.as_os_str().as_bytes())?;
-    let mut told = MaybeUninit::<libc::statfs>::zeroed();
-    // SAFETY: `path` ends with a zero byte and `told` is room for one statfs; both outlive the call.
-    if unsafe { libc::statfs(path.as_ptr(), told.as_mut_ptr()) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: all-zero bytes are a valid statfs (plain integers), whatever of them the kernel filled.
-    let told = unsafe { told.assume_init() };
     // The type of the field differs between architectures; the numbers have 32 bits.
-    Ok(REMOTE.contains(&(told.f_type as u32)))
+    Ok(REMOTE.contains(&(statfs(path)?.f_type as u32)))
 }
 
 #[cfg(test)]

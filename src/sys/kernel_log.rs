@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Readers at a time: the witness, the one that replaces it at a reload, and two incidents that are
+/// Readers at a time: the watcher, the one that replaces it at a reload, and two incidents that are
 /// collected at once. Further ones are refused as if none were kept.
 const SPARE: usize = 4;
 

@@ -4,7 +4,6 @@
 
 pub mod attribute;
 pub mod child;
-pub(crate) mod clock;
 pub mod discipline;
 pub(crate) mod drops;
 pub mod ethtool;
@@ -12,7 +11,7 @@ pub(crate) mod file_system;
 pub mod kernel_log;
 pub mod landlock;
 pub mod link_address;
-pub mod mapped_file;
+pub mod locked_file;
 pub(crate) mod packet_block;
 pub(crate) mod packet_ring;
 pub(crate) mod packet_socket;

@@ -14,7 +14,6 @@
 //! they can be walked then, the first bytes of a chunk that nobody owns any more say so, and how long it
 //! is ([`Chunk::VACANT`]).
 
-use std::fs::File;
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::os::fd::AsRawFd;
@@ -24,6 +23,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam_queue::ArrayQueue;
+
+use crate::sys::locked_file::LockedFile;
 
 /// How to ask the kernel for the mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +63,8 @@ struct Mapping {
     in_file: bool,
 }
 
-// SAFETY: `base` points to memory that belongs to this mapping alone (a file by the contract of
-// `map_file`); bytes are reached only through chunks, each the single owner of its range.
+// SAFETY: `base` points to memory that belongs to this mapping alone (a file by its
+// lock); bytes are reached only through chunks, each the single owner of its range.
 unsafe impl Send for Mapping {}
 // SAFETY: as above; the shared part of a mapping is the queue, which is Sync itself.
 unsafe impl Sync for Mapping {}
@@ -78,12 +79,11 @@ impl Pages {
     }
 
     /// Maps `file` from `offset` on, a multiple of the machine's page size, and touches every page of it.
-    /// The file must have room for all of them (fallocate(2)) and belong to this process alone: nobody
-    /// else may write to it or cut it short.
+    /// The file must have room for all of them (fallocate(2)); its lock keeps others away.
     ///
     /// # Errors
     /// When the kernel refuses the mapping or the lock.
-    pub fn map_file(request: Request, file: &File, offset: u64) -> io::Result<Self> {
+    pub fn map_file(request: Request, file: &LockedFile, offset: u64) -> io::Result<Self> {
         let offset = libc::off_t::try_from(offset)
             .map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
         Self::establish(request, libc::MAP_SHARED, file.as_raw_fd(), offset)
@@ -328,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_file_keeps_what_was_written_and_says_what_nobody_owns() {
-        let file = tempfile::tempfile().unwrap();
+        let file = LockedFile::lock(tempfile::tempfile().unwrap()).unwrap();
         file.set_len(4 * 4096).unwrap();
         let request = Request { page_size: 4096, pages: 3, lock: false };
         let (pages, account) = (Pages::map_file(request, &file, 4096).unwrap(), Account::default());
@@ -338,7 +338,7 @@ mod tests {
         let rest = chunk.split_off(64);
         let read = |at: u64| {
             let mut bytes = [0; 8];
-            std::os::unix::fs::FileExt::read_exact_at(&file, &mut bytes, 4096 + at).unwrap();
+            std::os::unix::fs::FileExt::read_exact_at(&*file, &mut bytes, 4096 + at).unwrap();
             bytes
         };
         assert_eq!(&read(0), b"whatthis");

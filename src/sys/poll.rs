@@ -2,9 +2,11 @@
 //! cut to milliseconds drift.
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
-use std::ptr;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 /// Waits until one of `fds` is readable or broken, or `timeout` has passed; forever without one.
 /// Returns whether one is; false also after a signal, so callers ask again until their deadline.
@@ -12,26 +14,16 @@ use std::time::Duration;
 /// # Errors
 /// When the kernel is out of memory, or the process has more descriptors than its limit allows.
 pub fn readable(fds: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io::Result<bool> {
-    let mut polled: Vec<libc::pollfd> = fds
-        .iter()
-        .map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 })
-        .collect();
-    let limit = timeout.map(|timeout| libc::timespec {
+    let mut polled: Vec<PollFd<'_>> =
+        fds.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
+    let limit = timeout.map(|timeout| Timespec {
         tv_sec: timeout.as_secs().try_into().unwrap_or(i64::MAX),
         tv_nsec: timeout.subsec_nanos().into(),
     });
-    let limit = limit.as_ref().map_or(ptr::null(), ptr::from_ref);
-    let count = polled.len() as libc::nfds_t;
-    // SAFETY: `polled` is an array of `count` pollfd that outlives the call, their descriptors are
-    // open as long as `fds` borrows them, `limit` is null or points to a timespec that lives until
-    // the end of this function, and a null signal mask means none is changed.
-    let ready = unsafe { libc::ppoll(polled.as_mut_ptr(), count, limit, ptr::null()) };
-    if ready >= 0 {
-        return Ok(ready > 0);
-    }
-    match io::Error::last_os_error() {
-        interrupted if interrupted.kind() == io::ErrorKind::Interrupted => Ok(false),
-        other => Err(other),
+    match poll(&mut polled, limit.as_ref()) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::INTR) => Ok(false),
+        Err(other) => Err(other.into()),
     }
 }
 
@@ -48,9 +40,9 @@ mod tests {
         let fds = [silent.as_fd(), rung.as_fd()];
         assert!(!readable(&fds, Some(Duration::ZERO)).unwrap());
         assert!(!readable(&fds, Some(Duration::from_nanos(1))).unwrap());
-        rung.ring();
+        rung.notify();
         assert!(readable(&fds, None).unwrap());
-        rung.hear();
+        rung.clear();
         assert!(!readable(&fds, Some(Duration::ZERO)).unwrap());
     }
 }

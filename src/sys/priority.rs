@@ -2,6 +2,8 @@
 
 use std::io;
 
+use rustix::process::setpriority_process;
+
 /// Lowers the calling thread's priority to `nice` (0 is usual, 19 steps back behind everybody). Linux
 /// keeps the value per thread, though POSIX asks for it per process (setpriority(2), "C library/kernel
 /// differences"; sched(7)).
@@ -9,12 +11,8 @@ use std::io;
 /// # Errors
 /// When the priority would have to be raised and the process may not.
 pub fn step_back(nice: i32) -> io::Result<()> {
-    const THIS_THREAD: libc::id_t = 0;
-    // SAFETY: no pointers are passed.
-    if unsafe { libc::setpriority(libc::PRIO_PROCESS, THIS_THREAD, nice) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
+    // None is the calling one.
+    Ok(setpriority_process(None, nice)?)
 }
 
 #[cfg(test)]

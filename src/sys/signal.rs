@@ -5,6 +5,8 @@ use std::mem::MaybeUninit;
 use std::process::Child;
 use std::ptr;
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// True if a hang-up of the terminal (SIGHUP) is ignored.
 pub fn hangup_ignored() -> bool {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
@@ -24,7 +26,8 @@ pub fn ignore_hangup() {
 /// Asks `child` to end (SIGTERM), unless it has.
 pub fn terminate(child: &mut Child) {
     // Once waited for, its number may be another process's; until then it is kept for it.
-    let (Ok(None), Ok(id)) = (child.try_wait(), libc::pid_t::try_from(child.id())) else { return };
-    // SAFETY: no pointers are passed.
-    unsafe { libc::kill(id, libc::SIGTERM) };
+    if let Ok(None) = child.try_wait() {
+        // Refused only where it changed its user, and then it is not ours to end.
+        let _ = kill_process(Pid::from_child(child), Signal::TERM);
+    }
 }

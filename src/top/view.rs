@@ -107,7 +107,7 @@ impl Top {
             Line::from(state),
             Line::from(traffic),
             Line::from(incidents),
-            Line::from(self.witnesses(standing)),
+            Line::from(self.watchers(standing)),
         ]
     }
 
@@ -123,7 +123,7 @@ impl Top {
     }
 
     /// Who watches: only what is not well is told one by one; and where exports do not get through.
-    fn witnesses(&self, standing: &Standing) -> Vec<Span<'static>> {
+    fn watchers(&self, standing: &Standing) -> Vec<Span<'static>> {
         let watchers = &standing.watchers;
         let mut names: Vec<&str> = watchers.iter().map(|watcher| &*watcher.name).collect();
         names.dedup();

@@ -37,6 +37,9 @@ impl Rest {
 }
 
 impl Gate {
+    /// What an incident makes its triggers wait, unless the operator says otherwise: a bundle is written
+    /// meanwhile.
+    pub const COOL_DOWN: Duration = Duration::from_secs(30);
     /// The longest wait, unless the operator's cool-down is longer: a permanent cause gives a bundle an
     /// hour, which shows that it is still there.
     pub const LONGEST: Duration = Duration::from_secs(3600);

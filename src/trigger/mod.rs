@@ -37,7 +37,7 @@ pub struct Trigger {
     pub kind: TriggerKind,
     /// The interface, probe or command it is about.
     pub object: Option<String>,
-    /// When the witness saw it.
+    /// When the watcher saw it.
     #[serde(skip)]
     pub at: Stamp,
     /// What happened, for a person.

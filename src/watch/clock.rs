@@ -88,8 +88,8 @@ mod tests {
     use crossbeam_channel::bounded;
 
     use super::*;
+    use crate::lab::wait_for;
     use crate::time::{Clock, Mono, Wall};
-    use crate::watch::lab::wait_for;
     use crate::watch::spawn;
 
     #[test]
@@ -135,7 +135,7 @@ mod tests {
         let watch = spawn(ClockWatcher, clock, outbox).unwrap();
         // Only a step between two looks is one.
         let mut hour = 3_600;
-        let deadline = std::time::Instant::now() + crate::watch::lab::BOUND;
+        let deadline = std::time::Instant::now() + crate::lab::BOUND;
         while inbox.is_empty() && std::time::Instant::now() < deadline {
             step.by(hour);
             hour = -hour;

@@ -1,4 +1,4 @@
-//! The configuration file as a witness: SIGHUP asks to read it again, and so does a change of it.
+//! The configuration file as a watcher: SIGHUP asks to read it again, and so does a change of it.
 //!
 //! Editors write a new file and rename it over the old one, or truncate and write in pieces; orchestrators
 //! swap a symbolic link. So the directories are watched rather than the file, a burst of changes is
@@ -43,7 +43,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// As much of the file is compared: more than whoever reads it accepts.
 const COMPARED: u64 = 2 << 20;
 
-/// The witness of one configuration file.
+/// The watcher of one configuration file.
 #[derive(Debug)]
 pub struct ConfigWatcher {
     file: PathBuf,
@@ -204,7 +204,7 @@ impl Burst {
 /// True if the bell rang; it is silent afterwards.
 fn changes_heard(bell: &Wakeup) -> bool {
     let rang = crate::sys::poll::readable(&[bell.as_fd()], Some(Duration::ZERO)).unwrap_or(true);
-    bell.hear();
+    bell.clear();
     rang
 }
 
@@ -220,7 +220,7 @@ fn directories(file: &Path, bell: Wakeup) -> notify::Result<RecommendedWatcher> 
         if event.is_ok_and(|event| is_reading(event.kind)) {
             return;
         }
-        bell.ring();
+        bell.notify();
     })?;
     let parent = |path: &Path| match path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
@@ -245,9 +245,9 @@ mod tests {
     use crossbeam_channel::{Receiver, bounded};
 
     use super::*;
+    use crate::lab::wait_for;
     use crate::observation::Observation;
     use crate::time::Clock;
-    use crate::watch::lab::wait_for;
     use crate::watch::{Watch, spawn};
 
     const S: u64 = 1_000_000_000;

@@ -1,4 +1,4 @@
-//! Witnesses of the host: each watcher runs on a thread of its own, sees one kind of thing and sends
+//! Watchers of the host: each watcher runs on a thread of its own, sees one kind of thing and sends
 //! [`Observation`]s. A watcher judges nothing and knows neither ring nor incident.
 //!
 //! ```text
@@ -36,8 +36,6 @@ pub mod config;
 pub mod counters;
 pub mod fdb;
 pub mod ip;
-#[cfg(test)]
-mod lab;
 pub mod link;
 pub mod logs;
 mod netlink;
@@ -154,7 +152,7 @@ struct Stop {
 impl Stop {
     fn tell(&self) {
         self.told.store(true, Ordering::Release);
-        self.bell.ring();
+        self.bell.notify();
     }
 }
 

@@ -31,6 +31,10 @@ const DUMP_PATIENCE: Duration = Duration::from_secs(5);
 /// A dump that something changed under (`NLM_F_DUMP_INTR`) is asked for again this many times.
 const DUMP_TRIES: usize = 5;
 
+/// How often the state is read again because something was announced meanwhile, before it is taken as
+/// it is: then what was announced follows as changes.
+const SETTLE_TRIES: usize = 5;
+
 /// A socket of `NETLINK_ROUTE`.
 #[derive(Debug)]
 pub(super) struct Socket {
@@ -99,6 +103,43 @@ impl Socket {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(Received::Nothing),
             Err(e) if is_overflow(&e) => Ok(Received::Overflow),
             Err(e) => Err(Error::operation("read from", "the netlink socket", e)),
+        }
+    }
+
+    /// What `state` reads at a moment when nothing waits here to be read. What waited goes through `read` to
+    /// `announced`; an overflow needs no word, because the state is read after it.
+    pub(super) fn settled<N, S>(
+        &mut self,
+        read: impl Fn(&NetlinkBuffer<&[u8]>) -> Option<N>,
+        mut announced: impl FnMut(N),
+        state: impl Fn() -> Result<S>,
+    ) -> Result<S> {
+        for _ in 1..SETTLE_TRIES {
+            self.drain(&read, &mut announced)?;
+            let state = state()?;
+            if !self.drain(&read, &mut announced)? {
+                return Ok(state);
+            }
+        }
+        state()
+    }
+
+    /// Reads all that waits; true if anything did.
+    fn drain<N>(
+        &mut self,
+        read: impl Fn(&NetlinkBuffer<&[u8]>) -> Option<N>,
+        announced: &mut impl FnMut(N),
+    ) -> Result<bool> {
+        let mut any = false;
+        loop {
+            match self.receive()? {
+                Received::Nothing => return Ok(any),
+                Received::Overflow => any = true,
+                Received::Messages(messages) => {
+                    any = true;
+                    messages.filter_map(|message| read(&message)).for_each(&mut *announced);
+                }
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! Signals as witnesses: SIGUSR1 asks for a snapshot, SIGINT and SIGTERM (and SIGHUP, when the
+//! Signals as watchers: SIGUSR1 asks for a snapshot, SIGINT and SIGTERM (and SIGHUP, when the
 //! terminal goes away) ask to stop. Where there is a configuration file, SIGHUP is [`super::config`]'s.
 //!
 //! What was asked for arrives: neither observation is dropped for want of room. Signals of one kind
@@ -30,7 +30,7 @@ use crate::watch::{Desk, Wake, Watcher};
 /// a terminal the group of a shell that passes it on. A person needs longer to lose patience.
 pub const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The witness of SIGUSR1.
+/// The watcher of SIGUSR1.
 #[derive(Debug)]
 pub struct SnapshotWatcher {
     /// The signal handler writes a byte into the other end.
@@ -88,7 +88,7 @@ impl Drop for SnapshotWatcher {
     }
 }
 
-/// The witness of the signals that ask to stop.
+/// The watcher of the signals that ask to stop.
 pub struct StopWatcher {
     bell: Wakeup,
 }
@@ -112,7 +112,7 @@ impl StopWatcher {
             if wish.is_impatient(clock.now().mono) {
                 impatient();
             } else {
-                ring.ring();
+                ring.notify();
             }
         };
         ctrlc::set_handler(handler).map_err(|e| failed(&e))?;
@@ -135,7 +135,7 @@ impl Watcher for StopWatcher {
     fn run(self, desk: &mut Desk) -> Result<()> {
         while desk.wait(&[self.bell.as_fd()], None)? != Wake::Stop {
             let at = desk.now();
-            self.bell.hear();
+            self.bell.clear();
             desk.insist(at, &Fact::StopSignal)?;
         }
         Ok(())
@@ -160,7 +160,7 @@ mod tests {
     use nix::unistd::Pid;
 
     use super::*;
-    use crate::watch::lab::wait_for;
+    use crate::lab::wait_for;
     use crate::watch::spawn;
 
     /// Both watchers share the process's signals with every other test here: one test for each.

@@ -1,4 +1,4 @@
-//! The operator's loop, as a witness: at every interval one look at `carrier`, `operstate` and, where
+//! The operator's loop, as a watcher: at every interval one look at `carrier`, `operstate` and, where
 //! the kernel has them, `opstate_age` and `opstate_changes` of each interface in the [`Table`].
 //!
 //! It promises regular rounds that do not drift, one stamp for all rows of a round, and rows that
@@ -64,7 +64,7 @@ impl Options {
     }
 }
 
-/// The witness that looks at regular intervals.
+/// The watcher that looks at regular intervals.
 #[derive(Debug)]
 pub struct Sampler {
     interval: Duration,
@@ -221,10 +221,10 @@ mod tests {
     use crossbeam_channel::bounded;
 
     use super::*;
+    use crate::lab::{Namespace, wait_for};
     use crate::observation::Observation;
     use crate::observation::link::LinkSample;
     use crate::time::Clock;
-    use crate::watch::lab::{Namespace, wait_for};
     use crate::watch::spawn;
 
     /// A tree like /sys/class/net; interfaces are directories of attributes.

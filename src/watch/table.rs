@@ -1,11 +1,11 @@
 //! The operator's table: one row per interface with carrier, operational state, the age of that state
 //! and how often it changed.
 //!
-//! Two witnesses fill it, the sampler at every interval and the recorder at every change that
+//! Two watchers fill it, the sampler at every interval and the recorder at every change that
 //! rtnetlink tells, and they must not contradict each other. So both share one [`Table`], which
 //! remembers since when each state holds. A kernel that counts by itself (Vyatta's `opstate_age` and
 //! `opstate_changes`) is believed; elsewhere ages begin when we began to look, and changes are those
-//! either witness saw. The lock is held for a few comparisons and never on the packet path.
+//! either watcher saw. The lock is held for a few comparisons and never on the packet path.
 //!
 //! ```text
 //!   before          since                    at

@@ -32,4 +32,4 @@ mod story;
 mod thin;
 mod top;
 mod watch;
-mod witnesses;
+mod watchers;

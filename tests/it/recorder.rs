@@ -6,7 +6,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use dashcap::error::Result;
 use dashcap::incident::writer;
 use dashcap::observation::Fact;
-use dashcap::recorder::{Options, Recorder, WindowOptions, Witnesses};
+use dashcap::recorder::{Options, Recorder, WatcherOptions, WindowOptions};
 use dashcap::ring::PoolOptions;
 use dashcap::time::Clock;
 use dashcap::watch::{Desk, Watcher, sysfs};
@@ -261,7 +261,7 @@ fn a_storm_is_counted_exactly_and_drowns_nothing() {
     assert_eq!(control, lacpdus.to_string());
 }
 
-/// A witness that sees what the story tells it, and a wish to stop when the story has ended.
+/// A watcher that sees what the story tells it, and a wish to stop when the story has ended.
 struct Told(Receiver<Fact>);
 
 impl Watcher for Told {
@@ -283,7 +283,7 @@ fn record_inside(lab: &Lab, clock: Clock, facts: Receiver<Fact>, ready: &Sender<
         cool_down: Duration::ZERO,
         rules: Rule::defaults(false),
         probes: Vec::new(),
-        witnesses: Witnesses::default(),
+        watchers: WatcherOptions::default(),
         detect: dashcap::detect::watcher::Options::default(),
         wanted: Vec::new(),
         timeline: sysfs::Options::default(),

@@ -10,7 +10,7 @@ use dashcap::finding::{Finding, FindingKind, Severity};
 use dashcap::frame::Direction;
 use dashcap::incident::writer;
 use dashcap::observation::Fact;
-use dashcap::recorder::{Options, Recorder, WindowOptions, Witnesses};
+use dashcap::recorder::{Options, Recorder, WatcherOptions, WindowOptions};
 use dashcap::ring::PoolOptions;
 use dashcap::time::Clock;
 use dashcap::trigger::Rule;
@@ -50,7 +50,7 @@ const EARLY_AND_LATE: &str = r#"
 "#;
 
 #[test]
-fn what_is_held_and_confirmed_is_one_bundle_that_begins_with_the_early_witness() {
+fn what_is_held_and_confirmed_is_one_bundle_that_begins_with_the_early_watcher() {
     let Some(lab) = two_cables() else { return };
     let file = file(&EARLY_AND_LATE.replace("WITHIN", "10m"));
     let dashcap = record(&lab, file.path(), &["--pre", "300ms", "--post", "10m"]);
@@ -70,7 +70,7 @@ fn what_is_held_and_confirmed_is_one_bundle_that_begins_with_the_early_witness()
     let bundle = lab.bundle();
     assert!(bundle.name().ends_with("_link-down_eth0"), "{}", bundle.name());
     assert_eq!(bundle.triggers(), ["link-down eth0", "link-down eth1"]);
-    assert_eq!(bundle.length_before(), Duration::from_millis(300), "from the early witness on");
+    assert_eq!(bundle.length_before(), Duration::from_millis(300), "from the early watcher on");
     let between = bundle.mono("/triggers/1/mono_ns").since(bundle.mono("/triggers/0/mono_ns"));
     assert!(between > Duration::from_millis(900), "200 frames, 5 ms each: {between:?}");
     assert_eq!(bundle.jq("[.missing[].reason]|unique"), r#"["cut short by a stop signal"]"#);
@@ -176,7 +176,7 @@ fn a_storm_of_triggers_is_one_incident_with_counts_and_no_frame_is_lost() {
         cool_down: Duration::from_secs(30),
         rules: Rule::defaults(false),
         probes: Vec::new(),
-        witnesses: Witnesses::default(),
+        watchers: WatcherOptions::default(),
         detect: dashcap::detect::watcher::Options::default(),
         wanted: Vec::new(),
         timeline: sysfs::Options::default(),

@@ -1,4 +1,4 @@
-//! Witnesses beside the link.
+//! WatcherOptions beside the link.
 
 use std::io::Write;
 use std::net::{TcpListener, UdpSocket};

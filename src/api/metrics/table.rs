@@ -1,12 +1,19 @@
 //! Every metric there is: name, kind, labels, meaning, and where it is read. The words are those of
 //! `docs/metrics.md`.
 
-use super::page::Snapshot;
-use crate::api::status::{Class, Interface, Timing, Traffic};
+use super::store::Contents;
+use crate::api::status::{Class, Interface, Standing, Timing, Traffic};
 use crate::export;
 
 /// Begins every name.
 pub(super) const PREFIX: &str = "dashcap";
+
+/// What one scrape found.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    pub(super) standing: Standing,
+    pub(super) store: Option<Contents>,
+}
 
 /// Takes a sample: values of the labels, in their order, and its number.
 type Out<'a> = &'a mut dyn FnMut(&[&str], Number);

@@ -157,7 +157,7 @@ impl fmt::Display for Standing {
         row(f, "bundles", &self.bundles.to_string())?;
         row(f, "traffic", &format!("{:.0} frames/s", self.frames_per_second))?;
         row(f, "memory", &self.reach())?;
-        row(f, "watchers", &self.witnesses())?;
+        row(f, "watchers", &self.watchers())?;
         for export in &self.exports {
             row(f, "export", &export.to_string())?;
         }
@@ -203,7 +203,7 @@ impl Standing {
         )
     }
 
-    fn witnesses(&self) -> String {
+    fn watchers(&self) -> String {
         let names: Vec<_> = self
             .watchers
             .iter()

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded};
 
-use super::net::{Net, PATIENCE, Sender, interface};
+use super::net::{Net, Sender, interface};
 use super::small;
 use crate::capture::filter::Filter;
 use crate::capture::{Capture, Memory, Options, Tapping, Wanted, afpacket};
@@ -13,6 +13,7 @@ use crate::detect::watcher::{self, DetectWatcher};
 use crate::detect::{Detector, Roster, Seen, traffic};
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
+use crate::lab::BOUND;
 use crate::observation::{Fact, Observation};
 use crate::ring::{LaneId, PackThread, Pool, PoolOptions};
 use crate::time::{Clock, Stamp};
@@ -67,7 +68,7 @@ impl Judged {
 
     /// The next finding; what capture says of itself is passed over.
     fn next(&self) -> (Stamp, Finding) {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + BOUND;
         loop {
             let seen = self.inbox.recv_deadline(deadline).expect("a finding in time");
             match seen.fact {
@@ -173,7 +174,7 @@ fn a_transmitter_that_is_not_answered_any_more_is_found() {
     judged.talk(&["a", "b"]);
     let found = judged.net.inside(|| {
         let mut sender = Sender::on("a");
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + BOUND;
         (1_000_000..)
             .find_map(|number| {
                 assert!(Instant::now() < deadline);

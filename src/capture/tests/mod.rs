@@ -11,13 +11,14 @@ use std::time::Duration;
 use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
 use nix::unistd::Pid;
 
-use self::net::{Kept, Net, PATIENCE, Sender, collect, drain, interface, read_until};
+use self::net::{Kept, Net, Sender, collect, drain, interface, read_until};
 use super::afpacket::{Options, PacketRing, Refusal};
 use super::filter::Filter;
 use super::pnet::{self, PnetSource};
 use super::{FrameSink, FrameSource, Interface, Ready};
 use crate::error::Error;
 use crate::frame::{Direction, Frame, LinkType, Reception, StampClock};
+use crate::lab::BOUND;
 use crate::sys::wakeup::Wakeup;
 use crate::time::Clock;
 
@@ -327,13 +328,13 @@ fn a_ring_of_the_wake_up_ends_the_wait_and_the_next_until_it_is_heard() {
         let clock = Clock::system();
         let mut fallback =
             PnetSource::open(&interface("b"), &options, wakeup.clone(), clock.clone()).unwrap();
-        wakeup.ring();
+        wakeup.notify();
         let before = clock.now().mono;
-        assert_eq!(ring.read(PATIENCE, &mut Kept::default()).unwrap(), Ready::Idle);
-        assert_eq!(ring.read(PATIENCE, &mut Kept::default()).unwrap(), Ready::Idle);
-        assert_eq!(fallback.read(PATIENCE, &mut Kept::default()).unwrap(), Ready::Idle);
-        assert!(clock.now().mono.since(before) < PATIENCE / 4);
-        wakeup.hear();
+        assert_eq!(ring.read(BOUND, &mut Kept::default()).unwrap(), Ready::Idle);
+        assert_eq!(ring.read(BOUND, &mut Kept::default()).unwrap(), Ready::Idle);
+        assert_eq!(fallback.read(BOUND, &mut Kept::default()).unwrap(), Ready::Idle);
+        assert!(clock.now().mono.since(before) < BOUND / 4);
+        wakeup.clear();
         let before = clock.now().mono;
         assert_eq!(
             ring.read(Duration::from_millis(50), &mut Kept::default()).unwrap(),
@@ -358,7 +359,7 @@ fn idle_reads_keep_the_place_in_the_ring() {
             let sent = frame(&[], 60, number);
             sender.send(&sent);
             let mut kept = Kept::default();
-            assert_eq!(source.read(PATIENCE, &mut kept).unwrap(), Ready::Frames);
+            assert_eq!(source.read(BOUND, &mut kept).unwrap(), Ready::Frames);
             assert_eq!(kept.bytes(), [sent]);
         }
     });
@@ -404,7 +405,7 @@ fn stopped_under_load(net: &Net, options: &Options, overflow: bool) -> (Vec<u64>
         scope.spawn(|| net.inside(|| flood(&stop)));
         let mut sink = Sequence::default();
         let clock = Clock::system();
-        let deadline = clock.now().mono.plus(PATIENCE);
+        let deadline = clock.now().mono.plus(BOUND);
         while overflow && source.counters().kernel_dropped == Some(0) {
             assert!(clock.now().mono < deadline, "no overflow");
             std::thread::yield_now();

@@ -1,40 +1,23 @@
 //! A network namespace with a veth pair of its own, and threads inside it.
 
-use std::fs::File;
-use std::os::unix::fs::MetadataExt;
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nix::sched::{CloneFlags, setns};
 use pnet::datalink::{self, Channel, Config, DataLinkSender};
 
 use crate::capture::{FrameSink, FrameSource, Interface, Ready};
 use crate::frame::{Frame, FrameHeader};
+use crate::lab::{BOUND, Namespace, until};
 use crate::time::Clock;
 
-/// How long anything may take before a test fails.
-pub(super) const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The namespace; removed when dropped, with all that is in it.
-pub(super) struct Net(String);
+/// The namespace, with a veth pair.
+pub(super) struct Net(Namespace);
 
 impl Net {
     /// `a` and `b` are the ends of a veth pair, up, with an MTU of 9000 and no traffic of their own;
     /// none, with the reason printed, where that is not allowed.
     pub(super) fn new() -> Option<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        if std::fs::metadata("/proc/self").ok()?.uid() != 0 {
-            assert!(
-                std::env::var_os("DASHCAP_TESTS_MUST_RUN").is_none(),
-                "must run, and needs root"
-            );
-            eprintln!("skipped: network namespaces need root");
-            return None;
-        }
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let net = Self(format!("dashcap-capture-{}-{count}", std::process::id()));
-        run("ip", &["netns", "add", &net.0]);
+        let net = Self(Namespace::new()?);
         net.ip("link add name a address 02:00:00:00:00:0a type veth peer name b");
         for end in ["a", "b"] {
             net.ip(&format!("link set dev {end} addrgenmode none mtu 9000"));
@@ -45,48 +28,24 @@ impl Net {
 
     /// Runs `ip` with these words inside.
     pub(super) fn ip(&self, words: &str) {
-        let all: Vec<&str> = ["-n", &self.0].into_iter().chain(words.split(' ')).collect();
-        run("ip", &all);
+        self.0.ip(words);
     }
 
     /// Waits until the kernel lets `name` send: a while after its other end came up, and what is sent
     /// before is dropped.
     pub(super) fn wait_until_sending(&self, name: &str) {
-        let started = Instant::now();
-        loop {
-            let told =
-                Command::new("ip").args(["-n", &self.0, "link", "show", "dev", name]).output();
-            let told = String::from_utf8(told.unwrap().stdout).unwrap();
-            if told.contains("state UP") && !told.contains("qdisc noop ") {
-                return;
-            }
-            assert!(started.elapsed() < PATIENCE, "{name} does not come up: {told}");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        until(&format!("{name} is up"), || {
+            let mut show = Command::new("ip");
+            show.args(["-n", self.0.name(), "link", "show", "dev", name]);
+            let told = String::from_utf8(show.output().unwrap().stdout).unwrap();
+            told.contains("state UP") && !told.contains("qdisc noop ")
+        });
     }
 
     /// Runs `body` on a thread inside; tests in parallel do not see it.
     pub(super) fn inside<T: Send>(&self, body: impl FnOnce() -> T + Send) -> T {
-        std::thread::scope(|scope| {
-            let inside = scope.spawn(|| {
-                let namespace = File::open(format!("/run/netns/{}", self.0)).unwrap();
-                setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
-                body()
-            });
-            inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        self.0.inside(body)
     }
-}
-
-impl Drop for Net {
-    fn drop(&mut self) {
-        run("ip", &["netns", "del", &self.0]);
-    }
-}
-
-fn run(program: &str, words: &[&str]) {
-    let status = Command::new(program).args(words).status().unwrap();
-    assert!(status.success() || std::thread::panicking(), "{program} {words:?}: {status}");
 }
 
 /// The interface of this name in the thread's namespace.
@@ -137,14 +96,14 @@ impl Kept {
     }
 }
 
-/// Reads until `done`, or fails after [`PATIENCE`].
+/// Reads until `done`, or fails after [`BOUND`].
 pub(super) fn read_until<S: FrameSink>(
     source: &mut impl FrameSource,
     sink: &mut S,
     mut done: impl FnMut(&S, Ready) -> bool,
 ) {
     let clock = Clock::system();
-    let deadline = clock.now().mono.plus(PATIENCE);
+    let deadline = clock.now().mono.plus(BOUND);
     loop {
         let ready = source.read(Duration::from_millis(20), sink).unwrap();
         if done(sink, ready) {

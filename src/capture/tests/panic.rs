@@ -4,15 +4,16 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, bounded};
 
-use super::net::{Net, PATIENCE, Sender, interface};
+use super::net::{Net, Sender, interface};
 use super::{frame, open, small};
+use crate::capture::order::{Hands, Order, SliceOrder};
 use crate::capture::pulse::Pulse;
 use crate::capture::recording::Recording;
 use crate::capture::source::Source;
-use crate::capture::thread::{Hands, Order, SliceOrder};
 use crate::capture::{Memory, Options, Report, Sliced, Tapping};
 use crate::detect::watcher::{self, DetectWatcher};
 use crate::frame::StoredFrame;
+use crate::lab::BOUND;
 use crate::observation::capture::CaptureEvent;
 use crate::observation::{Fact, Observation};
 use crate::ring::{LaneId, PackThread, Pool, PoolOptions};
@@ -21,7 +22,7 @@ use crate::time::{Clock, Mono, Window};
 
 /// The next thing that capture says of itself.
 fn next(events: &Receiver<Observation>) -> CaptureEvent {
-    let seen = events.recv_deadline(Instant::now() + PATIENCE).expect("an event in time");
+    let seen = events.recv_deadline(Instant::now() + BOUND).expect("an event in time");
     match seen.fact {
         Fact::Capture { event, .. } => event,
         other => panic!("{other}"),
@@ -70,11 +71,11 @@ fn a_panic_in_capture_marks_a_gap_and_keeps_the_history() {
     let (reply, sliced) = bounded(1);
     let window = Window { from: Mono(0), to: Clock::system().now().mono };
     orders.send(Order::Slice(SliceOrder { window, release: None, reply })).unwrap();
-    bell.ring();
-    let sliced = sliced.recv_deadline(Instant::now() + PATIENCE).expect("it lives");
+    bell.notify();
+    let sliced = sliced.recv_deadline(Instant::now() + BOUND).expect("it lives");
     assert_eq!(fills(&sliced), [0, 1, 2, 10, 11, 12, 13, 14]);
     drop(orders);
-    bell.ring();
+    bell.notify();
     let Report { stats, .. } = capture.join().unwrap();
     assert_eq!((stats.gaps, stats.stored, stats.lane_dropped), (1, 8, 0));
     drop(memory);

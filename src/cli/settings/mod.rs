@@ -13,7 +13,7 @@ mod probes;
 mod shown;
 mod table;
 mod traffic;
-mod witnesses;
+mod watchers;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ use self::hooks::Hook;
 use self::probes::Entry;
 use self::table::Table;
 use self::traffic::{FilterMatch, RateLimit, Silence};
-use self::witnesses::{Attribute, Log};
+use self::watchers::{Attribute, Log};
 use super::values::{Age, On, Part, Size, Span};
 use crate::capture::Choice;
 use crate::error::Result;
@@ -171,7 +171,7 @@ pub(super) struct Settings {
 
     /// Log to watch for lines that tell of a failure: kernel, journal, a path with wildcards, or
     /// udp://ADDR:PORT or tcp://ADDR:PORT to take syslog; off for none. Repeat for several [default:
-    /// kernel, and journal where there is one].
+    /// the kernel's, and the journal's where there is one].
     #[arg(long, value_name = "LOG")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     log: Vec<Log>,

@@ -1,11 +1,10 @@
 //! What the settings mean: each part's own options, with the defaults.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::probes::Entry;
 use super::traffic::{FilterMatch, RateLimit, Silence};
-use super::witnesses::{Attribute, Log};
+use super::watchers::{Attribute, Log};
 use super::{Class, Defaults, Fade, Fold, OFF, Pack, Sandbox, Settings, export, file};
 use crate::api::{self, control, directory, http, metrics};
 use crate::capture::filter::Filter;
@@ -20,12 +19,8 @@ use crate::privilege;
 use crate::recorder::{self, WindowOptions};
 use crate::report;
 use crate::ring::{LaneOptions, PoolOptions};
-use crate::trigger::{About, Choice, Names, Rule, TriggerKind, chosen};
+use crate::trigger::{About, Choice, Gate, Names, Rule, TriggerKind, chosen};
 use crate::watch::{probe, sysfs};
-/// The same trigger waits this long after its incident, unless the operator says otherwise.
-const COOL_DOWN: Duration = Duration::from_secs(30);
-/// Pings lost in a row: two may be lost to a busy router, three hardly ever.
-const PROBE_FALL: u32 = 3;
 
 impl Settings {
     /// The options of a recording. `rules` are armed unless the operator names triggers.
@@ -63,10 +58,10 @@ impl Settings {
             ring_file: settings.ring_file.clone(),
             capture: settings.capture()?,
             window,
-            cool_down: span(settings.cool_down, COOL_DOWN),
+            cool_down: span(settings.cool_down, Gate::COOL_DOWN),
             rules,
             probes: settings.probes()?,
-            witnesses: settings.witnesses()?,
+            watchers: settings.watchers()?,
             detect: settings.detect()?,
             wanted: settings.wanted()?,
             timeline: settings.timeline()?,
@@ -137,20 +132,20 @@ impl Settings {
         probe::check_all(&probes).map(|()| probes)
     }
 
-    fn witnesses(&self) -> Result<recorder::Witnesses> {
+    fn watchers(&self) -> Result<recorder::WatcherOptions> {
         let refuse = |key: &str, reason: String| Error::usage(key, "", reason, "one or the other");
-        let mut witnesses = recorder::Witnesses {
+        let mut watchers = recorder::WatcherOptions {
             logs: Log::all(&self.log).map_err(|reason| refuse("log", reason))?,
             attributes: Attribute::all(&self.attribute)
                 .map_err(|reason| refuse("attribute", reason))?,
-            ..recorder::Witnesses::default()
+            ..recorder::WatcherOptions::default()
         };
-        witnesses.ip.neighbours.clone_from(&self.neighbour);
-        let counters = &mut witnesses.counters;
+        watchers.ip.neighbours.clone_from(&self.neighbour);
+        let counters = &mut watchers.counters;
         counters.at_least = self.counter_at_least.unwrap_or(counters.at_least);
         let named = Some(&self.counter_interface).filter(|names| !names.is_empty());
         counters.interfaces.clone_from(named.unwrap_or(&self.interface));
-        witnesses.check().map(|()| witnesses)
+        watchers.check().map(|()| watchers)
     }
 
     fn detect(&self) -> Result<detect::watcher::Options> {
@@ -237,7 +232,6 @@ impl Settings {
 /// What a probe is that says nothing but its host: as `first`, if there is one.
 pub(super) fn usual_probe(first: Option<&probe::Options>) -> probe::Options {
     let mut usual = probe::Options::new("");
-    usual.fall = PROBE_FALL;
     if let Some(probe::Options { fall, interval, timeout, .. }) = first {
         (usual.fall, usual.interval, usual.timeout) = (*fall, *interval, *timeout);
     }

@@ -6,7 +6,7 @@ use super::options::usual_probe;
 use super::probes::Entry;
 use super::table::Table;
 use super::traffic::{FilterMatch, RateLimit, Silence};
-use super::witnesses::{Attribute, Log};
+use super::watchers::{Attribute, Log};
 use super::{Class, Fade, Fold, OFF, Pack, Sandbox, Settings};
 use crate::capture;
 use crate::cli::values::{Age, On, Part, Size, Span};
@@ -20,7 +20,7 @@ impl Settings {
         let capture::Options { source, ring, classes, lane } = &options.capture;
         let LaneOptions { fold, pack } = lane;
         let probe = options.probes.first();
-        let recorder::Witnesses { logs, attributes, ip, counters } = &options.witnesses;
+        let recorder::WatcherOptions { logs, attributes, ip, counters } = &options.watchers;
         let usual_probe = usual_probe(probe);
         let looked_for = &options.detect.traffic;
         let kernel_memory = u64::from(ring.blocks) * u64::from(ring.block_size);

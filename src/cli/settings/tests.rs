@@ -2,15 +2,13 @@
 
 use std::fs;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use super::*;
+use crate::cli::run::DEFAULTS;
 use crate::error::Result;
-use crate::recorder::{self, Logs, WindowOptions, Witnesses};
+use crate::recorder::{self, Logs, WatcherOptions, WindowOptions};
 use crate::trigger::Rule;
-
-const DEFAULTS: Defaults =
-    Defaults { pre: Duration::from_secs(120), post: Duration::from_secs(10), control: true };
 
 #[derive(Debug, Parser)]
 struct Typed {
@@ -42,6 +40,25 @@ fn without_anything_typed_the_defaults_hold() {
     assert_eq!(options.settings["trigger"][0], storm);
     assert_eq!(options.settings["pre"], "2m");
     assert_eq!(options.settings["kernel_memory"], "64.0 MiB");
+}
+
+#[test]
+fn typing_a_default_that_the_help_tells_changes_nothing() {
+    let settings = |typed: &[&str]| options(typed).unwrap().settings;
+    let usual = settings(&[]);
+    let mut told = 0;
+    for argument in Typed::command().get_arguments() {
+        let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+        let default = help.split_once("[default: ").map(|(_, default)| default);
+        let value = default.and_then(|default| default.split([']', ',', ';']).next());
+        let (Some(value), Some(name)) = (value, argument.get_long()) else { continue };
+        // Told in words where it is worked out, or there is none.
+        if !value.contains(char::is_whitespace) && !["none", "all"].contains(&value) {
+            told += 1;
+            assert_eq!(settings(&[&format!("--{name}"), value]), usual, "--{name} {value}");
+        }
+    }
+    assert!(told >= 15, "{told}");
 }
 
 #[test]
@@ -108,7 +125,7 @@ fn triggers_come_from_both_lists_of_the_file_and_typed_ones_replace_them_all() {
 }
 
 #[test]
-fn witnesses_come_from_the_file_and_are_armed() {
+fn watchers_come_from_the_file_and_are_armed() {
     let text = "probe = [\"192.0.2.1\", {host = \"tcp:192.0.2.1:22\", fall = 9, slow = {above = \"9ms\", \
                 in_a_row = 2}}]\nneighbour = [\"192.0.2.9\"]\ncounter_at_least = 5.0\n\
                 [[log]]\nfile = \"/var/log/x\"\n[[log.match]]\nname = \"mine\"\npattern = \"x\"\n\
@@ -120,7 +137,7 @@ fn witnesses_come_from_the_file_and_are_armed() {
                 unit = \"bit/s\"\nfor = \"2s\"\n[[silence]]\nclass = \"control\"\nafter = \"20s\"\n";
     let file = file(text);
     let options = options(&["-c", file.path().to_str().unwrap(), "-i", "eth7"]).unwrap();
-    let Witnesses { logs, attributes, ip, counters } = &options.witnesses;
+    let WatcherOptions { logs, attributes, ip, counters } = &options.watchers;
     let Logs::Asked(logs) = logs else { panic!("they were asked for") };
     assert_eq!(logs[1].place.to_string(), "syslog tcp 127.0.0.1:5514");
     let stalls = logs[0].matchers.iter().filter(|matcher| matcher.name == "stall");
@@ -148,7 +165,7 @@ fn witnesses_come_from_the_file_and_are_armed() {
     assert_eq!(after.settings, options.settings);
     for (typed, places) in [(vec!["--log", "off"], 0), (vec!["--log", "kernel", "--log", "/x"], 2)]
     {
-        let Logs::Asked(logs) = self::options(&typed).unwrap().witnesses.logs else { panic!() };
+        let Logs::Asked(logs) = self::options(&typed).unwrap().watchers.logs else { panic!() };
         assert_eq!(logs.len(), places, "{typed:?}");
     }
 }

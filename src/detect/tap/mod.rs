@@ -313,7 +313,7 @@ impl Tap {
     #[inline]
     pub fn block(&mut self) {
         if std::mem::take(&mut self.news) {
-            self.bell.ring();
+            self.bell.notify();
         }
     }
 

@@ -11,9 +11,10 @@ use sha2::{Digest, Sha256};
 
 use super::super::layout::{CAPTURE, REPORT, REPORT_TEXT};
 use super::*;
-use crate::incident::fixture::{MONO, Story, Tmpfs, frame, is_root, origin};
+use crate::incident::fixture::{MONO, Story, frame, origin};
 use crate::incident::store::{Listing, mark, retention};
 use crate::incident::writer::{Options, Outcome, Writer};
+use crate::lab::{Tmpfs, is_root};
 use crate::time::{Clock, Mono, Wall};
 
 /// Longest a test waits for something that takes milliseconds.

@@ -7,12 +7,10 @@
 use std::fs;
 use std::path::Path;
 
-use serde::Deserialize;
-
+use super::is_our_name;
 use super::removal::REMOVING;
-use super::{is_our_name, listing};
 use crate::incident::layout::{MANIFEST, REPORTS, SUFFIX};
-use crate::incident::manifest::{FORMAT, FileEntry};
+use crate::incident::manifest::{FileEntry, read};
 use crate::incident::partial::{BESIDE, sync_directory};
 
 /// Finishes or removes what was left in `directory`, where nobody else may be at work now.
@@ -43,13 +41,6 @@ fn remove(path: &Path, why: &str) {
     }
 }
 
-/// What is read of a manifest.
-#[derive(Debug, Deserialize)]
-struct Manifest {
-    format: String,
-    files: Vec<FileEntry>,
-}
-
 /// Publishes a bundle whose evidence is whole; false if it is not, or cannot be.
 fn finish(partial: &Path, whole: &Path) -> bool {
     if whole.exists() || !is_whole(partial) {
@@ -70,13 +61,13 @@ fn finish(partial: &Path, whole: &Path) -> bool {
 
 /// True if everything is there that the manifest lists; takes out what else dashcap may have begun.
 fn is_whole(partial: &Path) -> bool {
-    let Ok(text) = listing::manifest(partial) else { return false };
-    let Ok(told) = serde_json::from_slice::<Manifest>(&text) else { return false };
+    let Ok(text) = read::text(partial) else { return false };
+    let Ok(told) = read::parse(&text) else { return false };
     let has = |file: &FileEntry| {
         let is = fs::symlink_metadata(partial.join(&file.name));
         is.is_ok_and(|is| is.is_file() && is.len() == file.size)
     };
-    if told.format != FORMAT || told.files.is_empty() || !told.files.iter().all(has) {
+    if told.files.is_empty() || !told.files.iter().all(has) {
         return false;
     }
     let beside = format!("{MANIFEST}{BESIDE}");

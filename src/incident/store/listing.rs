@@ -3,22 +3,20 @@
 //! A bundle is a directory with a name of ours and a manifest of ours; only those are ever counted,
 //! removed or marked. Everything else is named with the reason, and left alone. Links are never followed.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
 use super::is_our_name;
 use super::removal::{KEPT, REMOVING};
 use crate::error::{Error, Result};
 use crate::incident::layout::{MANIFEST, SUFFIX};
-use crate::incident::manifest::FORMAT;
+use crate::incident::manifest::read;
 use crate::time::Wall;
 
-/// Longest manifest in bytes; one of a thousand interfaces has about 2 MiB.
-pub(super) const LONGEST_MANIFEST: u64 = 64 << 20;
 /// Directories below a bundle whose files count for its size: it has `system/`; nobody nests deeper.
 const DEPTH: u32 = 4;
 
@@ -92,52 +90,6 @@ pub enum What {
     Foreign,
 }
 
-/// What is read of a manifest; whatever version wrote it, fields it lacks are empty.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Manifest {
-    format: String,
-    triggers: Vec<Trigger>,
-    window: Window,
-    interfaces: Vec<Interface>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Trigger {
-    kind: String,
-    object: Option<String>,
-    sentence: String,
-    time: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Window {
-    closed: Span,
-    covered: Span,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Span {
-    seconds: f64,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Interface {
-    name: String,
-    in_bundle: InBundle,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct InBundle {
-    frames: u64,
-    folded: u64,
-}
-
 impl Listing {
     /// Looks at everything in `directory`.
     ///
@@ -174,7 +126,7 @@ impl Stored {
     /// When it cannot be read any more.
     pub fn manifest(&self) -> Result<Value> {
         let object = || self.path.join(MANIFEST).display().to_string();
-        let text = manifest(&self.path).map_err(|e| Error::operation("read", object(), e))?;
+        let text = read::text(&self.path).map_err(|e| Error::operation("read", object(), e))?;
         serde_json::from_slice(&text).map_err(|e| Error::operation("read", object(), e))
     }
 }
@@ -192,15 +144,15 @@ fn look(path: &Path, name: &str) -> Result<Stored, What> {
         return Err(What::Foreign);
     }
     let damaged = |reason: String| What::Damaged { reason };
-    let text = manifest(path).map_err(|e| damaged(format!("{MANIFEST}: {e}")))?;
-    let told = parse(&text).map_err(damaged)?;
+    let text = read::text(path).map_err(|e| damaged(format!("{MANIFEST}: {e}")))?;
+    let told = read::parse(&text).map_err(damaged)?;
     let opened_by = told.triggers.into_iter().next().unwrap_or_default();
     let time = opened_by
         .time
         .parse()
         .ok()
         .ok_or_else(|| damaged(format!("{MANIFEST} does not tell when it was triggered")))?;
-    let sum = |of: fn(&InBundle) -> u64| {
+    let sum = |of: fn(&read::InBundle) -> u64| {
         told.interfaces.iter().map(|i| of(&i.in_bundle)).fold(0, u64::saturating_add)
     };
     Ok(Stored {
@@ -219,29 +171,6 @@ fn look(path: &Path, name: &str) -> Result<Stored, What> {
         kept: path.join(KEPT).is_file(),
         report: path.join(crate::incident::layout::REPORT).is_file(),
     })
-}
-
-/// The bytes of a bundle's manifest.
-///
-/// # Errors
-/// When it cannot be read or is far too long.
-pub(super) fn manifest(folder: &Path) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    let file = File::open(folder.join(MANIFEST))?;
-    file.take(LONGEST_MANIFEST + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > LONGEST_MANIFEST {
-        return Err(io::Error::other(format!("longer than {LONGEST_MANIFEST} bytes")));
-    }
-    Ok(text)
-}
-
-fn parse(text: &[u8]) -> Result<Manifest, String> {
-    let told: Manifest =
-        serde_json::from_slice(text).map_err(|e| format!("{MANIFEST} has no meaning: {e}"))?;
-    if told.format != FORMAT {
-        return Err(format!("{MANIFEST} is not one of dashcap"));
-    }
-    Ok(told)
 }
 
 /// Length of all files below `path`; what cannot be read counts nothing.
@@ -327,8 +256,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_manifest_panics(text in r#"\{?("(format|triggers|window|time)":[\[\]{}0-9"a-z:,]{0,30},?){0,3}\}?"#, bytes: Vec<u8>) {
-            let _ = parse(text.as_bytes());
-            let _ = parse(&bytes);
+            let _ = read::parse(text.as_bytes());
+            let _ = read::parse(&bytes);
         }
     }
 }

@@ -278,7 +278,7 @@ fn warn_if_short(directory: &Path, expected: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::incident::fixture::{Tmpfs, is_root};
+    use crate::lab::{Tmpfs, is_root};
 
     const LEFTOVER: &str = "2026-11-22T14-14-20.811Z_link-down_eth0.partial";
 

@@ -199,7 +199,7 @@ impl Writer {
         let due = Mono::default();
         shelf.waiting.push_back(Waiting { number, incident, due, attempts: 0, failed: None });
         drop(shelf);
-        self.ring();
+        self.notify();
         Ok(())
     }
 
@@ -229,7 +229,7 @@ impl Writer {
     /// outcomes that were not taken yet. Takes as long as writing takes.
     pub fn stop(self) -> Vec<Outcome> {
         open(&self.shelf).stopping = true;
-        self.ring();
+        self.notify();
         // Until the thread drops its end: it might be waiting for room in the channel.
         let outcomes = self.outcomes.iter().collect();
         if self.thread.join().is_err() {
@@ -238,7 +238,7 @@ impl Writer {
         outcomes
     }
 
-    fn ring(&self) {
+    fn notify(&self) {
         // Full: it has rung already and was not heard yet.
         let _ = self.bell.try_send(());
     }

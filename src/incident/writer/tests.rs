@@ -6,7 +6,8 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::incident::fixture::{MONO, Story, Tmpfs, frame, is_root, origin};
+use crate::incident::fixture::{MONO, Story, frame, origin};
+use crate::lab::{Tmpfs, is_root};
 
 /// Longest a test waits for something that takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);

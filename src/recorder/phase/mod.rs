@@ -31,6 +31,11 @@ pub struct WindowOptions {
 }
 
 impl WindowOptions {
+    /// Kept from before: a slow LACP failure takes up to 93 s from cause to symptom (IEEE 802.1AX: 3 × 30 s,
+    /// then 3 s).
+    pub const PRE: Duration = Duration::from_secs(120);
+    /// Kept from after: what the host does about it.
+    pub const POST: Duration = Duration::from_secs(10);
     /// An incident longer than this is a capture, not an incident.
     const MAX: Duration = Duration::from_secs(24 * 3600);
     /// Post-trigger windows in a row, unless the operator sets another limit.
@@ -72,9 +77,8 @@ impl WindowOptions {
 }
 
 impl Default for WindowOptions {
-    /// A slow LACP failure takes up to 93 s from cause to symptom (IEEE 802.1AX: 3 × 30 s, then 3 s).
     fn default() -> Self {
-        Self::new(Duration::from_secs(120), Duration::from_secs(10))
+        Self::new(Self::PRE, Self::POST)
     }
 }
 

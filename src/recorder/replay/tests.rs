@@ -8,7 +8,7 @@ use super::*;
 use crate::capture;
 use crate::detect::watcher;
 use crate::incident::writer;
-use crate::recorder::Witnesses;
+use crate::recorder::WatcherOptions;
 use crate::ring::{PackOptions, PoolOptions};
 use crate::trigger::Rule;
 use crate::watch::sysfs;
@@ -40,7 +40,7 @@ impl Story {
             cool_down: Duration::from_secs(30),
             rules: Rule::defaults(false),
             probes: Vec::new(),
-            witnesses: Witnesses::default(),
+            watchers: WatcherOptions::default(),
             detect: watcher::Options::default(),
             wanted: Vec::new(),
             timeline: sysfs::Options::default(),

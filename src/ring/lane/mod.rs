@@ -8,16 +8,17 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
+use super::counters::LaneCounters;
 use super::fold::{FoldOptions, Folder, Storm, Verdict};
 use super::open::{Chain, OpenSegment};
 use super::pack::PackOptions;
 use super::pool::Pool;
-use super::segment::{LaneId, Segment};
+use super::segment::Segment;
 use super::slice::Slice;
+use super::summary::LaneId;
 use crate::error::Result;
 use crate::frame::{Frame, Origin};
+use crate::ring::PAGE_SIZE;
 use crate::sys::pages::{Account, Chunk};
 use crate::time::{Mono, Offset, Window};
 
@@ -61,27 +62,6 @@ pub enum Appended {
     Folded,
     /// There was no page that could be had without overwriting pinned evidence.
     Dropped,
-}
-
-/// What a lane counted since it was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct LaneCounters {
-    /// Frames appended.
-    pub stored: u64,
-    /// Their captured bytes.
-    pub stored_bytes: u64,
-    /// Bytes that what is left of them takes in the ring now, with what is stored beside each.
-    pub ring_bytes: u64,
-    /// Of those, frames captured shorter than they were.
-    pub truncated: u64,
-    /// Copies of frames that were counted instead of kept.
-    pub folded: u64,
-    /// Stored frames that were cut to their headers since.
-    pub faded: u64,
-    /// Frames for which no page could be had.
-    pub dropped: u64,
-    /// Stored and folded frames that were forgotten since.
-    pub evicted: u64,
 }
 
 /// The history of one class on one interface.
@@ -133,7 +113,7 @@ impl Lane {
     ) -> Self {
         Self {
             id,
-            quota: usize::try_from(pool.quota_bytes()).unwrap_or(usize::MAX) / Pool::PAGE_SIZE,
+            quota: usize::try_from(pool.quota_bytes()).unwrap_or(usize::MAX) / PAGE_SIZE,
             pool,
             origin,
             open: None,
@@ -160,7 +140,7 @@ impl Lane {
 
     /// Bytes this lane may hold when memory is scarce.
     pub fn set_quota(&mut self, bytes: u64) {
-        self.quota = usize::try_from(bytes).unwrap_or(usize::MAX) / Pool::PAGE_SIZE;
+        self.quota = usize::try_from(bytes).unwrap_or(usize::MAX) / PAGE_SIZE;
     }
 
     /// Appends a frame whose stamp has `offset` to the monotonic clock.
@@ -245,7 +225,7 @@ impl Lane {
     /// reaches and leaving room for what is still to come. Returns from when on that is.
     pub fn hold(&mut self, hold: HoldId, from: Mono) -> Mono {
         let (part, of) = Self::HOLD_PART;
-        let mut room = self.account.pages().max(self.quota) * Pool::PAGE_SIZE / of * part;
+        let mut room = self.account.pages().max(self.quota) * PAGE_SIZE / of * part;
         let mut from = from.max(self.complete_from);
         for segment in self.sealed.iter().rev().take_while(|s| s.last() >= from) {
             let Some(left) = room.checked_sub(segment.held_bytes()) else {
@@ -295,7 +275,7 @@ impl Lane {
     /// Bytes of pages in use.
     #[cfg(test)]
     fn used_bytes(&self) -> u64 {
-        (self.account.pages() * Pool::PAGE_SIZE) as u64
+        (self.account.pages() * PAGE_SIZE) as u64
     }
 
     /// Writes the tallies of all runs into the open segment, or a new one.
@@ -424,7 +404,7 @@ impl Lane {
 }
 
 fn pages_needed(room: usize, captured: usize) -> usize {
-    OpenSegment::pages_needed(room, captured, Pool::PAGE_SIZE)
+    OpenSegment::pages_needed(room, captured, PAGE_SIZE)
 }
 
 /// The first moment that the segment does not cover.

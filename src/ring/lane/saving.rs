@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
 
 use super::super::pack::{Job, Outcome, PackOptions, Work};
-use super::super::pool::Pool;
 use super::super::segment::Segment;
 use super::{Lane, just_after};
+use crate::ring::PAGE_SIZE;
 use crate::time::Mono;
 
 /// What a lane knows of its packing and fading.
@@ -162,7 +162,7 @@ impl Lane {
         }
         let full = now.minus(self.saving.options.full);
         let full_bytes = self.counters.ring_bytes as usize - self.saving.faded_bytes;
-        let beyond = full_bytes.saturating_sub(self.quota * Pool::PAGE_SIZE / 2);
+        let beyond = full_bytes.saturating_sub(self.quota * PAGE_SIZE / 2);
         let held = self.holds.iter().map(|(_, from)| *from).min();
         let (mut segments, mut span, mut bytes) = (Vec::new(), None::<(u64, u64)>, 0);
         let (mut images, mut more) = (0, true);

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::super::pool::PoolOptions;
 use super::*;
 use crate::frame::{FrameHeader, LinkType, StampClock};
+use crate::ring::PAGE_SIZE;
 use crate::time::Wall;
 
 const MIB: u64 = 1 << 20;
@@ -167,7 +168,7 @@ fn quiet_seconds_cost_bytes_not_pages() {
         lane.tick(Mono((n * 30 + 2) * SECOND));
     }
     assert_eq!(numbers(&lane.slice(FOREVER, None)).len(), 400);
-    assert!(lane.used_bytes() <= 3 * Pool::PAGE_SIZE as u64, "{}", lane.used_bytes());
+    assert!(lane.used_bytes() <= 3 * PAGE_SIZE as u64, "{}", lane.used_bytes());
 }
 
 #[test]

@@ -25,10 +25,11 @@ use serde::Serialize;
 use super::chunk::{ChunkHeader, Codec, Described, State};
 use super::metadata::Standing;
 use super::open::Chain;
-use super::pool::Pool;
-use super::segment::{LaneId, Part, Segment, Summary};
+use super::segment::{Part, Segment};
 use super::slice::Slice;
+use super::summary::{LaneId, Summary};
 use crate::frame::Origin;
+use crate::ring::PAGE_SIZE;
 use crate::sys::pages::Chunk;
 use crate::time::{Mono, Window};
 
@@ -124,8 +125,8 @@ enum Kind {
 pub(super) fn read(standing: Standing, pages: &Bytes) -> Recovery {
     let mut counts = RecoveryCounts::default();
     let mut chunks = Vec::new();
-    for at in (0..pages.len()).step_by(Pool::PAGE_SIZE) {
-        let end = pages.len().min(at + Pool::PAGE_SIZE);
+    for at in (0..pages.len()).step_by(PAGE_SIZE) {
+        let end = pages.len().min(at + PAGE_SIZE);
         if walk(&pages[..end], at, &mut chunks).is_none() {
             counts.damaged_pages += 1;
         }

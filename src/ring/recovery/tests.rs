@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use proptest::prelude::*;
 
 use super::super::file;
-use super::super::{Lane, LaneOptions, LeftRing, Packer, PoolOptions, Recovery, RingFile, Slice};
+use super::super::{
+    Lane, LaneOptions, LeftRing, Packer, Pool, PoolOptions, Recovery, RingFile, Slice,
+};
 use super::*;
 use crate::frame::{Frame, FrameHeader, LinkType, StampClock, StoredFrame};
 use crate::time::{Offset, Wall};

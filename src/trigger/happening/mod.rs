@@ -1,7 +1,7 @@
 //! What an observation amounts to, whoever may be interested: the one table from facts to kinds of
 //! triggers.
 //!
-//! A new witness needs three things: a row in the table of `kind.rs`, an arm in [`happenings`], and
+//! A new watcher needs three things: a row in the table of `kind.rs`, an arm in [`happenings`], and
 //! where it should be armed without being named, a line in `Rule::defaults`.
 
 mod network;
@@ -28,7 +28,7 @@ pub(super) struct Happening<'a> {
     pub(super) turn: Turn,
     /// What exactly, where one object can have several: the frame of a storm, an address.
     pub(super) what: Option<Cow<'a, str>>,
-    /// How bad, where the witness says so.
+    /// How bad, where the watcher says so.
     pub(super) severity: Option<Severity>,
     /// The number that comes with it, for rules that compare.
     pub(super) value: Option<f64>,

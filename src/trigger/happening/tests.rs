@@ -125,7 +125,7 @@ fn attribute(condition: Condition, now: Option<&str>) -> Fact {
 }
 
 #[test]
-fn every_other_witness_has_its_kind() {
+fn every_other_watcher_has_its_kind() {
     use Validity::{Duplicate, Preferred, Tentative};
     let (name, place) = ("gw".to_owned(), IpAddr::from([192, 0, 2, 1]));
     let ms = Duration::from_millis;

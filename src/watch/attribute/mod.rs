@@ -121,7 +121,7 @@ impl Watched {
 /// Which value: the index of its [`Watched`], its file, and which of the file's values.
 type Key = (usize, PathBuf, Option<String>);
 
-/// The witness of attributes.
+/// The watcher of attributes.
 #[derive(Debug)]
 pub struct AttributeWatcher {
     options: Options,

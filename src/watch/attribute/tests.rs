@@ -5,9 +5,9 @@ use std::fs;
 use crossbeam_channel::{Receiver, bounded};
 
 use super::*;
+use crate::lab::{Namespace, wait_for};
 use crate::observation::Observation;
 use crate::time::Clock;
-use crate::watch::lab::{Namespace, wait_for};
 use crate::watch::{Watch, spawn};
 
 const QUICK: Duration = Duration::from_millis(20);

@@ -120,7 +120,7 @@ struct Reading {
     values: Vec<(Counter, u64)>,
 }
 
-/// The witness of counters.
+/// The watcher of counters.
 #[derive(Debug)]
 pub struct CounterWatcher {
     options: Options,

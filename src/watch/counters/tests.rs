@@ -6,9 +6,9 @@ use crossbeam_channel::bounded;
 use proptest::prelude::*;
 
 use super::*;
+use crate::lab::{Namespace, wait_for};
 use crate::observation::Observation;
 use crate::time::Clock;
-use crate::watch::lab::{Namespace, wait_for};
 use crate::watch::spawn;
 
 #[test]

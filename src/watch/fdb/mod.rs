@@ -176,8 +176,8 @@ mod tests {
 
     use super::*;
     use crate::finding::FindingKind;
+    use crate::lab::{BOUND, Namespace};
     use crate::time::Clock;
-    use crate::watch::lab::{BOUND, Namespace};
     use crate::watch::spawn;
 
     #[test]

@@ -17,7 +17,7 @@ use super::{address, neighbour, route};
 use crate::error::{Error, Result};
 use crate::observation::link::LinkState;
 use crate::watch::link::{self, read_state};
-use crate::watch::netlink::{Received, Socket, dump};
+use crate::watch::netlink::{Socket, dump};
 
 /// `RTNLGRP_LINK`, `_NEIGH`, `_IPV4_IFADDR`, `_IPV4_ROUTE`, `_IPV6_IFADDR`, `_IPV6_ROUTE`
 /// (linux/rtnetlink.h).
@@ -34,9 +34,6 @@ pub(super) const RTM_DELNEIGH: u16 = 29;
 /// `IFF_RUNNING` (linux/if.h): routes over the interface can be used.
 const IFF_RUNNING: u32 = 1 << 6;
 
-/// How often the state is read again because something was announced meanwhile, before it is taken as
-/// it is.
-const SETTLE_TRIES: usize = 5;
 /// A socket that hears of all of them from now on.
 pub(super) fn subscribe(receive_buffer: usize) -> Result<Socket> {
     let socket = Socket::open(&GROUPS, receive_buffer)?;
@@ -95,43 +92,9 @@ fn interface(state: LinkState) -> News {
     News::Interface(state.index, state.name, usable)
 }
 
-/// The whole state at a moment when nothing waits on `socket` to be read. What waited goes to
-/// `announced`.
-pub(super) fn settled(
-    socket: &mut Socket,
-    receive_buffer: usize,
-    mut announced: impl FnMut(News),
-) -> Result<Vec<News>> {
-    for _ in 1..SETTLE_TRIES {
-        drain(socket, &mut announced)?;
-        let state = everything(receive_buffer)?;
-        if !drain(socket, &mut announced)? {
-            return Ok(state);
-        }
-    }
-    everything(receive_buffer)
-}
-
-/// Reads all that waits; true if anything did.
-fn drain(socket: &mut Socket, announced: &mut impl FnMut(News)) -> Result<bool> {
-    let mut any = false;
-    loop {
-        match socket.receive()? {
-            Received::Nothing => return Ok(any),
-            Received::Overflow => any = true,
-            Received::Messages(messages) => {
-                any = true;
-                messages
-                    .filter_map(|m| read_news(m.message_type(), m.flags(), m.payload()))
-                    .for_each(&mut *announced);
-            }
-        }
-    }
-}
-
 /// Interfaces first, because they name the others; routes next, because they say which neighbours
 /// matter.
-fn everything(receive_buffer: usize) -> Result<Vec<News>> {
+pub(super) fn everything(receive_buffer: usize) -> Result<Vec<News>> {
     let mut state: Vec<News> = link::links()?.into_iter().map(interface).collect();
     state.extend(routes(receive_buffer)?);
     for (request, wanted) in [

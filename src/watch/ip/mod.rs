@@ -19,6 +19,8 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use netlink_packet_core::NetlinkBuffer;
+
 use crate::error::{Error, Result};
 use crate::observation::Fact;
 use crate::time::{Mono, Stamp};
@@ -34,7 +36,7 @@ pub mod routers;
 mod told;
 
 pub(in crate::watch) use kernel::addresses;
-use kernel::{read_news, routes, settled, subscribe};
+use kernel::{everything, read_news, routes, subscribe};
 use told::{News, Told};
 
 /// How soon the state is read anew after the recorder had no room.
@@ -89,7 +91,7 @@ impl Options {
     }
 }
 
-/// The witness of addresses, default routes and next hops.
+/// The watcher of addresses, default routes and next hops.
 #[derive(Debug)]
 pub struct IpWatcher {
     socket: Socket,
@@ -114,7 +116,7 @@ impl IpWatcher {
         options.check()?;
         let mut socket = subscribe(options.receive_buffer)?;
         let mut told = Told::new(options.neighbours.iter().copied());
-        for news in settled(&mut socket, options.receive_buffer, |_| ())? {
+        for news in socket.settled(heard, |_| (), || everything(options.receive_buffer))? {
             told.learn(news);
         }
         Ok(Self {
@@ -144,9 +146,7 @@ impl IpWatcher {
                 desk.confess("the netlink socket overflowed, so the state was read anew");
             }
             Received::Messages(messages) => {
-                let news: Vec<News> = messages
-                    .filter_map(|m| read_news(m.message_type(), m.flags(), m.payload()))
-                    .collect();
+                let news: Vec<News> = messages.filter_map(|message| heard(&message)).collect();
                 for news in news {
                     self.tell(desk, at, news);
                 }
@@ -182,8 +182,8 @@ impl IpWatcher {
         self.confirm = None;
         let mut announced = Vec::new();
         let receive_buffer = self.receive_buffer;
-        let state =
-            settled(&mut self.socket, receive_buffer, |news| announced.push((desk.now(), news)))?;
+        let announce = |news| announced.push((desk.now(), news));
+        let state = self.socket.settled(heard, announce, || everything(receive_buffer))?;
         for (at, news) in announced {
             self.settle(desk, at, news);
         }
@@ -208,14 +208,17 @@ impl IpWatcher {
     }
 }
 
+fn heard(message: &NetlinkBuffer<&[u8]>) -> Option<News> {
+    read_news(message.message_type(), message.flags(), message.payload())
+}
+
 /// What the messages of a datagram tell somebody who knew nothing before it, and watches `neighbours`.
 /// Pure, and bears any bytes.
 pub fn told_by(datagram: &[u8], neighbours: &[IpAddr]) -> Vec<Fact> {
     let mut told = Told::new(neighbours.iter().copied());
     let mut facts = Vec::new();
     for message in Messages::of(datagram) {
-        let (kind, flags) = (message.message_type(), message.flags());
-        if let Some(news) = read_news(kind, flags, message.payload()) {
+        if let Some(news) = heard(&message) {
             facts.extend(told.differs(&news));
             told.learn(news);
         }

@@ -79,7 +79,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::watch::lab::Namespace;
+    use crate::lab::Namespace;
 
     #[test]
     fn routers_are_those_of_default_routes() {

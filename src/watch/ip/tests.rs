@@ -6,10 +6,10 @@ use proptest::prelude::*;
 
 use super::kernel::{RTM_DELNEIGH, RTM_DELROUTE, RTM_NEWNEIGH, RTM_NEWROUTE};
 use super::*;
+use crate::lab::{Namespace, wait_for};
 use crate::observation::address::Validity;
 use crate::observation::{Fact, Observation};
 use crate::time::Clock;
-use crate::watch::lab::{Namespace, wait_for};
 use crate::watch::{Watch, spawn};
 
 /// A netlink attribute (linux/netlink.h): length, type, value, padding.

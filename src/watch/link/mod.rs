@@ -1,5 +1,5 @@
 //! Interfaces as rtnetlink tells them: carrier, operational state, flags, master, creation, removal.
-//! This witness is the fastest one of a link failure, so it stamps what it reads before it thinks.
+//! This watcher is the fastest one of a link failure, so it stamps what it reads before it thinks.
 //!
 //! What it promises:
 //!
@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use netlink_packet_core::NetlinkBuffer;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 
@@ -48,9 +49,6 @@ const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
 /// `IFF_PROMISC` and `IFF_ALLMULTI` (linux/if.h) come and go with captures, ours included.
 const NO_NEWS: u32 = (1 << 8) | (1 << 9);
-/// How often the state is read again because something was announced meanwhile, before it is taken as
-/// it is: then what was announced follows as changes.
-const SETTLE_TRIES: usize = 5;
 /// How soon the state is read anew after the recorder had no room.
 const RESYNC: Duration = Duration::from_millis(100);
 
@@ -123,7 +121,7 @@ pub fn links() -> Result<Vec<LinkState>> {
     )
 }
 
-/// The witness of all interfaces.
+/// The watcher of all interfaces.
 #[derive(Debug)]
 pub struct LinkWatcher {
     socket: Socket,
@@ -144,7 +142,7 @@ impl LinkWatcher {
         options.check()?;
         let mut socket = Socket::open(&[GROUP_LINK], options.receive_buffer)?;
         // Before the baseline is complete, an announcement tells nothing that the next dump does not.
-        let baseline = settled(&mut socket, |_| ())?;
+        let baseline = socket.settled(News::of, |_| (), links)?;
         let told = Told(baseline.into_iter().map(|state| (state.index, state)).collect());
         let flapping = Flapping::default();
         Ok(Self { socket, told, flapping, behind: false, look_anew: options.look_anew })
@@ -166,9 +164,7 @@ impl LinkWatcher {
                 desk.confess("the netlink socket overflowed, so the state was read anew");
             }
             Received::Messages(messages) => {
-                let news: Vec<News> = messages
-                    .filter_map(|message| News::read(message.message_type(), message.payload()))
-                    .collect();
+                let news: Vec<News> = messages.filter_map(|message| News::of(&message)).collect();
                 for news in news {
                     self.tell(desk, at, news);
                 }
@@ -206,7 +202,8 @@ impl LinkWatcher {
     fn resync(&mut self, desk: &mut Desk) -> Result<()> {
         self.behind = false;
         let mut announced = Vec::new();
-        let now = settled(&mut self.socket, |news| announced.push((desk.now(), news)))?;
+        let announce = |news| announced.push((desk.now(), news));
+        let now = self.socket.settled(News::of, announce, links)?;
         // What was announced meanwhile is history that the final state may hide: a bounce.
         for (at, news) in announced {
             self.tell(desk, at, news);
@@ -246,42 +243,12 @@ impl Watcher for LinkWatcher {
     }
 }
 
-/// The state of all interfaces at a moment when nothing waits on `socket` to be read. What waited goes
-/// to `announced`; an overflow needs no word here, because the state is read after it.
-fn settled(socket: &mut Socket, mut announced: impl FnMut(News)) -> Result<Vec<LinkState>> {
-    for _ in 1..SETTLE_TRIES {
-        drain(socket, &mut announced)?;
-        let state = links()?;
-        if !drain(socket, &mut announced)? {
-            return Ok(state);
-        }
-    }
-    links()
-}
-
-/// Reads all that waits; true if anything did.
-fn drain(socket: &mut Socket, announced: &mut impl FnMut(News)) -> Result<bool> {
-    let mut any = false;
-    loop {
-        match socket.receive()? {
-            Received::Nothing => return Ok(any),
-            Received::Overflow => any = true,
-            Received::Messages(messages) => {
-                any = true;
-                messages
-                    .filter_map(|m| News::read(m.message_type(), m.payload()))
-                    .for_each(&mut *announced);
-            }
-        }
-    }
-}
-
 /// What the messages of a datagram tell somebody who knew nothing before it. Pure, and bears any bytes.
 pub fn told_by(datagram: &[u8]) -> Vec<Fact> {
     let mut told = Told::default();
     let mut facts = Vec::new();
     for message in Messages::of(datagram) {
-        if let Some(news) = News::read(message.message_type(), message.payload()) {
+        if let Some(news) = News::of(&message) {
             facts.extend(told.differs(&news));
             told.learn(news);
         }
@@ -297,6 +264,10 @@ enum News {
 }
 
 impl News {
+    fn of(message: &NetlinkBuffer<&[u8]>) -> Option<Self> {
+        Self::read(message.message_type(), message.payload())
+    }
+
     fn read(kind: u16, payload: &[u8]) -> Option<Self> {
         match kind {
             RTM_NEWLINK => read_state(payload).map(Self::State),

@@ -6,10 +6,10 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::*;
+use crate::lab::{BOUND, Namespace, wait_for};
 use crate::observation::Observation;
 use crate::observation::link::OperState;
 use crate::time::Clock;
-use crate::watch::lab::{BOUND, Namespace, wait_for};
 use crate::watch::{Watch, spawn};
 
 fn up(index: u32, name: &str) -> LinkState {

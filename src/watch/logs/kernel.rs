@@ -164,7 +164,7 @@ mod tests {
 
     use super::*;
     use crate::time::Clock;
-    use crate::watch::logs::lab::{Witness, show};
+    use crate::watch::logs::lab::{Watching, show};
     use crate::watch::logs::{Matcher, Options, Place};
 
     #[test]
@@ -223,19 +223,19 @@ mod tests {
         write("is history");
         let matchers = vec![Matcher::new("test", format!("{mark} (?<what>.*)"))];
         let options = Options { matchers, per_second: 1_000, ..Options::new(Place::Kernel) };
-        let (witness, clock) = (Witness::of(&options), Clock::system());
+        let (watcher, clock) = (Watching::of(&options), Clock::system());
         write("is news");
-        let (_, line) = witness.line();
+        let (_, line) = watcher.line();
         assert_eq!((line.fields["what"].as_str(), &line.source), ("is news", &LogSource::Kernel));
         assert_eq!(line.header.priority, Some(Priority::Info));
         let mut latencies = Vec::new();
         for number in 0..20 {
             let written = clock.now();
             write(&number.to_string());
-            latencies.push(witness.line().0.mono.since(written.mono));
+            latencies.push(watcher.line().0.mono.since(written.mono));
         }
         show("kernel log: from before the write to the stamp", latencies);
-        assert_eq!(witness.counters.read().sent, 21);
-        assert_eq!(witness.stop(), [""; 0]);
+        assert_eq!(watcher.counters.read().sent, 21);
+        assert_eq!(watcher.stop(), [""; 0]);
     }
 }

@@ -5,20 +5,20 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, bounded};
 
 use super::{Counters, LogWatcher, Options};
+use crate::lab::{Namespace, wait_for};
 use crate::observation::log_line::LogLine;
 use crate::observation::{Fact, Observation};
 use crate::time::{Clock, Stamp};
-use crate::watch::lab::{Namespace, wait_for};
 use crate::watch::{Watch, spawn};
 
 /// A watcher at work and what it sends.
-pub(super) struct Witness {
+pub(super) struct Watching {
     pub(super) watch: Watch,
     pub(super) inbox: Receiver<Observation>,
     pub(super) counters: Counters,
 }
 
-impl Witness {
+impl Watching {
     pub(super) fn employ(watcher: LogWatcher) -> Self {
         let (outbox, inbox) = bounded(crate::watch::CHANNEL);
         let counters = watcher.counters();

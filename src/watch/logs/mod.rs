@@ -1,4 +1,4 @@
-//! Log lines as witnesses: what a routing daemon, the kernel or a switch says may come before, or
+//! Log lines as watchers: what a routing daemon, the kernel or a switch says may come before, or
 //! instead of, anything that netlink tells. In the incident the VRRP daemon was the one who noticed.
 //!
 //! ```text
@@ -72,7 +72,7 @@ pub struct Options {
     /// Which lines count; the first that matches wins.
     pub matchers: Vec<Matcher>,
     /// Lines sent per matcher and second; further ones are counted. Ten show what repeats itself and
-    /// what differs, and leave room for the other witnesses.
+    /// what differs, and leave room for the other watchers.
     pub per_second: u32,
 }
 
@@ -151,7 +151,7 @@ impl Options {
     }
 }
 
-/// The witness of one log.
+/// The watcher of one log.
 #[derive(Debug)]
 pub struct LogWatcher {
     sieve: Sieve,

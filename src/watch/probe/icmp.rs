@@ -86,8 +86,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::lab::{BOUND, Namespace};
     use crate::sys::poll::readable;
-    use crate::watch::lab::{BOUND, Namespace};
 
     const COOKIE: u64 = 0x1234_5678_9abc_def0;
 

@@ -1,6 +1,6 @@
 //! Asks a host whether it is there, in one of the ways of [`Options::host`]: ICMP echo as the operator's loop
 //! does with ping(8), ARP or neighbour discovery, a TCP connection, an HTTP status, a DNS answer. Carrier can
-//! be fine while nothing gets through; this witness notices.
+//! be fine while nothing gets through; this watcher notices.
 //!
 //! What it promises:
 //!
@@ -60,7 +60,7 @@ use tcp::Connections;
 /// so many that a flood from the probed host keeps us from the next request.
 const STRAYS: usize = 256;
 
-/// The witness of one host.
+/// The watcher of one host.
 #[derive(Debug)]
 pub struct Probe {
     options: Options,

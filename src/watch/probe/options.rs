@@ -62,8 +62,8 @@ impl Loss {
 }
 
 impl Options {
-    /// Asks every second and gives each request a second, as ping(8) does; down after three losses and
-    /// up after two answers, as HAProxy's checks have it.
+    /// Asks every second and gives each request a second, as ping(8) does; down after three losses (two may
+    /// be lost to a busy router) and up after two answers, as HAProxy's checks have it.
     pub fn new(host: impl Into<String>) -> Self {
         let second = Duration::from_secs(1);
         Self {

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 
-use super::table::{Hop, Route};
+use super::route::{Hop, Route};
 use crate::finding::{Finding, FindingKind, Party, Severity};
 use crate::frame::Direction;
 use crate::time::Stamp;

@@ -8,7 +8,8 @@ use netlink_packet_route::route::{
     RouteAddress, RouteAttribute, RouteFlags, RouteHeader, RouteLwEnCapType, RouteType,
 };
 
-use super::table::{Hop, News, Route};
+use super::route::{Hop, Route};
+use super::table::News;
 use crate::watch::ip::route::router;
 use crate::watch::link::{link_header, read_state};
 

@@ -29,6 +29,7 @@ use crate::time::Mono;
 
 mod loss;
 mod message;
+mod route;
 mod table;
 
 /// `RTNLGRP_LINK`, `_IPV4_ROUTE`, `_IPV6_ROUTE` (linux/rtnetlink.h).

@@ -1,10 +1,10 @@
 //! The routes that are followed, and those that vanished a moment ago. Pure.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use super::loss::{Group, Loss, Origin};
+use super::route::{Hop, Route};
 use crate::finding::Finding;
 use crate::time::{Mono, Stamp};
 
@@ -15,25 +15,6 @@ pub(super) const MOST: usize = 65_536;
 const TOGETHER: Duration = Duration::from_secs(1);
 /// Losses that are waited for until the routes are back; beyond that the oldest is given up.
 const LOSSES: usize = 64;
-
-/// A route, by what tells it from others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Route {
-    pub(super) destination: IpAddr,
-    pub(super) length: u8,
-    pub(super) table: u32,
-    pub(super) metric: u32,
-    pub(super) tos: u8,
-    /// Who made it: `RTPROT_*` (linux/rtnetlink.h).
-    pub(super) protocol: u8,
-}
-
-/// One way that it leads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Hop {
-    pub(super) gateway: Option<IpAddr>,
-    pub(super) index: Option<u32>,
-}
 
 /// What one message says.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use crossbeam_channel::bounded;
 use proptest::prelude::*;
 
-use super::table::{Hop, Route};
+use super::route::{Hop, Route};
 use super::*;
 use crate::finding::{Finding, FindingKind, Severity};
+use crate::lab::{Namespace, wait_for};
 use crate::observation::Observation;
 use crate::time::{Clock, Stamp, Wall};
-use crate::watch::lab::{Namespace, wait_for};
 use crate::watch::spawn;
 
 const OSPF: u8 = 188;

@@ -10,7 +10,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::store::Contents;
-use super::table::{ALL, Kind, Metric, Number, PREFIX};
+use super::table::{ALL, Kind, Metric, Number, PREFIX, Snapshot};
 use crate::api::status::Standing;
 
 /// In which format.
@@ -34,13 +34,6 @@ impl Form {
             Self::Text => "text/plain; version=0.0.4; charset=utf-8",
         }
     }
-}
-
-/// What one scrape found.
-#[derive(Debug)]
-pub(super) struct Snapshot {
-    pub(super) standing: Standing,
-    pub(super) store: Option<Contents>,
 }
 
 /// The page for how it stands.

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use super::super::heard::Now;
 use super::super::lasting::Lasting;
-use super::in_vlan;
-use super::service::named;
+use super::{in_vlan, named};
 use crate::detect::words::figure;
 use crate::finding::{Finding, FindingKind, Party, Severity};
 use crate::time::{Mono, Stamp};

@@ -28,7 +28,7 @@ mod window;
 
 use std::net::SocketAddr;
 
-use super::heard::{Heard, Now};
+use super::heard::{Heard, Now, place};
 use crate::detect::tap::{Noticed, Summary};
 use crate::finding::{Finding, FindingKind, Party, Severity};
 use crate::wire::icmp_message::IcmpMessage;
@@ -182,4 +182,9 @@ fn in_vlan(
 ) -> Finding {
     let finding = now.finding(kind, severity, what, sentence);
     vlans.ids().iter().fold(finding, |finding, id| finding.about(Party::Vlan(*id)))
+}
+
+/// A service in words: `10.8.0.20:80 in VLAN 7`.
+fn named((vlans, socket): (Vlans, SocketAddr)) -> String {
+    format!("{socket}{}", place(vlans))
 }

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use super::super::heard::Now;
 use super::super::lasting::Lasting;
-use super::in_vlan;
-use super::service::named;
+use super::{in_vlan, named};
 use crate::finding::{Finding, FindingKind, Party, Severity};
 use crate::time::{Mono, Stamp};
 use crate::wire::link::Vlans;

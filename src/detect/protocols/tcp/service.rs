@@ -17,12 +17,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::super::bounded::Bounded;
-use super::super::heard::{Heard, Now, place};
+use super::super::heard::{Heard, Now};
 use super::super::lasting::{FORGET, Lasting};
 use super::flood::Flood;
 use super::record::{Failed, Failure, Record, Trouble};
 use super::round_trip::RoundTrips;
-use super::{Flow, in_vlan, now};
+use super::{Flow, in_vlan, named, now};
 use crate::finding::{Finding, FindingKind, Party, Severity};
 use crate::frame::Direction;
 use crate::time::{Mono, Stamp};
@@ -590,11 +590,6 @@ impl Service {
         }
         keep
     }
-}
-
-/// A service in words: `10.8.0.20:80 in VLAN 7`.
-pub(super) fn named((vlans, socket): Name) -> String {
-    format!("{socket}{}", place(vlans))
 }
 
 /// The finding that a trouble is.

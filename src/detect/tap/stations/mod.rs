@@ -15,7 +15,8 @@
 mod question;
 mod table;
 
-pub(super) use self::table::{Passing, Stations};
+pub(super) use self::question::Passing;
+pub(super) use self::table::Stations;
 
 use self::question::{Kind, Question};
 use crate::time::Mono;

@@ -1,9 +1,25 @@
 //! What a frame wants: an answer, or everybody's attention. Any bytes may come; what is cut short wants nothing.
 
-use super::table::{ADDRESSES, EVERYBODY, Passing};
 use crate::detect::tap::packet::{Packet, Segment, Version};
 use crate::frame::Frame;
+use crate::time::Mono;
 
+/// A frame on its way through the tables.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::detect::tap) struct Passing<'a> {
+    pub(in crate::detect::tap) frame: &'a Frame<'a>,
+    /// What it carries.
+    pub(in crate::detect::tap) packet: Option<&'a Packet>,
+    pub(in crate::detect::tap) is_control: bool,
+    pub(in crate::detect::tap) at: Mono,
+}
+
+/// Bits of a link address.
+pub(super) const MAC_BITS: u32 = 48;
+/// The address of all stations, and the bits of any.
+pub(super) const EVERYBODY: u64 = (1 << MAC_BITS) - 1;
+/// Destination and source address (IEEE 802.3 3.2).
+pub(super) const ADDRESSES: usize = 12;
 /// Whether a frame wants an answer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Question {

@@ -1,8 +1,7 @@
 //! The tables that the capture thread keeps.
 
-use super::question::{Question, is_flooded};
+use super::question::{ADDRESSES, EVERYBODY, MAC_BITS, Passing, Question, is_flooded};
 use super::{Hearing, Station, StationCounts, Vlan};
-use crate::detect::tap::packet::Packet;
 use crate::frame::{Direction, Frame, LinkType, Reception};
 use crate::time::Mono;
 use crate::wire::Mac;
@@ -34,22 +33,6 @@ struct Sources {
     set: u32,
 }
 
-/// A frame on its way through the tables.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::detect::tap) struct Passing<'a> {
-    pub(in crate::detect::tap) frame: &'a Frame<'a>,
-    /// What it carries.
-    pub(in crate::detect::tap) packet: Option<&'a Packet>,
-    pub(in crate::detect::tap) is_control: bool,
-    pub(in crate::detect::tap) at: Mono,
-}
-
-/// Bits of a link address.
-const MAC_BITS: u32 = 48;
-/// The address of all stations, and the bits of any.
-pub(super) const EVERYBODY: u64 = (1 << MAC_BITS) - 1;
-/// Destination and source address (IEEE 802.3 3.2).
-pub(super) const ADDRESSES: usize = 12;
 /// 2^64 divided by the golden ratio: spreads what is near.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
 

@@ -59,6 +59,9 @@ enum Told {
         round_trip_ns: u64,
     },
     SnapshotSignal,
+    WatcherEnded {
+        watcher: String,
+    },
     Missed {
         watcher: String,
         what: String,
@@ -146,6 +149,8 @@ fn fact(told: Told, sentence: &str) -> Option<Fact> {
             round_trip: Duration::from_nanos(round_trip_ns),
         },
         Told::SnapshotSignal => Fact::SnapshotSignal,
+        // What a watcher did not see then is missing now, whatever ended it.
+        Told::WatcherEnded { watcher } => Fact::Missed { watcher, what: sentence.to_owned() },
         Told::Missed { watcher, what } => Fact::Missed { watcher, what },
         Told::Capture { event } if ["gap", "failed", "dropping"].contains(&&*event.event) => {
             Fact::Missed { watcher: "capture".to_owned(), what: sentence.to_owned() }

@@ -59,7 +59,7 @@ impl Hints {
         let (theirs, rope) = (Arc::clone(&news), bell.clone());
         let notify = notify::recommended_watcher(move |event: notify::Result<Event>| {
             if lock(&theirs).add(event) {
-                rope.ring();
+                rope.notify();
             }
         });
         let limitation = notify.as_ref().err().map(|reason| format!("no inotify: {reason}"));
@@ -84,7 +84,7 @@ impl Hints {
 
     /// What changed since the last time.
     pub(super) fn take(&mut self) -> News {
-        self.bell.hear();
+        self.bell.clear();
         std::mem::take(&mut lock(&self.news))
     }
 

@@ -5,7 +5,7 @@
 //! later up to [`LONGEST_BACKOFF`]. It goes on behind the last entry that was seen, so nothing that was
 //! logged meanwhile is missed, though it is told late.
 //!
-//! It is the slowest witness of the same line: journald tells its readers of new entries every 250 ms
+//! It is the slowest watcher of the same line: journald tells its readers of new entries every 250 ms
 //! at most (`POST_CHANGE_TIMER_INTERVAL_USEC`, src/journal/journald-server.c), and half a second was
 //! measured. When an entry was logged, [`Header::stamp`] says.
 //!

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::time::Clock;
-use crate::watch::logs::lab::{Witness, show};
+use crate::watch::logs::lab::{Watching, show};
 use crate::watch::logs::{LogWatcher, Matcher, Options, Place};
 
 fn entry(text: &str, more: &str) -> String {
@@ -74,17 +74,17 @@ fn a_journal_that_ends_is_told_and_followed_again_behind_its_last_entry() {
          *--after-cursor='s=1;i=2'*) echo '{second}'; exec sleep 1000;;\n\
          esac"
     );
-    let witness = Witness::of(&program(folder.path(), &script));
-    let (_, line) = witness.line();
+    let watcher = Watching::of(&program(folder.path(), &script));
+    let (_, line) = watcher.line();
     assert_eq!(
         (line.text.as_str(), line.fields["instance"].as_str()),
         ("(VI_1) Entering FAULT STATE", "VI_1")
     );
     assert_eq!(line.source, LogSource::Journal);
-    let told = witness.missed("journalctl ended");
+    let told = watcher.missed("journalctl ended");
     assert!(told.contains("(exit status: 3: no room), it will be started again in 1 s"), "{told}");
-    assert_eq!(witness.line().1.interface(), Some("eth0"));
-    assert_eq!(witness.stop(), [""; 0]);
+    assert_eq!(watcher.line().1.interface(), Some("eth0"));
+    assert_eq!(watcher.stop(), [""; 0]);
 }
 
 #[test]
@@ -93,12 +93,12 @@ fn what_is_no_entry_is_told_and_our_own_are_passed_over() {
     let own = entry("\"Entering FAULT STATE\"", "").replace("812", &process::id().to_string());
     let news = entry("\"NSM Interface is Down\"", "");
     let script = format!("echo '{{'; echo '{own}'; echo '{news}'; exec sleep 1000");
-    let witness = Witness::of(&program(folder.path(), &script));
-    witness.missed("a record could not be read");
-    assert_eq!(witness.line().1.matcher, "nsm-interface-down");
-    let counts = witness.counters.read();
+    let watcher = Watching::of(&program(folder.path(), &script));
+    watcher.missed("a record could not be read");
+    assert_eq!(watcher.line().1.matcher, "nsm-interface-down");
+    let counts = watcher.counters.read();
     assert_eq!((counts.read, counts.own, counts.unreadable, counts.sent), (3, 1, 1, 1));
-    assert_eq!(witness.stop(), [""; 0]);
+    assert_eq!(watcher.stop(), [""; 0]);
 }
 
 /// The real one, with a line that systemd-cat(1) writes.
@@ -110,7 +110,7 @@ fn the_journal_of_this_host_is_followed() {
     let mark = format!("dashcap test {}", process::id());
     let matchers = vec![Matcher::new("test", format!("{mark} (?<number>\\d+)"))];
     let options = Options { matchers, per_second: 1_000, ..Options::new(Place::journal()) };
-    let (witness, clock) = (Witness::of(&options), Clock::system());
+    let (watcher, clock) = (Watching::of(&options), Clock::system());
     let write = |number: usize| {
         let line = format!("echo '{mark} {number}'");
         let written = clock.now();
@@ -122,17 +122,17 @@ fn the_journal_of_this_host_is_followed() {
     };
     // journalctl says nothing when it has begun, so lines are written until one is seen.
     let mut number = 0;
-    while witness.counters.read().sent == 0 {
+    while watcher.counters.read().sent == 0 {
         write(number);
         number += 1;
         assert!(number < 1_000, "nothing of {number} lines was seen");
     }
     write(number);
-    while witness.line().1.fields["number"] != number.to_string() {}
+    while watcher.line().1.fields["number"] != number.to_string() {}
     let mut latencies = Vec::new();
     for number in 1_000..1_005 {
         let written = write(number);
-        let (at, line) = witness.line();
+        let (at, line) = watcher.line();
         assert_eq!(line.fields["number"], number.to_string());
         assert_eq!(line.header.priority, Some(Priority::Err));
         // A process that is gone when journald asks leaves no number.
@@ -141,7 +141,7 @@ fn the_journal_of_this_host_is_followed() {
         latencies.push(at.mono.since(written.mono));
     }
     show("journal: from before systemd-cat was started to the stamp", latencies);
-    assert_eq!(witness.stop(), [""; 0]);
+    assert_eq!(watcher.stop(), [""; 0]);
 }
 
 #[test]

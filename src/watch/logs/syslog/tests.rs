@@ -7,7 +7,7 @@ use std::process::Command;
 use super::*;
 use crate::observation::log_line::Priority;
 use crate::time::Clock;
-use crate::watch::logs::lab::{Witness, namespace, show};
+use crate::watch::logs::lab::{Watching, namespace, show};
 use crate::watch::logs::{LogWatcher, Matcher, Options, Place};
 
 fn options(transport: Transport) -> Options {
@@ -19,17 +19,17 @@ fn options(transport: Transport) -> Options {
 }
 
 /// A receiver, and where it listens.
-fn receiver(options: &Options) -> (Witness, SocketAddr) {
+fn receiver(options: &Options) -> (Watching, SocketAddr) {
     let watcher = LogWatcher::open(options).unwrap();
     let address = watcher.address().unwrap();
-    (Witness::employ(watcher), address)
+    (Watching::employ(watcher), address)
 }
 
 #[test]
 fn datagrams_of_both_kinds_are_read() {
     let Some(place) = namespace() else { return };
     place.inside(|| {
-        let (witness, address) = receiver(&options(Transport::Udp));
+        let (watcher, address) = receiver(&options(Transport::Udp));
         let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
         for (message, matcher, program, interface) in [
             (
@@ -47,7 +47,7 @@ fn datagrams_of_both_kinds_are_read() {
             ("Entering FAULT STATE\0", "vrrp-fault", None, None),
         ] {
             sender.send_to(message.as_bytes(), address).unwrap();
-            let (_, line) = witness.line();
+            let (_, line) = watcher.line();
             assert_eq!(line.matcher, matcher);
             assert_eq!(line.header.program.as_deref(), program);
             assert_eq!(line.interface(), interface);
@@ -57,9 +57,9 @@ fn datagrams_of_both_kinds_are_read() {
         sender.send_to(&[], address).unwrap();
         let long = format!("<11>number 1{}", " ".repeat(20_000));
         sender.send_to(long.as_bytes(), address).unwrap();
-        let (_, line) = witness.line();
+        let (_, line) = watcher.line();
         assert_eq!((line.header.cut, line.header.priority), (true, Some(Priority::Err)));
-        assert_eq!(witness.stop(), [""; 0]);
+        assert_eq!(watcher.stop(), [""; 0]);
     });
 }
 
@@ -74,7 +74,7 @@ fn what_logger_sends_is_understood() {
             (Transport::Tcp, &["--tcp", "--rfc3164"]),
             (Transport::Tcp, &["--tcp", "--rfc5424", "--octet-count"]),
         ] {
-            let (witness, address) = receiver(&options(transport));
+            let (watcher, address) = receiver(&options(transport));
             let port = address.port().to_string();
             let sent = Command::new("logger")
                 .args(["--server", "127.0.0.1", "--port", &port, "--tag", "vrrp", "--id=812"])
@@ -84,14 +84,14 @@ fn what_logger_sends_is_understood() {
                 .status()
                 .expect("logger(1) is there");
             assert!(sent.success(), "{how:?}");
-            let (_, line) = witness.line();
+            let (_, line) = watcher.line();
             assert_eq!(line.matcher, "vrrp-fault", "{how:?}");
             assert_eq!(line.header.program.as_deref(), Some("vrrp[812]"), "{how:?}");
             assert_eq!(line.header.priority, Some(Priority::Err), "{how:?}");
             assert!(line.header.host.is_some(), "{how:?}");
             let modern = how.contains(&"--rfc5424");
             assert_eq!(line.header.stamp.is_some(), modern, "{how:?}");
-            assert_eq!(witness.stop(), [""; 0]);
+            assert_eq!(watcher.stop(), [""; 0]);
         }
     });
 }
@@ -108,9 +108,9 @@ fn datagrams_without_room_are_told() {
         for _ in 0..400 {
             sender.send_to(&[b'x'; 60_000], address).unwrap();
         }
-        let witness = Witness::employ(watcher);
-        witness.missed("datagrams found no room in the socket");
-        witness.stop();
+        let watcher = Watching::employ(watcher);
+        watcher.missed("datagrams found no room in the socket");
+        watcher.stop();
     });
 }
 
@@ -118,18 +118,18 @@ fn datagrams_without_room_are_told() {
 fn streams_of_both_framings_are_read_side_by_side() {
     let Some(place) = namespace() else { return };
     place.inside(|| {
-        let (witness, address) = receiver(&options(Transport::Tcp));
+        let (watcher, address) = receiver(&options(Transport::Tcp));
         let mut lines = TcpStream::connect(address).unwrap();
         let mut octets = TcpStream::connect(address).unwrap();
         lines.write_all(b"<30>number 1\n<30>num").unwrap();
-        assert_eq!(witness.texts(1), ["number 1"]);
+        assert_eq!(watcher.texts(1), ["number 1"]);
         octets.write_all(b"12 <30>number 212 <30>number 3").unwrap();
-        assert_eq!(witness.texts(2), ["number 2", "number 3"]);
+        assert_eq!(watcher.texts(2), ["number 2", "number 3"]);
         lines.write_all(b"ber 4\n<30>number 5").unwrap();
-        assert_eq!(witness.texts(1), ["number 4"]);
+        assert_eq!(watcher.texts(1), ["number 4"]);
         lines.shutdown(Shutdown::Both).unwrap();
-        assert_eq!(witness.texts(1), ["number 5"], "a last line without an end counts");
-        assert_eq!(witness.stop(), [""; 0]);
+        assert_eq!(watcher.texts(1), ["number 5"], "a last line without an end counts");
+        assert_eq!(watcher.stop(), [""; 0]);
     });
 }
 
@@ -137,24 +137,24 @@ fn streams_of_both_framings_are_read_side_by_side() {
 fn connections_are_bounded_and_the_silent_one_goes() {
     let Some(place) = namespace() else { return };
     place.inside(|| {
-        let (witness, address) = receiver(&options(Transport::Tcp));
+        let (watcher, address) = receiver(&options(Transport::Tcp));
         let connect = |number: usize| {
             let mut stream = TcpStream::connect(address).unwrap();
             stream.write_all(format!("<30>number {number}\n").as_bytes()).unwrap();
-            assert_eq!(witness.texts(1), [format!("number {number}")]);
+            assert_eq!(watcher.texts(1), [format!("number {number}")]);
             stream
         };
         let mut streams: Vec<_> = (0..CONNECTIONS).map(connect).collect();
         streams[0].write_all(b"<30>number 1000\n").unwrap();
-        assert_eq!(witness.texts(1), ["number 1000"]);
+        assert_eq!(watcher.texts(1), ["number 1000"]);
         // The second one is now the one that was silent the longest.
         let _one_more = TcpStream::connect(address).unwrap();
-        witness.missed("a connection of 127.0.0.1 was closed, 64 are the limit");
+        watcher.missed("a connection of 127.0.0.1 was closed, 64 are the limit");
         streams[0].write_all(b"<30>number 1001\n").unwrap();
-        assert_eq!(witness.texts(1), ["number 1001"]);
-        streams[1].set_read_timeout(Some(crate::watch::lab::BOUND)).unwrap();
+        assert_eq!(watcher.texts(1), ["number 1001"]);
+        streams[1].set_read_timeout(Some(crate::lab::BOUND)).unwrap();
         assert_eq!(streams[1].read(&mut [0; 1]).unwrap(), 0, "closed");
-        witness.stop();
+        watcher.stop();
     });
 }
 
@@ -172,7 +172,7 @@ fn from_datagram_to_observation() {
     let Some(place) = namespace() else { return };
     place.inside(|| {
         for transport in [Transport::Udp, Transport::Tcp] {
-            let (witness, address) = receiver(&options(transport));
+            let (watcher, address) = receiver(&options(transport));
             let mut stream = (transport == Transport::Tcp).then(|| {
                 let stream = TcpStream::connect(address).unwrap();
                 stream.set_nodelay(true).unwrap();
@@ -187,12 +187,12 @@ fn from_datagram_to_observation() {
                     Some(stream) => stream.write_all(message.as_bytes()).unwrap(),
                     None => assert!(sender.send_to(message.as_bytes(), address).unwrap() > 0),
                 }
-                let (at, line) = witness.line();
+                let (at, line) = watcher.line();
                 assert_eq!(line.fields["number"], number.to_string());
                 latencies.push(at.mono.since(written.mono));
             }
             show(&format!("syslog {transport:?}: from before the send to the stamp"), latencies);
-            assert_eq!(witness.stop(), [""; 0]);
+            assert_eq!(watcher.stop(), [""; 0]);
         }
     });
 }

@@ -2,8 +2,8 @@
 
 use super::server::Server;
 use super::*;
+use crate::lab::BOUND;
 use crate::sys::link_address::link_address;
-use crate::watch::lab::BOUND;
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const MS: fn(u64) -> Duration = Duration::from_millis;

@@ -8,9 +8,9 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use pnet::packet::icmp::{IcmpPacket, checksum};
 
 use super::*;
+use crate::lab::{Namespace, wait_for};
 use crate::observation::Observation;
 use crate::time::Clock;
-use crate::watch::lab::{Namespace, wait_for};
 use crate::watch::{Watch, spawn};
 use crate::wire::icmp::behind_ipv4;
 
@@ -159,7 +159,7 @@ fn what_cannot_be_sent_is_lost_with_its_reason_until_it_can() {
 fn answer_late(address: SocketAddr, ready: &Sender<()>, go: &Receiver<()>) {
     let (mut socket, _) = Ping::socket(address).unwrap();
     ready.send(()).unwrap();
-    let patience = Some(crate::watch::lab::BOUND);
+    let patience = Some(crate::lab::BOUND);
     assert!(crate::sys::poll::readable(&[socket.as_fd()], patience).unwrap());
     let mut datagram = [0; 256];
     let length = socket.read(&mut datagram).unwrap();
@@ -175,7 +175,7 @@ fn answer_late(address: SocketAddr, ready: &Sender<()>, go: &Receiver<()>) {
     reply(&|bytes| bytes[8] ^= 1); // another's cookie
     reply(&|bytes| bytes[4] ^= 1); // another's identifier
     reply(&|bytes| bytes[6] ^= 0x80); // a request never sent
-    go.recv_timeout(crate::watch::lab::BOUND).unwrap();
+    go.recv_timeout(crate::lab::BOUND).unwrap();
     reply(&|_| ());
     reply(&|_| ());
 }
@@ -189,7 +189,7 @@ fn a_late_answer_is_told_once_and_a_strangers_never() {
         let asker = "10.9.8.1:0".parse().unwrap();
         let there = &far;
         scope.spawn(move || there.inside(|| answer_late(asker, &ready, &may_go)));
-        is_ready.recv_timeout(crate::watch::lab::BOUND).unwrap();
+        is_ready.recv_timeout(crate::lab::BOUND).unwrap();
         let (watch, inbox) = start(&near, "10.9.8.2");
         wait_for(&inbox, "a loss", |seen| lost(seen).is_some());
         go.send(()).unwrap();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Socket, Type};
 
-use crate::watch::lab::{BOUND, Namespace};
+use crate::lab::{BOUND, Namespace};
 
 /// How soon a server notices that it was dropped.
 const GLANCE: Duration = Duration::from_millis(50);

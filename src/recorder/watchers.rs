@@ -1,4 +1,4 @@
-//! The witnesses of the host that are always there: which there are, and which the operator asked for.
+//! The watchers of the host that are always there: which there are, and which the operator asked for.
 //!
 //! What he asked for must be there, or nothing starts; what dashcap would have liked by itself and this
 //! host does not grant is a limitation, told at the start and in every bundle.
@@ -15,9 +15,9 @@ use crate::watch::ip::{self, IpWatcher};
 use crate::watch::logs::{self, LogWatcher, Place};
 use crate::watch::routes::RouteWatcher;
 
-/// Which witnesses there are, beside links, probes and the timeline.
+/// Which watchers there are, beside links, probes and the timeline.
 #[derive(Debug, Clone, Default)]
-pub struct Witnesses {
+pub struct WatcherOptions {
     /// Logs.
     pub logs: Logs,
     /// Attributes in /sys and /proc.
@@ -52,7 +52,7 @@ impl Logs {
     }
 }
 
-impl Witnesses {
+impl WatcherOptions {
     /// Refuses what has no meaning.
     ///
     /// # Errors
@@ -86,7 +86,7 @@ impl Witnesses {
 /// A log that is open, and as what it was asked for.
 type OpenLog = (logs::Options, LogWatcher);
 
-/// Witnesses that are opened first (see [`Privileged`](super::Privileged)).
+/// Watchers that are opened first (see [`Privileged`](super::Privileged)).
 #[derive(Debug)]
 pub(super) struct Early {
     ip: IpWatcher,
@@ -101,13 +101,13 @@ impl Early {
         self.ip.picture()
     }
 
-    pub(super) fn open(witnesses: &Witnesses) -> Result<Self> {
-        let listeners = witnesses.logs.each().into_iter().filter(is_listener);
+    pub(super) fn open(watchers: &WatcherOptions) -> Result<Self> {
+        let listeners = watchers.logs.each().into_iter().filter(is_listener);
         let open = |log: logs::Options| LogWatcher::open(&log).map(|watcher| (log, watcher));
         let listeners = listeners.map(open).collect::<Result<_>>()?;
         Ok(Self {
-            ip: IpWatcher::open(&witnesses.ip)?,
-            routes: RouteWatcher::open(witnesses.ip.receive_buffer)?,
+            ip: IpWatcher::open(&watchers.ip)?,
+            routes: RouteWatcher::open(watchers.ip.receive_buffer)?,
             listeners,
         })
     }
@@ -135,7 +135,7 @@ fn open_logs(logs: &Logs) -> Result<(Vec<OpenLog>, Vec<String>)> {
     Ok((opened, limitations))
 }
 
-/// Witnesses that may go to work.
+/// Watchers that may go to work.
 #[derive(Debug)]
 pub(super) struct Opened {
     logs: Vec<OpenLog>,

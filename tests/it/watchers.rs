@@ -1,4 +1,4 @@
-//! Witnesses of the host and the traffic, each of which notices a failure alone: the bundle names it.
+//! Watchers of the host and the traffic, each of which notices a failure alone: the bundle names it.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;

@@ -1,7 +1,7 @@
-//! A file's bytes as memory, to be read where they lie: a ring file can be larger than what is left of
-//! the memory.
+//! A locked file, and its bytes as memory, to be read where they lie: a ring file can be larger than what is
+//! left of the memory.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::ops::Deref;
 use std::os::fd::AsRawFd;
@@ -22,12 +22,43 @@ unsafe impl Send for MappedFile {}
 // SAFETY: as above: only read.
 unsafe impl Sync for MappedFile {}
 
-/// All bytes of `file`, and none of what is appended later. Nobody may change it or cut it short while
-/// they are used: whoever calls holds its lock.
-///
-/// # Errors
-/// When the kernel refuses.
-pub fn map(file: &File) -> io::Result<Bytes> {
+/// A file with the exclusive lock of flock(2), which the kernel releases however the process ends. What is
+/// mapped of a file can be changed or cut short by whoever writes to it, behind the back of references: this
+/// type is who holds that off. dashcap writes to no file whose lock another has, and makes ring files for
+/// their owner alone.
+#[derive(Debug)]
+pub struct LockedFile(File);
+
+impl LockedFile {
+    /// Takes the lock.
+    ///
+    /// # Errors
+    /// When somebody else has it, or the file system has no locks.
+    pub fn lock(file: File) -> Result<Self, TryLockError> {
+        file.try_lock().map(|()| Self(file))
+    }
+
+    /// All its bytes, and none of what is appended later.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn bytes(&self) -> io::Result<Bytes> {
+        // SAFETY: the lock is held, and `Bytes` are used by who holds this value.
+        unsafe { map(&self.0) }
+    }
+}
+
+impl Deref for LockedFile {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.0
+    }
+}
+
+/// # Safety
+/// Nobody may change the file or cut it short while the bytes are used.
+unsafe fn map(file: &File) -> io::Result<Bytes> {
     let length = usize::try_from(file.metadata()?.len())
         .map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
     if length == 0 {
@@ -82,10 +113,10 @@ mod tests {
 
     #[test]
     fn a_file_is_read_where_it_lies() {
-        let mut file = tempfile::tempfile().unwrap();
-        assert!(map(&file).unwrap().is_empty());
-        file.write_all(b"frames").unwrap();
-        let bytes = map(&file).unwrap();
+        let file = LockedFile::lock(tempfile::tempfile().unwrap()).unwrap();
+        assert!(file.bytes().unwrap().is_empty());
+        (&*file).write_all(b"frames").unwrap();
+        let bytes = file.bytes().unwrap();
         drop(file);
         assert_eq!(&bytes.slice(1..4)[..], b"ram");
     }

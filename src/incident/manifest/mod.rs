@@ -8,10 +8,13 @@
 //! Every way to lose something is here under its own name, also when it is zero. Written last, so that
 //! a bundle with a manifest has all its files.
 
+pub mod read;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::moment::{Moment, Span};
 use super::pcapng::{Contents, Written};
 use super::recovered::Recovered;
 use super::{ClassTrack, Ending, Host, Incident, Track};
@@ -19,7 +22,7 @@ use crate::APPLICATION;
 use crate::frame::Origin;
 use crate::ring::LaneCounters;
 use crate::stats::CaptureStats;
-use crate::time::{Mono, Stamp, Wall};
+use crate::time::Wall;
 use crate::trigger::{Tally, Trigger, TriggerKind};
 
 /// Value of `format`: what tells this file from any other JSON.
@@ -96,26 +99,6 @@ pub struct TallyEntry<'a> {
     pub first: Moment,
     /// The last time.
     pub last: Moment,
-}
-
-/// A moment on both clocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Moment {
-    /// RFC 3339, UTC, nanoseconds.
-    pub time: Wall,
-    /// CLOCK_MONOTONIC in nanoseconds.
-    pub mono_ns: Mono,
-}
-
-/// A span between two moments.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Span {
-    /// First moment.
-    pub from: Moment,
-    /// Last moment.
-    pub to: Moment,
-    /// Length in seconds, on the monotonic clock.
-    pub seconds: f64,
 }
 
 /// The window in three stages.
@@ -318,20 +301,6 @@ impl<'a> TallyEntry<'a> {
     }
 }
 
-impl From<Stamp> for Moment {
-    fn from(stamp: Stamp) -> Self {
-        Self { time: stamp.wall, mono_ns: stamp.mono }
-    }
-}
-
-impl Span {
-    fn of(incident: &Incident, from: Mono, to: Mono) -> Self {
-        let (from, to) = (incident.stamp(from), incident.stamp(to));
-        let seconds = to.mono.since(from.mono).as_secs_f64();
-        Self { from: from.into(), to: to.into(), seconds }
-    }
-}
-
 impl<'a> WindowEntry<'a> {
     fn of(incident: &'a Incident) -> Self {
         let (asked, closed) = (incident.window_asked, incident.window);
@@ -442,6 +411,7 @@ impl<'a> InterfaceEntry<'a> {
 mod tests {
     use super::*;
     use crate::incident::fixture::{MONO, S, Story};
+    use crate::time::Mono;
     use crate::time::Window;
 
     #[test]

@@ -1,0 +1,74 @@
+//! What the recorder and a capture thread say to each other.
+
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::Interface;
+use super::lanes::ClassReport;
+use super::pulse::Pulse;
+use super::tapping::Tapping;
+use crate::detect::tap::ClassCount;
+use crate::frame::Origin;
+use crate::observation::Observation;
+use crate::ring::{HoldId, Slice};
+use crate::stats::CaptureStats;
+use crate::sys::wakeup::Wakeup;
+use crate::time::{Clock, Mono, Stamp, Window};
+
+/// What the recorder asks of a capture thread.
+pub(super) enum Order {
+    Bind(Interface),
+    Unbind,
+    Quota(u64),
+    Hold { hold: HoldId, from: Mono, reply: Sender<Mono> },
+    Slice(SliceOrder),
+    Report { reply: Sender<Report> },
+}
+
+/// A window to pin, and the hold to give up then.
+pub(super) struct SliceOrder {
+    pub(super) window: Window,
+    pub(super) release: Option<HoldId>,
+    pub(super) reply: Sender<Sliced>,
+}
+
+/// The pinned window of one interface.
+#[derive(Debug)]
+pub struct Sliced {
+    /// Its frames, class by class.
+    pub classes: Vec<(Arc<str>, Slice)>,
+    /// How the capture stood then.
+    pub report: Report,
+}
+
+/// What a capture thread says of itself.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The binding in force, or the last one.
+    pub origin: Arc<Origin>,
+    /// Kind of source in a word or two.
+    pub source: &'static str,
+    /// What that source cannot know.
+    pub unknowns: &'static [&'static str],
+    /// When this report was made.
+    pub at: Stamp,
+    /// When the recording of this interface began.
+    pub since: Stamp,
+    /// Counts since then.
+    pub stats: CaptureStats,
+    /// How each class stands.
+    pub classes: Vec<ClassReport>,
+    /// Frames read, folded and dropped ones included, by direction; each class in the same order.
+    pub traffic: Vec<ClassCount>,
+}
+
+/// What a capture thread reaches the rest of the program with.
+pub(super) struct Hands {
+    pub(super) bell: Wakeup,
+    pub(super) clock: Clock,
+    pub(super) inbox: Receiver<Order>,
+    pub(super) events: Sender<Observation>,
+    pub(super) tapping: Tapping,
+    pub(super) pulse: Pulse,
+}
