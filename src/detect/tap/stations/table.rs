@@ -316,6 +316,7 @@ fn slot(key: u64) -> usize {
 mod tests {
     use super::super::Open;
     use super::*;
+    use crate::detect::tap::packet::Packet;
     use crate::detect::tap::packet::tests::tcp;
     use crate::frame::FrameHeader;
 
