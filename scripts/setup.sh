@@ -29,7 +29,7 @@ need_cargo() {
   PATH=$PATH:$HOME/.cargo/bin
   command -v cargo >/dev/null && return
   need rustup:rustup && rustup default stable && return
-  echo "missing: cargo 1.89 or newer; install Rust from https://rustup.rs" >&2
+  echo "missing: cargo 1.91 or newer; install Rust from https://rustup.rs" >&2
   exit 1
 }
 

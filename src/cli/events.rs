@@ -42,14 +42,14 @@ impl Events {
                         print(&event.to_string())?;
                     }
                 }
-                Answer::Event { event } => show(digest.lines(&event))?,
+                Answer::Event { event } => show(&digest.lines(&event))?,
                 Answer::Missed { count } => {
-                    show(digest.rest())?;
+                    show(&digest.rest())?;
                     let missed = json!({ "kind": "missed", "count": count });
                     self.control.show(&missed, &format!("({count} events missed here)"))?;
                 }
                 Answer::End => {
-                    show(digest.rest())?;
+                    show(&digest.rest())?;
                     return Ok(ExitCode::SUCCESS);
                 }
                 other => return Err(unexpected(&other)),
@@ -58,7 +58,7 @@ impl Events {
     }
 }
 
-fn show(lines: Vec<Line>) -> Result<()> {
+fn show(lines: &[Line]) -> Result<()> {
     lines.iter().try_for_each(|line| print(&words(line)))
 }
 

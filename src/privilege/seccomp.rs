@@ -206,7 +206,7 @@ mod tests {
     fn the_filters_fit_the_kernel() {
         for filter in [refused_calls(), refused_flags(), Ok(refused_numbers())] {
             let length = filter.unwrap().len();
-            assert!(length >= 4 && length < MAX_INSTRUCTIONS, "{length} instructions");
+            assert!((4..MAX_INSTRUCTIONS).contains(&length), "{length} instructions");
         }
     }
 

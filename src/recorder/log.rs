@@ -79,9 +79,9 @@ impl Log {
         }
         self.told += 1;
         if is_bad(&seen.fact) {
-            tracing::warn!("{}", seen.fact)
+            tracing::warn!("{}", seen.fact);
         } else {
-            tracing::info!("{}", seen.fact)
+            tracing::info!("{}", seen.fact);
         }
     }
 }

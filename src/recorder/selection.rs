@@ -198,7 +198,8 @@ mod tests {
         ] {
             let mut found = links.relatives(name);
             let mut expected: Vec<_> = expected.into_iter().map(str::to_owned).collect();
-            (found.sort(), expected.sort());
+            found.sort();
+            expected.sort();
             assert_eq!(found, expected, "{name}");
         }
     }

@@ -146,7 +146,7 @@ impl Dhcp {
                     self.address = self.address.or(address);
                 }
                 STATUS => {
-                    self.refusal = self.refusal.or(u16_at(value, 0).filter(|code| *code != 0))
+                    self.refusal = self.refusal.or(u16_at(value, 0).filter(|code| *code != 0));
                 }
                 _ => {}
             }

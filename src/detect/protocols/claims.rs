@@ -107,6 +107,7 @@ struct Address {
 }
 
 /// What a claim changes.
+#[derive(Clone, Copy)]
 enum Turn {
     /// It moved from this station, which had last claimed it then.
     Moved(Mac, Stamp),

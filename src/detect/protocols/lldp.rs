@@ -46,8 +46,7 @@ impl Watch {
         }
         let patience = Duration::from_secs(pdu.ttl.into());
         let known = self.neighbours.get(&name).map(|known| known.last);
-        let interval =
-            known.map(|last| heard.at().mono.since(last.mono)).unwrap_or(patience / HOLD);
+        let interval = known.map_or(patience / HOLD, |last| heard.at().mono.since(last.mono));
         if known.is_none() && self.neighbours.iter().any(|(other, _)| other.0 == own) {
             let finding = heard.finding(
                 FindingKind::LldpNeighborChanged,

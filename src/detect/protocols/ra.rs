@@ -161,7 +161,7 @@ impl Watch {
             let others = left.contains(vlans);
             // What is down hears nobody.
             if !now.local.is_down(now.interface) {
-                router.check(now, *address, place(*vlans), others, findings);
+                router.check(now, *address, &place(*vlans), others, findings);
             }
             let forgotten = at.since(router.last.mono) > router.advertised.lifetime.max(FORGET);
             if forgotten {
@@ -337,7 +337,7 @@ impl Router {
         &mut self,
         now: &Now<'_>,
         address: IpAddr,
-        place: String,
+        place: &str,
         others: bool,
         findings: &mut Vec<Finding>,
     ) {

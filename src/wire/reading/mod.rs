@@ -24,6 +24,7 @@ use super::vrrp::Vrrp;
 use crate::frame::LinkType;
 
 /// What a frame says, as far as dashcap speaks its language.
+#[expect(clippy::large_enum_variant, reason = "lives on the stack while its frame is judged")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message<'a> {
     /// Address resolution, IPv4.

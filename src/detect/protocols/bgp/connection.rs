@@ -222,11 +222,11 @@ impl End {
     fn says(&mut self, at: Stamp, bgp: &Bgp<'_>) {
         self.open = bgp.open.or(self.open);
         self.spoke |= bgp.alive;
-        if bgp.keep_alive {
-            if let Some(before) = self.keep_alive.replace(at) {
-                self.pause = self.pause.max(at.mono.since(before.mono));
-                self.pauses += 1;
-            }
+        if bgp.keep_alive
+            && let Some(before) = self.keep_alive.replace(at)
+        {
+            self.pause = self.pause.max(at.mono.since(before.mono));
+            self.pauses += 1;
         }
     }
 

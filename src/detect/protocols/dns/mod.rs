@@ -160,11 +160,9 @@ impl Watch {
             };
             match turn {
                 Some(Turn::Begins(begin)) => {
-                    if !outages.join(
-                        host,
-                        finding(heard, (client, server), aspect, begin),
-                        findings,
-                    ) {
+                    let begun = finding(heard, (client, server), aspect, begin);
+                    let joined = outages.join(host, begun, findings);
+                    if !joined {
                         quality.untold(aspect);
                     }
                 }

@@ -31,7 +31,7 @@ use std::net::SocketAddr;
 use super::heard::{Heard, Now, place};
 use crate::detect::tap::{Noticed, Summary};
 use crate::finding::{Finding, FindingKind, Party, Severity};
-use crate::wire::icmp_message::IcmpMessage;
+use crate::wire::icmp_message::{IcmpMessage, Quoted};
 use crate::wire::link::Vlans;
 use crate::wire::tcp::Tcp;
 
@@ -135,7 +135,7 @@ impl Watch {
         icmp: &IcmpMessage,
         findings: &mut Vec<Finding>,
     ) {
-        if let Some(about) = icmp.about.filter(|about| about.is_tcp()) {
+        if let Some(about) = icmp.about.filter(Quoted::is_tcp) {
             self.services.undeliverable(heard, icmp, &about, findings);
             if icmp.is_too_big() {
                 self.stuck.too_big(heard, &about, icmp.mtu.unwrap_or_default());

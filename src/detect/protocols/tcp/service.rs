@@ -179,7 +179,7 @@ impl Services {
         if !matches!(attempt.state, State::Asked | State::Unanswered) {
             return;
         }
-        let round_trip = (attempt.tries == 1).then(|| (attempt.first, at));
+        let round_trip = (attempt.tries == 1).then_some((attempt.first, at));
         attempt.followed &= heard.seen.noticed.is_some();
         attempt.state = State::Accepted(at.mono);
         if let Some(last) = self.near.entry(asked.from.ip(), || at.mono) {

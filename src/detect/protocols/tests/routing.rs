@@ -10,10 +10,13 @@ const SYN_ACK: u8 = 0x12;
 const RST: u8 = 0x14;
 const ACK: u8 = 0x10;
 
+/// Sender, flags, sequence and acknowledgment, payload.
+type Said<'a> = (u8, u8, (u32, u32), &'a [u8]);
+
 /// The connection from port `port` of .1 to .2 comes up.
 fn bgp_comes_up(stage: &mut Stage, at: f64, port: u16) {
     let open = [bgp_open(65_001), bgp_open(65_002)];
-    let said: [(u8, u8, (u32, u32), &[u8]); 7] = [
+    let said: [Said<'_>; 7] = [
         (1, SYN, (0, 0), &[]),
         (2, SYN_ACK, (0, 1), &[]),
         (1, ACK, (1, 1), &open[0]),
