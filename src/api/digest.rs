@@ -1,7 +1,7 @@
 //! Events for a person who reads along: those that are bad enough, what repeats itself once.
 //!
 //! A probe that answers every second would be thirty lines of thirty-two: answers are counted and told
-//! together, when something else is to be told or after [`PATIENCE`]. A trigger whose observation stands just
+//! together, when something else is to be told or after `PATIENCE`. A trigger whose observation stands just
 //! above it does not repeat its sentence. Pure: time is what the events say.
 
 use std::time::Duration;

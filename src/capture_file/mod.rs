@@ -7,7 +7,7 @@
 //!                                                                  └─► origin, stamp, direction, bytes
 //! ```
 //!
-//! No [`super::FrameSource`]: that waits for frames on the host's clock, and a file has no wait and a
+//! No `FrameSource`: that waits for frames on the host's clock, and a file has no wait and a
 //! time of its own.
 //!
 //! What it promises: read front to back in bounded memory, whatever the file claims of itself; never a

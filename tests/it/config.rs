@@ -94,7 +94,7 @@ fn other_rules_hold_from_now_on() {
     dashcap.wait_for("link-down: eth0: DOWN");
     dashcap.wait_for("bundle /");
     config.write("on = [\"link-up\"]\n");
-    dashcap.wait_for("armed: link-up");
+    dashcap.wait_for("INFO armed: link-up");
     dashcap.signal(Signal::SIGUSR1);
     dashcap.wait_for("snapshot asked for by SIGUSR1");
     dashcap.finish_well();
@@ -150,7 +150,7 @@ fn a_file_that_is_a_pipe_is_read_once_and_a_hang_up_ends_the_recording() {
          echo 'on = [\"signal\"]')"
     );
     let dashcap = Dashcap::start(lab.on_near(&["bash", "-c", &script]));
-    dashcap.wait_for("armed: signal; bundles");
+    dashcap.wait_for("INFO armed: signal");
     dashcap.snapshot();
     dashcap.wait_for("bundle /");
     dashcap.signal(Signal::SIGHUP);

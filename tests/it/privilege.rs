@@ -146,7 +146,7 @@ fn as_another_user_everything_still_works() {
     let system = |name: &str| fs::read_to_string(last.path().join("system").join(name)).unwrap();
     assert!(system("ip-link.txt").contains("eth1"), "{}", system("ip-link.txt"));
     assert!(system("ethtool-eth0.txt").contains("Settings for eth0"));
-    assert!(system("kernel-log.txt").contains("Linux version"), "{}", system("kernel-log.txt"));
+    assert!(system("kernel-log.txt").contains(">["), "{}", system("kernel-log.txt"));
     for bundle in &bundles {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
         assert_eq!(fs::metadata(bundle.path()).unwrap().uid(), NOBODY);
@@ -191,7 +191,7 @@ fn a_service_that_never_was_root_gives_up_the_rest() {
     let end = dashcap.finish_well();
     assert!(end.log.contains("logs: kernel log"), "{end:?}");
     let path = lab.bundle().path().join("system/kernel-log.txt");
-    assert!(fs::read_to_string(path).unwrap().contains("Linux version"));
+    assert!(fs::read_to_string(path).unwrap().contains(">["), "lines of the kernel");
 }
 
 #[test]

@@ -299,7 +299,7 @@ fn what_is_meant_to_harm_is_refused_or_read_in_bounded_memory() {
     let twice = zstd::encode_all(&zstd::encode_all(&begin()[..], 1).expect("bytes")[..], 1);
     // name, content, exit status, what is said
     for (name, content, status, said) in [
-        ("one byte", vec![0x0a], 1, "does not begin as a capture file"),
+        ("one byte", vec![0x0a], 1, "cut short: of the file header"),
         ("nothing", Vec::new(), 1, "it is empty"),
         ("huge block", huge, 1, "is damaged at byte"),
         ("options that never end", endless, 0, "1 frame,"),

@@ -46,7 +46,7 @@ fn every_bundle_explains_itself() {
     let name = bundle.name();
     let text = fs::read_to_string(bundle.file("report.txt")).unwrap();
     assert!(text.starts_with(&format!("dashcap report of {name}\n")), "{text}");
-    assert!(text.contains("Trigger 2") && !text.contains(".partial"), "{text}");
+    assert!(text.contains("Onset and symptom 2") && !text.contains(".partial"), "{text}");
     assert!(!text.contains("not whole") && !text.contains("has no meaning"), "{text}");
     let page = fs::read_to_string(bundle.file("report.html")).unwrap();
     assert!(page.contains(&name) && !page.contains(".partial"));

@@ -146,7 +146,7 @@ fn targets_pipes_damage_and_mistakes() {
 
     for (arguments, code, expected) in [
         (&[text(&input)][..], 2, "--output"),
-        (&["-", "-o", text(&out), "--target", "1MB"], 2, "read twice"),
+        (&["-", "-o", text(&out), "--target", "1MB"], 2, "reads its input twice"),
         (&[text(&input), "-o", text(&out), "--keep", "0"], 2, "from 1 to 1000000"),
         (&[text(&input), "-o", text(&out), "--target", "1MB", "--keep", "5"], 2, "cannot be used"),
         (&["/does/not/exist.pcap", "-o", text(&out)], 1, "cannot read /does/not/exist.pcap"),

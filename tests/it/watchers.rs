@@ -185,7 +185,7 @@ fn logs_change_while_frames_are_recorded() {
     let path = file.path().to_str().expect("text").to_owned();
     let dashcap = lab.record_with_logs(&["-i", "eth0", "-c", &path]);
     fs::write(&path, log("two")).expect("it can be written");
-    dashcap.wait_for("log:two");
+    dashcap.wait_for(", two");
     lab.far.inside(|| {
         let socket = UdpSocket::bind((FAR_ADDRESS, 0)).expect("an address of its own");
         for message in ["<28>link one", "<28>link two"] {

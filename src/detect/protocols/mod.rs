@@ -20,7 +20,7 @@
 //! | ICMP echo | *unanswered* (of a host that had answered; else a notice) |
 //! | DHCP | *no answer* (to this host, or to others where somebody is served), *refused* (a notice of an address not in use), *declined*, *servers differ*, released |
 //! | ICMP | *burst of unreachables*, packet too big (*without effect*) |
-//! | TCP | *services that fail*, *floods*, *losses*, *closed windows*: see [`tcp`] |
+//! | TCP | *services that fail*, *floods*, *losses*, *closed windows*: see `tcp` |
 //!
 //! Rules hold a finding for trouble from [`Severity::Warning`](crate::finding::Severity) on: ordinary
 //! traffic stays below. Each finding that lasts is told twice, when it begins and when it is over; a
@@ -253,7 +253,9 @@ impl Protocols {
         match message {
             Message::Arp(arp) => {
                 let (asker, target) = (arp.sender.into(), arp.target.into());
-                self.vrrp.claimed(heard, asker, arp.sender_mac, findings);
+                if arp.is_reply {
+                    self.vrrp.claimed(heard, asker, arp.sender_mac, findings);
+                }
                 let free = self.dhcp.unanswerable_since(heard, asker, target);
                 self.arp.heard(heard, arp, free, &mut self.claims, findings);
             }

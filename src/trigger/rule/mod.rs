@@ -100,7 +100,7 @@ impl Rule {
     }
 
     /// What is armed when the operator names nothing: what is a failure for anybody. Of findings every kind
-    /// that is at warning or worse, but those of [`Rule::UNARMED`].
+    /// that is at warning or worse, but those of `UNARMED`.
     pub fn defaults(with_probes: bool) -> Vec<Self> {
         let probes = with_probes.then_some(TriggerKind::ProbeLost);
         let plain = [

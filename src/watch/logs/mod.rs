@@ -23,7 +23,7 @@
 //! * A flood is bounded: per matcher and second [`Options::per_second`] lines are sent, the rest is
 //!   counted and told.
 //! * What may have been missed is told: overwritten kernel records, a journal that went away, a
-//!   truncated file, dropped datagrams. A line longer than [`LONGEST`] is cut and says so.
+//!   truncated file, dropped datagrams. A line longer than `LONGEST` is cut and says so.
 //! * They never answer, and never write to what they read.
 //!
 //! The same message may reach several sources (a syslog daemon writes what the kernel says into a

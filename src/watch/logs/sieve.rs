@@ -52,7 +52,7 @@ pub struct Counts {
     pub held: u64,
     /// Lines that dashcap itself had written.
     pub own: u64,
-    /// Lines longer than [`super::LONGEST`], also counted under what became of them.
+    /// Lines longer than [`LONGEST`](crate::observation::log_line::LONGEST), also counted under what became of them.
     pub cut: u64,
     /// Records that are not as their source promises.
     pub unreadable: u64,

@@ -36,11 +36,11 @@ pub struct StationCounts {
     pub sources: u64,
     /// Times that the memory of sources was full and began anew.
     pub forgotten: u64,
-    /// By the numbers of [`Direction`]: frames that each switch passes on to everybody, copies aside.
+    /// By the numbers of [`Direction`](crate::frame::Direction): frames that each switch passes on to everybody, copies aside.
     pub flooded: [u64; 3],
     /// Frames received for a single station that surely never was a source here.
     pub strays: u64,
-    /// By the numbers of [`Direction`]: when the last frame to a single station came.
+    /// By the numbers of [`Direction`](crate::frame::Direction): when the last frame to a single station came.
     pub addressed: [Mono; 3],
     /// Frames of stations that found no place.
     pub missed: u64,
