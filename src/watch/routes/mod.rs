@@ -5,7 +5,7 @@
 //!
 //! * **Losses are told, changes are not.** A route that is replaced, or is back within a second, is no loss;
 //!   how routing protocols converge is theirs.
-//! * **A table of any size does no harm.** So many routes are followed ([`table::MOST`]); further ones are
+//! * **A table of any size does no harm.** So many routes are followed (`table::MOST`); further ones are
 //!   passed over, which is said once. Announcements that overflow the socket lead to one reading of the
 //!   whole table, which takes at most a tenth of the time.
 //! * **Silent changes are found.** IPv4 routes over an interface that goes down leave without an
