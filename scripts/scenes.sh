@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Plays failures with real daemons in network namespaces of this machine, while dashcap records with its defaults,
 # and judges each bundle as a person on call would: frozen by itself and soon, cause named, onset right, nothing
-# false. `quiet-*` are controls: nothing fails, nothing may freeze. Prints the table of docs/scenes.md; exit status
-# 1 if a scene is not right. Needs root; no service of the machine is touched.
+# false. `quiet-*` are controls: nothing fails, nothing may freeze. Prints a row for each observer; exit status 1 if a
+# scene is not right. Needs root; no service of the machine is touched.
 #
 #   scripts/scenes.sh [-j N] [NAME...]      all of them, or some; names take *
-#   scripts/scenes.sh [-j N] --quick        the eight that test.sh plays
+#   scripts/scenes.sh [-j N] --quick        the eight quickest
 #   scripts/scenes.sh --list                names, and who observes
 #
 # DASHCAP is the program (default: the debug build), SCENE_NORMAL and SCENE_AFTER the seconds before and after.
