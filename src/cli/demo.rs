@@ -112,7 +112,7 @@ impl Demo {
         let mut options = self.settings().options(run::DEFAULTS, Settings::usual_rules)?;
         options.window.pre = BEFORE;
         let mut recorder = Recorder::start(options, Clock::system())?;
-        recorder.employ(Story { far })?;
+        recorder.add_watcher(Story { far })?;
         let summary = recorder.run(|_| {});
         let Some(bundle) = summary.bundles.first() else {
             return Err(Error::operation("show", "the bundle", "none was written"));

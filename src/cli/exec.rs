@@ -61,7 +61,7 @@ impl Exec {
                 return Ok(ExitCode::from(code));
             }
         };
-        recorder.employ(runner)?;
+        recorder.add_watcher(runner)?;
         // The terminal is the command's: no status line.
         recorder.run(|_| {});
         Ok(ended.try_recv().map_or(ExitCode::FAILURE, exit_code))

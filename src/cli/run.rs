@@ -72,8 +72,8 @@ impl Run {
         }
         let notifier = service.notifier();
         recorder.attended_by(service);
-        recorder.employ(snapshot)?;
-        recorder.employ(stop)?;
+        recorder.add_watcher(snapshot)?;
+        recorder.add_watcher(stop)?;
         if let Some(config) = config {
             let (mut read, clock) = (reading(self.settings, recorder.reloader()), clock.clone());
             let read = move || {
@@ -81,7 +81,7 @@ impl Run {
                 // What is accepted is ready once the recorder has taken it up.
                 read().inspect_err(|_| say(notifier.as_ref(), &[Word::Ready]))
             };
-            recorder.employ(config.calling(read))?;
+            recorder.add_watcher(config.calling(read))?;
         }
         let summary = recorder.run(|status| line.show(status));
         Ok(ExitCode::from(u8::from(summary.lost > 0)))

@@ -3,7 +3,7 @@
 //! allows, and they overflow sooner), and the process that runs the operator's programs, which keeps all.
 
 use super::Options;
-use super::watchers::Early;
+use super::watchers::options::Early;
 use crate::error::Result;
 use crate::hook::Runner;
 use crate::watch::link::{self, LinkWatcher};

@@ -153,73 +153,14 @@ impl Recorder {
         self.options.rules = options.rules;
         self.options.probes = options.probes;
         self.options.watchers.logs = options.watchers.logs;
-        self.rules.replace(self.options.rules.clone(), self.options.usual());
-        self.history.set_span(self.options.span(&self.rules));
-        self.phase.set_limit(self.options.window.limit);
-        self.replace_probes(probes);
-        self.replace_logs(logs);
+        self.incidents.take_up(&self.options);
+        self.watchers.replace(&self.options, probes, logs);
         self.observe(Observation {
             at: self.clock.now(),
             fact: Fact::Reloaded { file, changed, needs_restart },
         });
         tell_armed(&self.options.rules);
-        self.tell_reloaded();
-    }
-
-    /// Ends the probes that are no longer wanted; those that stay go on undisturbed.
-    fn replace_probes(&mut self, opened: Vec<(probe::Options, Probe)>) {
-        for (options, watch) in mem::take(&mut self.probes) {
-            if self.options.probes.contains(&options) {
-                self.probes.push((options, watch));
-            } else {
-                self.missed_before += watch.join();
-            }
-        }
-        for (options, probe) in opened {
-            let wanted = self.options.probes.contains(&options);
-            if wanted
-                && !self.probes.iter().any(|(running, _)| *running == options)
-                && let Err(error) = self.employ_probe(options, probe)
-            {
-                tracing::error!("{error}");
-            }
-        }
-    }
-}
-
-impl Recorder {
-    /// Ends the logs that are no longer wanted, then begins the new ones. What is sent to a listener
-    /// between the two, some milliseconds, is lost.
-    fn replace_logs(&mut self, opened: Vec<(logs::Options, LogWatcher)>) {
-        let wanted = self.options.watchers.logs.each();
-        for (options, watch) in mem::take(&mut self.logs) {
-            if wanted.contains(&options) {
-                self.logs.push((options, watch));
-            } else {
-                self.missed_before += watch.join();
-            }
-        }
-        for (options, log) in opened {
-            if wanted.contains(&options) && !self.watches_log(&options) {
-                self.employ_or_tell(options, Ok(log));
-            }
-        }
-        for options in wanted {
-            if matches!(options.place, Place::Syslog { .. }) && !self.watches_log(&options) {
-                let log = LogWatcher::open(&options);
-                self.employ_or_tell(options, log);
-            }
-        }
-    }
-
-    fn watches_log(&self, options: &logs::Options) -> bool {
-        self.logs.iter().any(|(running, _)| running == options)
-    }
-
-    fn employ_or_tell(&mut self, options: logs::Options, log: Result<LogWatcher>) {
-        if let Err(error) = log.and_then(|log| self.employ_log(options, log)) {
-            tracing::error!("{error}");
-        }
+        self.audience.reloaded();
     }
 }
 

@@ -5,7 +5,6 @@ use crossbeam_channel::bounded;
 
 use super::captures::Captures;
 use super::frame_store::Keeper;
-use super::programs::Programs;
 use super::ring_file::Memory;
 use super::{Options, Privileged, Recorder, Selection};
 use crate::api::directory::DirectoryWatcher;
@@ -20,7 +19,7 @@ use crate::trigger::Rule;
 use crate::watch::probe::{self, Probe};
 use crate::watch::sysfs::Sampler;
 use crate::watch::table::Table;
-use crate::watch::{self, Watch, Watcher};
+use crate::watch::{self, Watcher};
 use crate::{api, capture, privilege};
 
 /// Says what is armed, and of what is detected what is not.
@@ -54,7 +53,7 @@ impl Recorder {
         let Privileged { links, watchers, runner } = privileged;
         options.window.check()?;
         Rule::check_all(&options.rules)?;
-        let (desk, seen) = bounded(watch::CHANNEL);
+        let (sender, seen) = bounded(watch::CHANNEL);
         let selection = Selection::new(&options.interfaces, &links.links())?;
         let table = Table::default();
         let sampler = Sampler::open(options.timeline.clone(), table.clone())?;
@@ -81,7 +80,7 @@ impl Recorder {
             options.capture.clone(),
             pool,
             clock.clone(),
-            desk.clone(),
+            sender.clone(),
             tapping,
         )?;
         captures.keep_in(file.clone());
@@ -95,52 +94,39 @@ impl Recorder {
         tell_armed(&options.rules);
         tracing::info!("bundles appear in {}", store.directory().display());
         let writer = Writer::start(store, clock.clone(), options.writer.clone())?;
-        let mut recorder = Self::around(captures, options, clock, writer, (desk, seen));
-        recorder.programs = Programs::employ(runner, &recorder.clock, &recorder.desk)?;
-        recorder.limitations.extend(sampler.limitation().map(str::to_owned));
-        recorder.table = table;
-        recorder.local = local;
+        let mut recorder = Self::around(captures, options, clock, writer, (sender, seen));
         recorder.ring_file = file;
-        recorder.summary.bundles.extend(recovered);
-        recorder.watch_names();
-        recorder.employ(links)?;
-        recorder.employ(sampler)?;
-        recorder.employ(detectors)?;
+        recorder.incidents.recovered(recovered);
+        recorder.watchers.of_host(local, table);
+        recorder.watchers.limit(sampler.limitation().map(str::to_owned));
+        recorder.follow_names();
+        recorder.audience.run_programs(runner, recorder.watchers.sender())?;
+        recorder.watchers.add(links)?;
+        recorder.watchers.add(sampler)?;
+        recorder.watchers.add(detectors)?;
         for (options, probe) in probes {
-            recorder.employ_probe(options, probe)?;
+            recorder.watchers.add_probe(options, probe)?;
         }
-        recorder.employ_all(watchers)?;
+        recorder.watchers.add_all(watchers)?;
         if let Some(directory) = directory {
-            recorder.employ(directory)?;
+            recorder.watchers.add(directory)?;
         }
         if let Some(doors) = doors {
-            recorder.doors.serve(doors, recorder.clock.clone())?;
+            recorder.audience.clients.serve(doors, recorder.clock.clone())?;
         }
         Ok(recorder)
     }
 
     /// What was done with the privileges, for `dashcap status` and every bundle.
     pub fn confined(&mut self, account: privilege::Account) {
-        self.limitations.extend(account.limitations);
+        self.watchers.limit(account.limitations);
     }
 
     /// Puts a further watcher to work.
     ///
     /// # Errors
     /// When the process is out of threads or descriptors.
-    pub fn employ(&mut self, watcher: impl Watcher) -> Result<()> {
-        let watch = self.spawn(watcher)?;
-        self.watches.push(watch);
-        Ok(())
-    }
-
-    pub(super) fn spawn(&self, watcher: impl Watcher) -> Result<Watch> {
-        watch::spawn(watcher, self.clock.clone(), self.desk.clone())
-    }
-
-    pub(super) fn employ_probe(&mut self, options: probe::Options, probe: Probe) -> Result<()> {
-        let watch = self.spawn(probe)?;
-        self.probes.push((options, watch));
-        Ok(())
+    pub fn add_watcher(&mut self, watcher: impl Watcher) -> Result<()> {
+        self.watchers.add(watcher)
     }
 }

@@ -296,7 +296,7 @@ fn record_inside(lab: &Lab, clock: Clock, facts: Receiver<Fact>, ready: &Sender<
         settings: serde_json::Value::Null,
     };
     let mut recorder = Recorder::start(options, clock).unwrap();
-    recorder.employ(Told(facts)).unwrap();
+    recorder.add_watcher(Told(facts)).unwrap();
     ready.send(()).unwrap();
     recorder.run(|_| {});
 }

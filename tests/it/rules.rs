@@ -190,7 +190,7 @@ fn a_storm_of_triggers_is_one_incident_with_counts_and_no_frame_is_lost() {
             lab.near.inside(|| {
                 let mut recorder = Recorder::start(options, Clock::system()).unwrap();
                 let _ = ready.send(());
-                recorder.employ(Storm { findings: FINDINGS }).unwrap();
+                recorder.add_watcher(Storm { findings: FINDINGS }).unwrap();
                 recorder.run(|_| {})
             })
         });

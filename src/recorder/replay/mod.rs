@@ -41,13 +41,14 @@ use crate::error::Result;
 use crate::finding::Finding;
 use crate::incident::Host;
 use crate::incident::store::Store;
-use crate::incident::writer::{Outcome, Writer};
+use crate::incident::writer::Writer;
 use crate::observation::{Fact, Observation};
 use crate::ring::Pool;
 use crate::stats::CaptureStats;
 use crate::time::{Clock, ClockHand, Mono, Stamp, Wall};
 use crate::trigger::Rule;
 use crate::watch;
+use crate::watch::table::Table;
 
 /// The lanes are looked after this often, as a capture thread does.
 const TICK: Duration = Duration::from_millis(100);
@@ -187,10 +188,10 @@ impl Replay {
         let mut recorder =
             Recorder::around(reels, recording, clock, writer, bounded(watch::CHANNEL));
         let names: Vec<_> = options.files.iter().map(|file| file.display().to_string()).collect();
-        recorder.limitations.push(format!("replayed from {}", names.join(", ")));
-        recorder.host = elsewhere();
-        recorder.local = local;
-        recorder.watch_names();
+        recorder.watchers.limit([format!("replayed from {}", names.join(", "))]);
+        recorder.watchers.of_host(local, Table::default());
+        recorder.incidents.of_host(elsewhere());
+        recorder.follow_names();
         Ok(Self {
             recorder,
             hand,
@@ -238,7 +239,7 @@ impl Replay {
         if let Some(head) = self.files.head()
             && self.recorder.captures.append(&head, self.passage.offset())?
         {
-            self.recorder.watch_names();
+            self.recorder.follow_names();
         }
         self.conclude();
         self.frames += 1;
@@ -290,8 +291,7 @@ impl Replay {
         let silent = self.ticked.since(self.happened) > LONGEST_SILENCE;
         let next = self.ticked.plus(TICK);
         let tick = if silent { next.max(mono.minus(TICK)) } else { next };
-        let judged = self.recorder.phase.deadline().into_iter();
-        judged.chain(self.recorder.next_judgement()).chain([tick]).min()
+        self.recorder.incidents.next_due().into_iter().chain([tick]).min()
     }
 
     fn stand_at(&mut self, mono: Mono) {
@@ -309,16 +309,7 @@ impl Replay {
     fn close(&mut self) {
         self.recorder.close_if_due();
         self.recorder.collect_slices();
-        let Recorder { writer, summary, .. } = &mut self.recorder;
-        while writer.pending() > 0 {
-            let Ok(outcome) = writer.outcomes().recv() else { return };
-            let failed = matches!(outcome, Outcome::Retrying { .. });
-            summary.note(outcome);
-            // Nothing is gained by waiting with it in memory: the files are still there.
-            if let Some(lost) = failed.then(|| writer.abandon()).flatten() {
-                summary.lost(&lost);
-            }
-        }
+        self.recorder.incidents.write_all();
     }
 
     /// What became of files that ended belongs to the evidence.
@@ -343,7 +334,8 @@ impl Replay {
     /// The end of the files cuts what is open.
     fn finish(mut self) -> Account {
         self.close();
-        self.recorder.cut("the end of the files");
+        let Recorder { incidents, captures, .. } = &mut self.recorder;
+        incidents.cut("the end of the files", captures);
         self.close();
         let reels = &self.recorder.captures;
         let mut account = Account {

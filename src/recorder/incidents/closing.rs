@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
-use super::frame_store::Keeper;
 use super::phase::Count;
-use super::programs::Programs;
-use super::{Open, Recorder, phase, programs};
+use super::{Incidents, Open, phase};
 use crate::api::question::{Fate, Reply};
 use crate::capture::{ClassReport, Sliced};
-use crate::incident::{ClassTrack, Host, Incident, Track};
+use crate::hook::{OutputFile, Pending};
+use crate::incident::system::Collection;
+use crate::incident::{ClassTrack, Host, Incident, SystemFile, Track};
 use crate::observation::Observation;
+use crate::recorder::Options;
+use crate::recorder::audience::Audience;
+use crate::recorder::frame_store::Keeper;
+use crate::recorder::watchers::Watchers;
 use crate::time::{Mono, Stamp, Window};
-use crate::watch::Watch;
 
 /// A capture that has not answered by then is dead: it gives up on late frames after one second.
 const SLICES: Duration = Duration::from_secs(3);
@@ -82,8 +85,8 @@ impl Closing {
             }
         });
         let system = self.open.system.as_ref();
-        let answered = system.is_none_or(crate::incident::system::Collection::is_complete);
-        let answered = programs::are_complete(&mut self.open) && answered;
+        let answered = system.is_none_or(Collection::is_complete);
+        let answered = self.open.programs.as_mut().is_none_or(Pending::is_complete) && answered;
         self.expected.is_empty() && (answered || now.since(self.begun) >= SYSTEM)
     }
 
@@ -100,7 +103,7 @@ impl Closing {
         } = self.closed;
         self.tracks.sort_by(|a, b| a.origin.interface.cmp(&b.origin.interface));
         let mut system = self.open.system.map(|s| s.take(Duration::ZERO)).unwrap_or_default();
-        programs::add_outputs(&mut system, self.open.programs);
+        add_outputs(&mut system, self.open.programs);
         for track in &mut self.tracks {
             track.filter.clone_from(&when.filter);
         }
@@ -127,6 +130,18 @@ impl Closing {
     }
 }
 
+/// What programs said, among the files of the system, each under a name of its own.
+fn add_outputs(files: &mut Vec<SystemFile>, programs: Option<Pending>) {
+    for OutputFile { name, content } in programs.map(Pending::take).unwrap_or_default() {
+        let taken = |files: &[SystemFile], name: &str| files.iter().any(|file| file.name == name);
+        let numbered = (2..).map(|n| format!("{n}-{name}"));
+        let free = std::iter::once(name.clone()).chain(numbered).find(|name| !taken(files, name));
+        // There are more numbers than files.
+        let name = free.unwrap_or(name);
+        files.push(SystemFile { name, content: content.into_bytes() });
+    }
+}
+
 fn track(sliced: Sliced) -> Track {
     let Sliced { classes, report } = sliced;
     let classes = classes.into_iter().zip(report.classes);
@@ -149,77 +164,90 @@ fn track(sliced: Sliced) -> Track {
     }
 }
 
-impl<K: Keeper> Recorder<K> {
-    pub(super) fn begin_closing(&mut self, closed: phase::Closed) {
+impl Incidents {
+    /// Closes the open incident if its window is over.
+    pub(in crate::recorder) fn close_if_due<K: Keeper>(&mut self, captures: &mut K) {
+        if let Some(closed) = self.phase.close_if_due(self.clock.now().mono) {
+            self.begin_closing(closed, captures);
+        }
+    }
+
+    /// Closes the open incident now.
+    pub(in crate::recorder) fn cut<K: Keeper>(&mut self, by: &str, captures: &mut K) {
+        if let Some(closed) = self.phase.cut(self.clock.now().mono, by) {
+            self.begin_closing(closed, captures);
+        }
+    }
+
+    fn begin_closing<K: Keeper>(&mut self, closed: phase::Closed, captures: &mut K) {
         let Some(open) = self.open.take() else { return };
         let now = self.clock.now().mono;
         for Count { tally, cool_down } in &closed.counts {
             let of = (tally.kind, tally.object.clone());
             self.gate.closed(of, tally.first.mono, *cool_down, now);
         }
-        let slices = self.captures.slice(closed.window, open.hold);
+        let slices = captures.slice(closed.window, open.hold);
         self.closing.push(Closing::new(closed, open, slices, now));
     }
 
     /// Hands incidents over to the writer once all their slices are there.
-    pub(super) fn collect_slices(&mut self) {
+    pub(in crate::recorder) fn collect_slices<K: Keeper>(
+        &mut self,
+        options: &Options,
+        watchers: &Watchers,
+        captures: &mut K,
+        audience: &mut Audience,
+    ) {
         let now = self.clock.now();
         for mut closing in std::mem::take(&mut self.closing) {
-            if closing.is_complete(now.mono) {
-                let missed = self.missed();
-                let observations = self.history.cut(closing.window());
-                let waiting = closing.waiting();
-                for track in closing.tracks_mut() {
-                    track.relatives = self.captures.relatives(&track.origin.interface);
-                }
-                let incident = closing.incident(Circumstances {
-                    closed: now,
-                    observations,
-                    observations_missed: missed + self.history.forgotten(),
-                    limitations: self.limitations.clone(),
-                    probes: self.options.probes.iter().map(|probe| probe.host.clone()).collect(),
-                    host: self.host.clone(),
-                    filter: self.options.capture.filter(),
-                    settings: self.options.settings.clone(),
-                });
-                self.doors.wait_for(&incident.name(), waiting);
-                self.remember(&incident.name(), incident.triggers());
-                self.doors.closed(&incident);
-                self.submit(Box::new(incident));
-            } else {
+            if !closing.is_complete(now.mono) {
                 self.closing.push(closing);
+                continue;
             }
+            let waiting = closing.waiting();
+            for track in closing.tracks_mut() {
+                track.relatives = captures.relatives(&track.origin.interface);
+            }
+            let observations = self.history.cut(closing.window());
+            let incident = Box::new(closing.incident(Circumstances {
+                closed: now,
+                observations,
+                observations_missed: watchers.missed()
+                    + audience.missed()
+                    + self.history.forgotten(),
+                limitations: watchers.limitations().to_vec(),
+                probes: options.probes.iter().map(|probe| probe.host.clone()).collect(),
+                host: self.host.clone(),
+                filter: options.capture.filter(),
+                settings: options.settings.clone(),
+            }));
+            audience.closed(&incident, waiting);
+            self.submit(incident, captures, audience);
         }
     }
 
-    /// Observations that found no room, of all watchers there are and were.
-    pub(super) fn missed(&self) -> u64 {
-        let probes = self.probes.iter().map(|(_, watch)| watch);
-        let logs = self.logs.iter().map(|(_, watch)| watch);
-        self.missed_before
-            + self.programs.as_ref().map_or(0, Programs::missed)
-            + self.watches.iter().chain(probes).chain(logs).map(Watch::missed).sum::<u64>()
-    }
-
-    pub(super) fn submit(&mut self, incident: Box<Incident>) {
+    fn submit<K: Keeper>(
+        &mut self,
+        incident: Box<Incident>,
+        captures: &mut K,
+        audience: &mut Audience,
+    ) {
         if let Err(incident) = self.writer.submit(incident) {
-            self.make_memory();
+            self.make_memory(captures, audience);
             if let Err(incident) = self.writer.submit(incident) {
                 let (name, reason) = (incident.name(), "too many incidents wait for the disk");
                 self.summary.lost += 1;
                 tracing::error!("lost {name}: {reason}");
-                self.doors.lost(&name, reason, self.clock.now());
-                self.forget(&name);
+                audience.lost(&name, reason);
             }
         }
     }
 
     /// New frames are worth more than an incident that nobody can write, or that nobody may want.
-    pub(super) fn make_memory(&mut self) {
-        self.release_holds("new frames need its memory");
+    pub(super) fn make_memory<K: Keeper>(&mut self, captures: &mut K, audience: &mut Audience) {
+        self.release_holds("new frames need its memory", captures);
         if let Some(lost) = self.writer.abandon() {
-            self.doors.lost(&lost.name, &lost.reason.to_string(), self.clock.now());
-            self.forget(&lost.name);
+            audience.lost(&lost.name, &lost.reason.to_string());
             self.summary.lost(&lost);
         }
     }

@@ -3,12 +3,9 @@
 //! What he asked for must be there, or nothing starts; what dashcap would have liked by itself and this
 //! host does not grant is a limitation, told at the start and in every bundle.
 
-use super::Recorder;
 use crate::error::Result;
 use crate::observation::Fact;
 use crate::watch::attribute::{self, AttributeWatcher};
-use crate::watch::capacity::CapacityWatcher;
-use crate::watch::clock::ClockWatcher;
 use crate::watch::counters::{self, CounterWatcher};
 use crate::watch::fdb::FdbWatcher;
 use crate::watch::ip::{self, IpWatcher};
@@ -68,7 +65,7 @@ impl WatcherOptions {
     ///
     /// # Errors
     /// When one that was asked for is refused.
-    pub(super) fn open(&self, early: Early) -> Result<Opened> {
+    pub(in crate::recorder) fn open(&self, early: Early) -> Result<Opened> {
         let (mut logs, limitations) = open_logs(&self.logs)?;
         logs.extend(early.listeners);
         Ok(Opened {
@@ -86,9 +83,9 @@ impl WatcherOptions {
 /// A log that is open, and as what it was asked for.
 type OpenLog = (logs::Options, LogWatcher);
 
-/// Watchers that are opened first (see [`Privileged`](super::Privileged)).
+/// Watchers that are opened first (see [`Privileged`](crate::recorder::Privileged)).
 #[derive(Debug)]
-pub(super) struct Early {
+pub(in crate::recorder) struct Early {
     ip: IpWatcher,
     routes: RouteWatcher,
     /// Where syslog is received.
@@ -97,11 +94,11 @@ pub(super) struct Early {
 
 impl Early {
     /// Addresses, default routes and watched neighbours of this host.
-    pub(super) fn picture(&self) -> Vec<Fact> {
+    pub(in crate::recorder) fn picture(&self) -> Vec<Fact> {
         self.ip.picture()
     }
 
-    pub(super) fn open(watchers: &WatcherOptions) -> Result<Self> {
+    pub(in crate::recorder) fn open(watchers: &WatcherOptions) -> Result<Self> {
         let listeners = watchers.logs.each().into_iter().filter(is_listener);
         let open = |log: logs::Options| LogWatcher::open(&log).map(|watcher| (log, watcher));
         let listeners = listeners.map(open).collect::<Result<_>>()?;
@@ -137,42 +134,12 @@ fn open_logs(logs: &Logs) -> Result<(Vec<OpenLog>, Vec<String>)> {
 
 /// Watchers that may go to work.
 #[derive(Debug)]
-pub(super) struct Opened {
-    logs: Vec<OpenLog>,
-    attributes: AttributeWatcher,
-    ip: IpWatcher,
-    routes: RouteWatcher,
-    counters: CounterWatcher,
-    fdb: FdbWatcher,
-    limitations: Vec<String>,
-}
-
-impl Recorder {
-    /// Puts them to work.
-    pub(super) fn employ_all(&mut self, opened: Opened) -> Result<()> {
-        for limitation in &opened.limitations {
-            tracing::info!("{limitation}");
-        }
-        self.limitations.extend(opened.limitations);
-        let logs: Vec<_> = opened.logs.iter().map(|(log, _)| log.place.to_string()).collect();
-        if !logs.is_empty() {
-            tracing::info!("logs: {}", logs.join(", "));
-        }
-        for (options, log) in opened.logs {
-            self.employ_log(options, log)?;
-        }
-        self.employ(opened.attributes)?;
-        self.employ(opened.ip)?;
-        self.employ(opened.routes)?;
-        self.employ(opened.counters)?;
-        self.employ(opened.fdb)?;
-        self.employ(CapacityWatcher::default())?;
-        self.employ(ClockWatcher)
-    }
-
-    pub(super) fn employ_log(&mut self, options: logs::Options, log: LogWatcher) -> Result<()> {
-        let watch = self.spawn(log)?;
-        self.logs.push((options, watch));
-        Ok(())
-    }
+pub(in crate::recorder) struct Opened {
+    pub(super) logs: Vec<OpenLog>,
+    pub(super) attributes: AttributeWatcher,
+    pub(super) ip: IpWatcher,
+    pub(super) routes: RouteWatcher,
+    pub(super) counters: CounterWatcher,
+    pub(super) fdb: FdbWatcher,
+    pub(super) limitations: Vec<String>,
 }

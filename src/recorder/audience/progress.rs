@@ -125,7 +125,7 @@ fn note(timing: &mut Timing, took: Duration) {
 }
 
 /// A path for clients, who are elsewhere; as it is where that cannot be told. JSON has no other bytes than text.
-pub(super) fn absolute(path: &Path) -> String {
+pub(in crate::recorder) fn absolute(path: &Path) -> String {
     path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
 }
 

@@ -5,11 +5,13 @@
 //! with the state it finds. Others (a command, a signal, a directory, logs with their place in a file)
 //! stay silent, which is told.
 
-use super::Recorder;
-use super::frame_store::Keeper;
+use std::mem;
+
+use super::Watchers;
 use crate::error::Result;
-use crate::observation::Fact;
 use crate::observation::capture::CaptureEvent;
+use crate::observation::{Fact, Observation, WatcherEnd};
+use crate::recorder::Options;
 use crate::watch::Watcher;
 use crate::watch::attribute::AttributeWatcher;
 use crate::watch::counters::CounterWatcher;
@@ -34,63 +36,65 @@ pub(super) fn limitation(fact: &Fact, known: &[String]) -> Option<String> {
 
 /// Watchers that panicked.
 #[derive(Debug, Default)]
-pub(super) struct Fallen {
+pub(super) struct Panicked {
     waiting: Vec<String>,
-    revived: Vec<String>,
+    restarted: Vec<String>,
 }
 
-impl Fallen {
+impl Panicked {
     /// So often one is put to work again: what panics more often does so whenever it looks.
     const MOST: usize = 3;
 
-    /// Notes that a watcher panicked.
-    pub(super) fn note(&mut self, watcher: &str) {
-        let before = self.revived.iter().filter(|name| *name == watcher).count();
-        if before < Self::MOST {
-            self.waiting.push(watcher.to_owned());
+    /// Notes it if the fact is that a watcher panicked.
+    pub(super) fn follow(&mut self, fact: &Fact) {
+        let Fact::WatcherEnded { watcher, interface: None, why: WatcherEnd::Panicked } = fact
+        else {
+            return;
+        };
+        if self.restarted.iter().filter(|name| *name == watcher).count() < Self::MOST {
+            self.waiting.push(watcher.clone());
         }
     }
 }
 
-impl Recorder {
-    /// Puts those to work again that panicked and can be opened anew.
-    pub(super) fn revive(&mut self) {
-        for name in std::mem::take(&mut self.fallen.waiting) {
-            match self.open_anew(&name) {
+impl Watchers {
+    /// Puts those to work again that panicked and can be opened anew. Returns what they found, which
+    /// changed while nobody saw it.
+    pub(in crate::recorder) fn restart_panicked(&mut self, options: &Options) -> Vec<Observation> {
+        let mut found = Vec::new();
+        for name in mem::take(&mut self.panicked.waiting) {
+            match self.restart(&name, options, &mut found) {
                 Ok(false) => {}
                 Ok(true) => {
                     tracing::warn!("watcher {name} works again");
-                    self.fallen.revived.push(name);
+                    self.panicked.restarted.push(name);
                 }
                 Err(error) => tracing::error!("watcher {name} stays silent: {error}"),
             }
         }
+        let at = self.clock.now();
+        found.into_iter().map(|fact| Observation { at, fact }).collect()
     }
 
-    /// False if this one cannot be.
-    fn open_anew(&mut self, name: &str) -> Result<bool> {
-        let watchers = self.options.watchers.clone();
+    /// False if this one cannot be opened anew.
+    fn restart(&mut self, name: &str, options: &Options, found: &mut Vec<Fact>) -> Result<bool> {
+        let watchers = options.watchers.clone();
         match name {
             LinkWatcher::NAME => {
                 let links = LinkWatcher::open(&link::Options::default())?;
-                // What happened in between was seen by nobody.
-                for now in links.links() {
-                    self.captures.follow(&Fact::Link { before: None, now })?;
-                }
-                self.watch_names();
-                self.employ(links)?;
+                let seen = links.links().into_iter().map(|now| Fact::Link { before: None, now });
+                found.extend(seen);
+                self.add(links)?;
             }
             Sampler::NAME => {
                 let table = self.table.clone();
-                self.employ(Sampler::open(self.options.timeline.clone(), table)?)?;
+                self.add(Sampler::open(options.timeline.clone(), table)?)?;
             }
-            AttributeWatcher::NAME => self.employ(AttributeWatcher::open(watchers.attributes)?)?,
-            IpWatcher::NAME => self.employ(IpWatcher::open(&watchers.ip)?)?,
-            RouteWatcher::NAME => {
-                self.employ(RouteWatcher::open(watchers.ip.receive_buffer)?)?;
-            }
-            CounterWatcher::NAME => self.employ(CounterWatcher::open(watchers.counters)?)?,
-            FdbWatcher::NAME => self.employ(FdbWatcher::open()?)?,
+            AttributeWatcher::NAME => self.add(AttributeWatcher::open(watchers.attributes)?)?,
+            IpWatcher::NAME => self.add(IpWatcher::open(&watchers.ip)?)?,
+            RouteWatcher::NAME => self.add(RouteWatcher::open(watchers.ip.receive_buffer)?)?,
+            CounterWatcher::NAME => self.add(CounterWatcher::open(watchers.counters)?)?,
+            FdbWatcher::NAME => self.add(FdbWatcher::open()?)?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -100,7 +104,6 @@ impl Recorder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observation::WatcherEnd;
 
     #[test]
     fn defects_are_limitations_once_and_what_was_merely_missed_is_none() {
@@ -128,11 +131,16 @@ mod tests {
 
     #[test]
     fn who_panics_whenever_it_looks_stays_silent_in_the_end() {
-        let mut fallen = Fallen::default();
+        let mut panicked = Panicked::default();
+        let ended = Fact::WatcherEnded {
+            watcher: "ip".to_owned(),
+            interface: None,
+            why: WatcherEnd::Panicked,
+        };
         for _ in 0..5 {
-            fallen.note("ip");
-            fallen.revived.append(&mut fallen.waiting);
+            panicked.follow(&ended);
+            panicked.restarted.append(&mut panicked.waiting);
         }
-        assert_eq!(fallen.revived.len(), Fallen::MOST);
+        assert_eq!(panicked.restarted.len(), Panicked::MOST);
     }
 }

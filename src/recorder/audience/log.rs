@@ -13,7 +13,7 @@ use crate::time::Mono;
 
 /// How much was told in the present second.
 #[derive(Debug, Default)]
-pub(super) struct Log {
+pub(in crate::recorder) struct Log {
     since: Mono,
     told: u32,
     untold: u64,
@@ -52,14 +52,14 @@ impl Log {
     const A_SECOND: u32 = 50;
 
     /// Tells how much was not told.
-    pub(super) fn end(&self) {
+    pub(in crate::recorder) fn end(&self) {
         if self.untold > 0 {
             tracing::info!("{} more observations are not told one by one", self.untold);
         }
     }
 
     /// A line about its trigger tells the observation that is being judged.
-    pub(super) fn told_as_trigger(&mut self) {
+    pub(in crate::recorder) fn told_as_trigger(&mut self) {
         self.was_told = true;
     }
 

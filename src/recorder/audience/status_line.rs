@@ -4,8 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Recorder;
-use super::frame_store::Keeper;
 use crate::api::status::{self, Traffic};
 use crate::capture::Report;
 use crate::detect::tap;
@@ -68,7 +66,7 @@ impl fmt::Display for Status {
 }
 
 /// `control everything so far, data 41 s (12 s in full)`.
-pub(super) fn in_words(depths: &[ClassDepth]) -> String {
+fn in_words(depths: &[ClassDepth]) -> String {
     let words: Vec<_> = depths.iter().map(ToString::to_string).collect();
     words.join(", ")
 }
@@ -91,7 +89,7 @@ fn rough(depth: Duration) -> String {
 }
 
 /// Frames that all captures together received and stored or lost.
-pub(super) fn frames(reports: &[Report]) -> u64 {
+fn frames(reports: &[Report]) -> u64 {
     let of = |report: &Report| {
         let stats = &report.stats;
         stats.kernel_received.unwrap_or(stats.stored + stats.folded + stats.filtered)
@@ -102,7 +100,7 @@ pub(super) fn frames(reports: &[Report]) -> u64 {
 /// How long a history each class has, on the interface where it is shortest: measured where something
 /// had to be forgotten, else computed from the traffic so far, which says nothing before [`KNOWN`] of the
 /// memory is used; nothing without traffic.
-pub(super) fn depths(reports: &[Report], now: Mono) -> Vec<ClassDepth> {
+pub(in crate::recorder) fn depths(reports: &[Report], now: Mono) -> Vec<ClassDepth> {
     let mut depths: Vec<ClassDepth> = Vec::new();
     for report in reports {
         for class in &report.classes {
@@ -140,7 +138,7 @@ pub(super) fn depths(reports: &[Report], now: Mono) -> Vec<ClassDepth> {
 const KNOWN: f64 = 0.1;
 
 /// Each class of an interface: its traffic, its counts, how far back it reaches.
-pub(super) fn classes(report: &Report, now: Mono) -> Vec<status::Class> {
+pub(in crate::recorder) fn classes(report: &Report, now: Mono) -> Vec<status::Class> {
     let depths = depths(std::slice::from_ref(report), now);
     let traffic = |count: tap::Count| Traffic { frames: count.frames, bytes: count.bytes };
     let each = report.classes.iter().zip(&report.traffic);
@@ -167,82 +165,78 @@ pub(super) fn classes(report: &Report, now: Mono) -> Vec<status::Class> {
     .collect()
 }
 
-/// What was last shown of the traffic.
-#[derive(Debug, Default)]
-pub(super) struct Glance {
-    pub(super) at: Mono,
-    pub(super) frames: u64,
-    pub(super) per_second: f64,
+/// What was last shown, and when.
+#[derive(Debug)]
+pub(in crate::recorder) struct StatusLine {
+    shown: Mono,
+    frames: u64,
+    per_second: f64,
+    /// When the depth of the history is looked at next, and what was told of it.
+    look_at: Mono,
+    told: Vec<ClassDepth>,
 }
 
-/// When the depth of the history was last told.
-#[derive(Debug, Default)]
-pub(super) struct Depth {
-    pub(super) look_at: Mono,
-    pub(super) told: Vec<ClassDepth>,
-}
+impl StatusLine {
+    /// How often the status is shown.
+    const EVERY: Duration = Duration::from_secs(1);
+    /// The depth of the history is known once there was traffic for this long, and looked at this often.
+    const DEPTH_EVERY: Duration = Duration::from_secs(10);
 
-/// The depth of the history is known once there was traffic for this long, and looked at this often.
-pub(super) const DEPTH_AFTER: Duration = Duration::from_secs(10);
+    /// Nothing was shown before `now`.
+    pub(super) fn new(now: Mono) -> Self {
+        let look_at = now.plus(Self::DEPTH_EVERY);
+        Self { shown: now, frames: 0, per_second: 0.0, look_at, told: Vec::new() }
+    }
 
-/// How often the status is shown.
-const STATUS: Duration = Duration::from_secs(1);
+    /// Frames received a second when it was shown last.
+    pub(in crate::recorder) fn frames_per_second(&self) -> f64 {
+        self.per_second
+    }
 
-impl<K: Keeper> Recorder<K> {
-    /// Says how many seconds the memory holds, when that is known and when it changes much.
-    pub(super) fn tell_depth(&mut self) {
-        let now = self.clock.now().mono;
-        if now < self.depth.look_at {
-            return;
+    /// True if it is time to show the status again.
+    pub(in crate::recorder) fn is_due(&self, now: Mono) -> bool {
+        now.since(self.shown) >= Self::EVERY
+    }
+
+    /// How it stands.
+    pub(super) fn status(&mut self, now: Mono, reports: &[Report], state: State) -> Status {
+        let (frames, passed) = (frames(reports), now.since(self.shown));
+        self.per_second = frames.saturating_sub(self.frames) as f64 / passed.as_secs_f64();
+        (self.shown, self.frames) = (now, frames);
+        Status {
+            frames_per_second: self.per_second,
+            depths: depths(reports, now),
+            dropped: reports.iter().map(|report| report.stats.dropped()).sum(),
+            state,
         }
-        self.depth.look_at = now.plus(DEPTH_AFTER);
-        let mut depths = depths(&self.captures.reports(), now);
+    }
+
+    /// True if it is time to look at the depth again.
+    pub(in crate::recorder) fn is_depth_due(&self, now: Mono) -> bool {
+        now >= self.look_at
+    }
+
+    /// Says how many seconds the memory holds, if that is known and changed much; `pre` were asked for.
+    pub(in crate::recorder) fn tell_depth(&mut self, now: Mono, reports: &[Report], pre: Duration) {
+        self.look_at = now.plus(Self::DEPTH_EVERY);
+        let mut depths = depths(reports, now);
         depths.retain(|depth| depth.is_known);
-        let told = &self.depth.told;
         let differs = |a: Duration, b: Duration| a > 2 * b || b > 2 * a;
         let changed = |depth: &ClassDepth| {
-            told.iter()
-                .find(|told| told.class == depth.class)
-                .is_none_or(|told| differs(depth.all, told.all) || differs(depth.full, told.full))
+            let told = self.told.iter().find(|told| told.class == depth.class);
+            told.is_none_or(|told| differs(depth.all, told.all) || differs(depth.full, told.full))
         };
         if !depths.iter().any(changed) {
             return;
         }
         tracing::info!("at this traffic the memory holds about: {}", in_words(&depths));
-        let pre = self.options.window.pre;
         if depths.iter().any(|depth| depth.all < pre) {
             tracing::warn!(
                 "that is less than the {pre:?} before a trigger that were asked for; give more \
                  --memory, or a --filter"
             );
         }
-        self.depth.told = depths;
-    }
-
-    /// How it stands, once every [`STATUS`].
-    pub(super) fn status(&mut self) -> Option<Status> {
-        let now = self.clock.now().mono;
-        let passed = now.since(self.glance.at);
-        if passed < STATUS {
-            return None;
-        }
-        self.limitations.extend(self.captures.mishap());
-        let reports = self.captures.reports();
-        let (frames, before) = (frames(&reports), self.glance.frames);
-        let per_second = frames.saturating_sub(before) as f64 / passed.as_secs_f64();
-        self.glance = Glance { at: now, frames, per_second };
-        let state = match (self.phase.deadline(), self.closing.len() + self.writer.pending()) {
-            (Some(deadline), _) => State::Collecting(deadline.since(now)),
-            (None, 0) if self.doors.is_armed() => State::Armed,
-            (None, 0) => State::Disarmed,
-            (None, incidents) => State::Writing(incidents),
-        };
-        Some(Status {
-            frames_per_second: per_second,
-            depths: depths(&reports, now),
-            dropped: reports.iter().map(|report| report.stats.dropped()).sum(),
-            state,
-        })
+        self.told = depths;
     }
 }
 

@@ -1,0 +1,118 @@
+//! What a client asks, answered between two observations from all three owners.
+
+use super::audience::progress::absolute;
+use super::audience::status_line::{classes, depths};
+use super::frame_store::Keeper;
+use super::incidents::is_about_open;
+use super::{ClassDepth, Recorder};
+use crate::APPLICATION;
+use crate::api::question::Question;
+use crate::api::status::{Bundles, Depth, Figures, Interface, Standing, Watcher};
+use crate::capture::Report;
+use crate::time::Mono;
+use crate::trigger::Rule;
+use crate::watch::Watch;
+
+impl Recorder {
+    /// Answers a question; the answer is refused only by a client that is gone.
+    pub(super) fn answer(&mut self, question: Question) {
+        match question {
+            Question::Tell { seen, verdict, fate } => {
+                let found = self.observe(*seen);
+                if let Some(fate) = fate.filter(|_| is_about_open(&found)) {
+                    self.incidents.wait_for_open(fate);
+                }
+                let _ = verdict.send(found);
+            }
+            Question::Standing(reply) => {
+                let _ = reply.send(Box::new(self.standing()));
+            }
+            Question::Listen(reply) => {
+                let _ = reply.send(self.audience.clients.seat());
+            }
+        }
+    }
+
+    fn standing(&mut self) -> Standing {
+        let now = self.clock.now();
+        let captures = &mut self.captures;
+        let asked = self.audience.clients.reports(now.mono, || captures.reports());
+        let (begun, rules) = (self.audience.clients.begun(), &self.options.rules);
+        let (disarmed, ignored_triggers) = self.audience.clients.disarmed();
+        let standing = Standing {
+            program: APPLICATION.to_owned(),
+            host: self.incidents.host().name.clone(),
+            process: std::process::id(),
+            since: begun.wall.to_string(),
+            uptime_seconds: now.mono.since(begun.mono).as_secs_f64(),
+            armed: disarmed.is_none(),
+            disarmed_by: disarmed.cloned(),
+            ignored_triggers,
+            rules: rules.iter().map(Rule::to_string).collect(),
+            rules_in_lines: Rule::in_lines(rules),
+            unarmed: Rule::unarmed(rules).iter().map(ToString::to_string).collect(),
+            incident: self.incidents.open(now.mono),
+            frames_per_second: self.audience.status_line.frames_per_second(),
+            memory_bytes: self.captures.memory(),
+            pre_seconds: self.options.window.pre.as_secs_f64(),
+            depths: depths(&asked.1, now.mono).iter().map(depth).collect(),
+            interfaces: self.interfaces(&asked.1, now.mono),
+            bundles: self.bundles(),
+            watchers: self.watchers.iter().map(watcher).collect(),
+            forgotten_observations: self.incidents.forgotten(),
+            limitations: self.watchers.limitations().to_vec(),
+            figures: self.figures(),
+            exports: self.audience.clients.exports(),
+        };
+        self.audience.clients.keep_reports(asked);
+        standing
+    }
+
+    fn interfaces(&self, reports: &[Report], now: Mono) -> Vec<Interface> {
+        let interface = |report: &Report| Interface {
+            name: report.origin.interface.clone(),
+            up: self.captures.is_up(&report.origin.interface),
+            source: report.source.to_owned(),
+            counts: report.stats,
+            classes: classes(report, now),
+        };
+        let mut interfaces: Vec<_> = reports.iter().map(interface).collect();
+        interfaces.sort_by(|a, b| a.name.cmp(&b.name));
+        interfaces
+    }
+
+    fn figures(&self) -> Figures {
+        let summary = self.incidents.summary();
+        Figures {
+            cooling: summary.cooling,
+            holds_released: summary.holds_released,
+            holds_refused: summary.holds_refused,
+            ..self.audience.clients.figures()
+        }
+    }
+
+    fn bundles(&self) -> Bundles {
+        let summary = self.incidents.summary();
+        Bundles {
+            directory: absolute(&self.options.output),
+            written: summary.bundles.len() as u64,
+            pending: self.incidents.pending() as u64,
+            lost: summary.lost,
+            removed: summary.removed,
+            last: summary.bundles.last().map(|last| absolute(last)),
+        }
+    }
+}
+
+fn depth(depth: &ClassDepth) -> Depth {
+    Depth {
+        class: depth.class.to_string(),
+        full_seconds: depth.full.as_secs_f64(),
+        seconds: depth.all.as_secs_f64(),
+        is_known: depth.is_known,
+    }
+}
+
+fn watcher(watch: &Watch) -> Watcher {
+    Watcher { name: watch.name().to_owned(), missed: watch.missed(), running: watch.is_running() }
+}

@@ -1,0 +1,269 @@
+//! Incidents, from the trigger to the bundle.
+//!
+//! ```text
+//!   observation ─► rules ─► gate ─┬► hold: frozen, waits to be confirmed ─┐
+//!                  (triggering)   └► phase: the open incident ◄───────────┘
+//!                                        │ its window is over
+//!                                        ▼
+//!                                     closing: its last frames ─► writer ─► outcome
+//! ```
+
+mod closing;
+mod history;
+mod holds;
+pub(super) mod phase;
+pub(super) mod summary;
+mod triggering;
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crossbeam_channel::Receiver;
+
+use self::closing::Closing;
+use self::history::History;
+use self::holds::Holds;
+use self::phase::Phase;
+use self::summary::Summary;
+use super::Options;
+use super::audience::Audience;
+use super::audience::status_line::State;
+use super::frame_store::Keeper;
+use crate::api::question::{Fate, Reply, Verdict};
+use crate::api::status::OpenIncident;
+use crate::hook::Pending;
+use crate::incident::Host;
+use crate::incident::system::Collection;
+use crate::incident::writer::{Outcome, Writer};
+use crate::observation::capture::CaptureEvent;
+use crate::observation::{Fact, Observation};
+use crate::ring::HoldId;
+use crate::time::{Clock, Mono};
+use crate::trigger::{Gate, Rules, Terms};
+
+/// What opens incidents, those that are under way, and what belongs into them.
+#[derive(Debug)]
+pub(super) struct Incidents {
+    clock: Clock,
+    rules: Rules,
+    /// The window and cool-down of a rule that names none.
+    usual: Terms,
+    /// What a link trigger without a name is about.
+    watched: BTreeSet<String>,
+    gate: Gate,
+    /// Triggers that cool down since the last incident was opened.
+    refused: u64,
+    holds: Holds,
+    holds_made: u64,
+    phase: Phase,
+    open: Option<Open>,
+    closing: Vec<Closing>,
+    history: History,
+    writer: Writer,
+    host: Host,
+    /// No further one is opened.
+    ending: bool,
+    summary: Summary,
+}
+
+/// What belongs to the open incident beside its phase.
+#[derive(Debug)]
+struct Open {
+    hold: HoldId,
+    pinned_after: Duration,
+    system: Option<Collection>,
+    programs: Option<Pending>,
+    /// Those who wait for its bundle.
+    waiting: Vec<Reply<Fate>>,
+}
+
+impl Incidents {
+    /// None yet.
+    pub(super) fn new(options: &Options, clock: Clock, writer: Writer) -> Self {
+        let rules = Rules::new(options.rules.clone(), options.usual());
+        Self {
+            history: History::new(options.span(&rules)),
+            rules,
+            usual: options.usual(),
+            watched: BTreeSet::new(),
+            gate: Gate::new(),
+            refused: 0,
+            holds: Holds::default(),
+            holds_made: 0,
+            phase: Phase::new(options.window.limit),
+            open: None,
+            closing: Vec::new(),
+            writer,
+            host: Host::read(),
+            ending: false,
+            summary: Summary::default(),
+            clock,
+        }
+    }
+
+    /// They happened on this host, not here.
+    pub(super) fn of_host(&mut self, host: Host) {
+        self.host = host;
+    }
+
+    /// This bundle was made before the first of them.
+    pub(super) fn recovered(&mut self, bundle: Option<PathBuf>) {
+        self.summary.bundles.extend(bundle);
+    }
+
+    /// Other rules and windows hold from now on; the open incident keeps its own.
+    pub(super) fn take_up(&mut self, options: &Options) {
+        self.usual = options.usual();
+        self.rules.replace(options.rules.clone(), self.usual);
+        self.history.set_span(options.span(&self.rules));
+        self.phase.set_limit(options.window.limit);
+    }
+
+    /// A link trigger without a name is about these from now on.
+    pub(super) fn watch(&mut self, names: BTreeSet<String>) {
+        self.watched = names;
+    }
+
+    /// Keeps what was seen for the windows that may want it.
+    pub(super) fn remember(&mut self, seen: Observation) {
+        self.history.add(seen);
+    }
+
+    /// What a fact means beside the triggers it pulled.
+    pub(super) fn follow<K: Keeper>(
+        &mut self,
+        fact: &Fact,
+        captures: &mut K,
+        audience: &mut Audience,
+    ) {
+        match fact {
+            Fact::StopSignal => {
+                self.ending = true;
+                self.cut("a stop signal", captures);
+                self.release_holds("the recording ends", captures);
+            }
+            Fact::CommandEnded { .. } => self.ending = true,
+            Fact::Capture { event: CaptureEvent::Dropping, .. } => {
+                self.make_memory(captures, audience)
+            }
+            _ => {}
+        }
+    }
+
+    /// True if no further one is opened.
+    pub(super) fn are_ending(&self) -> bool {
+        self.ending
+    }
+
+    /// True if none is under way, and none will be.
+    pub(super) fn are_over(&self) -> bool {
+        self.ending && !self.phase.is_collecting() && self.closing.is_empty()
+    }
+
+    /// True while last frames are awaited.
+    pub(super) fn are_closing(&self) -> bool {
+        !self.closing.is_empty()
+    }
+
+    /// When something is due by itself.
+    pub(super) fn next_due(&self) -> Option<Mono> {
+        let judged = self.rules.next_due().into_iter().chain(self.holds.next_expiry());
+        self.phase.deadline().into_iter().chain(judged).min()
+    }
+
+    /// What the writer says.
+    pub(super) fn outcomes(&self) -> &Receiver<Outcome> {
+        self.writer.outcomes()
+    }
+
+    /// Takes in what became of an incident.
+    pub(super) fn settle(&mut self, outcome: Outcome) {
+        self.summary.note(outcome);
+    }
+
+    /// Waits until what was closed is on the disk; what could not be written is given up, since nothing is
+    /// gained by waiting with it in memory.
+    pub(super) fn write_all(&mut self) {
+        while self.writer.pending() > 0 {
+            let Ok(outcome) = self.writer.outcomes().recv() else { return };
+            let failed = matches!(outcome, Outcome::Retrying { .. });
+            self.summary.note(outcome);
+            if let Some(lost) = failed.then(|| self.writer.abandon()).flatten() {
+                self.summary.lost(&lost);
+            }
+        }
+    }
+
+    /// Writes what waits, and tells what all came to.
+    pub(super) fn stop(self, audience: &mut Audience) -> Summary {
+        let mut summary = self.summary;
+        summary.tell_unwritten();
+        for outcome in self.writer.stop() {
+            audience.settle(&outcome);
+            summary.note(outcome);
+        }
+        if summary.removed > 0 {
+            tracing::info!("{} old bundles were removed", summary.removed);
+        }
+        summary
+    }
+}
+
+/// What is shown of them.
+impl Incidents {
+    /// What is under way; none while nothing is.
+    pub(super) fn state(&self, now: Mono) -> Option<State> {
+        match (self.phase.deadline(), self.pending()) {
+            (Some(deadline), _) => Some(State::Collecting(deadline.since(now))),
+            (None, 0) => None,
+            (None, incidents) => Some(State::Writing(incidents)),
+        }
+    }
+
+    /// How many are on their way to the disk.
+    pub(super) fn pending(&self) -> usize {
+        self.closing.len() + self.writer.pending()
+    }
+
+    /// The open one.
+    pub(super) fn open(&self, now: Mono) -> Option<OpenIncident> {
+        let (trigger, more) = self.phase.opened_by()?;
+        let left = self.phase.deadline().map(|deadline| deadline.since(now));
+        Some(OpenIncident {
+            kind: trigger.kind.to_string(),
+            sentence: trigger.sentence.clone(),
+            since: trigger.at.wall.to_string(),
+            triggers: 1 + more,
+            left_seconds: left.unwrap_or_default().as_secs_f64(),
+        })
+    }
+
+    /// Where they happen.
+    pub(super) fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// What they came to so far.
+    pub(super) fn summary(&self) -> &Summary {
+        &self.summary
+    }
+
+    /// Observations that had to be forgotten before their time.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.history.forgotten()
+    }
+
+    /// Somebody waits for the bundle of the open one.
+    pub(super) fn wait_for_open(&mut self, fate: Reply<Fate>) {
+        if let Some(open) = &mut self.open {
+            open.waiting.retain(|reply| !reply.is_closed());
+            open.waiting.push(fate);
+        }
+    }
+}
+
+/// True if a verdict is about an incident that is open now.
+pub(super) fn is_about_open(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Frozen { .. } | Verdict::Extended { .. })
+}

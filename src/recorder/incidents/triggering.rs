@@ -1,0 +1,270 @@
+//! From an observation to a frozen window: the recorder's decisions, one after the other.
+//!
+//! First the evidence, then everything else: nothing here waits for the disk, and a storm of triggers
+//! costs a count each.
+
+use std::time::Duration;
+
+use super::holds::Held;
+use super::phase::Effect;
+use super::{Incidents, Open};
+use crate::api::question::Verdict;
+use crate::incident::progress::Course;
+use crate::incident::system::Collection;
+use crate::observation::{Fact, Observation};
+use crate::recorder::audience::Audience;
+use crate::recorder::frame_store::{Held as Pinned, Keeper};
+use crate::ring::HoldId;
+use crate::time::{Mono, Window, nanos};
+use crate::trigger::{Circumstances, Fired, Hold, Terms, Trigger};
+
+/// Of what repeats itself in a storm, so many are logged one by one, then the 2^n-th.
+const LOGGED: u64 = 16;
+
+impl Incidents {
+    /// The verdict is for whoever asked with the observation.
+    pub(in crate::recorder) fn judge<K: Keeper>(
+        &mut self,
+        seen: &Observation,
+        captures: &mut K,
+        audience: &mut Audience,
+    ) -> Verdict {
+        let when = Circumstances { watched: &self.watched };
+        for fired in self.rules.judge(seen, when) {
+            self.fire(fired, captures, audience);
+        }
+        match Trigger::asked(seen) {
+            Some(trigger) => self.fire(asked(trigger, &seen.fact, self.usual), captures, audience),
+            None => Verdict::Noted,
+        }
+    }
+
+    /// What happens by itself when its time has come.
+    pub(in crate::recorder) fn judge_time<K: Keeper>(
+        &mut self,
+        captures: &mut K,
+        audience: &mut Audience,
+    ) {
+        let now = self.clock.now().mono;
+        for fired in self.rules.due(now) {
+            self.fire(fired, captures, audience);
+        }
+        for held in self.holds.expired(now) {
+            self.release(&held, "nothing confirmed it", captures);
+        }
+        audience.clients.tell_pulled(None);
+    }
+
+    /// Releases every window that is still waiting to be confirmed.
+    pub(in crate::recorder) fn release_holds<K: Keeper>(&mut self, why: &str, captures: &mut K) {
+        for held in self.holds.all() {
+            self.release(&held, why, captures);
+        }
+    }
+
+    fn fire<K: Keeper>(
+        &mut self,
+        fired: Fired,
+        captures: &mut K,
+        audience: &mut Audience,
+    ) -> Verdict {
+        let collecting = self.phase.is_collecting();
+        if self.ending && !collecting {
+            return Verdict::Ignored { why: "dashcap is ending".to_owned() };
+        }
+        if let Some(why) = audience.clients.refuses(&fired.trigger) {
+            return self.refuse(&fired.trigger, why, audience);
+        }
+        let opens = !collecting || fired.hold.is_some();
+        if opens && !self.gate.admits(&fired.trigger) {
+            self.summary.cooling += 1;
+            let why = "cooling down after the last incident".to_owned();
+            return self.refuse(&fired.trigger, why, audience);
+        }
+        match fired.hold.clone() {
+            Some(hold) => {
+                self.hold(fired, &hold, captures, audience);
+                Verdict::Noted
+            }
+            None => self.keep(fired, captures, audience),
+        }
+    }
+
+    fn refuse(&mut self, trigger: &Trigger, why: String, audience: &mut Audience) -> Verdict {
+        self.refused += 1;
+        if is_told(self.refused) {
+            let Trigger { kind, sentence, .. } = trigger;
+            tracing::info!("{kind}: not frozen, {why}: {sentence}");
+            audience.log.told_as_trigger();
+        }
+        Verdict::Ignored { why }
+    }
+
+    /// Freezes, and waits for somebody to confirm.
+    fn hold<K: Keeper>(
+        &mut self,
+        fired: Fired,
+        hold: &Hold,
+        captures: &mut K,
+        audience: &mut Audience,
+    ) {
+        if self.ending || self.holds.has(&fired) {
+            return;
+        }
+        let kind = fired.trigger.kind;
+        if self.holds.is_full() {
+            self.summary.holds_refused += 1;
+            if is_told(self.summary.holds_refused) {
+                tracing::warn!("{kind}: not held, too many windows wait to be confirmed");
+            }
+            return;
+        }
+        let (id, at) = (self.next_hold(), fired.trigger.at.mono);
+        let sentence = fired.trigger.sentence.clone();
+        let mut held = Held::new(id, fired, hold, Duration::ZERO);
+        pin(captures, id, held.from, at);
+        held.pinned_after = self.clock.now().mono.since(at);
+        tracing::info!("{kind}: {sentence}; held, {hold}");
+        audience.log.told_as_trigger();
+        self.holds.add(held);
+    }
+
+    /// Takes a sure trigger in, and what it confirms.
+    fn keep<K: Keeper>(
+        &mut self,
+        fired: Fired,
+        captures: &mut K,
+        audience: &mut Audience,
+    ) -> Verdict {
+        let Fired { trigger, rules, terms, lasted, .. } = fired;
+        audience.clients.pulled(trigger.clone());
+        let at = trigger.at.mono;
+        let confirmed = self.holds.confirmed(&rules, at);
+        let effect = self.phase.trigger(trigger.clone(), terms, lasted);
+        let mut preceded = None;
+        for Held { fired, from, .. } in &confirmed {
+            let (held, cool_down) = (fired.trigger.clone(), fired.terms.cool_down);
+            preceded = self.phase.precede(held, *from, cool_down);
+        }
+        let verdict = match effect {
+            Effect::Opened { from } => {
+                let from = preceded.unwrap_or(from);
+                let first_pinned = confirmed.last().map(|held| held.pinned_after);
+                self.begin(&trigger, from, first_pinned, captures, audience)
+            }
+            Effect::Extended { until, from, triggers } => {
+                let held = self.open.as_ref().map(|open| open.hold);
+                if let (Some(from), Some(hold)) = (preceded.or(from), held) {
+                    pin(captures, hold, from, at);
+                }
+                let left = until.since(self.clock.now().mono);
+                if is_told(triggers) {
+                    let Trigger { kind, sentence, .. } = &trigger;
+                    tracing::warn!("{kind}: {sentence}; the open incident goes on for {left:.1?}");
+                    audience.log.told_as_trigger();
+                }
+                Verdict::Extended { left_ns: nanos(left) }
+            }
+        };
+        let held = confirmed.iter().map(|held| &held.fired.trigger);
+        self.ask_programs(held.chain([&trigger]), audience);
+        for held in confirmed {
+            tracing::warn!("{}: confirmed by {}", held.fired.trigger.kind, trigger.kind);
+            self.unpin(held.id, captures);
+        }
+        verdict
+    }
+
+    /// Opens an incident: its frames are pinned before anything else is done.
+    fn begin<K: Keeper>(
+        &mut self,
+        trigger: &Trigger,
+        from: Mono,
+        first_pinned: Option<Duration>,
+        captures: &mut K,
+        audience: &mut Audience,
+    ) -> Verdict {
+        let (hold, at) = (self.next_hold(), trigger.at.mono);
+        let complete_from = pin(captures, hold, from, at);
+        let took = self.clock.now().mono.since(at);
+        let pinned_after = first_pinned.unwrap_or(took);
+        // What this host says now says nothing about what happened elsewhere and long ago.
+        let system = K::LIVE.then(|| Collection::begin(&captures.names())).transpose();
+        let system = system.inspect_err(|e| tracing::warn!("cannot ask the system: {e}"));
+        let system = system.ok().flatten();
+        let waiting = Vec::new();
+        self.open = Some(Open { hold, pinned_after, system, programs: None, waiting });
+        self.refused = 0;
+        let until = self.phase.deadline();
+        let (offset, to) = (trigger.at.offset(), until.unwrap_or(at));
+        let (first, last) = (offset.wall(from), offset.wall(to));
+        audience.clients.frozen(Course::frozen(trigger, pinned_after, first, last));
+        let Trigger { kind, sentence, .. } = trigger;
+        tracing::warn!("{kind}: {sentence}; window frozen after {took:?}");
+        audience.log.told_as_trigger();
+        Verdict::Frozen {
+            pinned_after_ns: nanos(took),
+            before_wanted_ns: nanos(at.since(from)),
+            before_held_ns: nanos(at.since(complete_from.max(from))),
+            left_ns: nanos(until.map(|until| until.since(at)).unwrap_or_default()),
+        }
+    }
+
+    /// The frames of the open incident are safe, for these triggers: its programs begin.
+    fn ask_programs<'a>(
+        &mut self,
+        triggers: impl Iterator<Item = &'a Trigger>,
+        audience: &mut Audience,
+    ) {
+        let Some(open) = &mut self.open else { return };
+        let Some((opened_by, _)) = self.phase.opened_by() else { return };
+        for seen in audience.ask_programs(&mut open.programs, opened_by, triggers) {
+            self.history.add(seen);
+        }
+    }
+
+    fn release<K: Keeper>(&mut self, held: &Held, why: &str, captures: &mut K) {
+        self.unpin(held.id, captures);
+        self.summary.holds_released += 1;
+        let Trigger { kind, sentence, .. } = &held.fired.trigger;
+        tracing::info!("{kind}: released, {why}: {sentence}");
+    }
+
+    fn next_hold(&mut self) -> HoldId {
+        self.holds_made += 1;
+        HoldId(self.holds_made)
+    }
+
+    /// Gives a hold up: a slice of a moment, which nobody waits for.
+    fn unpin<K: Keeper>(&self, hold: HoldId, captures: &mut K) {
+        let now = self.clock.now().mono;
+        drop(captures.slice(Window { from: now, to: now }, hold));
+    }
+}
+
+/// Pins everything since `from`, for a trigger at `at`; returns from when on everything is there.
+fn pin<K: Keeper>(captures: &mut K, hold: HoldId, from: Mono, at: Mono) -> Mono {
+    let Pinned { complete_from, silent } = captures.hold(hold, from);
+    if silent > 0 {
+        tracing::error!("{silent} captures did not answer; their frames may be missing");
+    }
+    if complete_from > from {
+        let (asked, there) = (at.since(from), at.since(complete_from));
+        tracing::warn!("of the {asked:.1?} before it {there:.1?} are there");
+    }
+    complete_from
+}
+
+/// What somebody asked for, with the window they want; the `usual` one where they say nothing.
+fn asked(trigger: Trigger, fact: &Fact, usual: Terms) -> Fired {
+    let (pre, post) = match fact {
+        Fact::Asked(ask) => (ask.pre, ask.post),
+        _ => (None, None),
+    };
+    let terms = Terms { pre: pre.unwrap_or(usual.pre), post: post.unwrap_or(usual.post), ..usual };
+    Fired { trigger, rules: Vec::new(), terms, lasted: Duration::ZERO, hold: None }
+}
+
+fn is_told(count: u64) -> bool {
+    count <= LOGGED || count.is_power_of_two()
+}
