@@ -22,7 +22,7 @@ use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
-use crossbeam_queue::ArrayQueue;
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::sys::locked_file::LockedFile;
 
@@ -57,7 +57,9 @@ struct Mapping {
     base: NonNull<u8>,
     length: usize,
     page_size: usize,
-    free: ArrayQueue<usize>,
+    /// Numbers of free pages, on their way from who gives one back to who takes one next.
+    free: Receiver<usize>,
+    back: Sender<usize>,
     /// What is written stays as it is, also when nobody owns it any more: of anonymous memory nobody sees it.
     keeps: AtomicBool,
     in_file: bool,
@@ -97,10 +99,10 @@ impl Pages {
     ) -> io::Result<Self> {
         let length = request.page_size.checked_mul(request.pages).filter(|l| *l > 0);
         let length = length.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-        let free = ArrayQueue::new(request.pages);
+        let (back, free) = bounded(request.pages);
         for page in 0..request.pages {
-            // The queue has room for every page, so pushing cannot fail.
-            let _ = free.push(page);
+            // The queue has room for every page, so this cannot fail.
+            let _ = back.try_send(page);
         }
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a new mapping at an address of the kernel's choice touches nothing; `fd` is open, or
@@ -113,14 +115,15 @@ impl Pages {
         let base = NonNull::new(base.cast()).ok_or_else(io::Error::last_os_error)?;
         let in_file = fd >= 0;
         let keeps = AtomicBool::new(!in_file);
-        let mapping = Mapping { base, length, page_size: request.page_size, free, keeps, in_file };
+        let page_size = request.page_size;
+        let mapping = Mapping { base, length, page_size, free, back, keeps, in_file };
         mapping.prepare(request)?;
         Ok(Self(Arc::new(mapping)))
     }
 
     /// A whole free page for `account`, zeroed only when it was never used; none when all are taken.
     pub fn take(&self, account: &Account) -> Option<Chunk> {
-        let page = self.0.free.pop()?;
+        let page = self.0.free.try_recv().ok()?;
         account.0.fetch_add(1, Ordering::Relaxed);
         let lease =
             Arc::new(Lease { mapping: Arc::clone(&self.0), page, account: account.clone() });
@@ -187,7 +190,7 @@ struct Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         // Only pages taken from the queue come back, so there is room.
-        let _ = self.mapping.free.push(self.page);
+        let _ = self.mapping.back.try_send(self.page);
         self.account.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
