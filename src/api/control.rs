@@ -73,9 +73,11 @@ impl Options {
     pub fn check(&self) -> Result<()> {
         let path = self.path.as_os_str();
         let reason = match path.len() {
-            0 => "it is empty",
-            length if length > LONGEST => "too long for a socket",
-            _ if self.path.file_name().is_none() => "it is a directory",
+            0 => "a path is needed, and this one is empty",
+            length if length > LONGEST => "the path of a socket is at most 107 bytes",
+            _ if self.path.file_name().is_none() => {
+                "the path names a socket, and this is a directory"
+            }
             _ => return Ok(()),
         };
         let accepted = format!("a path of at most {LONGEST} bytes, such as {DIRECTORY}/{NAME}");
@@ -258,9 +260,9 @@ mod tests {
     #[test]
     fn paths_no_socket_can_have_are_refused() {
         for (path, reason) in [
-            (String::new(), "it is empty"),
-            ("/".to_owned(), "it is a directory"),
-            ("x".repeat(LONGEST + 1), "too long for a socket"),
+            (String::new(), "a path is needed"),
+            ("/".to_owned(), "the path names a socket, and this is a directory"),
+            ("x".repeat(LONGEST + 1), "the path of a socket is at most 107 bytes"),
         ] {
             let error = Options::at(path.into()).check().unwrap_err();
             assert!(error.to_string().contains(reason), "{error}");

@@ -53,7 +53,12 @@ impl Options {
     pub fn check(&self) -> Result<()> {
         if self.path.as_os_str().is_empty() {
             let accepted = "a directory, such as /run/dashcap/trigger";
-            return Err(Error::usage("--trigger-directory", "", "it is empty", accepted));
+            return Err(Error::usage(
+                "--trigger-directory",
+                "",
+                "a path is needed, and this one is empty",
+                accepted,
+            ));
         }
         Ok(())
     }

@@ -22,7 +22,6 @@ pub mod digest;
 pub mod directory;
 pub mod http;
 mod line;
-pub mod metrics;
 mod peer;
 pub mod protocol;
 pub mod question;
@@ -41,8 +40,7 @@ use tokio::sync::oneshot;
 use self::line::{Line, Unanswered};
 use self::question::Question;
 use crate::error::{Error, Result};
-use crate::export::account::Account;
-use crate::export::{self, Exporter, Feed};
+use crate::export::{self, Account, Exporter, Feed};
 use crate::time::Clock;
 
 /// Questions on their way to the recorder. Beyond it a client waits a moment, and is then told that
@@ -62,7 +60,7 @@ pub struct Options {
     /// The HTTP endpoint.
     pub http: Option<http::Options>,
     /// The endpoint for metrics.
-    pub metrics: Option<metrics::Options>,
+    pub metrics: Option<http::MetricsOptions>,
     /// Who is told elsewhere.
     pub export: export::Options,
 }
@@ -76,6 +74,7 @@ impl Options {
         self.control.as_ref().map_or(Ok(()), control::Options::check)?;
         self.directory.as_ref().map_or(Ok(()), directory::Options::check)?;
         self.http.as_ref().map_or(Ok(()), http::Options::check)?;
+        self.metrics.as_ref().map_or(Ok(()), http::MetricsOptions::check)?;
         self.export.check()
     }
 }
@@ -85,8 +84,7 @@ impl Options {
 pub struct Doors {
     runtime: Runtime,
     control: Option<control::Socket>,
-    http: Option<http::Endpoint>,
-    metrics: Option<metrics::Endpoint>,
+    http: Option<http::Endpoints>,
     exporters: Vec<Exporter>,
 }
 
@@ -101,17 +99,16 @@ impl Doors {
             Some(control) => control::Socket::open(control)?,
             None => None,
         };
-        let http = options.http.as_ref().map(http::Endpoint::open).transpose()?;
-        let metrics = options.metrics.as_ref().map(metrics::Endpoint::open).transpose()?;
+        let http = http::Endpoints::open(options.http.as_ref(), options.metrics.as_ref())?;
         let exporters = Exporter::open(&options.export, host)?;
-        if control.is_none() && http.is_none() && metrics.is_none() && exporters.is_empty() {
+        if control.is_none() && http.is_none() && exporters.is_empty() {
             return Ok(None);
         }
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|e| Error::operation("start thread", "api", e))?;
-        Ok(Some(Self { runtime, control, http, metrics, exporters }))
+        Ok(Some(Self { runtime, control, http, exporters }))
     }
 
     /// Answers at the doors from now on, on the thread `api`.
@@ -120,25 +117,18 @@ impl Doors {
     /// When the process is out of threads or descriptors.
     pub fn serve(self, clock: Clock, questions: Sender<Question>) -> Result<Server> {
         let failed = |e: std::io::Error| Error::operation("start thread", "api", e);
-        let Self { runtime, control, http, metrics, exporters } = self;
+        let Self { runtime, control, http, exporters } = self;
         let line = Line::new(clock.clone(), questions);
         let accounts = exporters.iter().map(Exporter::account).collect();
         // Sockets are registered with the runtime here, where it can still be refused.
         let entered = runtime.enter();
         let control = control.map(control::Socket::listen).transpose().map_err(failed)?;
-        let http = http.map(http::Endpoint::listen).transpose().map_err(failed)?;
-        let metrics = metrics.map(metrics::Endpoint::listen).transpose().map_err(failed)?;
+        http.map_or(Ok(()), |http| http.serve(&line)).map_err(failed)?;
         drop(entered);
         let (stop, told) = oneshot::channel();
         let work = async move {
             if let Some(control) = control {
                 tokio::spawn(control.serve(line.clone()));
-            }
-            if let Some(http) = http {
-                tokio::spawn(http.serve(line.clone()));
-            }
-            if let Some(metrics) = metrics {
-                tokio::spawn(metrics.serve(line.clone()));
             }
             for exporter in exporters {
                 tokio::spawn(export(exporter, line.clone(), clock.clone()));

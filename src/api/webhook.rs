@@ -205,7 +205,7 @@ mod tests {
             ("reason=x", "expected value"),
             (r#"{"raison":"x"}"#, "unknown field `raison`"),
             (r#"{"pre":"long"}"#, "not a time span"),
-            (r#"{"post":"25h"}"#, "longer than a day"),
+            (r#"{"post":"25h"}"#, "at most a day"),
             (r#"{"alerts":3}"#, "invalid type"),
             (r#"{"alerts":[],"status":"x"}"#, "unknown variant"),
             ("[]", "expected a map"),

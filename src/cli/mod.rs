@@ -26,17 +26,23 @@ mod values;
 mod why;
 
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
 use self::log::{Format, StatusLine};
 use crate::error::Result;
+use crate::feature::Feature;
+
+/// What `--version` says behind the name; `-V` says no more than the number.
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| format!("{}\nfeatures: {}", env!("CARGO_PKG_VERSION"), Feature::in_words()));
 
 /// A dashcam for network interfaces: records every frame into a fixed amount of memory, and keeps the
 /// seconds before and after a failure as a small pcapng bundle that explains itself.
 #[derive(Debug, Parser)]
-#[command(name = "dashcap", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "dashcap", version, long_version = VERSION.as_str(), propagate_version = true, max_term_width = 100)]
 struct CommandLine {
     /// How log lines look.
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]

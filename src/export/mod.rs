@@ -16,29 +16,27 @@
 //! What is exported leaves through an interface, and may be recorded there: exports are frames, too. They
 //! are few and steady, and no observation is made of an export, so they cannot feed upon themselves.
 //!
+//! Here is what the operator says. Telling it is a feature of the build: `exporter` is cut off here.
+//!
 //! It is ground for `api`, which knows when to begin and to end; here nobody knows who makes the events.
 
-pub mod account;
 pub mod choice;
 pub mod event;
+#[cfg_attr(not(feature = "export"), path = "absent.rs")]
+mod exporter;
 pub mod remote;
-pub mod syslog;
-pub mod traffic;
 pub mod webhook;
 
-use std::fmt::Display;
+use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::Receiver;
 
-pub use self::account::Standing;
+pub use self::exporter::{Account, Exporter};
 
-use self::account::Account;
 use self::event::Event;
-use self::remote::Remote;
-use self::webhook::Webhook;
 use crate::error::{Error, Result};
-use crate::time::Clock;
 
 /// The version of messages and webhooks: `v`. Within a version fields and kinds are added, never renamed
 /// or removed.
@@ -64,7 +62,12 @@ impl Options {
         for (what, count) in [("export", self.remotes.len()), ("webhook", self.webhooks.len())] {
             if count > MOST {
                 let accepted = format!("at most {MOST}");
-                return Err(Error::usage(what, count.to_string(), "too many", accepted));
+                return Err(Error::usage(
+                    what,
+                    count.to_string(),
+                    "the number of destinations has a bound",
+                    accepted,
+                ));
             }
         }
         self.remotes.iter().try_for_each(remote::Options::check)?;
@@ -81,47 +84,33 @@ pub struct Feed {
     pub live: Receiver<Arc<Event>>,
 }
 
-/// One destination, ready to be told.
-#[derive(Debug)]
-pub enum Exporter {
-    /// A host that takes messages.
-    Remote(Remote),
-    /// A server that is called.
-    Webhook(Webhook),
+/// How one destination stands: counts since the start.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Standing {
+    /// The destination: `syslog tcp://log.example:601`.
+    pub to: String,
+    /// Messages handed over.
+    pub sent: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Messages that were never sent: no room in the queue, too long, or given up.
+    pub dropped: u64,
+    /// Attempts that failed.
+    pub failures: u64,
+    /// True if the last attempt succeeded; false before the first.
+    pub reached: bool,
+    /// Why the last attempt failed; none while it is reached.
+    pub trouble: Option<String>,
 }
 
-impl Exporter {
-    /// Opens what each destination of `options` needs: tokens, certificates, counters.
-    ///
-    /// # Errors
-    /// When one of them has no meaning or is refused.
-    pub fn open(options: &Options, host: &str) -> Result<Vec<Self>> {
-        options.check()?;
-        let remotes = options.remotes.iter().map(|o| Remote::open(o, host).map(Self::Remote));
-        let webhooks = options.webhooks.iter().map(|o| Webhook::open(o, host).map(Self::Webhook));
-        remotes.chain(webhooks).collect()
-    }
-
-    /// Where it is accounted for.
-    pub fn account(&self) -> Account {
-        match self {
-            Self::Remote(remote) => remote.account(),
-            Self::Webhook(webhook) => webhook.account(),
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { to, sent, dropped, failures, .. } = self;
+        write!(f, "{to}: {sent} sent, {dropped} dropped, {failures} failures")?;
+        match &self.trouble {
+            Some(trouble) => write!(f, "; NOT REACHED: {trouble}"),
+            None => Ok(()),
         }
-    }
-
-    /// Tells it what `feed` says, until that ends and all was told or given up.
-    pub async fn run(self, feed: Feed, clock: Clock) {
-        match self {
-            Self::Remote(remote) => remote.run(feed, clock).await,
-            Self::Webhook(webhook) => webhook.run(feed).await,
-        }
-    }
-}
-
-/// The first time, and then less and less often: whoever is away for days must not fill the log.
-fn complain(account: &Account, failures: u64, reason: &dyn Display) {
-    if failures.is_power_of_two() {
-        tracing::warn!("cannot export to {}: {reason}; {failures} failures so far", account.to());
     }
 }

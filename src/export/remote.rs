@@ -1,56 +1,17 @@
-//! A host that is told: JSON lines or syslog, over UDP or TCP.
-//!
-//! Three tasks share a queue:
-//!
-//! ```text
-//!   live events ──► pick and word ──┐
-//!   interval ─────► traffic ────────┴─► queue (1,024) ──► resolve, connect, send ──► host
-//!                                       full: the newest are dropped, counted, told later
-//! ```
-//!
-//! TCP is connected again after it broke, after a pause that doubles from 1 s to 1 min; the message at hand is
-//! sent again. What the kernel had taken and the other end had not read when a connection broke is lost,
-//! and nobody can know how much that was. Over UDP nobody knows anything, unless the other host says that
-//! nothing listens there.
+//! A host that is told, as the operator names it: where, in which form, and what of all that is seen.
 
 use std::fmt;
-use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
-use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::json;
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpStream, UdpSocket, lookup_host};
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
-
-use super::account::Account;
-use super::choice::{Choice, What};
-use super::event::Event;
-use super::syslog::{self, Teller};
-use super::traffic::Meter;
-use super::{Feed, complain};
+use super::choice::Choice;
 use crate::error::{Error, Result};
-use crate::finding::Severity;
-use crate::time::Clock;
+use crate::feature::Feature;
 
-/// Messages on their way: some minutes of an eventful day, 1 MiB. Beyond it the newest are dropped: the
-/// older ones are nearer to the cause.
-const QUEUE: usize = 1_024;
-/// Longest message in bytes; a longer one (a list of a thousand names) is dropped and counted.
-const LONGEST: usize = 32 * 1_024;
-/// Resolving and connecting, and taking one message, may take this long.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Pause after the first failure; doubled each time up to [`LONGEST_PAUSE`].
-const PAUSE: Duration = Duration::from_secs(1);
-/// See [`PAUSE`].
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// Times a message is tried over UDP: an error there is often about the one before.
-const TRIES_UDP: u32 = 2;
+/// The highest facility number (RFC 5424, table 1).
+const FACILITIES: u8 = 23;
+/// System daemons (RFC 5424, table 1).
+pub const DAEMON: u8 = 3;
 
 /// One destination.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,9 +41,9 @@ pub enum Form {
 /// Where to: `udp://HOST:PORT` or `tcp://HOST:PORT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    tcp: bool,
+    pub(super) tcp: bool,
     /// Host and port, as the resolver takes them.
-    address: String,
+    pub(super) address: String,
 }
 
 impl FromStr for Target {
@@ -139,263 +100,37 @@ impl Options {
     /// Refuses what has no meaning.
     ///
     /// # Errors
-    /// [`Error::Usage`] when nothing is wanted, or the interval or facility is out of range.
+    /// [`Error::Usage`] when nothing is wanted, the interval or facility is out of range, or exporting is not
+    /// built in.
     pub fn check(&self) -> Result<()> {
+        Feature::Export.needed_by("export", &self.to)?;
         let key = format!("export to {}", self.to);
         if self.choice.what.is_empty() {
             let accepted = "what = [\"findings\", \"incidents\"], or more";
-            return Err(Error::usage(key, "", "nothing is to be exported", accepted));
+            return Err(Error::usage(
+                key,
+                "",
+                "a destination names what it wants; `what` is empty",
+                accepted,
+            ));
         }
         if !Self::INTERVAL.contains(&self.interval) {
             let given = format!("{:?}", self.interval);
-            return Err(Error::usage(key, given, "out of range", "interval = \"1s\" to \"24h\""));
+            return Err(Error::usage(
+                key,
+                given,
+                "traffic is told every second to once a day",
+                "interval = \"1s\" to \"24h\"",
+            ));
         }
         match self.form {
-            Form::Syslog { facility } if facility > syslog::FACILITIES => {
-                let accepted = format!("facility = 0 to {}", syslog::FACILITIES);
+            Form::Syslog { facility } if facility > FACILITIES => {
+                let accepted = format!("facility = 0 to {}", FACILITIES);
                 Err(Error::usage(key, facility.to_string(), "no such facility", accepted))
             }
             _ => Ok(()),
         }
     }
-}
-
-/// One destination, ready to be told.
-#[derive(Debug)]
-pub struct Remote {
-    options: Options,
-    host: String,
-    teller: Teller,
-    meter: Option<Meter>,
-    account: Account,
-}
-
-impl Remote {
-    pub(super) fn open(options: &Options, host: &str) -> Result<Self> {
-        let facility = match options.form {
-            Form::Syslog { facility } => facility,
-            Form::Json => syslog::DAEMON,
-        };
-        let traffic = options.choice.what.contains(&What::Traffic);
-        let account = Account::new(format!("{} {}", options.form, options.to));
-        tracing::info!("exporting to {}", account.to());
-        Ok(Self {
-            teller: Teller::new(host, std::process::id(), facility),
-            host: host.to_owned(),
-            meter: traffic.then(Meter::open).transpose()?,
-            options: options.clone(),
-            account,
-        })
-    }
-
-    pub(super) fn account(&self) -> Account {
-        self.account.clone()
-    }
-
-    pub(super) async fn run(mut self, feed: Feed, clock: Clock) {
-        let (queue, waiting) = mpsc::channel(QUEUE);
-        if let Some(meter) = self.meter.take() {
-            // Weak: the queue ends with the events.
-            let queue = Outlet { queue: queue.downgrade(), account: self.account() };
-            tokio::spawn(traffic(meter, self.options.interval, clock.clone(), queue));
-        }
-        let choice = self.options.choice.clone();
-        let wants = move |event: &Event| choice.wants(event.what, event.severity);
-        let sorting = tokio::spawn(sort(feed, wants, queue, self.account()));
-        self.send_all(waiting, &clock).await;
-        // It ended before the queue did.
-        let _ = sorting.await;
-    }
-
-    async fn send_all(&self, mut waiting: mpsc::Receiver<Arc<Event>>, clock: &Clock) {
-        let mut line = Connection::default();
-        let mut told = 0;
-        while let Some(event) = waiting.recv().await {
-            let dropped = self.account.dropped();
-            if dropped > told {
-                let told_now = self.send(&mut line, &lost(dropped - told, clock)).await;
-                told = if told_now { dropped } else { told };
-            }
-            self.send(&mut line, &event).await;
-        }
-    }
-
-    /// Sends one message, however long that takes over TCP; true if it got through.
-    async fn send(&self, line: &mut Connection, event: &Event) -> bool {
-        let bytes = self.bytes(event);
-        if bytes.len() > LONGEST {
-            self.account.drop_messages(1);
-            return false;
-        }
-        let (mut pause, mut tries) = (PAUSE, 0);
-        loop {
-            match timeout(PATIENCE, line.send(&self.options.to, &bytes)).await {
-                Ok(Ok(())) => {
-                    self.account.sent(bytes.len());
-                    return true;
-                }
-                Ok(Err(error)) => self.failed(&error),
-                Err(_) => self.failed(&format!("it took longer than {PATIENCE:?}")),
-            }
-            *line = Connection::default();
-            tries += 1;
-            if !self.options.to.tcp && tries >= TRIES_UDP {
-                self.account.drop_messages(1);
-                return false;
-            }
-            if self.options.to.tcp {
-                sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-            }
-        }
-    }
-
-    fn failed(&self, reason: &dyn fmt::Display) {
-        complain(&self.account, self.account.failed(reason), reason);
-    }
-
-    fn bytes(&self, event: &Event) -> Vec<u8> {
-        match self.options.form {
-            Form::Json => format!("{}\n", event.json(&self.host)),
-            Form::Syslog { .. } if self.options.to.tcp => {
-                syslog::counted(&self.teller.message(event))
-            }
-            Form::Syslog { .. } => self.teller.message(event),
-        }
-        .into_bytes()
-    }
-}
-
-/// A way to the host, if there is one now.
-#[derive(Debug, Default)]
-enum Connection {
-    #[default]
-    None,
-    Tcp(TcpStream),
-    Udp(UdpSocket),
-}
-
-impl Connection {
-    async fn send(&mut self, to: &Target, bytes: &[u8]) -> io::Result<()> {
-        if let Self::Tcp(stream) = self
-            && has_ended(stream)
-        {
-            *self = Self::None;
-        }
-        if matches!(self, Self::None) {
-            *self = Self::open(to).await?;
-        }
-        match self {
-            Self::Tcp(stream) => stream.write_all(bytes).await,
-            Self::Udp(socket) => socket.send(bytes).await.map(|_| ()),
-            Self::None => Ok(()),
-        }
-    }
-
-    /// Resolving happens on a thread of the runtime's pool; nobody waits for it but this task.
-    async fn open(to: &Target) -> io::Result<Self> {
-        if to.tcp {
-            let stream = TcpStream::connect(&to.address).await?;
-            socket2::SockRef::from(&stream).set_keepalive(true)?;
-            return Ok(Self::Tcp(stream));
-        }
-        let mut refused = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for address in lookup_host(&to.address).await? {
-            match udp(address).await {
-                Ok(socket) => return Ok(Self::Udp(socket)),
-                Err(error) => refused = error,
-            }
-        }
-        Err(refused)
-    }
-}
-
-async fn udp(address: SocketAddr) -> io::Result<UdpSocket> {
-    let from: SocketAddr = match address {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let socket = UdpSocket::bind(from).await?;
-    socket.connect(address).await?;
-    Ok(socket)
-}
-
-/// True if the other end has closed or reset the connection; what it says is passed over.
-fn has_ended(stream: &TcpStream) -> bool {
-    let mut said = [0; 512];
-    loop {
-        match stream.try_read(&mut said) {
-            Ok(0) => return true,
-            Ok(_) => {}
-            Err(error) => return error.kind() != io::ErrorKind::WouldBlock,
-        }
-    }
-}
-
-/// Picks what is wanted out of the events; ends with them.
-pub(super) async fn sort(
-    feed: Feed,
-    wants: impl Fn(&Event) -> bool,
-    queue: mpsc::Sender<Arc<Event>>,
-    account: Account,
-) {
-    let Feed { recent, mut live } = feed;
-    let offer = |event: Arc<Event>| {
-        if wants(&event) && queue.try_send(event).is_err() {
-            account.drop_messages(1);
-        }
-    };
-    recent.into_iter().for_each(offer);
-    while let Some(heard) = next(&mut live).await {
-        match heard {
-            Ok(event) => offer(event),
-            // Which of them were wanted nobody knows any more.
-            Err(missed) => account.drop_messages(missed),
-        }
-    }
-}
-
-/// The next event, or how many were missed; none at the end.
-async fn next(live: &mut Receiver<Arc<Event>>) -> Option<Result<Arc<Event>, u64>> {
-    match live.recv().await {
-        Ok(event) => Some(Ok(event)),
-        Err(RecvError::Lagged(missed)) => Some(Err(missed)),
-        Err(RecvError::Closed) => None,
-    }
-}
-
-/// Where traffic goes, while there is such a place.
-struct Outlet {
-    queue: mpsc::WeakSender<Arc<Event>>,
-    account: Account,
-}
-
-async fn traffic(mut meter: Meter, every: Duration, clock: Clock, outlet: Outlet) {
-    let mut ticks = interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        let Some(queue) = outlet.queue.upgrade() else { return };
-        match meter.round(clock.now()) {
-            Ok(events) => {
-                let events = events.into_iter().map(Arc::new);
-                let refused = events.filter_map(|event| queue.try_send(event).err());
-                outlet.account.drop_messages(refused.count() as u64);
-            }
-            Err(error) => {
-                complain(&outlet.account, outlet.account.failed(&error), &error);
-            }
-        }
-    }
-}
-
-fn lost(count: u64, clock: &Clock) -> Event {
-    let fields = json!({
-        "time": clock.now().wall.to_string(),
-        "count": count,
-        "sentence": format!("{count} messages were dropped on the way here"),
-    });
-    Event::new(What::Incidents, Severity::Warning, "dropped", fields)
 }
 
 #[cfg(test)]
@@ -435,7 +170,7 @@ mod tests {
             choice: Choice::default(),
             interval: Options::USUAL_INTERVAL,
         };
-        assert!(options.check().is_ok());
+        assert_eq!(options.check().is_ok(), Feature::Export.is_built_in());
         let nothing = Choice { what: Vec::new(), ..Choice::default() };
         for bad in [
             Options { interval: Duration::ZERO, ..options.clone() },

@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::values::Span;
 use crate::error::{Error, Result};
+use crate::export::Options;
 use crate::export::choice::{Choice, What};
 use crate::export::remote::{self, Form};
 use crate::export::webhook::{self, Moment};
-use crate::export::{Options, syslog};
 use crate::finding::Severity;
 
 /// The keys of `[[export]]`.
@@ -92,13 +92,18 @@ impl Export {
             |reason: &str, accepted: &str| Err(Error::usage("export", &self.to, reason, accepted));
         let Ok(to) = self.to.parse() else {
             let accepted = "udp://HOST:PORT or tcp://HOST:PORT, IPv6 addresses in brackets";
-            return refuse("not a place to send to", accepted);
+            return refuse("a destination has a protocol, a host and a port", accepted);
         };
         let form = match (self.kind, self.facility) {
             (Kind::Json, None) => Form::Json,
-            (Kind::Json, Some(_)) => return refuse("JSON has no facility", "kind = \"syslog\""),
+            (Kind::Json, Some(_)) => {
+                return refuse(
+                    "only syslog has a facility, and this destination gets JSON",
+                    "kind = \"syslog\"",
+                );
+            }
             (Kind::Syslog, facility) => {
-                Form::Syslog { facility: facility.unwrap_or(syslog::DAEMON) }
+                Form::Syslog { facility: facility.unwrap_or(remote::DAEMON) }
             }
         };
         Ok(remote::Options {
@@ -165,7 +170,7 @@ impl Webhook {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "export"))]
 mod tests {
     use super::*;
 
@@ -200,13 +205,13 @@ mod tests {
             ("[[export]]\nkind = \"json\"\nto = \"x:1\"", "udp://HOST:PORT"),
             (
                 "[[export]]\nkind = \"json\"\nto = \"udp://x:1\"\nfacility = 3",
-                "JSON has no facility",
+                "only syslog has a facility, and this destination gets JSON",
             ),
             (
                 "[[export]]\nkind = \"json\"\nto = \"udp://x:1\"\nwhat = [\"all\"]",
                 "accepted: findings, observations, incidents, traffic",
             ),
-            ("[[webhook]]\nurl = \"x\"", "not an address of a web server"),
+            ("[[webhook]]\nurl = \"x\"", "a webhook is an address of a web server"),
             ("[[webhook]]\nurl = \"http://x\"\non = [\"never\"]", "frozen, written, lost"),
         ] {
             let error = read(text).unwrap_err();

@@ -113,7 +113,7 @@ mod tests {
             ("name = 'x'\ncommand = 'x'\nwhen = 'frozn'", "unknown variant"),
             ("name = 'x'\ncommand = 'x'\ntimeuot = '1s'", "did you mean timeout?"),
             ("name = 'x y'\ncommand = 'x'", "file name"),
-            ("name = 'x'\ncommand = 'x'\ntimeout = '0s'", "out of range"),
+            ("name = 'x'\ncommand = 'x'\ntimeout = '0s'", "at most an hour"),
         ] {
             let refused = programs(&format!("[[hook]]\n{keys}\n")).unwrap_err();
             assert!(refused.contains(told), "{keys}: {refused}");

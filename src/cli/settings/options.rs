@@ -6,7 +6,7 @@ use super::probes::Entry;
 use super::traffic::{FilterMatch, RateLimit, Silence};
 use super::watchers::{Attribute, Log};
 use super::{Class, Defaults, Fade, Fold, OFF, Pack, Sandbox, Settings, export, file};
-use crate::api::{self, control, directory, http, metrics};
+use crate::api::{self, control, directory, http};
 use crate::capture::filter::Filter;
 use crate::capture::{self, Wanted, afpacket, classes};
 use crate::cli::values::{Size, Span};
@@ -51,7 +51,12 @@ impl Settings {
         let needs_probe = |rule: &&Rule| rule.kind().about() == About::Probe;
         if let Some(rule) = rules.iter().find(needs_probe).filter(|_| settings.probe.is_empty()) {
             let accepted = "together with a host to ping, such as --probe 192.0.2.1";
-            return Err(Error::usage("--on", rule.called(), "nothing is probed", accepted));
+            return Err(Error::usage(
+                "--on",
+                rule.called(),
+                "this trigger needs a probe, and there is none",
+                accepted,
+            ));
         }
         let mut options = recorder::Options {
             pool: settings.pool()?,
@@ -210,19 +215,11 @@ impl Settings {
             None => defaults.control.then(control::Options::default),
         };
         let directory = self.trigger_directory.clone().map(|path| directory::Options { path });
-        let http = match (&self.http, &self.http_token_file) {
-            (Some(listen), Some(file)) => {
-                let listen = http::Options::address(listen)?;
-                Some(http::Options { listen, token_file: file.clone() })
-            }
-            (Some(listen), None) => {
-                let accepted = "--http together with --http-token-file FILE";
-                return Err(Error::usage("--http", listen, "everybody could trigger", accepted));
-            }
-            (None, _) => None,
-        };
-        let listen = self.metrics.as_deref().map(metrics::Options::address).transpose()?;
-        let metrics = listen.map(|listen| metrics::Options { listen });
+        let listen = self.http.as_deref().map(http::Options::address).transpose()?;
+        let token_file = self.http_token_file.clone().unwrap_or_default();
+        let http = listen.map(|listen| http::Options { listen, token_file });
+        let listen = self.metrics.as_deref().map(http::MetricsOptions::address).transpose()?;
+        let metrics = listen.map(|listen| http::MetricsOptions { listen });
         let export = export::options(&self.export, &self.webhook)?;
         let options = api::Options { control, directory, http, metrics, export };
         options.check().map(|()| options)

@@ -218,15 +218,15 @@ mod tests {
         for (keys, told) in [
             ("kind = 'probe-lost'\ninterface = 'eth0'", "accepted: probe = "),
             ("kind = 'link-down'\nprobe = 'gw'", "accepted: interface = "),
-            ("kind = 'signal'\ninterface = 'eth0'", "about nothing in particular"),
+            ("kind = 'signal'\ninterface = 'eth0'", "about no interface"),
             ("kind = 'link-down'\ninterface = '['", "interface: "),
-            ("kind = 'link-down'\nabove = 5", "no number"),
+            ("kind = 'link-down'\nabove = 5", "kinds with a number"),
             ("kind = 'drops'\nabove = 5\nbelow = 1", "not both"),
             ("kind = 'drops'\nhysteresis = 1", "hysteresis of nothing"),
             ("kind = 'drops'\nwhat = '('", "regex parse error"),
             ("kind = 'drops'\nseverity = 'bad'", "expected one of `info`"),
             ("kind = 'drops'\nfor = '5 parsecs'", "not a duration"),
-            ("kind = 'signal'\nfor = '5s'", "is over"),
+            ("kind = 'signal'\nfor = '5s'", "over at once"),
             ("name = 'x'", "missing field `kind`"),
         ] {
             let refused = rule(keys).unwrap_err();

@@ -7,6 +7,7 @@ use clap::{CommandFactory, Parser};
 use super::*;
 use crate::cli::run::DEFAULTS;
 use crate::error::Result;
+use crate::feature::Feature;
 use crate::recorder::{self, Logs, WatcherOptions, WindowOptions};
 use crate::trigger::Rule;
 
@@ -196,11 +197,32 @@ fn doors_are_open_as_told() {
     let none = options(&["--control", "off"]).unwrap();
     assert!(none.api.control.is_none() && none.api.http.is_none());
     assert_eq!(none.settings["control"], "off");
-    let some = options(&["--http", "9180", "--http-token-file", "t", "--control", "/x/y"]);
-    let some = some.unwrap();
+    let some = options(&["--control", "/x/y"]).unwrap();
     assert!(some.api.control.unwrap().required);
-    assert!(some.api.http.unwrap().listen.ip().is_loopback());
+    match options(&["--http", "9180", "--http-token-file", "t"]) {
+        Ok(some) => assert!(some.api.http.unwrap().listen.ip().is_loopback()),
+        Err(error) => assert!(!Feature::Http.is_built_in(), "{error}"),
+    }
     assert!(!options(&[]).unwrap().api.control.unwrap().required);
+}
+
+#[test]
+fn what_is_not_built_in_is_refused_by_the_name_of_its_feature() {
+    let told = |typed: &[&str]| options(typed).err().map(|e| e.to_string()).unwrap_or_default();
+    let file = file("[[export]]\nkind = \"json\"\nto = \"udp://x:1\"\n");
+    let other = self::file("[[webhook]]\nurl = \"http://x/?key=secret\"\n");
+    let path = |file: &tempfile::NamedTempFile| file.path().to_str().unwrap().to_owned();
+    for (typed, feature) in [
+        (["--http", "9180"], Feature::Http),
+        (["--metrics", "9181"], Feature::Http),
+        (["-c", &path(&file)], Feature::Export),
+        (["-c", &path(&other)], Feature::Export),
+    ] {
+        let told = told(&typed);
+        let is_named = told.contains(&format!("--features {}", feature.name()));
+        assert_eq!(is_named, !feature.is_built_in(), "{typed:?}: {told}");
+        assert!(!told.contains("secret"), "{told}");
+    }
 }
 
 #[test]

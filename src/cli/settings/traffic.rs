@@ -83,7 +83,12 @@ impl FilterMatch {
     pub(super) fn wanted(&self) -> Result<Wanted> {
         if self.name.trim().is_empty() {
             let accepted = "name = \"NAME\", which findings tell";
-            return Err(Error::usage("filter_match", &self.name, "it has no name", accepted));
+            return Err(Error::usage(
+                "filter_match",
+                &self.name,
+                "each filter_match has a name, this one none",
+                accepted,
+            ));
         }
         Ok(Wanted { name: (&*self.name).into(), filter: Filter::parse(&self.filter)? })
     }
@@ -106,7 +111,7 @@ impl RateLimit {
             (None, Some(below)) => Bound::Below(below),
             _ => {
                 let accepted = "one of them, such as above = 100000";
-                let reason = "above and below at once, or neither";
+                let reason = "a rate has either above or below";
                 return Err(Error::usage(what, "", reason, accepted));
             }
         };

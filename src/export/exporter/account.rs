@@ -4,38 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde::{Deserialize, Serialize};
-
-/// How one destination stands: counts since the start.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Standing {
-    /// The destination: `syslog tcp://log.example:601`.
-    pub to: String,
-    /// Messages handed over.
-    pub sent: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Messages that were never sent: no room in the queue, too long, or given up.
-    pub dropped: u64,
-    /// Attempts that failed.
-    pub failures: u64,
-    /// True if the last attempt succeeded; false before the first.
-    pub reached: bool,
-    /// Why the last attempt failed; none while it is reached.
-    pub trouble: Option<String>,
-}
-
-impl fmt::Display for Standing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { to, sent, dropped, failures, .. } = self;
-        write!(f, "{to}: {sent} sent, {dropped} dropped, {failures} failures")?;
-        match &self.trouble {
-            Some(trouble) => write!(f, "; NOT REACHED: {trouble}"),
-            None => Ok(()),
-        }
-    }
-}
+use crate::export::Standing;
 
 /// The counts of one destination, kept by its tasks and read by anybody.
 #[derive(Debug, Clone)]

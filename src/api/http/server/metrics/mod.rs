@@ -1,5 +1,4 @@
-//! Metrics for Prometheus and whatever reads its formats: `GET /metrics`, off unless configured, on loopback
-//! unless told otherwise, without a token.
+//! Metrics for Prometheus and whatever reads its formats: `GET /metrics`, without a token.
 //!
 //! A scrape is one question to the recorder, answered between two observations as `dashcap status` is:
 //! neither recorder nor capture wait for who scrapes. What is in the store is looked up on a thread of the
@@ -11,7 +10,7 @@ mod store;
 mod table;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,43 +26,23 @@ use tokio::time::timeout;
 
 use self::page::Form;
 use self::store::Contents;
-use super::http::{self, take_clients};
-use super::line::Line;
+use super::{MetricsOptions, take_clients};
+use crate::api::line::Line;
 use crate::error::{Error, Result};
 
 /// A disk that needs longer to list a directory is left out of this scrape.
 const DISK: Duration = Duration::from_secs(2);
 
-/// Where metrics are served.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
-    /// Address and port.
-    pub listen: SocketAddr,
-}
-
-impl Options {
-    /// Understands an address as typed: a port alone means loopback.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] when it is neither a port nor an address with one.
-    pub fn address(text: &str) -> Result<SocketAddr> {
-        http::Options::address(text).map_err(|_| {
-            let accepted = "a port on loopback such as 9181, or an address such as 192.0.2.1:9181";
-            Error::usage("--metrics", text, "not an address with a port", accepted)
-        })
-    }
-}
-
 /// A listening endpoint.
 #[derive(Debug)]
-pub struct Endpoint(TcpListener);
+pub(super) struct Endpoint(TcpListener);
 
 impl Endpoint {
     /// Listens.
     ///
     /// # Errors
     /// When that is refused.
-    pub fn open(options: &Options) -> Result<Self> {
+    pub(super) fn open(options: &MetricsOptions) -> Result<Self> {
         let failed = |e| Error::operation("serve metrics on", options.listen.to_string(), e);
         let listener = TcpListener::bind(options.listen).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;

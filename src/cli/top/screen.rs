@@ -1,4 +1,4 @@
-//! `dashcap top`: look at a running dashcap.
+//! The screen: threads that ask and hear, keys, and when to draw.
 //!
 //! ```text
 //!   top/status ── how it stands, every second ──┐
@@ -7,23 +7,19 @@
 //! ```
 
 use std::io::{self, IsTerminal};
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use clap::Args;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use serde_json::Value;
 use signal_hook::consts::SIGTERM;
 
-use super::values::severity;
 use crate::api::client::Client;
-use crate::api::control;
 use crate::api::protocol::{Answer, Command};
 use crate::api::question::Verdict;
 use crate::api::status::Standing;
@@ -40,20 +36,6 @@ const NEWS: usize = 1_024;
 /// News taken before the screen is drawn again.
 const BATCH: usize = 256;
 
-/// Look at a running dashcap: interfaces with their rates, how far back memory reaches by class, drops,
-/// watchers, events and incidents; press ? there for the keys.
-#[derive(Debug, Args)]
-pub(super) struct Watch {
-    /// Control socket of the dashcap that is shown [default: $RUNTIME_DIRECTORY/control.sock or
-    /// /run/dashcap/control.sock].
-    #[arg(long, value_name = "PATH")]
-    control: Option<PathBuf>,
-
-    /// Show only events that are at least as bad: info, notice, warning or critical [default: info, all].
-    #[arg(long, value_name = "SEVERITY", value_parser = severity)]
-    severity: Option<Severity>,
-}
-
 /// What a thread learned.
 enum News {
     Stands(Box<Standing>),
@@ -64,37 +46,39 @@ enum News {
     Outcome(Result<Verdict, String>),
 }
 
-impl Watch {
-    pub(super) fn start(self) -> Result<ExitCode> {
-        if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
-            return Err(Error::operation("show", "dashcap top", "this is not a terminal").hint(
-                "for scripts there are `dashcap status --json` and `dashcap events --json`",
-            ));
-        }
-        let path = self.control.unwrap_or_else(control::default_path);
-        // Whoever may not ask, or asks nobody, learns it before the screen is taken.
-        drop(Client::connect(&path)?);
-        let (tell, news) = bounded(NEWS);
-        let (wish, wishes) = bounded(1);
-        begin("top/status", {
-            let (path, tell) = (path.clone(), tell.clone());
-            move || look(&path, &wishes, &tell)
-        })?;
-        begin("top/events", move || hear(&path, &tell))?;
-        let failed = |e: io::Error| Error::operation("use", "the terminal", e);
-        let ended = Arc::new(AtomicBool::new(false));
-        // SIGHUP ends it at once: there is no terminal left to restore, and none to wait for.
-        signal_hook::flag::register(SIGTERM, Arc::clone(&ended)).map_err(failed)?;
-        // Also restores the terminal should anything panic.
-        let mut terminal = ratatui::try_init().map_err(failed)?;
-        // https://no-color.org: any value but none.
-        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let top = Top::new(plain, self.severity);
-        let shown = show(top, &mut terminal, &news, &wish, &ended);
-        let restored = ratatui::try_restore();
-        shown.and(restored).map_err(failed)?;
-        Ok(ExitCode::SUCCESS)
+/// Shows the dashcap at the control socket `path` until the operator leaves.
+///
+/// # Errors
+/// When nobody answers there, or this is not a terminal.
+pub(super) fn run(path: &Path, severity: Option<Severity>) -> Result<()> {
+    if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+        return Err(Error::operation("show", "dashcap top", "this is not a terminal")
+            .hint("for scripts there are `dashcap status --json` and `dashcap events --json`"));
     }
+    // Whoever may not ask, or asks nobody, learns it before the screen is taken.
+    drop(Client::connect(path)?);
+    let (tell, news) = bounded(NEWS);
+    let (wish, wishes) = bounded(1);
+    begin("top/status", {
+        let (path, tell) = (path.to_owned(), tell.clone());
+        move || look(&path, &wishes, &tell)
+    })?;
+    begin("top/events", {
+        let path = path.to_owned();
+        move || hear(&path, &tell)
+    })?;
+    let failed = |e: io::Error| Error::operation("use", "the terminal", e);
+    let ended = Arc::new(AtomicBool::new(false));
+    // SIGHUP ends it at once: there is no terminal left to restore, and none to wait for.
+    signal_hook::flag::register(SIGTERM, Arc::clone(&ended)).map_err(failed)?;
+    // Also restores the terminal should anything panic.
+    let mut terminal = ratatui::try_init().map_err(failed)?;
+    // https://no-color.org: any value but none.
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let top = Top::new(plain, severity);
+    let shown = show(top, &mut terminal, &news, &wish, &ended);
+    let restored = ratatui::try_restore();
+    shown.and(restored).map_err(failed)
 }
 
 fn begin(name: &str, work: impl FnOnce() + Send + 'static) -> Result<()> {

@@ -5,11 +5,10 @@
 //! up and counted. An answer of 2xx is success; 408, 429 and 5xx are tried again; every other one says
 //! that the call itself is wrong, and is not.
 
-mod body;
-
 use std::fmt;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::ops::RangeInclusive;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,13 +18,14 @@ use tokio::time::sleep;
 use ureq::Agent;
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
-pub use self::body::Moment;
 use super::account::Account;
-use super::event::Event;
 use super::remote::sort;
-use super::{Feed, complain};
+use super::{body, complain};
 use crate::APPLICATION;
 use crate::error::{Error, Result};
+use crate::export::Feed;
+use crate::export::event::Event;
+use crate::export::webhook::{Moment, Options};
 use crate::finding::Severity;
 
 /// Calls that wait. Beyond it the newest are dropped: incidents are seconds apart at least.
@@ -36,6 +36,8 @@ const LONGEST_TOKEN: u64 = 4_096;
 const LONGEST_CERTIFICATES: u64 = 4 << 20;
 /// Pause after the first failure; doubled each time.
 const PAUSE: Duration = Duration::from_secs(1);
+/// A call takes a moment or fails; a minute is more than any proxy waits.
+const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
 /// Tries at most: with doubling pauses the last comes after 17 minutes.
 const MOST_TRIES: u32 = 10;
 /// Where distributions keep the certificates they trust: Debian and Arch, Red Hat, SUSE, Alpine.
@@ -48,56 +50,13 @@ const TRUSTED: [&str; 4] = [
 /// Headers that are ours to write.
 const OURS: [&str; 4] = ["content-length", "content-type", "host", "transfer-encoding"];
 
-/// One server.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Options {
-    /// `http://` or `https://`.
-    pub url: String,
-    /// When it is called.
-    pub on: Vec<Moment>,
-    /// How bad the incident must be at least.
-    pub severity: Severity,
-    /// Longest time for a call.
-    pub timeout: Duration,
-    /// How often a call is tried.
-    pub tries: u32,
-    /// Further headers.
-    pub headers: Vec<(String, String)>,
-    /// File whose content, without blanks around it, is sent as `Authorization: Bearer`.
-    pub token_file: Option<PathBuf>,
-    /// File with certificates that are trusted instead of those of the system, PEM.
-    pub ca_file: Option<PathBuf>,
-}
-
 impl Options {
-    /// A call takes a moment or fails; a minute is more than any proxy waits.
-    const TIMEOUT: std::ops::RangeInclusive<Duration> =
-        Duration::from_millis(100)..=Duration::from_secs(60);
-    /// Time for a call, unless the operator says otherwise.
-    pub const USUAL_TIMEOUT: Duration = Duration::from_secs(10);
-    /// Tries, unless the operator says otherwise: the last comes after half a minute.
-    pub const USUAL_TRIES: u32 = 6;
-
-    /// What calls `url` for every moment.
-    pub fn new(url: &str) -> Self {
-        Self {
-            url: url.to_owned(),
-            on: Moment::ALL.to_vec(),
-            severity: Severity::Info,
-            timeout: Self::USUAL_TIMEOUT,
-            tries: Self::USUAL_TRIES,
-            headers: Vec::new(),
-            token_file: None,
-            ca_file: None,
-        }
-    }
-
     /// Refuses what has no meaning.
     ///
     /// # Errors
     /// [`Error::Usage`] for a URL that is none, no moment, a time or number out of range, or a header that
     /// is none or not the operator's to write.
-    pub fn check(&self) -> Result<()> {
+    pub(in crate::export) fn check(&self) -> Result<()> {
         let key = format!("webhook {}", self.shown());
         let refuse = |given: String, reason: &str, accepted: &str| {
             Err(Error::usage(&*key, given, reason, accepted))
@@ -107,49 +66,53 @@ impl Options {
         let host = url.as_ref().and_then(ureq::http::Uri::host).unwrap_or_default();
         if !matches!(scheme, Some("http" | "https")) || host.is_empty() {
             let accepted = "http://HOST/PATH or https://HOST/PATH";
-            return refuse(self.shown(), "not an address of a web server", accepted);
+            return refuse(self.shown(), "a webhook is an address of a web server", accepted);
         }
         if url.and_then(|url| Some(url.authority()?.as_str().contains('@'))) == Some(true) {
             let accepted = "token_file = \"FILE\", or headers";
-            return refuse(String::new(), "credentials do not belong into an address", accepted);
+            return refuse(
+                String::new(),
+                "an address has no credentials, which would be shown in logs",
+                accepted,
+            );
         }
         if self.on.is_empty() {
-            return refuse(String::new(), "it is never called", "on = [\"frozen\", \"written\"]");
+            return refuse(
+                String::new(),
+                "a webhook is called at one moment or more, and `on` is empty",
+                "on = [\"frozen\", \"written\"]",
+            );
         }
-        if !Self::TIMEOUT.contains(&self.timeout) {
+        if !TIMEOUT.contains(&self.timeout) {
             let given = format!("{:?}", self.timeout);
-            return refuse(given, "out of range", "timeout = \"100ms\" to \"1m\"");
+            return refuse(given, "a call lasts at most a minute", "timeout = \"100ms\" to \"1m\"");
         }
         if !(1..=MOST_TRIES).contains(&self.tries) {
-            return refuse(self.tries.to_string(), "out of range", "tries = 1 to 10");
+            return refuse(
+                self.tries.to_string(),
+                "the number of tries has bounds",
+                "tries = 1 to 10",
+            );
         }
         for (name, value) in &self.headers {
             let good = ureq::http::HeaderName::try_from(name).is_ok()
                 && ureq::http::HeaderValue::try_from(value).is_ok();
             if !good || OURS.contains(&name.to_ascii_lowercase().as_str()) {
                 let accepted = "headers = { X-Name = \"value\" }";
-                return refuse(name.clone(), "not a header that can be set", accepted);
+                return refuse(
+                    name.clone(),
+                    "a header has a valid name and value, and is none that dashcap writes itself",
+                    accepted,
+                );
             }
         }
         Ok(())
-    }
-
-    /// The URL without what follows `?`, where some servers want their secrets, and without credentials.
-    fn shown(&self) -> String {
-        let url = self.url.split('?').next().unwrap_or_default();
-        match url
-            .split_once("://")
-            .and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?)))
-        {
-            Some((scheme, (_, rest))) => format!("{scheme}://{rest}"),
-            None => url.to_owned(),
-        }
     }
 }
 
 /// One server, ready to be called.
 #[derive(Debug)]
-pub struct Webhook {
+pub(super) struct Webhook {
     call: Arc<Call>,
     on: Vec<Moment>,
     severity: Severity,
@@ -216,7 +179,7 @@ impl Webhook {
         let (queue, mut waiting) = mpsc::channel(QUEUE);
         let (on, severity) = (self.on.clone(), self.severity);
         let wants = move |event: &Event| {
-            let moment = Moment::of(event);
+            let moment = moment(event);
             moment.is_some_and(|moment| on.contains(&moment)) && event.severity >= severity
         };
         let sorting = tokio::spawn(sort(feed, wants, queue, self.account()));
@@ -269,6 +232,12 @@ impl Call {
     }
 }
 
+/// The moment an event is about, if it is one of an incident.
+fn moment(event: &Event) -> Option<Moment> {
+    let state = event.text("kind").filter(|kind| *kind == "incident");
+    state.and_then(|_| event.text("state")?.parse().ok())
+}
+
 fn token(file: &Path) -> Result<String> {
     let name = file.display().to_string();
     let failed = |e: &dyn fmt::Display| Error::operation("read the token in", &*name, e);
@@ -312,7 +281,10 @@ fn roots(file: Option<&Path>) -> Result<RootCerts> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::export::choice::What;
 
     #[test]
     fn options_without_meaning_are_refused() {
@@ -340,6 +312,19 @@ mod tests {
             let error = bad.check().unwrap_err();
             assert_eq!(error.exit_status(), 2, "{bad:?}");
             assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_the_course_of_an_incident_is_a_moment() {
+        for (kind, state, expected) in [
+            ("incident", "lost", Some(Moment::Lost)),
+            ("trigger", "lost", None),
+            ("incident", "x", None),
+        ] {
+            let event =
+                Event::new(What::Incidents, Severity::Info, kind, json!({ "state": state }));
+            assert_eq!(moment(&event), expected, "{kind} {state}");
         }
     }
 

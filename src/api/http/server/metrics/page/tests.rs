@@ -6,7 +6,7 @@ use super::*;
 use crate::api::status::{Class, Interface, Timing, Traffic, Trigger, Watcher};
 use crate::export;
 
-const DOCUMENTATION: &str = include_str!("../../../../docs/metrics.md");
+const DOCUMENTATION: &str = include_str!("../../../../../../docs/metrics.md");
 
 fn snapshot() -> (Standing, Option<Contents>) {
     let class = Class {

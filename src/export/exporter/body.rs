@@ -1,10 +1,8 @@
 //! What a webhook is told of an incident, as JSON: `docs/export.md` has the schema.
 
-use std::fmt;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 
@@ -16,53 +14,6 @@ use crate::export::event::Event;
 const REPORT: &str = "report.json";
 /// Longest report that is looked into: one of a day with a thousand findings has a megabyte.
 const LONGEST_REPORT: u64 = 16 << 20;
-
-/// When a webhook is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moment {
-    /// Frames are pinned in memory.
-    Frozen,
-    /// The bundle is whole and on the disk.
-    Written,
-    /// The bundle could not be written.
-    Lost,
-}
-
-impl Moment {
-    /// All of them, in order.
-    pub const ALL: [Self; 3] = [Self::Frozen, Self::Written, Self::Lost];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Frozen => "frozen",
-            Self::Written => "written",
-            Self::Lost => "lost",
-        }
-    }
-
-    /// The moment an event is about, if it is one of an incident.
-    pub(super) fn of(event: &Event) -> Option<Self> {
-        let state = event.text("kind").filter(|kind| *kind == "incident");
-        state.and_then(|_| event.text("state")?.parse().ok())
-    }
-}
-
-impl fmt::Display for Moment {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Moment {
-    type Err = String;
-
-    fn from_str(typed: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|moment| moment.name() == typed).ok_or_else(|| {
-            let accepted = Self::ALL.map(Self::name).join(", ");
-            format!("{typed:?} is nothing an incident comes to; accepted: {accepted}")
-        })
-    }
-}
 
 /// The body for `event`, told by `host`; `dropped` calls before it never got through.
 pub(super) fn of(event: &Event, host: &str, dropped: u64) -> String {
@@ -152,9 +103,6 @@ mod tests {
                 "window": { "from": "T0", "to": "T3" }, "dropped_before": 2,
             })
         );
-        assert_eq!(Moment::of(&event("lost", None)), Some(Moment::Lost));
-        let trigger = incident(json!({ "kind": "trigger", "state": "lost" }));
-        assert_eq!(Moment::of(&trigger), None);
     }
 
     #[test]

@@ -1,5 +1,4 @@
-//! The HTTP endpoint: off unless configured, on loopback unless told otherwise, and for those who know
-//! the token.
+//! The endpoint that takes triggers, from those who know the token.
 //!
 //! | request | token | answer |
 //! |---|---|---|
@@ -11,12 +10,11 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -25,74 +23,26 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
 
-use super::line::{Line, Unanswered};
-use super::question::Verdict;
-use super::webhook;
+use super::{Client, Options, take_clients};
+use crate::api::line::{Line, Unanswered};
+use crate::api::question::Verdict;
+use crate::api::webhook;
 use crate::error::{Error, Result};
 
 /// Longest body in bytes: a webhook with a few hundred alerts.
 const BODY: usize = 256 * 1024;
-/// Connections at a time: with their bodies 8 MiB. Those beyond wait in the backlog.
-const CLIENTS: usize = 32;
-/// From the first to the last byte of a request's head.
-const HEAD: Duration = Duration::from_secs(5);
-/// A whole connection; one request each, so whoever is slower than this is stuck.
-const CONNECTION: Duration = Duration::from_secs(30);
-/// Pause after a connection could not be taken, as when descriptors ran out.
-const PAUSE: Duration = Duration::from_millis(100);
 /// Shortest token in bytes: as many random letters are out of reach of guessing over a network.
 const SHORTEST: usize = 16;
 /// Longest file with a token.
 const LONGEST: u64 = 4_096;
 
-/// Where and for whom.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
-    /// Address and port.
-    pub listen: SocketAddr,
-    /// File whose content, without blanks around it, is the token.
-    pub token_file: PathBuf,
-}
-
-impl Options {
-    /// Understands an address as typed: a port alone means loopback.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] when it is neither a port nor an address with one.
-    pub fn address(text: &str) -> Result<SocketAddr> {
-        let loopback = |port| SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port);
-        let port = text.strip_prefix(':').unwrap_or(text).parse().map(loopback);
-        port.or_else(|_| text.parse()).map_err(|_| {
-            let accepted = "a port on loopback such as 9180, or an address such as 192.0.2.1:9180";
-            Error::usage("--http", text, "not an address with a port", accepted)
-        })
-    }
-
-    /// Refuses what has no meaning.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] when no file is named.
-    pub fn check(&self) -> Result<()> {
-        if self.token_file.as_os_str().is_empty() {
-            let accepted = "a file with a token, such as one made by: openssl rand -hex 32";
-            return Err(Error::usage("--http-token-file", "", "no file is named", accepted));
-        }
-        Ok(())
-    }
-}
-
 /// A listening endpoint.
 #[derive(Debug)]
-pub struct Endpoint {
+pub(super) struct Endpoint {
     listener: TcpListener,
     token: Token,
 }
@@ -102,7 +52,7 @@ impl Endpoint {
     ///
     /// # Errors
     /// When one of them is refused.
-    pub fn open(options: &Options) -> Result<Self> {
+    pub(super) fn open(options: &Options) -> Result<Self> {
         options.check()?;
         let token = Token::read(&options.token_file)?;
         let failed = |e| Error::operation("listen for HTTP on", options.listen.to_string(), e);
@@ -184,43 +134,11 @@ pub(super) struct Listener {
     guard: Arc<Guard>,
 }
 
-/// Who asks: an address.
-#[derive(Debug, Clone, Copy)]
-struct Client(SocketAddr);
-
 impl Listener {
     /// Takes clients until the runtime ends.
     pub(super) async fn serve(self, line: Line) {
         let routes = routes(line, self.guard);
         take_clients(self.listener, routes).await;
-    }
-}
-
-/// Takes clients until the runtime ends.
-pub(super) async fn take_clients(listener: tokio::net::TcpListener, routes: Router) {
-    let room = Arc::new(Semaphore::new(CLIENTS));
-    loop {
-        // Never closed, so never refused.
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, client)) => {
-                let routes = routes.clone().layer(Extension(Client(client)));
-                tokio::spawn(async move {
-                    let connection = http1::Builder::new()
-                        .timer(TokioTimer::new())
-                        .header_read_timeout(HEAD)
-                        .keep_alive(false)
-                        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
-                    // What a client does wrong on its connection is its own affair.
-                    let _ = timeout(CONNECTION, connection).await;
-                    drop(permit);
-                });
-            }
-            Err(error) => {
-                tracing::warn!("cannot take a client of HTTP: {error}");
-                sleep(PAUSE).await;
-            }
-        }
     }
 }
 
@@ -296,21 +214,6 @@ fn complaint(message: &str) -> Json<serde_json::Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_port_alone_means_loopback() {
-        for (text, address) in [
-            ("9180", "127.0.0.1:9180"),
-            (":9180", "127.0.0.1:9180"),
-            ("0.0.0.0:80", "0.0.0.0:80"),
-            ("[::1]:0", "[::1]:0"),
-        ] {
-            assert_eq!(Options::address(text).unwrap().to_string(), address);
-        }
-        for bad in ["", "localhost", "99999", "192.0.2.1", "http://x"] {
-            assert_eq!(Options::address(bad).unwrap_err().exit_status(), 2, "{bad}");
-        }
-    }
 
     #[test]
     fn only_the_token_opens() {

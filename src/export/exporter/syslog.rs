@@ -14,8 +14,8 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-use super::choice::What;
-use super::event::Event;
+use crate::export::choice::What;
+use crate::export::event::Event;
 use crate::finding::Severity;
 
 /// Name of our structured data. 32473 is the number that RFC 5612 sets aside for those without one of
@@ -32,10 +32,6 @@ const STRUCTURED: usize = LONGEST - 512;
 const HOST: usize = 255;
 /// Longest name of a message's kind (RFC 5424, 6).
 const KIND: usize = 32;
-/// The highest facility number (RFC 5424, table 1).
-pub const FACILITIES: u8 = 23;
-/// System daemons (RFC 5424, table 1).
-pub const DAEMON: u8 = 3;
 
 /// Fields that become structured data, where an event has them.
 const FIELDS: [&str; 22] = [
@@ -68,7 +64,7 @@ const FINDING: [&str; 5] = ["kind", "direction", "count", "rate", "over"];
 
 /// Who tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Teller {
+pub(super) struct Teller {
     host: String,
     process: u32,
     facility: u8,
@@ -76,12 +72,12 @@ pub struct Teller {
 
 impl Teller {
     /// This process on `host`.
-    pub fn new(host: &str, process: u32, facility: u8) -> Self {
+    pub(super) fn new(host: &str, process: u32, facility: u8) -> Self {
         Self { host: name(host, HOST), process, facility }
     }
 
     /// `event` as a message.
-    pub fn message(&self, event: &Event) -> String {
+    pub(super) fn message(&self, event: &Event) -> String {
         let priority = u32::from(self.facility) * 8 + level(event);
         let time = event.text("time").map_or_else(|| "-".to_owned(), microseconds);
         let kind = name(event.kind(), KIND);
@@ -96,7 +92,7 @@ impl Teller {
 }
 
 /// The message as a frame of a TCP stream (RFC 6587, 3.4.1).
-pub fn counted(message: &str) -> String {
+pub(super) fn counted(message: &str) -> String {
     format!("{} {message}", message.len())
 }
 
@@ -175,7 +171,7 @@ mod tests {
     use super::*;
 
     fn teller() -> Teller {
-        Teller::new("router", 4_711, DAEMON)
+        Teller::new("router", 4_711, crate::export::remote::DAEMON)
     }
 
     #[test]

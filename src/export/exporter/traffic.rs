@@ -13,9 +13,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::choice::What;
-use super::event::Event;
 use crate::error::{Error, Result};
+use crate::export::choice::What;
+use crate::export::event::Event;
 use crate::finding::Severity;
 use crate::time::Stamp;
 
