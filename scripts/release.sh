@@ -7,17 +7,17 @@
 #
 # libpcap is Debian's source, checked by apt, without what dashcap has no use for (D-Bus, USB, Bluetooth, ...).
 #
-#   scripts/release.sh [--debug]      --debug: quickly, to try this script
+#   scripts/release.sh [--ci]      --ci: without optimisation across crates, to try this script
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/setup.sh
 need musl-gcc:musl-tools flex:flex bison:bison make:make dpkg-deb:dpkg gzip:gzip strip:binutils
 
-profile=release flags=(--release)
+profile=release
 case ${1-} in
   '') ;;
-  --debug) profile=debug flags=() ;;
-  *) echo "unknown argument $1; accepted: --debug" >&2; exit 2 ;;
+  --ci) profile=ci ;;
+  *) echo "unknown argument $1; accepted: --ci" >&2; exit 2 ;;
 esac
 musl=x86_64-unknown-linux-musl
 target=${CARGO_TARGET_DIR:-$PWD/target}
@@ -67,7 +67,7 @@ rm -f dist/*
 [ -e "$work/libpcap/libpcap.a" ] || build_libpcap
 rustup target list --installed | grep -q "$musl" || rustup target add "$musl"
 LIBPCAP_LIBDIR=$work/libpcap LIBPCAP_VER=$(<"$work/libpcap/VERSION") \
-  cargo build --locked --quiet "${flags[@]}" --target "$musl"
+  cargo build --locked --quiet --profile "$profile" --target "$musl"
 static=dist/dashcap-$version-$(uname -m)
 strip -o "$static" "$target/$musl/$profile/dashcap"
 # Said by the kernel's loader, not by us: no interpreter, no library.
@@ -85,8 +85,8 @@ gzip -9 -n -f "$work"/man/*.1
 
 need_cargo_deb
 # cargo-deb finds user, unit and conffile by [package.metadata.deb] in Cargo.toml.
-cargo build --locked --quiet "${flags[@]}"
-[ "$profile" = release ] || { mkdir -p "$target/release" && cp "$target/debug/dashcap" "$target/release/dashcap"; }
+cargo build --locked --quiet --profile "$profile"
+[ "$profile" = release ] || { mkdir -p "$target/release" && cp "$target/$profile/dashcap" "$target/release/dashcap"; }
 cargo deb --quiet --no-build --output dist/
 
 (cd dist && sha256sum -- * >SHA256SUMS)
