@@ -45,6 +45,10 @@
 //! 5. Bundles appear by rename, whole or not at all.
 //! 6. Threads are made after privileges were given up ([`privilege`]); none has more than it needs.
 
+// What unit tests and stories share calls us by our name.
+#[cfg(test)]
+extern crate self as dashcap;
+
 pub mod api;
 pub mod capture;
 pub mod capture_file;
@@ -54,6 +58,7 @@ pub mod detect;
 pub mod doctor;
 pub mod error;
 pub mod export;
+pub mod feature;
 pub mod finding;
 pub mod frame;
 pub mod hook;
@@ -72,6 +77,7 @@ pub mod stats;
 pub mod sys;
 pub mod thin;
 pub mod time;
+#[cfg(feature = "top")]
 pub mod top;
 pub mod trigger;
 pub mod watch;

@@ -85,6 +85,7 @@ mod tests {
     use clap::ValueEnum;
 
     use super::*;
+    use crate::lab::skip;
 
     fn shown() -> Vec<String> {
         let program = CommandLine::command();
@@ -138,7 +139,7 @@ mod tests {
                     assert!(said.status.success(), "{}: {warnings}", page.display());
                     assert_eq!(warnings, "", "{}", page.display());
                 }
-                Err(reason) => return eprintln!("skipped: cannot run man(1): {reason}"),
+                Err(reason) => return skip(&format!("cannot run man(1): {reason}")),
             }
         }
     }

@@ -21,9 +21,8 @@
 pub mod bundle;
 pub mod events;
 #[cfg(test)]
+#[path = "../../tests/lab/incident.rs"]
 mod fixture;
-#[cfg(test)]
-mod interop;
 pub mod journal;
 pub mod layout;
 pub mod manifest;

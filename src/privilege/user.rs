@@ -28,7 +28,8 @@ pub(super) fn next(current: &User, named: Option<&str>) -> Result<User> {
     if next.uid == current.uid || current.is_root() {
         return Ok(next);
     }
-    let reason = format!("only root can become somebody else, and this is {}", current.name);
+    let reason =
+        format!("only root can become another user, and this process runs as {}", current.name);
     Err(Error::usage("--user", name, reason, "no --user, or a start as root"))
 }
 
@@ -46,7 +47,8 @@ impl User {
                         --shell /usr/sbin/nologin dashcap";
         let known = unistd::User::from_name(name)
             .map_err(|e| Error::operation("look up user", name, io::Error::from(e)))?;
-        let user = known.ok_or_else(|| Error::usage("--user", name, "there is none", accepted))?;
+        let user = known
+            .ok_or_else(|| Error::usage("--user", name, "this host has no such user", accepted))?;
         let (uid, gid) = (Uid::from_raw(user.uid.as_raw()), Gid::from_raw(user.gid.as_raw()));
         Ok(Self { name: user.name, uid, gid })
     }
@@ -69,13 +71,8 @@ impl User {
     /// A user for tests; none, with the reason printed, where this process is not root.
     #[cfg(test)]
     pub(super) fn nobody_to_become() -> Option<Self> {
-        if getuid().is_root() {
-            return Some(Self::named("nobody").expect("every Linux has it"));
-        }
-        let must_run = std::env::var_os("DASHCAP_TESTS_MUST_RUN").is_some();
-        assert!(!must_run, "would be skipped, and DASHCAP_TESTS_MUST_RUN is set: not root");
-        eprintln!("skipped: only root becomes somebody else");
-        None
+        let may = crate::lab::is_root("becoming somebody else");
+        may.then(|| Self::named("nobody").expect("every Linux has it"))
     }
 
     fn groups(&self) -> io::Result<Vec<Gid>> {

@@ -185,7 +185,7 @@ fn within(at: &Moment, span: Option<Span>) -> Result<Wall> {
         return Ok(wall);
     }
     let accepted = format!("a moment from {from} to {to}");
-    Err(Error::usage("--at", wall.to_string(), "there is nothing in the files", accepted))
+    Err(Error::usage("--at", wall.to_string(), "the moment lies outside the files", accepted))
 }
 
 /// Those of frames and those that hosts told, in order of time, and how many more there were.

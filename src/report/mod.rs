@@ -11,8 +11,6 @@
 //! and what finds no room is counted and told. What a file does not know (directions, drops) is said to
 //! be unknown, or told from addresses where that is certain (`stations`).
 
-#[cfg(test)]
-mod browser;
 mod bundle;
 mod conclusion;
 mod copies;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::lab::{
-    BINARY, BOUND, Bundle, Dashcap, FAR_ADDRESS, Lab, Pace, Sender, frame, is_root, output, skipped,
+    BINARY, BOUND, Bundle, Dashcap, FAR_ADDRESS, Lab, Pace, Sender, frame, is_root, output,
 };
 
 #[test]
@@ -21,7 +21,7 @@ fn what_cannot_be_meant_is_refused_with_the_accepted_form() {
         (vec!["--filter", "vlan and and"], vec!["--filter", "vlan and and", "accepted"]),
         (vec!["--pre", "2 parsecs"], vec!["--pre", "2 parsecs", "such as 500ms, 90s"]),
         (vec!["--post", "90"], vec!["--post", "accepted", "such as 500ms, 90s"]),
-        (vec!["--post", "48h"], vec!["--post", "longer than a day", "up to 24h"]),
+        (vec!["--post", "48h"], vec!["--post", "at most a day", "up to 24h"]),
         (vec!["--post", "2s", "--limit", "1s"], vec!["--limit", "accepted"]),
         (vec!["--on", "linkdown"], vec!["--on", "linkdown", "link-down", "probe-lost"]),
         (vec!["--memory", "many"], vec!["--memory", "such as 256MiB"]),
@@ -197,8 +197,8 @@ fn sigterm_ends_the_command_too() {
 
 #[test]
 fn the_demo_shows_the_failure_as_tshark_reads_it() {
-    if !is_root() {
-        return skipped("the demo needs namespaces").unwrap_or_default();
+    if !is_root("the demo") {
+        return;
     }
     let directory = tempfile::tempdir().unwrap();
     let bound = BOUND.as_secs().to_string();

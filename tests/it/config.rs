@@ -177,7 +177,7 @@ fn check_says_what_a_file_means_or_what_is_wrong_with_it() {
         ("[[class]]\nname = \"dns\"\nfilter = \"prot 53\"\nmemory = \"10%\"\n", "prot 53"),
         ("[[trigger]]\nkind = \"drops\"\nsevrity = \"info\"\n", "did you mean severity?"),
         ("filter = \"host host\"\n", "--filter"),
-        ("on = [\"probe-lost\"]\n", "nothing is probed"),
+        ("on = [\"probe-lost\"]\n", "this trigger needs a probe, and there is none"),
         ("limit = \"1s\"\n", "--limit"),
     ] {
         let config = Config::new(text);

@@ -29,7 +29,7 @@ fn a_doctor_tells_what_is_wrong_and_what_was_changed() {
     let Some(lab) = Lab::new() else { return };
     let (told, status) = doctor(&lab, &["-i", "eth0", "-i", "eth9"]);
     assert_eq!(status, 0, "{told:#}");
-    assert_eq!(of(&told, "configuration"), [("ok", "it has a meaning, see dashcap check")]);
+    assert_eq!(of(&told, "configuration"), [("ok", "valid, see dashcap check")]);
     assert_eq!(of(&told, "packet ring"), [("ok", "TPACKET_V3")]);
     assert_eq!(of(&told, "privileges")[0].0, "ok");
     assert_eq!(of(&told, "eth9"), [("warning", "not there")]);

@@ -14,10 +14,17 @@ mod cli;
 mod config;
 mod cut;
 mod doctor;
+#[cfg(all(feature = "export", feature = "http"))]
 mod export;
 mod hooks;
+#[cfg(feature = "http")]
+mod http;
 mod incident;
+#[path = "../lab/incident.rs"]
+mod incidents;
+mod interop;
 mod lab;
+mod page;
 mod privilege;
 mod recorder;
 mod recovery;
@@ -30,6 +37,7 @@ mod storm;
 #[path = "../story/mod.rs"]
 mod story;
 mod thin;
+#[cfg(feature = "top")]
 mod top;
 mod watch;
 mod watchers;

@@ -109,7 +109,7 @@ fn the_store_is_listed_shown_marked_and_cleared() {
     assert!(page.ends_with("/report.html\n") && Path::new(page.trim()).is_file(), "{page}");
 
     for (words, reason) in [
-        (vec!["rm", "last"], "nobody can be asked"),
+        (vec!["rm", "last"], "there is no terminal to ask on"),
         (vec!["rm", "--yes", &first[0]], "marked to be kept"),
         (
             vec!["rm", "--yes", "--force", "2026-11-22T14-14-20.811Z_signal-2.partial"],

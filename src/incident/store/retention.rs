@@ -82,7 +82,12 @@ impl Options {
         ] {
             if zero(limit) {
                 let accepted = format!("{accepted}; without it there is no such limit");
-                return Err(Error::usage(key, "0", "nothing could be kept", accepted));
+                return Err(Error::usage(
+                    key,
+                    "0",
+                    "the limit is more than 0, with which no bundle would be kept",
+                    accepted,
+                ));
             }
         }
         Ok(())

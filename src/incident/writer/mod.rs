@@ -90,7 +90,12 @@ impl Options {
             return Ok(());
         }
         let accepted = format!("{FASTEST} (fastest) to {} (smallest)", levels.end());
-        Err(Error::usage("--compression", self.level.0.to_string(), "unknown to zstd", accepted))
+        Err(Error::usage(
+            "--compression",
+            self.level.0.to_string(),
+            "zstd has no such level",
+            accepted,
+        ))
     }
 }
 

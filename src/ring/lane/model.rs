@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 
 use super::super::pack::{Job, Outcome, Packer};
 use super::super::pool::{Pool, PoolOptions};
@@ -227,7 +228,11 @@ impl Trial {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig {
+        cases: 24,
+        failure_persistence: Some(Box::new(FileFailurePersistence::SourceParallel("tests/regressions"))),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn a_slice_says_what_a_plain_list_says(

@@ -39,7 +39,12 @@ impl Matcher {
     pub fn check(&self) -> Result<()> {
         if self.name.trim().is_empty() {
             let accepted = "a name, such as vrrp-fault";
-            return Err(Error::usage("log matcher", &self.pattern, "it has no name", accepted));
+            return Err(Error::usage(
+                "log matcher",
+                &self.pattern,
+                "each matcher has a name, this one none",
+                accepted,
+            ));
         }
         self.compiled().map(|_| ())
     }
@@ -55,7 +60,7 @@ impl Matcher {
             .build()
             .map_err(|e| refuse(e.to_string()))?;
         if regex.is_match("") {
-            return Err(refuse("it matches every line".to_owned()));
+            return Err(refuse("a pattern must not match every line, as this one does".to_owned()));
         }
         Ok(regex)
     }
@@ -82,13 +87,13 @@ impl Matchers {
         let refuse =
             |given: &str, reason: &str| Err(Error::usage("log matchers", given, reason, ACCEPTED));
         if matchers.is_empty() || matchers.len() > MOST {
-            return refuse(&matchers.len().to_string(), "too few or too many");
+            return refuse(&matchers.len().to_string(), "a log has 1 to 256 matchers");
         }
         let mut each: Vec<(Arc<str>, Regex)> = Vec::with_capacity(matchers.len());
         for matcher in matchers {
             matcher.check()?;
             if each.iter().any(|(name, _)| **name == *matcher.name) {
-                return refuse(&matcher.name, "two have this name");
+                return refuse(&matcher.name, "each name is used once, this one twice");
             }
             each.push((matcher.name.as_str().into(), matcher.compiled()?));
         }
@@ -148,9 +153,9 @@ mod tests {
         let good = Matcher::new("a", "b");
         for (matchers, named) in [
             (vec![], "too few"),
-            (vec![good.clone(); MOST + 1], "too many"),
-            (vec![good.clone(), good], "two have this name"),
-            (vec![Matcher::new(" ", "b")], "no name"),
+            (vec![good.clone(); MOST + 1], "1 to 256 matchers"),
+            (vec![good.clone(), good], "each name is used once, this one twice"),
+            (vec![Matcher::new(" ", "b")], "has a name"),
             (vec![Matcher::new("a", "(")], "unclosed group"),
             (vec![Matcher::new("a", "x*")], "matches every line"),
             (vec![Matcher::new("a", r"\w{10000}{100}")], "size limit"),

@@ -145,7 +145,12 @@ impl Options {
         self.place.check()?;
         if !Self::PER_SECOND.contains(&self.per_second) {
             let given = self.per_second.to_string();
-            return Err(Error::usage("log lines per second", given, "out of range", "1 to 1000"));
+            return Err(Error::usage(
+                "log lines per second",
+                given,
+                "the number of lines has bounds",
+                "1 to 1000",
+            ));
         }
         matcher::Matchers::compile(&self.matchers).map(|_| ())
     }

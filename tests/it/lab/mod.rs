@@ -14,24 +14,21 @@ mod disk;
 mod process;
 mod traffic;
 
-use std::fs::File;
-use std::os::unix::fs::MetadataExt;
+#[path = "../../lab/mod.rs"]
+mod shared;
+
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sched::{CloneFlags, setns};
 use tempfile::TempDir;
 
 pub(crate) use self::bundle::{Bundle, assert_contiguous};
 pub(crate) use self::disk::SmallDisk;
 pub(crate) use self::process::{BINARY, Dashcap};
+pub(crate) use self::shared::{BOUND, Namespace, is_root, needs};
 pub(crate) use self::traffic::{Pace, Sender, Sent, frame, ipv4_udp};
-
-/// Longer than anything here takes on a busy machine; what takes longer has failed.
-pub(crate) const BOUND: Duration = Duration::from_secs(30);
 
 /// Between two looks at a condition.
 const LOOK: Duration = Duration::from_millis(5);
@@ -51,8 +48,8 @@ impl Lab {
     /// Both hosts, joined by a cable from `eth0` to `far0`; none, with the reason printed, where this
     /// process may not make them.
     pub(crate) fn new() -> Option<Self> {
-        if !is_root() {
-            return skipped("network namespaces need root");
+        if !is_root("a network namespace") {
+            return None;
         }
         let lab = Self {
             near: Namespace::new()?,
@@ -102,55 +99,6 @@ impl Lab {
     }
 }
 
-/// A network namespace of one story, removed when dropped.
-pub(crate) struct Namespace(String);
-
-impl Namespace {
-    fn new() -> Option<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("dashcap-it-{}-{count}", std::process::id());
-        match Command::new("ip").args(["netns", "add", &name]).output() {
-            Ok(made) if made.status.success() => Some(Self(name)),
-            Ok(made) => skipped(&String::from_utf8_lossy(&made.stderr)),
-            Err(error) => skipped(&format!("cannot run ip(8): {error}")),
-        }
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.0
-    }
-
-    /// Runs `ip` inside; its arguments are words separated by blanks.
-    pub(crate) fn ip(&self, words: &str) {
-        let arguments: Vec<&str> = ["-n", &self.0].into_iter().chain(words.split(' ')).collect();
-        output("ip", &arguments);
-    }
-
-    /// Runs `story` on a thread inside; threads it makes are inside, too.
-    pub(crate) fn inside<T: Send>(&self, story: impl FnOnce() -> T + Send) -> T {
-        thread::scope(|scope| {
-            let inside = scope.spawn(|| {
-                self.enter();
-                story()
-            });
-            inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
-    }
-
-    /// Brings the calling thread inside, for good.
-    fn enter(&self) {
-        let place = File::open(Path::new("/run/netns").join(&self.0)).expect("it is there");
-        setns(place, CloneFlags::CLONE_NEWNET).expect("root may enter it");
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
-    }
-}
-
 /// Waits until `found` finds something, or fails with what was `wanted`.
 pub(crate) fn until<T>(wanted: &str, mut found: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + BOUND;
@@ -173,18 +121,4 @@ pub(crate) fn output(program: &str, arguments: &[&str]) -> String {
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program} {arguments:?}: {complaint}");
     String::from_utf8(output.stdout).expect("text")
-}
-
-pub(crate) fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|me| me.uid() == 0)
-}
-
-/// Says why a story is not told here, which is a failure where it must be told.
-pub(crate) fn skipped<T>(why: &str) -> Option<T> {
-    assert!(
-        std::env::var_os("DASHCAP_TESTS_MUST_RUN").is_none(),
-        "would be skipped, and DASHCAP_TESTS_MUST_RUN is set: {why}"
-    );
-    eprintln!("skipped: {why}");
-    None
 }

@@ -61,10 +61,10 @@ pub(super) fn check(pattern: &str) -> Result<Pattern> {
         Err(Error::usage("log file", pattern, reason, accepted))
     };
     if !pattern.starts_with('/') {
-        return refuse("not an absolute path");
+        return refuse("the path is absolute");
     }
     if pattern.ends_with('/') {
-        return refuse("a directory, not a file");
+        return refuse("the path names files, and this is a directory");
     }
     Pattern::new(pattern).or_else(|reason| refuse(&reason.to_string()))
 }

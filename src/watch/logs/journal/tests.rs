@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use proptest::prelude::*;
 
 use super::*;
+use crate::lab::lacks;
 use crate::time::Clock;
 use crate::watch::logs::lab::{Watching, show};
 use crate::watch::logs::{LogWatcher, Matcher, Options, Place};
@@ -105,7 +106,7 @@ fn what_is_no_entry_is_told_and_our_own_are_passed_over() {
 #[test]
 fn the_journal_of_this_host_is_followed() {
     if !journal_runs() {
-        return eprintln!("skipped: no journald runs here");
+        return lacks("no journald runs here");
     }
     let mark = format!("dashcap test {}", process::id());
     let matchers = vec![Matcher::new("test", format!("{mark} (?<number>\\d+)"))];

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use dashcap::frame::{Direction, LinkType, Origin, Reception, StoredFrame};
+use dashcap::incident::pcapng::{LONGEST_FRAME, Level};
+use dashcap::incident::store::Store;
+use dashcap::incident::{Ending, Incident, bundle};
+use dashcap::time::{Mono, Wall};
 use sha2::{Digest, Sha256};
 
-use super::fixture::{MONO, S, Story, WALL, answered, at, frame, link, lost, origin, sample};
-use super::pcapng::{LONGEST_FRAME, Level};
-use super::store::Store;
-use super::{Ending, Incident, bundle};
-use crate::frame::{Direction, LinkType, Origin, Reception, StoredFrame};
+use crate::incidents::{MONO, S, Story, WALL, answered, at, frame, link, lost, origin, sample};
 use crate::lab::needs;
-use crate::time::{Mono, Wall};
 
 /// tshark's filter for packets: it takes journal entries for frames too.
 const PACKETS: &str = "not systemd_journal";

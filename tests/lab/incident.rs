@@ -1,7 +1,7 @@
 //! Incidents for tests, told in a few words.
 //!
 //! Time begins at [`MONO`], which is 2026-11-22T14:14:20.811089123Z: the moment the incident of the
-//! design page was noticed.
+//! design page was noticed. Unit tests and stories share them.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{ClassTrack, Ending, Host, Incident, SystemFile, Track};
-use crate::frame::{Direction, FrameHeader, LinkType, Origin, Reception, StampClock, StoredFrame};
-use crate::observation::link::{LinkSample, LinkState, OperState};
-use crate::observation::{Fact, Observation};
-use crate::ring::{LaneCounters, Slice};
-use crate::stats::CaptureStats;
-use crate::time::{Mono, Stamp, Wall, Window};
-use crate::trigger::{Trigger, TriggerKind};
+use dashcap::frame::{
+    Direction, Frame, FrameHeader, LinkType, Origin, Reception, StampClock, StoredFrame,
+};
+use dashcap::incident::{ClassTrack, Ending, Host, Incident, SystemFile, Track};
+use dashcap::observation::link::{LinkSample, LinkState, OperState};
+use dashcap::observation::{Fact, Observation};
+use dashcap::ring::{Lane, LaneCounters, LaneId, LaneOptions, Pool, PoolOptions, Slice};
+use dashcap::stats::CaptureStats;
+use dashcap::time::{Mono, Offset, Stamp, Wall, Window};
+use dashcap::trigger::{Trigger, TriggerKind};
 
 /// Where monotonic time begins, in nanoseconds.
 pub(crate) const MONO: u64 = 1_000_000_000_000;
@@ -106,6 +108,23 @@ pub(crate) fn lost(s: u64, probe: &str, in_a_row: u32) -> Observation {
     Observation { at: at(s), fact }
 }
 
+/// A slice of a lane that records since `since` and has these frames, whatever their origins.
+fn slice(origin: &Arc<Origin>, since: Mono, frames: Vec<StoredFrame>) -> Slice {
+    let bytes: usize = frames.iter().map(|frame| 2 * frame.bytes.len() + 100).sum();
+    let memory = PoolOptions::MIN_MEMORY + bytes as u64;
+    let pool = Pool::new(&PoolOptions { memory, lock: false }).unwrap();
+    let mut current = Arc::clone(frames.first().map_or(origin, |frame| &frame.origin));
+    let mut lane = Lane::new(LaneId(0), pool, LaneOptions::AS_IS, Arc::clone(&current), since);
+    for StoredFrame { origin, header, mono, bytes, .. } in frames {
+        if current != origin {
+            lane.begin(Arc::clone(&origin));
+            current = origin;
+        }
+        lane.append(&Frame::whole(header, &bytes), Offset::of(Stamp { mono, wall: header.wall }));
+    }
+    lane.slice(Story::window(), None)
+}
+
 /// An incident in the making: a bond went down at second 0, window from -10 to +20 s.
 pub(crate) struct Story {
     pub(crate) covered_from: Mono,
@@ -130,7 +149,7 @@ impl Story {
 
     pub(crate) fn track_of(mut self, origin: Arc<Origin>, frames: Vec<StoredFrame>) -> Self {
         let stored = frames.len() as u64;
-        let slice = Slice::of(Self::window(), self.covered_from, frames);
+        let slice = slice(&origin, self.covered_from, frames);
         let stats = CaptureStats {
             kernel_received: Some(stored + 5),
             kernel_dropped: Some(2),
