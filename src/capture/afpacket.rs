@@ -81,7 +81,7 @@ impl Options {
             return Err(Error::usage(
                 "kernel ring block size",
                 self.block_size.to_string(),
-                "the kernel wants equal pieces of whole pages",
+                "the kernel divides a ring into blocks of whole pages",
                 format!(
                     "a power of two from {} to {} bytes",
                     Self::MIN_BLOCK_SIZE,
@@ -95,7 +95,7 @@ impl Options {
             return Err(Error::usage(
                 "--kernel-memory",
                 format!("{} blocks of {} bytes", self.blocks, self.block_size),
-                "one block is filled while another is read, and their memory is never swapped",
+                "the ring has at least two blocks and at most 2GiB",
                 format!("{least} to {} bytes, such as 64MiB", Self::MAX_RING),
             ));
         }

@@ -69,21 +69,21 @@ impl Options {
             ))
         };
         if self.own.len() > Self::MAX_OWN {
-            return refuse(&self.own[Self::MAX_OWN].name, "too many classes");
+            return refuse(&self.own[Self::MAX_OWN].name, "the number of classes is bounded");
         }
         for (at, class) in self.own.iter().enumerate() {
             let name = &*class.name;
             if name.is_empty() || [Self::CONTROL, Self::DATA].contains(&name) {
-                return refuse(name, "this name is not free");
+                return refuse(name, "a class has a name, other than control and data");
             }
             if self.own[..at].iter().any(|other| other.name == class.name) {
-                return refuse(name, "there are two of this name");
+                return refuse(name, "each name is used once, this one twice");
             }
         }
         let percent: f64 =
             self.quotas().map(|q| if let Quota::Percent(p) = q { p } else { 0.0 }).sum();
         if !(0.0..100.0).contains(&percent) || self.quotas().any(Quota::is_nonsense) {
-            return refuse(&format!("{percent}%"), "nothing would be left for data");
+            return refuse(&format!("{percent}%"), "the classes leave some memory to data");
         }
         Ok(())
     }

@@ -108,7 +108,7 @@ fn check_snaplen(snaplen: u32) -> Result<()> {
     Err(Error::usage(
         "--snaplen",
         snaplen.to_string(),
-        "too short to recognise a frame, or too long for readers of the bundle",
+        "a frame is cut where its headers are kept and readers of the bundle take it",
         format!("{MIN_SNAPLEN} to {MAX_SNAPLEN} bytes"),
     ))
 }

@@ -45,7 +45,7 @@ impl Tapping {
             return Err(Error::usage(
                 "filter-match",
                 wanted.len().to_string(),
-                "each filter costs every frame a run of its program",
+                "the number of filters is bounded: every frame is run through each",
                 format!("up to {}", Self::MAX_WANTED),
             ));
         }

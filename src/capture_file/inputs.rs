@@ -59,7 +59,7 @@ pub fn check_output(files: &[PathBuf], option: &str, output: &Path) -> Result<()
     let written = identity(output).filter(|(.., is_file)| *is_file);
     if written.is_some() && files.iter().any(|file| identity(file) == written) {
         let given = output.display().to_string();
-        let reason = "it is one of the files to be read";
+        let reason = "the output must not be one of the files that are read";
         return Err(Error::usage(option, given, reason, "another name"));
     }
     Ok(())

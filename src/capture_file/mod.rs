@@ -221,7 +221,10 @@ impl FileSource {
         } else if let Some(packer) = input::compression(begin) {
             return Err(refused(&name, format!("it is compressed {packer}")));
         } else {
-            return Err(refused(&name, "it does not begin as a capture file does".to_owned()));
+            return Err(refused(
+                &name,
+                "not a pcap or pcapng file (unknown magic number)".to_owned(),
+            ));
         };
         let is_cut = input.peek(LONGEST_HEADER).map_or(true, |begin| begin.len() < LONGEST_HEADER);
         let format = match format {

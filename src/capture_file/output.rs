@@ -63,7 +63,7 @@ impl Format {
             Error::usage(
                 "--output",
                 name,
-                "its ending does not tell what it should be",
+                "the ending of the name tells the format, and this one is not known",
                 "a name that ends in .pcapng.zst, .pcapng or .pcap, or --format",
             )
         })

@@ -335,7 +335,7 @@ fn what_has_no_meaning_is_damage() {
     }
     let many = [section(), interface.repeat(MAX_INTERFACES + 1)].concat();
     assert!(read(&many).unwrap().damage.unwrap().1.contains("more than 4096 interfaces"));
-    for (bytes, reason) in [(&b""[..], "it is empty"), (b"#!/bin/sh", "does not begin as")] {
+    for (bytes, reason) in [(&b""[..], "it is empty"), (b"#!/bin/sh", "unknown magic")] {
         let error = read(bytes).unwrap_err();
         assert!(error.exit_status() == 1 && error.to_string().contains(reason), "{error}");
     }

@@ -40,7 +40,7 @@ impl Doctor {
         let mut checks = Vec::new();
         let options = match self.settings.options(run::DEFAULTS, Settings::usual_rules) {
             Ok(options) => {
-                checks.push(Check::ok("configuration", "it has a meaning, see dashcap check"));
+                checks.push(Check::ok("configuration", "valid, see dashcap check"));
                 options
             }
             Err(error) => {

@@ -23,7 +23,9 @@ impl FromStr for Span {
         let accepted = "accepted: a number with a unit, such as 500ms, 90s, 2m or 1h";
         let span: SignedDuration =
             text.parse().map_err(|_| format!("not a duration; {accepted}"))?;
-        Duration::try_from(span).map(Self).map_err(|_| format!("negative; {accepted}"))
+        Duration::try_from(span)
+            .map(Self)
+            .map_err(|_| format!("a time is not negative; {accepted}"))
     }
 }
 
@@ -48,8 +50,10 @@ impl FromStr for Age {
         let accepted = "accepted: a number with a unit, such as 30d, 12h or 2w";
         let span: jiff::Span = text.parse().map_err(|_| format!("not an age; {accepted}"))?;
         let age = span.to_duration(jiff::SpanRelativeTo::days_are_24_hours());
-        let age = age.map_err(|_| format!("no months or years, which differ; {accepted}"))?;
-        Duration::try_from(age).map(Self).map_err(|_| format!("negative; {accepted}"))
+        let age = age.map_err(|_| {
+            format!("months and years differ in length, so they are not accepted; {accepted}")
+        })?;
+        Duration::try_from(age).map(Self).map_err(|_| format!("a time is not negative; {accepted}"))
     }
 }
 
@@ -157,7 +161,7 @@ impl fmt::Display for Kind {
 /// How bad something is, as it is spelled in files.
 pub(super) fn severity(text: &str) -> Result<Severity, String> {
     let accepted = "accepted: info, notice, warning or critical";
-    serde_json::from_value(text.into()).map_err(|_| format!("no severity; {accepted}"))
+    serde_json::from_value(text.into()).map_err(|_| format!("not a severity; {accepted}"))
 }
 
 /// In files and manifests values look as they are typed.

@@ -237,7 +237,7 @@ fn window(options: &Options, sources: &[Cursor]) -> Result<Window> {
         return Err(Error::usage(
             "--from",
             window.from.to_string(),
-            format!("it is after --to {}", window.to),
+            format!("--from must be before --to, which is {}", window.to),
             "a window that ends after it begins",
         ));
     }
@@ -258,7 +258,7 @@ fn last_stamp(options: &Options, sources: &[Cursor]) -> Result<Wall> {
             return Err(Error::usage(
                 "FILE",
                 path.display().to_string(),
-                "a time before the end needs a file that can be read twice",
+                "a time counted from the end needs files that can be read twice",
                 "a file, or a time that is not relative to the end",
             ));
         }

@@ -384,7 +384,7 @@ fn times_are_relative_to_the_files() {
     }
     let backwards = Asked::Between(moment("+2s"), moment("+1s"));
     let error = run(&Options { window: backwards, ..options(&[&path], &out) }, |_| {}).unwrap_err();
-    assert!(error.to_string().contains("it is after --to"), "{error}");
+    assert!(error.to_string().contains("--from must be before --to"), "{error}");
     let error = run(&options(&[&path], &path), |_| {}).unwrap_err();
     assert!(error.to_string().contains("one of the files"), "{error}");
 }

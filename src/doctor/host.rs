@@ -128,7 +128,7 @@ fn clock(discipline: io::Result<Discipline>) -> Check {
                   logs, can be laid side by side only then";
     match discipline {
         Ok(Discipline { synchronised: false, .. }) => {
-            Check::new(State::Warning, "clock", "nobody keeps it right", advice)
+            Check::new(State::Warning, "clock", "not synchronised (no NTP daemon)", advice)
         }
         Ok(Discipline { most_wrong, .. }) if most_wrong > MOST_WRONG => {
             let found = format!("synchronised, but wrong by up to {most_wrong:.1?}");

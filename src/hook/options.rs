@@ -112,12 +112,21 @@ impl Options {
     pub fn check(&self) -> Result<()> {
         if self.hooks.len() > MOST_HOOKS {
             let given = self.hooks.len().to_string();
-            return Err(Error::usage("hook", given, "too many", format!("up to {MOST_HOOKS}")));
+            return Err(Error::usage(
+                "hook",
+                given,
+                "the number of hooks has a bound",
+                format!("up to {MOST_HOOKS}"),
+            ));
         }
         for (at, hook) in self.hooks.iter().enumerate() {
             hook.check()?;
             if self.hooks[..at].iter().any(|other| other.name == hook.name) {
-                return hook.refuse("name", "there are two of this name", "a name for each");
+                return hook.refuse(
+                    "name",
+                    "each name is used once, this one twice",
+                    "a name for each",
+                );
             }
         }
         Ok(())
@@ -148,23 +157,27 @@ impl Hook {
         let named = !self.name.is_empty() && self.name.len() <= LONGEST_NAME;
         if !named || !self.name.chars().all(harmless) || self.name.starts_with('.') {
             let accepted = "1 to 64 letters, digits, -, _ or ., such as \"readd-slaves\"";
-            return self.refuse("name", "it becomes part of a file name", accepted);
+            return self.refuse("name", "the name becomes part of a file name", accepted);
         }
         if self.command.words().first().is_none_or(String::is_empty) {
             let accepted = "[\"/path/to/program\", \"argument\"], or a line for /bin/sh";
-            return self.refuse("command", "there is nothing to run", accepted);
+            return self.refuse("command", "a command has a program, this one none", accepted);
         }
         if self.command.words().iter().any(|word| word.contains('\0')) {
-            return self.refuse("command", "it holds a zero byte", "text without one");
+            return self.refuse("command", "a command has no zero bytes", "text without one");
         }
         if self.timeout.is_zero() || self.timeout > LONGEST_TIMEOUT {
-            return self.refuse("timeout", "out of range", "more than 0s, up to 1h, such as 30s");
+            return self.refuse(
+                "timeout",
+                "a run lasts at most an hour",
+                "more than 0s, up to 1h, such as 30s",
+            );
         }
         if !(1..=MOST_RUNS).contains(&self.at_most) {
-            return self.refuse("at_most", "out of range", "1 to 1000 runs");
+            return self.refuse("at_most", "the number of runs has bounds", "1 to 1000 runs");
         }
         if self.per > LONGEST_TIMEOUT * 24 {
-            return self.refuse("per", "longer than a day", "up to 24h, such as 1m");
+            return self.refuse("per", "the time is at most a day", "up to 24h, such as 1m");
         }
         Ok(())
     }
@@ -266,20 +279,20 @@ mod tests {
         };
         let with = |command| Hook { command, ..hook("x") };
         for (hooks, told) in [
-            (vec![hook("a"), hook("a")], "two of this name"),
+            (vec![hook("a"), hook("a")], "this one twice"),
             (vec![hook("")], "file name"),
             (vec![hook("../x")], "file name"),
             (vec![hook(".x")], "file name"),
             (vec![hook(&"x".repeat(65))], "file name"),
-            (vec![with(words(&[]))], "nothing to run"),
-            (vec![with(words(&[""]))], "nothing to run"),
-            (vec![with(CommandLine::Shell(" ".to_owned()))], "nothing to run"),
-            (vec![with(words(&["a", "\0"]))], "zero byte"),
+            (vec![with(words(&[]))], "has a program"),
+            (vec![with(words(&[""]))], "has a program"),
+            (vec![with(CommandLine::Shell(" ".to_owned()))], "has a program"),
+            (vec![with(words(&["a", "\0"]))], "zero bytes"),
             (vec![Hook { timeout: Duration::ZERO, ..hook("x") }], "timeout"),
             (vec![Hook { timeout: Duration::from_secs(3_601), ..hook("x") }], "timeout"),
             (vec![Hook { at_most: 0, ..hook("x") }], "at_most"),
             (vec![Hook { per: Duration::from_secs(90_000), ..hook("x") }], "per"),
-            ((0..=MOST_HOOKS).map(|n| hook(&n.to_string())).collect(), "too many"),
+            ((0..=MOST_HOOKS).map(|n| hook(&n.to_string())).collect(), "number of hooks"),
         ] {
             let refused = refusal(hooks).unwrap_or_default();
             assert!(refused.contains(told), "{told}: {refused}");

@@ -61,7 +61,12 @@ impl Ask {
         for (what, span) in [("pre", self.pre), ("post", self.post)] {
             if let Some(span) = span.filter(|span| *span > LONGEST) {
                 let given = format!("{span:?}");
-                return Err(Error::usage(what, given, "longer than a day", "up to 24h, as in 90s"));
+                return Err(Error::usage(
+                    what,
+                    given,
+                    "the time is at most a day",
+                    "up to 24h, as in 90s",
+                ));
             }
         }
         Ok(())
@@ -152,7 +157,7 @@ mod tests {
         );
         assert!(ask.check().is_ok());
         ask.post = Some(LONGEST + Duration::from_secs(1));
-        assert!(ask.check().unwrap_err().to_string().contains("longer than a day"));
+        assert!(ask.check().unwrap_err().to_string().contains("at most a day"));
         let json = serde_json::to_value(&ask).unwrap();
         assert_eq!(
             (&json["door"], &json["post_ns"]),

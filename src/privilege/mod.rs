@@ -61,7 +61,7 @@ impl Options {
         match &self.user {
             Some(name) if name.is_empty() || name.contains('\0') => {
                 let accepted = "the name of a user of this host, such as dashcap";
-                Err(Error::usage("--user", name, "no user has this name", accepted))
+                Err(Error::usage("--user", name, "a user has a name without zero bytes", accepted))
             }
             _ => Ok(()),
         }

@@ -32,7 +32,7 @@ impl Selection {
                 return Err(Error::usage(
                     "--interface",
                     name,
-                    "there is no such interface",
+                    "no interface has this name",
                     format!("one of {}", names.join(", ")),
                 ));
             }

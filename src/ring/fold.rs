@@ -51,7 +51,7 @@ impl FoldOptions {
         Err(Error::usage(
             "fold_keep",
             self.keep.to_string(),
-            "copies of a frame kept within a second before further ones are counted",
+            "the number of copies kept within a second has bounds",
             format!("a number from {} to {}, such as 64", Folder::CANDIDATE, Self::MAX_KEEP),
         ))
     }

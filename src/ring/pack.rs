@@ -57,7 +57,7 @@ impl PackOptions {
             return Err(Error::usage(
                 "fade",
                 "headers",
-                "only what is packed can fade",
+                "frames fade only where they are packed, and pack is off",
                 "off together with pack = off",
             ));
         }
@@ -67,7 +67,7 @@ impl PackOptions {
         Err(Error::usage(
             "full",
             format!("{:?}", self.full),
-            "longer than memory can reach",
+            "the time is at most a day",
             "a time up to 24h, such as 30s",
         ))
     }

@@ -36,7 +36,7 @@ impl PoolOptions {
             return Err(Error::usage(
                 "--memory",
                 self.memory.to_string(),
-                "too small for a history",
+                "the memory is at least 4MiB",
                 "4MiB or more, such as 256MiB or 2GiB",
             ));
         }

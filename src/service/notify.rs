@@ -46,7 +46,7 @@ impl Environment {
         let number = |name: &str, value: &OsString| {
             let text = value.to_str().and_then(|text| text.parse::<u64>().ok());
             let given = value.to_string_lossy();
-            text.ok_or_else(|| Error::usage(name, given, "no number", "as systemd sets it"))
+            text.ok_or_else(|| Error::usage(name, given, "not a number", "as systemd sets it"))
         };
         let Some(within) = &self.watchdog else { return Ok(None) };
         let within = number("WATCHDOG_USEC", within)?;
@@ -115,7 +115,12 @@ impl Notifier {
             _ => {
                 let accepted = "a path that begins with /, or @ and a name";
                 let given = name.to_string_lossy();
-                return Err(Error::usage("NOTIFY_SOCKET", given, "no UNIX socket", accepted));
+                return Err(Error::usage(
+                    "NOTIFY_SOCKET",
+                    given,
+                    "not the address of a UNIX socket",
+                    accepted,
+                ));
             }
         };
         let socket = UnixDatagram::unbound().map_err(failed)?;

@@ -51,7 +51,7 @@ impl Limits {
                 return Err(Error::usage(
                     what,
                     given.to_string(),
-                    "frames to keep, the last of which tells what was set aside behind it",
+                    "at least one frame is kept, to carry the counts of those that are not",
                     format!("a number from 1 to {}, such as 32", Self::MOST),
                 ));
             }

@@ -90,7 +90,7 @@ impl Options {
             return Err(Error::usage(
                 "--target",
                 "-o -",
-                "the output is written more than once for it",
+                "--target writes its output several times, standard output can be written once",
                 "a file as output, or --keep, which writes it once",
             ));
         }
@@ -99,7 +99,7 @@ impl Options {
             return Err(Error::usage(
                 "--target",
                 target.to_string(),
-                format!("it reads its input twice; {} is not a regular file", once.display()),
+                format!("--target reads its input twice; {} is not a regular file", once.display()),
                 "files, or --keep, which reads them once",
             ));
         }

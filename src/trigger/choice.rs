@@ -109,7 +109,7 @@ fn takes_nothing_away(choice: &Choice, kind: TriggerKind, rules: &[Rule]) -> Err
     Error::usage(
         "--on",
         choice.to_string(),
-        "it is not armed, so it cannot be taken away",
+        "only what is armed can be taken away, and this is not",
         accepted,
     )
 }

@@ -1,7 +1,7 @@
 //! The gate: after an incident, the same trigger must wait for its cool-down, so that a flapping link
 //! gives a few bundles that can be read, not a thousand.
 //!
-//! A trigger that comes back as soon as it may has a permanent cause: each time its wait is doubled, up
+//! A trigger that recurs right after its cool-down has a permanent cause: each time its wait is doubled, up
 //! to [`Gate::LONGEST`]. One that stays away for twice its wait begins anew.
 //!
 //! ```text

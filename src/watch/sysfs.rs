@@ -58,7 +58,7 @@ impl Options {
         Err(Error::usage(
             "--interval",
             format!("{:?}", self.interval),
-            "out of range",
+            "a row is written every 10ms to 1h",
             "a duration from 10ms to 1h, such as 1s",
         ))
     }

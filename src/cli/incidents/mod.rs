@@ -154,12 +154,12 @@ pub(super) fn found<'a>(listing: &'a Listing, name: &str) -> Result<&'a Stored> 
     match meant[..] {
         [one] => Ok(one),
         [] => match nearest(name, bundles.iter().map(|bundle| bundle.name.as_str())) {
-            Some(nearest) => wrong(format!("no bundle is called so; the nearest is {nearest}")),
-            None => wrong("no bundle is called so".to_owned()),
+            Some(nearest) => wrong(format!("no bundle has this name; the nearest is {nearest}")),
+            None => wrong("no bundle has this name".to_owned()),
         },
         _ => {
             let names: Vec<_> = meant.iter().take(NAMED).map(|b| b.name.as_str()).collect();
-            wrong(format!("{} bundles begin so: {}", meant.len(), names.join(", ")))
+            wrong(format!("{} bundles begin with this: {}", meant.len(), names.join(", ")))
         }
     }
 }
@@ -224,7 +224,12 @@ fn remove(bundle: &Stored, yes: bool, force: bool) -> Result<()> {
 fn agreed(bundle: &Stored) -> Result<bool> {
     let failed = |e: io::Error| Error::operation("ask on", "the terminal", e);
     if !io::stdin().is_terminal() {
-        return Err(Error::usage("rm", &bundle.name, "nobody can be asked", "--yes"));
+        return Err(Error::usage(
+            "rm",
+            &bundle.name,
+            "bundles are removed once you agree, and there is no terminal to ask on",
+            "--yes",
+        ));
     }
     let mark = if bundle.kept { ", which is marked to be kept" } else { "" };
     eprint!("remove {} ({}){mark}? [y/N] ", bundle.name, table::size(bundle.bytes));
@@ -310,7 +315,7 @@ mod tests {
             ("2026-11-23_c", Err("the nearest is 2026-11-23_b")),
             ("2026-11-24_c.partial", Err("being built, or was; it is left alone")),
             ("thesis", Err("not a bundle of dashcap")),
-            ("", Err("no bundle is called so")),
+            ("", Err("no bundle has this name")),
         ] {
             let found = found(&listing, name).map(|bundle| bundle.name.as_str());
             match (found, meant) {

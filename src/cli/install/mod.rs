@@ -181,7 +181,7 @@ impl Place {
             return Ok(());
         }
         let given = self.prefix.display().to_string();
-        Err(Error::usage("--prefix", given, "it depends on where one is", "a path from / on"))
+        Err(Error::usage("--prefix", given, "the prefix is an absolute path", "a path from / on"))
     }
 
     /// Where a path of the installed system is seen from here.

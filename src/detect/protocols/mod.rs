@@ -121,18 +121,18 @@ impl Options {
         ];
         for (what, count) in counts {
             if !COUNTS.contains(&count) {
-                let reason = "this many in a row say nothing";
+                let reason = "the count in a row is 1 to 100";
                 return Err(Error::usage(what, count.to_string(), reason, "1 to 100, such as 3"));
             }
         }
         let patience = Duration::from_millis(1)..=Duration::from_secs(60);
         if !patience.contains(&self.patience) {
             let given = format!("{:?}", self.patience);
-            let reason = "no neighbour is waited for so long or so short";
+            let reason = "the wait for an answer is 1ms to 1min";
             return Err(Error::usage("patience", given, reason, "1ms to 1min, such as 1s"));
         }
         if self.unreachables == 0 {
-            let reason = "each error would be a burst";
+            let reason = "a burst has at least one error";
             return Err(Error::usage("unreachables", "0", reason, "1 or more, such as 100"));
         }
         Ok(())

@@ -156,7 +156,7 @@ impl Options {
         if self.limits.len() > Self::MAX_LIMITS {
             let accepted = format!("up to {}", Self::MAX_LIMITS);
             let count = self.limits.len().to_string();
-            return Err(Error::usage("rate", count, "too many rates to watch", accepted));
+            return Err(Error::usage("rate", count, "the number of rates has a bound", accepted));
         }
         self.limits.iter().try_for_each(|limit| limit.check(classes))
     }
@@ -195,7 +195,7 @@ fn class(what: &str, given: &str, classes: &[Arc<str>]) -> Result<()> {
         return Ok(());
     }
     let names: Vec<&str> = classes.iter().map(|class| &**class).collect();
-    Err(Error::usage(what, given, "there is no such class", names.join(", ")))
+    Err(Error::usage(what, given, "no class has this name", names.join(", ")))
 }
 
 #[cfg(test)]

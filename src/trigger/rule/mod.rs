@@ -202,44 +202,68 @@ impl Rule {
         let kind = self.kind;
         let finding = matches!(kind, TriggerKind::Finding(_));
         if self.object.is_some() && kind.about() == About::Nothing {
-            return self.refuse("interface", "it is about nothing in particular", "no name");
+            return self.refuse(
+                "interface",
+                "this kind is about no interface, probe or other object",
+                "no name",
+            );
         }
         if !finding && self.severity.is_some() {
             let accepted = "severity for findings, such as lacp-expired";
-            return self.refuse("severity", "it is no finding", accepted);
+            return self.refuse(
+                "severity",
+                "only findings have a severity, and this kind is none",
+                accepted,
+            );
         }
         if self.what.is_some() && !kind.tells_what() {
             let accepted = "what for findings, such as lacp-expired, and for log, counter, ...";
-            return self.refuse("what", "nothing more exact is told of it", accepted);
+            return self.refuse(
+                "what",
+                "`what` is for kinds that tell more than their object, and this one does not",
+                accepted,
+            );
         }
         match self.threshold {
             Some(_) if !kind.has_number() => {
                 let accepted =
                     "above or below for attribute, counter and findings, which have a number";
-                return self.refuse("above", "no number comes with it", accepted);
+                return self.refuse(
+                    "above",
+                    "a threshold is for kinds with a number, and this one has none",
+                    accepted,
+                );
             }
             Some(threshold) if !threshold.makes_sense() => {
                 let accepted = "finite numbers, hysteresis from 0 on";
-                return self.refuse("above", "not a number that can be crossed", accepted);
+                return self.refuse("above", "a threshold is a finite number", accepted);
             }
             _ => {}
         }
         if !self.lasting.is_zero() && !kind.lasts() {
-            return self.refuse("for", "it happens and is over", "for with what lasts, link-down");
+            return self.refuse(
+                "for",
+                "`for` is for kinds that last, and this one is over at once",
+                "for with what lasts, link-down",
+            );
         }
         let times = [("for", Some(self.lasting)), ("pre", self.pre), ("post", self.post)];
         for (key, time) in times.into_iter().chain([("cool_down", self.cool_down)]) {
             if time.is_some_and(|time| time > Self::LONGEST) {
-                return self.refuse(key, "longer than a day", "up to 24h, such as 90s");
+                return self.refuse(key, "the time is at most a day", "up to 24h, such as 90s");
             }
         }
         match &self.hold {
-            Some(hold) if hold.within.is_zero() || hold.within > Self::LONGEST_HOLD => {
-                self.refuse("hold.within", "out of range", "more than 0s, up to 1h, such as 90s")
-            }
-            Some(_) if kind.is_explicit() => {
-                self.refuse("hold", "what somebody asked for is kept", "no hold")
-            }
+            Some(hold) if hold.within.is_zero() || hold.within > Self::LONGEST_HOLD => self.refuse(
+                "hold.within",
+                "the hold lasts at most an hour",
+                "more than 0s, up to 1h, such as 90s",
+            ),
+            Some(_) if kind.is_explicit() => self.refuse(
+                "hold",
+                "a snapshot that was asked for is always kept, so it cannot be held",
+                "no hold",
+            ),
             _ => Ok(()),
         }
     }
@@ -252,13 +276,22 @@ impl Rule {
         if rules.len() > Self::MOST {
             let given = rules.len().to_string();
             let accepted = format!("up to {} rules; names take wildcards", Self::MOST);
-            return Err(Error::usage("trigger", given, "too many", accepted));
+            return Err(Error::usage(
+                "trigger",
+                given,
+                "the number of rules has a bound",
+                accepted,
+            ));
         }
         for (at, rule) in rules.iter().enumerate() {
             rule.check()?;
             let same = |other: &Self| rule.name.is_some() && other.called() == rule.called();
             if rules[..at].iter().any(same) {
-                return rule.refuse("name", "there are two of this name", "a name for each");
+                return rule.refuse(
+                    "name",
+                    "each name is used once, this one twice",
+                    "a name for each",
+                );
             }
             let Some(hold) = &rule.hold else { continue };
             let sure = |other: &&Self| other.hold.is_none();
@@ -310,7 +343,7 @@ impl FromStr for Rule {
         };
         let kind: TriggerKind = kind.parse().map_err(refuse)?;
         if object.is_some() && kind.about() == About::Nothing {
-            return Err(refuse("it is about nothing in particular".into()));
+            return Err(refuse("this kind is about no interface, probe or other object".into()));
         }
         let object = object.map(|names| Names::parse(names).map_err(refuse)).transpose()?;
         Ok(Self { object, ..Self::new(kind) })

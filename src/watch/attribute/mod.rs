@@ -84,7 +84,12 @@ impl Options {
         if !Self::INTERVAL.contains(&self.interval) {
             let given = format!("{:?}", self.interval);
             let accepted = "a duration from 10ms to 1h, such as 1s";
-            return Err(Error::usage("interval of attributes", given, "out of range", accepted));
+            return Err(Error::usage(
+                "interval of attributes",
+                given,
+                "attributes are read every 10ms to 1h",
+                accepted,
+            ));
         }
         self.watched.iter().try_for_each(Watched::check)
     }
@@ -98,20 +103,25 @@ impl Watched {
             Error::usage("attribute", &self.pattern, reason, accepted)
         };
         if !ROOTS.iter().any(|root| self.pattern.starts_with(root)) {
-            return Err(refuse("not in /sys or /proc".to_owned()));
+            return Err(refuse("an attribute is a file in /sys or /proc".to_owned()));
         }
         let parts = || self.pattern.split('/');
         if parts().any(|part| part == "..") {
             return Err(refuse("`..` may lead out of /sys and /proc".to_owned()));
         }
         if parts().any(|part| part.contains("**")) {
-            return Err(refuse("`**` reads whole trees".to_owned()));
+            return Err(refuse("`**` is not allowed: it would read whole trees".to_owned()));
         }
         Pattern::new(&self.pattern).map_err(|error| refuse(error.msg.to_owned()))?;
         match self.condition {
             Condition::Above(limit) | Condition::Below(limit) if !limit.is_finite() => {
                 let accepted = "a number, such as 85000";
-                Err(Error::usage("threshold", limit.to_string(), "not a number", accepted))
+                Err(Error::usage(
+                    "threshold",
+                    limit.to_string(),
+                    "a threshold is a finite number",
+                    accepted,
+                ))
             }
             _ => Ok(()),
         }

@@ -54,12 +54,12 @@ fn only_attributes_of_the_kernel_can_be_watched() {
     for (options, refused) in [
         (Options::default(), None),
         (pattern("/sys/class/net/dp0*/opstate_changes"), None),
-        (pattern("/etc/passwd"), Some("not in /sys or /proc")),
-        (pattern("sys/class"), Some("not in /sys or /proc")),
+        (pattern("/etc/passwd"), Some("an attribute is a file in /sys or /proc")),
+        (pattern("sys/class"), Some("an attribute is a file in /sys or /proc")),
         (pattern("/sys/../etc/passwd"), Some("may lead out")),
         (pattern("/sys/**/carrier"), Some("whole trees")),
         (pattern("/sys/class/net/[/carrier"), Some("invalid range")),
-        (Options { interval: Duration::ZERO, ..Options::default() }, Some("out of range")),
+        (Options { interval: Duration::ZERO, ..Options::default() }, Some("every 10ms to 1h")),
         (
             Options {
                 watched: vec![Watched {
@@ -68,7 +68,7 @@ fn only_attributes_of_the_kernel_can_be_watched() {
                 }],
                 ..Options::default()
             },
-            Some("not a number"),
+            Some("a finite number"),
         ),
     ] {
         let error = options.check().err().map(|error| error.to_string());

@@ -87,12 +87,22 @@ impl Options {
         if !Self::INTERVAL.contains(&self.interval) {
             let given = format!("{:?}", self.interval);
             let accepted = "a duration from 10ms to 1h, such as 1s";
-            return Err(Error::usage("interval of counters", given, "out of range", accepted));
+            return Err(Error::usage(
+                "interval of counters",
+                given,
+                "counters are read every 10ms to 1h",
+                accepted,
+            ));
         }
         if !self.at_least.is_finite() || self.at_least < 0.0 {
             let given = self.at_least.to_string();
             let accepted = "a number of frames per second, such as 10";
-            return Err(Error::usage("least growth of counters", given, "out of range", accepted));
+            return Err(Error::usage(
+                "least growth of counters",
+                given,
+                "the growth is a number of 0 or more",
+                accepted,
+            ));
         }
         self.matcher().map(|_| ())
     }

@@ -79,12 +79,22 @@ impl Options {
         let accepted = "addresses of up to 1024 single hosts, such as 192.0.2.1";
         if self.neighbours.len() > Self::NEIGHBOURS {
             let given = self.neighbours.len().to_string();
-            return Err(Error::usage("watched neighbours", given, "too many", accepted));
+            return Err(Error::usage(
+                "watched neighbours",
+                given,
+                "the number of neighbours has a bound",
+                accepted,
+            ));
         }
         match self.neighbours.iter().find(|ip| ip.is_multicast() || ip.is_unspecified()) {
             Some(wrong) => {
                 let given = wrong.to_string();
-                Err(Error::usage("watched neighbour", given, "not a single host", accepted))
+                Err(Error::usage(
+                    "watched neighbour",
+                    given,
+                    "a neighbour is a single host",
+                    accepted,
+                ))
             }
             None => Ok(()),
         }

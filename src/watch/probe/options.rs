@@ -98,17 +98,32 @@ impl Options {
         if !Self::INTERVAL.contains(&self.interval) {
             let given = format!("{:?}", self.interval);
             let accepted = "a duration from 10ms to 1h, such as 1s";
-            return Err(Error::usage("--probe-interval", given, "out of range", accepted));
+            return Err(Error::usage(
+                "--probe-interval",
+                given,
+                "the time between two requests is 10ms to 1h",
+                accepted,
+            ));
         }
         if self.timeout.is_zero() || self.timeout > self.interval {
             let given = format!("{:?}", self.timeout);
             let accepted =
                 format!("a duration up to the probe interval, which is {:?}", self.interval);
-            return Err(Error::usage("--probe-timeout", given, "out of range", accepted));
+            return Err(Error::usage(
+                "--probe-timeout",
+                given,
+                "an answer is waited for until the next request at most",
+                accepted,
+            ));
         }
         for (what, count) in [("--probe-fall", self.fall), ("probe rise", self.rise)] {
             if count == 0 {
-                return Err(Error::usage(what, "0", "never counts that", "1 or more, such as 3"));
+                return Err(Error::usage(
+                    what,
+                    "0",
+                    "the count is at least 1",
+                    "1 or more, such as 3",
+                ));
             }
         }
         self.check_thresholds()?;
@@ -124,7 +139,12 @@ impl Options {
                 "a duration below the probe timeout, which is {:?}, and 1 or more in a row",
                 self.timeout
             );
-            return Err(Error::usage("probe slow", given, "never or always slow", accepted));
+            return Err(Error::usage(
+                "probe slow",
+                given,
+                "slow is between 0 and the timeout, 1 or more times in a row",
+                accepted,
+            ));
         }
         if let Some(Loss { percent, of }) = self.loss
             && (!(1..=100).contains(&percent) || !(2..=Loss::WINDOW).contains(&of))
@@ -134,13 +154,23 @@ impl Options {
                 "1 to 100 % of 2 to {} requests, such as 20 % of 60 requests",
                 Loss::WINDOW
             );
-            return Err(Error::usage("probe loss", given, "out of range", accepted));
+            return Err(Error::usage(
+                "probe loss",
+                given,
+                "loss is counted in percent of a number of requests",
+                accepted,
+            ));
         }
         let (first, last) = (self.status.start(), self.status.end());
         if !(Self::STATUS.contains(first) && Self::STATUS.contains(last) && first <= last) {
             let given = format!("{first} to {last}");
             let accepted = "statuses from 200 to 599, such as 200 to 399";
-            return Err(Error::usage("probe status", given, "out of range", accepted));
+            return Err(Error::usage(
+                "probe status",
+                given,
+                "an answer has a status from 200 to 599",
+                accepted,
+            ));
         }
         Ok(())
     }
@@ -148,7 +178,12 @@ impl Options {
     fn check_source(&self, target: &Target) -> Result<()> {
         if let Some(name) = self.interface.as_ref().filter(|name| !is_interface(name)) {
             let accepted = "the name of an interface, such as eth0";
-            return Err(Error::usage("probe interface", name, "no interface has it", accepted));
+            return Err(Error::usage(
+                "probe interface",
+                name,
+                "interface names have 1 to 15 characters, without / and blanks",
+                accepted,
+            ));
         }
         let host: Option<IpAddr> = target.host().0.name.parse().ok();
         if let (Some(source), Some(host)) = (self.source, host)
@@ -158,7 +193,7 @@ impl Options {
             return Err(Error::usage(
                 "probe source",
                 source.to_string(),
-                "no packet has both",
+                "source and host are of one address family",
                 accepted,
             ));
         }
@@ -187,7 +222,12 @@ pub fn check_all(probes: &[Options]) -> Result<()> {
     for (place, probe) in probes.iter().enumerate() {
         if probes.iter().take(place).any(|other| other.host == probe.host) {
             let accepted = "each probe once; spell another kind of it out, such as icmp:HOST";
-            return Err(Error::usage("--probe", &probe.host, "given twice", accepted));
+            return Err(Error::usage(
+                "--probe",
+                &probe.host,
+                "each probe is named once, this one twice",
+                accepted,
+            ));
         }
     }
     if probes.len() > MOST {
@@ -234,7 +274,10 @@ mod tests {
         let named = |name: &str| Options::new(name);
         assert!(check_all(&[named("192.0.2.1"), named("icmp:192.0.2.1")]).is_ok());
         let twice = check_all(&[named("a"), named("b"), named("a")]).unwrap_err().to_string();
-        assert!(twice.starts_with("--probe \"a\": given twice"), "{twice}");
+        assert!(
+            twice.starts_with("--probe \"a\": each probe is named once, this one twice"),
+            "{twice}"
+        );
         let many: Vec<_> = (0..=MOST).map(|n| named(&format!("h{n}"))).collect();
         let many = check_all(&many).unwrap_err().to_string();
         assert!(many.starts_with("--probe \"257 probes\": too many"), "{many}");

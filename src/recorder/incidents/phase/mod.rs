@@ -59,7 +59,7 @@ impl WindowOptions {
                 return Err(Error::usage(
                     option,
                     given,
-                    "longer than a day",
+                    "the time is at most a day",
                     "up to 24h, such as 90s",
                 ));
             }
@@ -68,8 +68,8 @@ impl WindowOptions {
             return Err(Error::usage(
                 "--limit",
                 format!("{:?}", self.limit),
-                format!("shorter than the post-trigger window of {:?}", self.post),
-                "the post-trigger window or more",
+                format!("the limit is at least the time after a trigger, which is {:?}", self.post),
+                "--post or more",
             ));
         }
         Ok(())
