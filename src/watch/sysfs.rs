@@ -12,12 +12,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::observation::Fact;
 use crate::observation::link::LinkState;
 use crate::watch::link::links;
 use crate::watch::table::{Reading, Table};
-use crate::watch::ticks::Ticks;
+use crate::watch::ticks::{Ticks, check_interval};
 use crate::watch::{Desk, Wake, Watcher};
 
 /// Where the kernel shows network interfaces (Documentation/ABI/testing/sysfs-class-net).
@@ -42,25 +42,12 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Reading four files of a dozen interfaces takes about a millisecond; below ten the loop would
-    /// be a load of its own, above an hour it tells nothing.
-    const INTERVAL: std::ops::RangeInclusive<Duration> =
-        Duration::from_millis(10)..=Duration::from_secs(3_600);
-
     /// Refuses what has no meaning.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the interval is below 10 ms or above an hour.
+    /// When the interval is below 10 ms or above an hour.
     pub fn check(&self) -> Result<()> {
-        if Self::INTERVAL.contains(&self.interval) {
-            return Ok(());
-        }
-        Err(Error::usage(
-            "--interval",
-            format!("{:?}", self.interval),
-            "a row is written every 10ms to 1h",
-            "a duration from 10ms to 1h, such as 1s",
-        ))
+        check_interval("--interval", self.interval)
     }
 }
 

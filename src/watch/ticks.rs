@@ -8,9 +8,29 @@
 //!                                ▲─────────▲ skipped: two, and said so
 //! ```
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use crate::error::{Error, Result};
 use crate::time::Mono;
+
+/// Times between two rounds. More often a round would be a load of its own: the files of a dozen interfaces take a
+/// millisecond to read, a dump of a thousand interfaces ten, and probes would be a load test. More rarely than every
+/// hour it tells nothing.
+const INTERVAL: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(3_600);
+
+/// Refuses a time between two rounds that `option` cannot have.
+///
+/// # Errors
+/// [`Error::Usage`] if it is below 10 ms or above an hour.
+pub(super) fn check_interval(option: &str, interval: Duration) -> Result<()> {
+    if INTERVAL.contains(&interval) {
+        return Ok(());
+    }
+    let given = format!("{interval:?}");
+    let accepted = "a duration from 10ms to 1h, such as 1s";
+    Err(Error::usage(option, given, "the time between two rounds is 10ms to 1h", accepted))
+}
 
 /// Monotonic moments one interval apart.
 #[derive(Debug, Clone, Copy)]

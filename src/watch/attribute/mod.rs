@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::observation::Fact;
 use crate::sys::attribute;
 use crate::time::Stamp;
-use crate::watch::ticks::Ticks;
+use crate::watch::ticks::{Ticks, check_interval};
 use crate::watch::{Desk, Wake, Watcher};
 
 pub mod bonding;
@@ -71,26 +71,13 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Below 10 ms reading would be a load of its own, above an hour it tells nothing.
-    const INTERVAL: std::ops::RangeInclusive<Duration> =
-        Duration::from_millis(10)..=Duration::from_secs(3_600);
-
     /// Refuses what has no meaning.
     ///
     /// # Errors
     /// [`Error::Usage`] if the interval is below 10 ms or above an hour, a path is not in /sys or /proc,
     /// a pattern is none or goes through whole trees (`**`), or a threshold is no number.
     pub fn check(&self) -> Result<()> {
-        if !Self::INTERVAL.contains(&self.interval) {
-            let given = format!("{:?}", self.interval);
-            let accepted = "a duration from 10ms to 1h, such as 1s";
-            return Err(Error::usage(
-                "interval of attributes",
-                given,
-                "attributes are read every 10ms to 1h",
-                accepted,
-            ));
-        }
+        check_interval("interval of attributes", self.interval)?;
         self.watched.iter().try_for_each(Watched::check)
     }
 }

@@ -59,7 +59,7 @@ fn only_attributes_of_the_kernel_can_be_watched() {
         (pattern("/sys/../etc/passwd"), Some("may lead out")),
         (pattern("/sys/**/carrier"), Some("whole trees")),
         (pattern("/sys/class/net/[/carrier"), Some("invalid range")),
-        (Options { interval: Duration::ZERO, ..Options::default() }, Some("every 10ms to 1h")),
+        (Options { interval: Duration::ZERO, ..Options::default() }, Some("10ms to 1h")),
         (
             Options {
                 watched: vec![Watched {

@@ -20,7 +20,7 @@ use crate::observation::counter::{Counter, CounterGrowth};
 use crate::observation::link::LinkState;
 use crate::time::Mono;
 use crate::watch::netlink::dump;
-use crate::watch::ticks::Ticks;
+use crate::watch::ticks::{Ticks, check_interval};
 use crate::watch::{Desk, Wake, Watcher, link};
 
 mod queueing;
@@ -73,27 +73,13 @@ impl Default for Options {
 }
 
 impl Options {
-    /// A dump of a thousand interfaces takes some 10 ms: more often than that it would be a load of its own,
-    /// above an hour it tells nothing.
-    const INTERVAL: std::ops::RangeInclusive<Duration> =
-        Duration::from_millis(10)..=Duration::from_secs(3_600);
-
     /// Refuses what has no meaning.
     ///
     /// # Errors
     /// [`Error::Usage`] if the interval is below 10 ms or above an hour, a pattern is none, or the least
     /// growth is no number or negative.
     pub fn check(&self) -> Result<()> {
-        if !Self::INTERVAL.contains(&self.interval) {
-            let given = format!("{:?}", self.interval);
-            let accepted = "a duration from 10ms to 1h, such as 1s";
-            return Err(Error::usage(
-                "interval of counters",
-                given,
-                "counters are read every 10ms to 1h",
-                accepted,
-            ));
-        }
+        check_interval("interval of counters", self.interval)?;
         if !self.at_least.is_finite() || self.at_least < 0.0 {
             let given = self.at_least.to_string();
             let accepted = "a number of frames per second, such as 10";

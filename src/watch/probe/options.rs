@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::target::{Target, is_interface};
 use crate::error::{Error, Result};
+use crate::watch::ticks::check_interval;
 
 /// Most probes at once: each has a thread and a socket of its own, and a column in the timeline that
 /// nobody reads any more beyond that.
@@ -81,9 +82,6 @@ impl Options {
         }
     }
 
-    /// Faster than this a probe is a load test; slower than an hour it tells nothing.
-    const INTERVAL: RangeInclusive<Duration> =
-        Duration::from_millis(10)..=Duration::from_secs(3_600);
     /// The final statuses of RFC 9110 §15.
     const STATUS: RangeInclusive<u16> = 200..=599;
 
@@ -95,16 +93,7 @@ impl Options {
     /// answered), or a count or threshold can never be reached.
     pub fn check(&self) -> Result<()> {
         let target: Target = self.host.parse()?;
-        if !Self::INTERVAL.contains(&self.interval) {
-            let given = format!("{:?}", self.interval);
-            let accepted = "a duration from 10ms to 1h, such as 1s";
-            return Err(Error::usage(
-                "--probe-interval",
-                given,
-                "the time between two requests is 10ms to 1h",
-                accepted,
-            ));
-        }
+        check_interval("--probe-interval", self.interval)?;
         if self.timeout.is_zero() || self.timeout > self.interval {
             let given = format!("{:?}", self.timeout);
             let accepted =
