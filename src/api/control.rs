@@ -5,11 +5,13 @@
 //!
 //! One dashcap has it at a time. It holds a lock on `PATH.lock` as long as it lives, so a socket left
 //! behind by one that died is known as such and replaced, and one of a living process never is. The
-//! socket appears by rename, with its permissions set: nobody meets it half-made.
+//! socket appears by rename, with its permissions set: nobody meets it half-made. Links that somebody puts
+//! there are not followed, and pipes are not waited for.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net;
 use std::path::{Path, PathBuf};
@@ -158,8 +160,7 @@ fn make(path: &Path) -> Result<Socket> {
     }
     let taken = "another dashcap listens there";
     let lock = with_suffix(path, ".lock");
-    let lock =
-        OpenOptions::new().create(true).append(true).mode(0o600).open(lock).map_err(failed)?;
+    let lock = lock_file(&lock).map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(cannot(&taken)),
@@ -177,6 +178,29 @@ fn make(path: &Path) -> Result<Socket> {
     Ok(Socket { listener, place: Place { path: path.to_owned(), lock } })
 }
 
+/// A regular file of that name, made if there is none.
+fn lock_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true).mode(0o600);
+    let lock = options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)?;
+    match lock.metadata()?.is_file() {
+        true => Ok(lock),
+        false => Err(io::Error::other("its lock is not a regular file")),
+    }
+}
+
+/// Sets the permissions of the socket at `path`, and of nothing that somebody put in its place: chmod(2) follows
+/// links, and for a descriptor that is only a place (O_PATH) there is no other way (open(2)).
+fn permit(path: &Path) -> io::Result<()> {
+    let flags = libc::O_PATH | libc::O_NOFOLLOW;
+    let place = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    if !place.metadata()?.file_type().is_socket() {
+        return Err(io::Error::other("it is no socket"));
+    }
+    let place = format!("/proc/self/fd/{}", place.as_raw_fd());
+    fs::set_permissions(place, Permissions::from_mode(MODE))
+}
+
 /// Bound aside, then permitted, then listening, then in its place.
 fn bind(path: &Path) -> io::Result<net::UnixListener> {
     let part = with_suffix(path, PART);
@@ -187,7 +211,7 @@ fn bind(path: &Path) -> io::Result<net::UnixListener> {
     let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&SockAddr::unix(&part)?)?;
     let ready = || {
-        fs::set_permissions(&part, Permissions::from_mode(MODE))?;
+        permit(&part)?;
         socket.listen(BACKLOG)?;
         fs::rename(&part, path)
     };
@@ -255,6 +279,31 @@ mod tests {
             let peer = Peer { user, groups, process: None };
             assert_eq!(peer.may(owner), may, "{peer:?}");
         }
+    }
+
+    /// F9 of the faults: the target of a dangling link was made, by root.
+    #[test]
+    fn a_link_or_a_pipe_in_place_of_the_lock_is_neither_followed_nor_waited_for() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        std::os::unix::fs::symlink(at("victim"), at("a.lock")).unwrap();
+        assert!(make(&at("a")).is_err());
+        assert!(!at("victim").exists() && !at("a").exists());
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        let pipe = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, at("b.lock"), pipe, mode, 0).unwrap();
+        assert!(make(&at("b")).is_err() && make(&at("c")).is_ok());
+    }
+
+    #[test]
+    fn only_a_socket_gets_the_permissions_of_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let (victim, link) = (directory.path().join("victim"), directory.path().join("link"));
+        fs::write(&victim, b"").unwrap();
+        fs::set_permissions(&victim, Permissions::from_mode(0o600)).unwrap();
+        std::os::unix::fs::symlink(&victim, &link).unwrap();
+        assert!(permit(&link).is_err() && permit(&victim).is_err());
+        assert_eq!(fs::metadata(&victim).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

@@ -34,6 +34,7 @@ use clap::{Parser, Subcommand};
 use self::log::{Format, StatusLine};
 use crate::error::Result;
 use crate::feature::Feature;
+use crate::sys::signal::outlive_large_files;
 
 /// What `--version` says behind the name; `-V` says no more than the number.
 static VERSION: LazyLock<String> =
@@ -88,6 +89,9 @@ enum Command {
 pub fn main() -> ExitCode {
     let command_line = CommandLine::try_parse().unwrap_or_else(|error| with_hint(error).exit());
     let line = StatusLine::begin(command_line.log_format);
+    if let Err(error) = outlive_large_files() {
+        tracing::warn!("a file beyond `ulimit -f` ends dashcap: {error}");
+    }
     let outcome: Result<ExitCode> = match command_line.command {
         Command::Run(run) => run.start(&line),
         Command::Exec(exec) => exec.start(),

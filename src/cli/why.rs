@@ -1,5 +1,6 @@
 //! `dashcap why`: the report's one sentence, for the pager and for who was just woken.
 
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -10,6 +11,7 @@ use super::control::print;
 use super::incidents::{LAST, absolute, found, plain};
 use super::settings::Settings;
 use crate::error::{Error, Result};
+use crate::incident::folder::Folder;
 use crate::incident::layout::REPORT_JSON;
 use crate::incident::store::Listing;
 use crate::report::{self, Options};
@@ -72,8 +74,8 @@ impl Why {
 
 /// The report that lies in a bundle, if it has the sentence.
 fn told(bundle: &Path) -> Option<Value> {
-    let text = std::fs::read(bundle.join(REPORT_JSON)).ok()?;
-    let report: Value = serde_json::from_slice(&text).ok()?;
+    let file = Folder::named(bundle).and_then(|folder| folder.file(REPORT_JSON)).ok()?;
+    let report: Value = serde_json::from_reader(BufReader::new(file)).ok()?;
     report["headline"].is_string().then_some(report)
 }
 

@@ -21,6 +21,7 @@ use super::timeline::Timeline;
 use super::{Incident, events};
 use crate::error::Result;
 use crate::time::Mono;
+use crate::trigger::TriggerKind;
 
 /// A bundle that is whole and on the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,45 +32,74 @@ pub struct Bundle {
     pub bytes: u64,
     /// Frames in it.
     pub frames: u64,
+    /// What had opened it.
+    pub trigger: TriggerKind,
 }
 
 /// Why a bundle that nobody asked a report of has none.
 pub(super) const NO_REPORT: &str = "none was asked for";
+
+/// What a file takes of a disk is a multiple of that many bytes, on any usual file system.
+const BLOCK: u64 = 4096;
+/// What directories and inodes take beside the files, in bytes: two directories and some thirty inodes.
+const DIRECTORIES: u64 = 32 * 1024;
 
 /// Writes `incident` to `store`, without a report.
 ///
 /// # Errors
 /// When the output directory refuses; then nothing of it is left there.
 pub fn write(store: &Store, incident: &Incident, level: Level) -> Result<Bundle> {
-    let (mut partial, contents) = evidence(store, incident, level)?;
-    let files = partial.files().to_vec();
-    let told =
-        Manifest { report_missing: Some(NO_REPORT), ..Manifest::of(incident, &contents, &files) };
-    partial.file(MANIFEST, |file| manifest(&told, file))?;
-    publish(partial, &contents)
+    let mut partial = store.begin(&incident.name())?;
+    let contents = evidence(&mut partial, incident, level, NO_REPORT)?;
+    publish(&mut partial, &contents, incident)
 }
 
-/// Everything but the manifest.
+/// Everything but the report; `missing` is why there is none.
 pub(super) fn evidence(
-    store: &Store,
+    partial: &mut Partial,
     incident: &Incident,
     level: Level,
-) -> Result<(Partial, Contents)> {
-    let mut partial = store.begin(&incident.name())?;
+    missing: &str,
+) -> Result<Contents> {
     let contents = partial.file(CAPTURE, |file| capture(incident, file, level))?;
-    partial.file(TIMELINE, |file| {
-        Timeline::of(&incident.observations, incident.window, &incident.probes).write(file)
-    })?;
+    partial.file(TIMELINE, |file| timeline(incident, file))?;
     partial.file(EVENTS, |file| events::write(incident, &contents.runs, file))?;
-    system(&mut partial, incident)?;
-    Ok((partial, contents))
+    system(partial, incident)?;
+    let files = partial.files().to_vec();
+    let told = Manifest::of(incident, &contents, &files);
+    let told = Manifest { report_missing: Some(missing), ..told };
+    partial.file(MANIFEST, |file| manifest(&told, file))?;
+    Ok(contents)
+}
+
+/// How many bytes that takes on a disk. Takes as long as writing does where the disk is fast.
+///
+/// # Errors
+/// When the level does not exist.
+pub(super) fn size(incident: &Incident, level: Level) -> io::Result<u64> {
+    let (contents, packets) = BundleFile::measure(|file| capture(incident, file, level))?;
+    let ((), table) = BundleFile::measure(|file| timeline(incident, file))?;
+    let ((), events) = BundleFile::measure(|file| events::write(incident, &contents.runs, file))?;
+    let told = Manifest::of(incident, &contents, &[]);
+    let ((), manifest) = BundleFile::measure(|file| manifest(&told, file))?;
+    let system = incident.system.iter().map(|item| item.content.len() as u64);
+    let files = system.chain([packets, table, events, manifest]);
+    Ok(files.map(|bytes| bytes.next_multiple_of(BLOCK)).sum::<u64>() + DIRECTORIES)
+}
+
+fn timeline(incident: &Incident, out: &mut BundleFile) -> io::Result<()> {
+    Timeline::of(&incident.observations, incident.window, &incident.probes).write(out)
 }
 
 /// Makes it appear.
-pub(super) fn publish(partial: Partial, contents: &Contents) -> Result<Bundle> {
+pub(super) fn publish(
+    partial: &mut Partial,
+    contents: &Contents,
+    incident: &Incident,
+) -> Result<Bundle> {
     let bytes = partial.files().iter().map(|file| file.size).sum();
     let frames = contents.origins.iter().map(|(_, written)| written.frames).sum();
-    Ok(Bundle { path: partial.publish()?, bytes, frames })
+    Ok(Bundle { path: partial.publish()?, bytes, frames, trigger: incident.opened_by.kind })
 }
 
 /// Packets of all tracks in one order, with the lines that were seen between them.

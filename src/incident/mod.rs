@@ -23,6 +23,7 @@ pub mod events;
 #[cfg(test)]
 #[path = "../../tests/lab/incident.rs"]
 mod fixture;
+pub mod folder;
 pub mod journal;
 pub mod layout;
 pub mod manifest;

@@ -85,6 +85,7 @@ impl Recorder {
         let summary = self.incidents.summary();
         Figures {
             cooling: summary.cooling,
+            over_budget: summary.over_budget,
             holds_released: summary.holds_released,
             holds_refused: summary.holds_refused,
             ..self.audience.clients.figures()

@@ -8,7 +8,7 @@ use crate::capture::{self, Wanted};
 use crate::detect::watcher;
 use crate::incident::writer;
 use crate::ring::PoolOptions;
-use crate::trigger::{Rule, Rules, Terms};
+use crate::trigger::{Rule, Rules, Terms, budget};
 use crate::watch::{probe, sysfs};
 use crate::{api, hook, privilege};
 
@@ -27,6 +27,8 @@ pub struct Options {
     pub window: WindowOptions,
     /// How long the same trigger must wait after its incident was closed.
     pub cool_down: Duration,
+    /// How many incidents an hour may bring that nobody asked for.
+    pub budget: budget::Options,
     /// What opens incidents.
     pub rules: Vec<Rule>,
     /// Hosts to ping.

@@ -222,6 +222,7 @@ mod tests {
             timeline: sysfs::Options::default(),
             output: PathBuf::new(),
             writer: writer::Options::default(),
+            budget: crate::trigger::budget::Options::default(),
             privilege: crate::privilege::Options::default(),
             settings: Value::Null,
         }

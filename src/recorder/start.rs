@@ -53,6 +53,7 @@ impl Recorder {
         let Privileged { links, watchers, runner } = privileged;
         options.window.check()?;
         Rule::check_all(&options.rules)?;
+        options.budget.check()?;
         let (sender, seen) = bounded(watch::CHANNEL);
         let selection = Selection::new(&options.interfaces, &links.links())?;
         let table = Table::default();
@@ -66,7 +67,7 @@ impl Recorder {
         let tapping = capture::Tapping::new(detectors.taps(), options.wanted.clone())?;
         options.watchers.check()?;
         let watchers = options.watchers.open(watchers)?;
-        let (retention, now) = (options.writer.retention, clock.now().wall);
+        let (retention, now) = (options.writer.retention, clock.now());
         let store = Store::open_within(&options.output, options.pool.memory, retention, now)?;
         let doors = api::Doors::open(&options.api, &Host::read().name)?;
         let directory = options.api.directory.as_ref();

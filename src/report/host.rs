@@ -21,6 +21,7 @@ use super::relations::Relations;
 use super::states::Tracks;
 use crate::error::{Error, Result};
 use crate::finding::Severity;
+use crate::incident::folder::Folder;
 use crate::incident::layout;
 use crate::incident::manifest;
 use crate::time::{Mono, Offset, Stamp, Wall};
@@ -63,7 +64,8 @@ pub(super) struct Told {
 /// When a file that is there cannot be read.
 pub(super) fn read(folder: &Path, told: &mut Told) -> Result<()> {
     let manifest = folder.join(layout::MANIFEST);
-    let text = manifest::read::text(folder).map_err(|e| failed(&manifest, e))?;
+    let text = Folder::named(folder).and_then(|folder| manifest::read::text(&folder));
+    let text = text.map_err(|e| failed(&manifest, e))?;
     match serde_json::from_slice(&text) {
         Ok(value) => told.manifest(&value),
         Err(error) => told.notes.push(format!("{} has no meaning: {error}", manifest.display())),

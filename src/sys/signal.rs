@@ -1,9 +1,11 @@
 //! Signals that the standard library has no words for: SIGHUP as we found it (under nohup(1) it is
 //! ignored, and must stay so), and the polite way to end a child.
 
+use std::io;
 use std::mem::MaybeUninit;
 use std::process::Child;
 use std::ptr;
+use std::sync::Arc;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -21,6 +23,16 @@ pub fn hangup_ignored() -> bool {
 pub fn ignore_hangup() {
     // SAFETY: SIG_IGN is a valid disposition of SIGHUP and runs no code of ours.
     unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
+}
+
+/// From now on a file that grows beyond what this process may write (RLIMIT_FSIZE) is an error of write(2),
+/// EFBIG, and no longer the end of the process. By a handler that does nothing: that a signal is ignored would be
+/// inherited by programs that are run, a handler is not (execve(2)).
+///
+/// # Errors
+/// When the kernel refuses the handler.
+pub fn outlive_large_files() -> io::Result<()> {
+    signal_hook::flag::register(libc::SIGXFSZ, Arc::default()).map(drop)
 }
 
 /// Asks `child` to end (SIGTERM), unless it has.

@@ -187,6 +187,12 @@ impl TriggerKind {
         self == Self::NeighbourFailed
     }
 
+    /// True if somebody asked for it, or his program through an endpoint that is open to those he trusts: it
+    /// is not held back by the hourly budget.
+    pub fn is_asked_for(self) -> bool {
+        self.is_explicit() || matches!(self, Self::File | Self::Http)
+    }
+
     /// True if an operator asks for it at that moment: then it never waits for a cool-down, and counts
     /// also while triggers are disarmed.
     pub fn is_explicit(self) -> bool {

@@ -8,6 +8,7 @@
 //!
 //! Pure decisions on [`crate::observation::Observation`]s; nothing here asks a clock or knows a ring.
 
+pub mod budget;
 mod choice;
 mod gate;
 mod happening;
@@ -18,6 +19,7 @@ mod terms;
 
 use serde::Serialize;
 
+pub use budget::Budget;
 pub use choice::{Choice, chosen};
 pub use gate::Gate;
 pub use kind::{About, TriggerKind};

@@ -291,6 +291,7 @@ fn record_inside(lab: &Lab, clock: Clock, facts: Receiver<Fact>, ready: &Sender<
         output: lab.output().to_owned(),
         writer: writer::Options::default(),
         api: api::Options::default(),
+        budget: dashcap::trigger::budget::Options::default(),
         privilege: dashcap::privilege::Options::default(),
         programs: dashcap::hook::Options::default(),
         settings: serde_json::Value::Null,

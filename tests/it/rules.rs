@@ -182,6 +182,7 @@ fn a_storm_of_triggers_is_one_incident_with_counts_and_no_frame_is_lost() {
         timeline: sysfs::Options::default(),
         output: lab.output().to_owned(),
         writer: writer::Options::default(),
+        budget: dashcap::trigger::budget::Options::default(),
         privilege: dashcap::privilege::Options::default(),
         settings: serde_json::Value::Null,
     };

@@ -183,3 +183,14 @@ fn a_full_disk_gives_old_bundles_for_the_new_one() {
     let newest = bundles.last().expect("there is one");
     Bundle::open(newest.path()).holds_what_was_sent("eth0", &sent);
 }
+
+/// F2 of the faults: SIGXFSZ ended the recorder.
+#[test]
+fn a_file_beyond_the_limit_is_an_error_and_not_the_end() {
+    let pages = tempfile::tempdir().unwrap();
+    let limited = format!("ulimit -f 1; exec {BINARY} man {}", pages.path().display());
+    let output = Command::new("sh").args(["-c", &limited]).output().expect("it can be run");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("File too large"), "{told}");
+}

@@ -68,6 +68,8 @@ pub struct Figures {
     pub triggers: Vec<Trigger>,
     /// Triggers that opened nothing because the same had just opened an incident.
     pub cooling: u64,
+    /// Triggers that opened nothing because an hour had brought as many incidents as it may.
+    pub over_budget: u64,
     /// Windows that were held, and released because nothing confirmed them.
     pub holds_released: u64,
     /// Windows that were not held because too many were.

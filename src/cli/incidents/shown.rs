@@ -1,7 +1,6 @@
 //! One bundle in words: what its manifest says, and what its report begins with.
 
 use std::fmt::Write;
-use std::fs::File;
 use std::io::Read;
 
 use serde_json::{Value, json};
@@ -9,6 +8,7 @@ use serde_json::{Value, json};
 use super::{absolute, local, plain, table};
 use crate::detect::words::count;
 use crate::error::Result;
+use crate::incident::folder::Folder;
 use crate::incident::layout;
 use crate::incident::store::Stored;
 
@@ -35,7 +35,9 @@ impl<'a> Shown<'a> {
     /// # Errors
     /// When the manifest cannot be read.
     pub(super) fn of(bundle: &'a Stored) -> Result<Self> {
-        let report = File::open(bundle.path.join(layout::REPORT_TEXT)).ok().and_then(|file| {
+        let folder = Folder::open(&bundle.path).ok();
+        let file = folder.and_then(|folder| folder.file(layout::REPORT_TEXT).ok());
+        let report = file.and_then(|file| {
             let mut bytes = Vec::new();
             file.take(READ).read_to_end(&mut bytes).ok()?;
             Some(String::from_utf8_lossy(&bytes).into_owned())

@@ -241,8 +241,19 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     compression: Option<i32>,
 
-    /// Bundles that may stay: beyond that the oldest is removed, marked ones (`dashcap incidents keep`)
-    /// neither counted nor removed [default: all stay].
+    /// Incidents an hour that nobody asked for, 1 to 10000: beyond that triggers open none until one is an
+    /// hour old; a snapshot that is asked for always does [default: 60].
+    #[arg(long, value_name = "N")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hourly_count: Option<u64>,
+
+    /// Bytes of such bundles an hour, likewise [default: no limit].
+    #[arg(long, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hourly_bytes: Option<Size>,
+
+    /// Bundles that may stay: beyond that the oldest of the most frequent trigger is removed, the first of
+    /// each kind last, marked ones (`dashcap incidents keep`) never [default: all stay].
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
     keep_count: Option<u64>,
@@ -252,7 +263,8 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     keep_bytes: Option<Size>,
 
-    /// Age beyond which a bundle is removed, such as 30d [default: no limit].
+    /// Age beyond which a bundle is removed, such as 30d; not while the clock is not kept right, or was
+    /// stepped within a day [default: no limit].
     #[arg(long, value_name = "AGE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     keep_age: Option<Age>,
@@ -444,6 +456,8 @@ impl Settings {
             interval: self.interval.or(file.interval),
             output: self.output.or(file.output),
             compression: self.compression.or(file.compression),
+            hourly_count: self.hourly_count.or(file.hourly_count),
+            hourly_bytes: self.hourly_bytes.or(file.hourly_bytes),
             keep_count: self.keep_count.or(file.keep_count),
             keep_bytes: self.keep_bytes.or(file.keep_bytes),
             keep_age: self.keep_age.or(file.keep_age),

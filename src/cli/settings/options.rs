@@ -19,7 +19,7 @@ use crate::privilege;
 use crate::recorder::{self, WindowOptions};
 use crate::report;
 use crate::ring::{LaneOptions, PoolOptions};
-use crate::trigger::{About, Choice, Gate, Names, Rule, TriggerKind, chosen};
+use crate::trigger::{About, Choice, Gate, Names, Rule, TriggerKind, budget, chosen};
 use crate::watch::{probe, sysfs};
 
 impl Settings {
@@ -64,6 +64,7 @@ impl Settings {
             capture: settings.capture()?,
             window,
             cool_down: span(settings.cool_down, Gate::COOL_DOWN),
+            budget: settings.budget()?,
             rules,
             probes: settings.probes()?,
             watchers: settings.watchers()?,
@@ -193,6 +194,13 @@ impl Settings {
     fn timeline(&self) -> Result<sysfs::Options> {
         let mut options = sysfs::Options::default();
         options.interval = self.interval.map_or(options.interval, |span| span.0);
+        options.check().map(|()| options)
+    }
+
+    fn budget(&self) -> Result<budget::Options> {
+        let mut options = budget::Options::default();
+        options.count = self.hourly_count.unwrap_or(options.count);
+        options.bytes = self.hourly_bytes.map(|size| size.0);
         options.check().map(|()| options)
     }
 

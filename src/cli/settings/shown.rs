@@ -80,6 +80,8 @@ impl Settings {
             interval: Some(Span(options.timeline.interval)),
             output: Some(options.output.clone()),
             compression: Some(options.writer.level.0),
+            hourly_count: Some(options.budget.count),
+            hourly_bytes: options.budget.bytes.map(Size),
             keep_count: options.writer.retention.count,
             keep_bytes: options.writer.retention.bytes.map(Size),
             keep_age: options.writer.retention.age.map(Age),

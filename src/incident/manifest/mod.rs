@@ -20,9 +20,10 @@ use super::recovered::Recovered;
 use super::{ClassTrack, Ending, Host, Incident, Track};
 use crate::APPLICATION;
 use crate::frame::Origin;
+use crate::observation::{Fact, Observation};
 use crate::ring::LaneCounters;
 use crate::stats::CaptureStats;
-use crate::time::Wall;
+use crate::time::{Stamp, Wall};
 use crate::trigger::{Tally, Trigger, TriggerKind};
 
 /// Value of `format`: what tells this file from any other JSON.
@@ -136,7 +137,7 @@ pub struct HostEntry<'a> {
     pub host: &'a Host,
     /// CLOCK_REALTIME less CLOCK_MONOTONIC at the trigger, in nanoseconds.
     pub clock_offset_ns: i64,
-    /// True if somebody stepped the wall clock between the trigger and the close.
+    /// True if the wall clock was stepped in the window or before the close.
     pub clock_stepped: bool,
 }
 
@@ -257,7 +258,7 @@ impl<'a> Manifest<'a> {
             host: HostEntry {
                 host: &incident.host,
                 clock_offset_ns: offset.0,
-                clock_stepped: incident.closed.offset().stepped_from(offset),
+                clock_stepped: clock_stepped(incident),
             },
             interfaces: incident
                 .tracks
@@ -313,6 +314,16 @@ impl<'a> WindowEntry<'a> {
             ending: &incident.ending,
         }
     }
+}
+
+/// By every reading of both clocks at once that was made in the window: samples of the interfaces come every
+/// second. Stamps of frames say less, since their monotonic time is reckoned from the others.
+fn clock_stepped(incident: &Incident) -> bool {
+    let is_sample = |seen: &&Observation| matches!(seen.fact, Fact::Sample(_));
+    let samples = incident.observations.iter().filter(is_sample).map(|seen| seen.at);
+    let readings = samples.filter(|at| incident.window.contains(at.mono));
+    let stepped = |at: Stamp| at.offset().stepped_from(incident.offset());
+    readings.chain([incident.closed]).any(stepped)
 }
 
 /// Before the coverage of each interface, and after a cut.
@@ -410,9 +421,20 @@ impl<'a> InterfaceEntry<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::incident::fixture::{MONO, S, Story};
+    use crate::incident::fixture::{MONO, S, Story, sample};
     use crate::time::Mono;
     use crate::time::Window;
+
+    /// F6 of the faults: forth and back before the trigger, and "not stepped" beside frames two hours apart.
+    #[test]
+    fn a_step_that_was_undone_before_the_trigger_is_told() {
+        for (second, ahead, stepped) in [(2, 0, false), (2, 3_600, true), (100, 3_600, false)] {
+            let mut seen = sample(second, "eth0", Some(true), "up", 0, 0);
+            seen.at.wall = Wall(seen.at.wall.0 + ahead * S);
+            let incident = Story::new().seen(vec![seen]).incident();
+            assert_eq!(clock_stepped(&incident), stepped, "{second} s, {ahead} s ahead");
+        }
+    }
 
     #[test]
     fn missing_parts_are_told_with_their_reason() {

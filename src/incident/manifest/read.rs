@@ -1,12 +1,11 @@
 //! Reads what a manifest says, as far as the store needs it.
 
-use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
 
 use serde::Deserialize;
 
 use super::{FORMAT, FileEntry};
+use crate::incident::folder::Folder;
 use crate::incident::layout::MANIFEST;
 
 /// Longest manifest in bytes; one of a thousand interfaces has about 2 MiB.
@@ -62,10 +61,10 @@ pub(in crate::incident) struct InBundle {
 /// The bytes of the manifest in `folder`.
 ///
 /// # Errors
-/// When it cannot be read or is far too long.
-pub fn text(folder: &Path) -> io::Result<Vec<u8>> {
+/// When it cannot be read, is no file, or is far too long.
+pub fn text(folder: &Folder) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    let file = File::open(folder.join(MANIFEST))?;
+    let file = folder.file(MANIFEST)?;
     file.take(LONGEST + 1).read_to_end(&mut text)?;
     if text.len() as u64 > LONGEST {
         return Err(io::Error::other(format!("longer than {LONGEST} bytes")));

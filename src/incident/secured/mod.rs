@@ -58,6 +58,27 @@ pub struct Secured {
     incident: Box<Incident>,
     partial: Partial,
     contents: Contents,
+    report: Report,
+}
+
+/// How far the report of a bundle is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Report {
+    NotMade,
+    /// It lies there, or what it lacks or why there is none is known; the manifest says nothing of it yet.
+    Made {
+        missing: Option<String>,
+    },
+    Told,
+}
+
+/// Why evidence is not on the disk.
+#[derive(Debug)]
+pub struct Refused {
+    /// What the disk said.
+    pub error: Error,
+    /// Bytes it had taken until then.
+    pub fitted: u64,
 }
 
 /// Evidence that is safe while its incident is still whole.
@@ -72,14 +93,14 @@ impl Evidence {
     ///
     /// # Errors
     /// When the output directory refuses; then nothing of it is left there.
-    pub fn write(store: &Store, incident: &Incident, level: Level) -> Result<Self> {
-        let (mut partial, contents) = bundle::evidence(store, incident, level)?;
-        let files = partial.files().to_vec();
-        let told = Manifest::of(incident, &contents, &files);
-        let told = Manifest { report_missing: Some(NOT_YET), ..told };
-        partial.file(MANIFEST, |file| bundle::manifest(&told, file))?;
-        partial.secure()?;
-        Ok(Self { partial, contents })
+    pub fn write(store: &Store, incident: &Incident, level: Level) -> Result<Self, Refused> {
+        let refused = |error| Refused { error, fitted: 0 };
+        let mut partial = store.begin(&incident.name()).map_err(refused)?;
+        let written = bundle::evidence(&mut partial, incident, level, NOT_YET);
+        match written.and_then(|contents| partial.secure().map(|()| contents)) {
+            Ok(contents) => Ok(Self { partial, contents }),
+            Err(error) => Err(Refused { error, fitted: partial.bytes() }),
+        }
     }
 
     /// Lets the frames of `incident`, of which this is the evidence, leave the memory.
@@ -87,41 +108,63 @@ impl Evidence {
         let slices = incident.tracks.iter_mut().flat_map(|track| &mut track.classes);
         slices.for_each(|class| class.slice.release());
         let Self { partial, contents } = self;
-        Secured { incident, partial, contents }
+        Secured { incident, partial, contents, report: Report::NotMade }
     }
 }
 
 impl Secured {
-    /// Lets `reporter` make the report, and the bundle appear. `in_time` as in [`Subject`].
+    /// What it is the evidence of, without its frames.
+    pub fn incident(&self) -> &Incident {
+        &self.incident
+    }
+
+    /// Lets `reporter` make the report, and the bundle appear. `in_time` as in [`Subject`]. Can be asked
+    /// again, and goes on where it was; the `last` time the bundle appears without its report rather than not
+    /// at all.
     ///
     /// # Errors
-    /// When the disk refuses to rename it. Then it stays where it is, whole, until the next start; the
-    /// incident, without its frames, comes back.
+    /// When the disk refuses. Then it stays where it is, whole, until it is asked again, or the next start.
     pub fn finish(
-        mut self,
+        &mut self,
         reporter: Option<Reporter>,
         in_time: &dyn Fn() -> bool,
-    ) -> Result<Bundle, (Error, Box<Incident>)> {
-        let missing = match reporter {
-            None => Some(NO_REPORT.to_owned()),
-            Some(reporter) => self.report(reporter, in_time),
-        };
-        if let Err(error) = self.tell(missing.as_deref()) {
-            // The manifest that is there does not list a report, so there may be none.
-            tracing::warn!("{} has no report: {error}", self.partial.name());
-            self.discard();
+        last: bool,
+    ) -> Result<Bundle> {
+        if self.report == Report::NotMade {
+            let missing = match reporter {
+                None => Some(NO_REPORT.to_owned()),
+                Some(reporter) => self.report(reporter, in_time),
+            };
+            self.report = Report::Made { missing };
         }
-        let object = self.partial.path().display().to_string();
-        let Self { incident, partial, contents } = self;
-        bundle::publish(partial, &contents).map_err(|error| {
-            let hint = format!("all of it is in {object}; dashcap publishes it at its next start");
-            (error.hint(hint), incident)
-        })
+        let waits = |error: Error, path: &Path| {
+            let hint = format!(
+                "all of it is in {}; dashcap tries again, also when it starts",
+                path.display()
+            );
+            error.hint(hint)
+        };
+        if let Report::Made { missing } = self.report.clone() {
+            match self.tell(missing.as_deref()) {
+                Ok(()) => {}
+                // The manifest that is there does not list a report, so there may be none.
+                Err(error) if last || error.is_disk_full() => {
+                    tracing::warn!("{} has no report: {error}", self.partial.name());
+                    self.discard();
+                }
+                Err(error) => return Err(waits(error, &self.partial.path())),
+            }
+            self.report = Report::Told;
+        }
+        let path = self.partial.path();
+        let published = bundle::publish(&mut self.partial, &self.contents, &self.incident);
+        published.map_err(|error| waits(error, &path))
     }
 
     /// Writes the report; tells what it lacks, or why there is none.
     fn report(&mut self, reporter: Reporter, in_time: &dyn Fn() -> bool) -> Option<String> {
-        let subject = Subject { folder: self.partial.path(), name: self.partial.name(), in_time };
+        let folder = self.partial.path();
+        let subject = Subject { folder: &folder, name: self.partial.name(), in_time };
         let made = catch_unwind(AssertUnwindSafe(|| reporter(&subject)));
         let made = made.unwrap_or_else(|_| {
             Err(Error::operation("report on", self.partial.name(), "dashcap panicked")

@@ -15,14 +15,14 @@ use crate::incident::fixture::{MONO, Story, frame, origin};
 use crate::incident::store::{Listing, mark, retention};
 use crate::incident::writer::{Options, Outcome, Writer};
 use crate::lab::{Tmpfs, is_root};
-use crate::time::{Clock, Mono, Wall};
+use crate::time::{Clock, Mono, Stamp, Wall};
 
 /// Longest a test waits for something that takes milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn writer(directory: &Path, report: Option<Reporter>, retention: retention::Options) -> Writer {
     let clock = Clock::system();
-    let store = Store::open_within(directory, 0, retention, clock.now().wall).unwrap();
+    let store = Store::open_within(directory, 0, retention, clock.now()).unwrap();
     // A retry that nothing hurries never comes.
     let retry_pause = Duration::from_secs(100_000);
     let options = Options { report, retention, retry_pause, ..Options::default() };
@@ -123,9 +123,9 @@ fn frames_leave_the_memory_before_the_report_is_made() {
     let store = Store::open(parent.path(), 0).unwrap();
     let incident = incident(0, 3);
     let evidence = Evidence::write(&store, &incident, Level::default()).unwrap();
-    let secured = evidence.secured(incident);
+    let mut secured = evidence.secured(incident);
     assert_eq!(secured.incident.tracks[0].classes[0].slice.frames().count(), 0);
-    let bundle = secured.finish(Some(made), &|| true).unwrap();
+    let bundle = secured.finish(Some(made), &|| true, false).unwrap();
     assert_eq!(bundle.frames, 3);
     let covered = &manifest(&bundle.path)["window"]["covered"]["seconds"];
     assert_eq!(covered.as_f64(), Some(30.0), "as before");
@@ -175,10 +175,11 @@ fn old_bundles_go_for_new_ones_but_marked_ones_stay() {
         }
     }
     let name = |second| incident(second, 0).name();
-    assert_eq!(removed, [name(0), name(2)]);
+    // The very first is the first of its kind: it goes last.
+    assert_eq!(removed, [name(2), name(3)]);
     let left = Listing::read(parent.path()).unwrap();
     let left: Vec<_> = left.bundles.into_iter().map(|bundle| (bundle.name, bundle.kept)).collect();
-    assert_eq!(left, [(name(1), true), (name(3), false), (name(4), false)]);
+    assert_eq!(left, [(name(0), false), (name(1), true), (name(4), false)]);
     assert!(writer.stop().is_empty());
 }
 
@@ -248,9 +249,109 @@ fn a_disk_that_is_full_at_the_start_is_cleared_as_limits_allow() {
     let full = Store::open(tmpfs.path(), 0).unwrap_err();
     assert!(full.is_disk_full(), "{full}");
     let some = retention::Options { count: Some(100), ..none };
-    let mut store = Store::open_within(tmpfs.path(), 0, some, Wall(0)).unwrap();
+    let mut store = Store::open_within(tmpfs.path(), 0, some, Stamp::default()).unwrap();
     let removed = store.take_removed();
     assert_eq!(removed.len(), 1);
-    assert_eq!((&removed[0].name, removed[0].why), (&incident(0, 0).name(), retention::Why::Full));
+    assert_eq!((&removed[0].name, removed[0].why), (&incident(1, 0).name(), retention::Why::Full));
     assert!(store.take_removed().is_empty());
+}
+
+/// F1 of the faults: somebody else's file filled the disk, and one trigger removed every bundle for a new one
+/// that did not fit either, and was lost.
+#[test]
+fn a_disk_that_others_fill_costs_no_bundle() {
+    if !is_root("mounting a tmpfs") {
+        return;
+    }
+    let tmpfs = Tmpfs::mount(4 << 20);
+    let some = retention::Options { count: Some(100), ..retention::Options::default() };
+    let writer = writer(tmpfs.path(), None, some);
+    for second in 0..4 {
+        writer.submit(incident(second, 64)).unwrap();
+        assert!(matches!(next(&writer), Outcome::Written { .. }));
+    }
+    fs::write(tmpfs.path().join("fill"), vec![0; 3 << 20]).unwrap();
+    writer.submit(incident(9, 2_000)).unwrap();
+    let Outcome::Retrying { reason, .. } = next(&writer) else { panic!("not refused") };
+    assert!(reason.is_disk_full(), "{reason}");
+    assert_eq!(Listing::read(tmpfs.path()).unwrap().bundles.len(), 4);
+    // With room it comes, without costing any.
+    fs::remove_file(tmpfs.path().join("fill")).unwrap();
+    let outcomes = writer.stop();
+    assert!(matches!(outcomes[..], [Outcome::Written { .. }]), "{outcomes:?}");
+    assert_eq!(Listing::read(tmpfs.path()).unwrap().bundles.len(), 5);
+}
+
+/// Puts something in the way of the bundle's name, or of its new manifest.
+fn blocks_name(subject: &Subject<'_>) -> Result<Pages> {
+    fs::create_dir_all(subject.folder.with_file_name(subject.name).join("x")).unwrap();
+    Ok(Pages::default())
+}
+
+fn blocks_manifest(subject: &Subject<'_>) -> Result<Pages> {
+    fs::remove_file(subject.folder.join(MANIFEST)).unwrap();
+    fs::create_dir(subject.folder.join(MANIFEST)).unwrap();
+    Ok(Pages::default())
+}
+
+/// F4 of the faults: after one failed rename the incident was lost, and with a failed one of the manifest the
+/// bundle appeared with a file that it does not list.
+#[test]
+fn a_failed_rename_is_tried_again() {
+    let name = incident(0, 0).name();
+    for (reporter, in_the_way) in [
+        (blocks_name as Reporter, name.clone()),
+        (blocks_manifest as Reporter, format!("{name}.partial/{MANIFEST}")),
+    ] {
+        let parent = tempfile::tempdir().unwrap();
+        let store = Store::open(parent.path(), 0).unwrap();
+        let retry_pause = Duration::from_millis(20);
+        let options = Options { report: Some(reporter), retry_pause, ..Options::default() };
+        let writer = Writer::start(store, Clock::system(), options).unwrap();
+        writer.submit(incident(0, 1)).unwrap();
+        for _ in 0..2 {
+            let Outcome::Retrying { reason, .. } = next(&writer) else { panic!("not refused") };
+            assert!(reason.to_string().contains("dashcap tries again"), "{reason}");
+        }
+        assert_eq!(writer.pending(), 1);
+        fs::remove_dir_all(parent.path().join(in_the_way)).unwrap();
+        let bundle = loop {
+            match next(&writer) {
+                Outcome::Retrying { .. } => {}
+                Outcome::Written { bundle, .. } => break bundle,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(bundle.path, parent.path().join(&name));
+        assert!(listed(&bundle.path).iter().any(|file| file == REPORT));
+        assert!(!bundle.path.join("manifest.json.new").exists());
+        assert_eq!((writer.pending(), writer.stop().len()), (0, 0));
+    }
+}
+
+/// F5 of the faults: a jump of a hundred days for a second emptied the store.
+#[test]
+fn a_jump_of_the_clock_makes_no_bundle_old() {
+    const DAY: u64 = 86_400_000_000_000;
+    let parent = tempfile::tempdir().unwrap();
+    let limits =
+        retention::Options { age: Some(Duration::from_nanos(90 * DAY)), ..Default::default() };
+    let begun = incident(0, 0).opened_by.at;
+    let mut store = Store::open_within(parent.path(), 0, limits, begun).unwrap();
+    for second in 0..3 {
+        bundle::write(&store, &incident(second, 1), Level::default()).unwrap();
+    }
+    let after = |days: u64, stepped: u64| Stamp {
+        mono: Mono(begun.mono.0 + days * DAY),
+        wall: Wall(begun.wall.0 + (days + stepped) * DAY),
+    };
+    for (when, synchronised, why) in [
+        (after(1, 0), true, "a day old"),
+        (after(1, 100), true, "ahead"),
+        (after(1, 0), true, "and back"),
+        (after(91, 0), false, "nobody keeps it right"),
+    ] {
+        assert!(store.sweep(when, synchronised).is_empty(), "{why}");
+    }
+    assert_eq!(store.sweep(after(91, 0), true).len(), 3, "they are old");
 }

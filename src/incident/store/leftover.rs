@@ -4,68 +4,79 @@
 //! (see [`secured`](crate::incident::secured)). What is there and not listed, such as half a report, is
 //! taken out of it.
 
-use std::fs;
 use std::path::Path;
+
+use rustix::fs::FileType;
 
 use super::is_our_name;
 use super::removal::REMOVING;
+use crate::incident::folder::{Folder, Inside};
 use crate::incident::layout::{MANIFEST, REPORTS, SUFFIX};
 use crate::incident::manifest::{FileEntry, read};
-use crate::incident::partial::{BESIDE, sync_directory};
+use crate::incident::partial::BESIDE;
 
 /// Finishes or removes what was left in `directory`, where nobody else may be at work now.
 pub(super) fn clear(directory: &Path) {
-    let Ok(entries) = fs::read_dir(directory) else { return };
-    for entry in entries.flatten() {
-        // Of links, the link counts.
-        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        let name = entry.file_name();
-        let Some(name) = name.to_str().filter(|_| is_directory) else { continue };
+    let Ok(folder) = Folder::open(directory) else { return };
+    let leftovers = Leftovers { folder, directory };
+    for Inside { name, kind, .. } in leftovers.folder.inside().unwrap_or_default() {
+        let name = name.to_str().filter(|_| kind == FileType::Directory);
+        let Some(name) = name else { continue };
         let ours = |suffix| name.strip_suffix(suffix).filter(|name| is_our_name(name));
-        let path = entry.path();
         if let Some(whole) = ours(SUFFIX) {
-            if finish(&path, &directory.join(whole)) {
-                continue;
+            if !leftovers.finish(name, whole) {
+                leftovers.remove(name, "a dashcap that has died did not finish it");
             }
-            remove(&path, "a dashcap that has died did not finish it");
         } else if ours(REMOVING).is_some() {
-            remove(&path, "its removal was interrupted");
+            leftovers.remove(name, "its removal was interrupted");
         }
     }
 }
 
-fn remove(path: &Path, why: &str) {
-    match fs::remove_dir_all(path) {
-        Ok(()) => tracing::warn!("removed {}: {why}", path.display()),
-        Err(error) => tracing::warn!("cannot remove leftover {}: {error}", path.display()),
-    }
+struct Leftovers<'a> {
+    folder: Folder,
+    /// Where that is, for people.
+    directory: &'a Path,
 }
 
-/// Publishes a bundle whose evidence is whole; false if it is not, or cannot be.
-fn finish(partial: &Path, whole: &Path) -> bool {
-    if whole.exists() || !is_whole(partial) {
-        return false;
+impl Leftovers<'_> {
+    fn remove(&self, name: &str, why: &str) {
+        let path = self.directory.join(name);
+        match self.folder.remove(name) {
+            Ok(()) => tracing::warn!("removed {}: {why}", path.display()),
+            Err(error) => tracing::warn!("cannot remove leftover {}: {error}", path.display()),
+        }
     }
-    let published =
-        fs::rename(partial, whole).and_then(|()| whole.parent().map_or(Ok(()), sync_directory));
-    match published {
-        Ok(()) => tracing::warn!(
-            "published {}: a dashcap died after its evidence was on the disk",
-            whole.display()
-        ),
-        // What is whole is never removed.
-        Err(error) => tracing::warn!("cannot publish {}: {error}", partial.display()),
+
+    /// Publishes a bundle whose evidence is whole; false if it is not, or cannot be.
+    fn finish(&self, partial: &str, whole: &str) -> bool {
+        if self.folder.has(whole) || !self.folder.folder(partial).is_ok_and(|it| is_whole(&it)) {
+            return false;
+        }
+        let published = self.folder.rename(partial, whole).and_then(|()| self.folder.sync());
+        let path = |name: &str| self.directory.join(name);
+        match published {
+            Ok(()) => tracing::warn!(
+                "published {}: a dashcap died after its evidence was on the disk",
+                path(whole).display()
+            ),
+            // What is whole is never removed.
+            Err(error) => tracing::warn!("cannot publish {}: {error}", path(partial).display()),
+        }
+        true
     }
-    true
 }
 
 /// True if everything is there that the manifest lists; takes out what else dashcap may have begun.
-fn is_whole(partial: &Path) -> bool {
+fn is_whole(partial: &Folder) -> bool {
     let Ok(text) = read::text(partial) else { return false };
     let Ok(told) = read::parse(&text) else { return false };
     let has = |file: &FileEntry| {
-        let is = fs::symlink_metadata(partial.join(&file.name));
-        is.is_ok_and(|is| is.is_file() && is.len() == file.size)
+        let (folder, leaf) = match file.name.split_once('/') {
+            Some((inner, leaf)) => (partial.folder(inner).ok(), leaf),
+            None => (None, &*file.name),
+        };
+        folder.as_ref().unwrap_or(partial).length(leaf) == Some(file.size)
     };
     if told.files.is_empty() || !told.files.iter().all(has) {
         return false;
@@ -74,7 +85,7 @@ fn is_whole(partial: &Path) -> bool {
     for begun in REPORTS.into_iter().chain([&*beside]) {
         if !told.files.iter().any(|file| file.name == begun) {
             // Mostly there is none.
-            let _ = fs::remove_file(partial.join(begun));
+            let _ = partial.remove_file(begun);
         }
     }
     true
@@ -82,6 +93,8 @@ fn is_whole(partial: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::incident::fixture::Story;
     use crate::incident::layout::REPORT;

@@ -3,9 +3,10 @@
 //! A bundle is a directory with a name of ours and a manifest of ours; only those are ever counted,
 //! removed or marked. Everything else is named with the reason, and left alone. Links are never followed.
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use rustix::fs::FileType;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -13,12 +14,10 @@ use serde_json::Value;
 use super::is_our_name;
 use super::removal::{KEPT, REMOVING};
 use crate::error::{Error, Result};
-use crate::incident::layout::{MANIFEST, SUFFIX};
+use crate::incident::folder::{Folder, Inside};
+use crate::incident::layout::{MANIFEST, REPORT, SUFFIX};
 use crate::incident::manifest::read;
 use crate::time::Wall;
-
-/// Directories below a bundle whose files count for its size: it has `system/`; nobody nests deeper.
-const DEPTH: u32 = 4;
 
 /// All of a directory.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -101,14 +100,14 @@ impl Listing {
                 .hint("where they are is said by -o DIR, or -c FILE")
         };
         let mut listing = Self::default();
-        for entry in fs::read_dir(directory).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            // Of links, the link counts.
-            if !entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+        let folder = Folder::named(directory).map_err(failed)?;
+        for Inside { name, kind, .. } in folder.inside().map_err(failed)? {
+            if kind != FileType::Directory {
                 continue;
             }
-            let name = entry.file_name().to_string_lossy().into_owned();
-            match look(&entry.path(), &name) {
+            let name = name.to_string_lossy().into_owned();
+            let bundle = look(&folder, &name);
+            match bundle.map(|bundle| Stored { path: directory.join(&name), ..bundle }) {
                 Ok(bundle) => listing.bundles.push(bundle),
                 Err(what) => listing.others.push(Other { name, what }),
             }
@@ -126,13 +125,14 @@ impl Stored {
     /// When it cannot be read any more.
     pub fn manifest(&self) -> Result<Value> {
         let object = || self.path.join(MANIFEST).display().to_string();
-        let text = read::text(&self.path).map_err(|e| Error::operation("read", object(), e))?;
+        let text = Folder::open(&self.path).and_then(|folder| read::text(&folder));
+        let text = text.map_err(|e| Error::operation("read", object(), e))?;
         serde_json::from_slice(&text).map_err(|e| Error::operation("read", object(), e))
     }
 }
 
-/// The bundle at `path`, or what it is instead.
-fn look(path: &Path, name: &str) -> Result<Stored, What> {
+/// The bundle `name` in `directory`, or what it is instead.
+fn look(directory: &Folder, name: &str) -> Result<Stored, What> {
     let ours = |suffix: &str| name.strip_suffix(suffix).is_some_and(is_our_name);
     if ours(SUFFIX) {
         return Err(What::BeingBuilt);
@@ -144,7 +144,8 @@ fn look(path: &Path, name: &str) -> Result<Stored, What> {
         return Err(What::Foreign);
     }
     let damaged = |reason: String| What::Damaged { reason };
-    let text = read::text(path).map_err(|e| damaged(format!("{MANIFEST}: {e}")))?;
+    let folder = directory.folder(name).map_err(|e| damaged(e.to_string()))?;
+    let text = read::text(&folder).map_err(|e| damaged(format!("{MANIFEST}: {e}")))?;
     let told = read::parse(&text).map_err(damaged)?;
     let opened_by = told.triggers.into_iter().next().unwrap_or_default();
     let time = opened_by
@@ -157,7 +158,7 @@ fn look(path: &Path, name: &str) -> Result<Stored, What> {
     };
     Ok(Stored {
         name: name.to_owned(),
-        path: path.to_owned(),
+        path: PathBuf::from(name),
         time,
         kind: opened_by.kind,
         object: opened_by.object,
@@ -167,25 +168,16 @@ fn look(path: &Path, name: &str) -> Result<Stored, What> {
         frames: sum(|held| held.frames),
         folded: sum(|held| held.folded),
         interfaces: told.interfaces.into_iter().map(|interface| interface.name).collect(),
-        bytes: size(path, DEPTH),
-        kept: path.join(KEPT).is_file(),
-        report: path.join(crate::incident::layout::REPORT).is_file(),
+        bytes: folder.bytes(),
+        kept: folder.has(KEPT),
+        report: folder.length(REPORT).is_some(),
     })
-}
-
-/// Length of all files below `path`; what cannot be read counts nothing.
-fn size(path: &Path, depth: u32) -> u64 {
-    let Ok(entries) = fs::read_dir(path) else { return 0 };
-    let each = entries.flatten().map(|entry| match entry.file_type() {
-        Ok(kind) if kind.is_dir() && depth > 0 => size(&entry.path(), depth - 1),
-        Ok(kind) if kind.is_file() => entry.metadata().map_or(0, |file| file.len()),
-        _ => 0,
-    });
-    each.fold(0, u64::saturating_add)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -251,6 +243,20 @@ mod tests {
             assert!(name == expected && what.contains(reason), "{others:#?}");
         }
         assert_eq!(others.len(), 7);
+    }
+
+    /// L7 of the security review: it hung whoever listed, and the start.
+    #[test]
+    fn a_pipe_in_place_of_a_manifest_makes_nobody_wait() {
+        let directory = tempfile::tempdir().unwrap();
+        let bundle = directory.path().join("2026-11-22T14-14-20.811Z_link-down_eth9");
+        fs::create_dir(&bundle).unwrap();
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        let pipe = bundle.join(MANIFEST);
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, FileType::Fifo, mode, 0).unwrap();
+        let listing = Listing::read(directory.path()).unwrap();
+        let What::Damaged { reason } = &listing.others[0].what else { panic!("{listing:?}") };
+        assert!(reason.contains("not a regular file"), "{reason}");
     }
 
     proptest! {

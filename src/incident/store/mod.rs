@@ -12,17 +12,22 @@
 //! alone. Whoever removes bundles holds the lock, too.
 //!
 //! Old bundles go when the operator's [limits](retention) say so: after each new one, at the start, and
-//! one by one where a new one does not fit. Never touched: anything that is not a bundle of ours
+//! where a new one does not fit, if it then does. Never touched: anything that is not a bundle of ours
 //! ([`Listing`]), a marked one, one that is being built.
+//!
+//! The directory may be another user's, also when root writes there: it is worked in by descriptors
+//! ([`Folder`]), so that nothing of his can be followed, overwritten or waited for.
 
 mod leftover;
 mod listing;
 mod removal;
 pub mod retention;
+mod steadiness;
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -30,11 +35,13 @@ pub use self::listing::{Listing, Other, Stored, What};
 pub use self::removal::{KEPT, REMOVING, mark, remove};
 
 use self::retention::Why;
-use super::layout::{DIRECTORY_MODE, FILE_MODE, SUFFIX};
+use self::steadiness::Steadiness;
+use super::folder::Folder;
+use super::layout::{DIRECTORY_MODE, SUFFIX};
 use super::partial::{Partial, cannot};
 use crate::error::{Error, Result};
-use crate::sys::space;
-use crate::time::Wall;
+use crate::sys::{discipline, space};
+use crate::time::Stamp;
 
 /// Bytes written to prove that writing works: a whole block of any usual file system, so that a full
 /// one cannot hide it in an inode.
@@ -54,6 +61,9 @@ pub struct Store {
     /// Keeps the shared lock; none where the file system knows no locks.
     lock: Option<File>,
     limits: retention::Options,
+    clock: Steadiness,
+    /// Why bundles are not called old now, as told last.
+    doubt: Option<&'static str>,
     /// What had to go before it could be opened.
     removed: Vec<Removed>,
 }
@@ -76,10 +86,10 @@ impl Store {
     /// # Errors
     /// When it cannot be made, opened or written to.
     pub fn open(directory: &Path, expected: u64) -> Result<Self> {
-        Self::open_within(directory, expected, retention::Options::default(), Wall::default())
+        Self::open_within(directory, expected, retention::Options::default(), Stamp::default())
     }
 
-    /// The same, within `limits`: where the disk is full already, bundles go until it is not.
+    /// The same, within `limits`: where the disk is full already, a bundle goes.
     ///
     /// # Errors
     /// As [`Store::open`].
@@ -87,7 +97,7 @@ impl Store {
         directory: &Path,
         expected: u64,
         limits: retention::Options,
-        now: Wall,
+        now: Stamp,
     ) -> Result<Self> {
         limits.check()?;
         DirBuilder::new()
@@ -99,11 +109,17 @@ impl Store {
         let directory =
             directory.canonicalize().map_err(|e| cannot("open output directory", directory, &e))?;
         let lock = lock(&directory)?;
-        let mut store = Self { directory, lock, limits, removed: Vec::new() };
-        store.removed = store.sweep(now);
-        while let Err(error) = prove_writable(&store.directory) {
-            let removed = if error.is_disk_full() { store.make_room() } else { None };
-            store.removed.push(removed.ok_or(error)?);
+        let (clock, removed) = (Steadiness::default(), Vec::new());
+        let mut store = Self { directory, lock, limits, clock, doubt: None, removed };
+        store.removed = store.sweep(now, is_kept_right());
+        if let Err(error) = prove_writable(&store.directory) {
+            let room =
+                if error.is_disk_full() { store.make_room(PROOF as u64) } else { Vec::new() };
+            if room.is_empty() {
+                return Err(error);
+            }
+            store.removed.extend(room);
+            prove_writable(&store.directory)?;
         }
         warn_if_short(&store.directory, expected);
         Ok(store)
@@ -114,29 +130,37 @@ impl Store {
         std::mem::take(&mut self.removed)
     }
 
-    /// Removes what the limits do not allow.
-    pub fn sweep(&self, now: Wall) -> Vec<Removed> {
+    /// Removes what the limits do not allow; what is too old only while somebody keeps the clock right
+    /// (`synchronised`), and it was not stepped.
+    pub fn sweep(&mut self, now: Stamp, synchronised: bool) -> Vec<Removed> {
         if !self.limits.has_limits() {
             return Vec::new();
         }
+        let now = self.clock.look(now, synchronised);
+        if let Some(doubt) = now.err().filter(|_| self.limits.age.is_some())
+            && self.doubt.replace(doubt) != Some(doubt)
+        {
+            tracing::warn!("no bundle goes by keep_age: {doubt}");
+        }
         let free = space::free(&self.directory).ok();
         let bundles = self.bundles();
-        let excess = self.limits.excess(&bundles, now, free);
+        let excess = self.limits.excess(&bundles, now.ok(), free);
         excess.into_iter().filter_map(|(bundle, why)| took_out(bundle, why)).collect()
     }
 
-    /// Removes the oldest bundle that may go, so that a new one has room; none if none may.
-    pub fn make_room(&self) -> Option<Removed> {
+    /// Removes bundles so that a new one has `bytes` more room; none where that would not be enough.
+    pub fn make_room(&self, bytes: u64) -> Vec<Removed> {
         let mut bundles = self.bundles();
-        // One that cannot be removed is no reason not to try the next.
-        while let Some(first) = self.limits.first(&bundles) {
-            if let Some(removed) = took_out(first, Why::Full) {
-                return Some(removed);
-            }
-            let name = first.name.clone();
+        let mut removed: Vec<Removed> = Vec::new();
+        loop {
+            let room: u64 = removed.iter().map(|removed| removed.bytes).sum();
+            let going = self.limits.room(&bundles, bytes.saturating_sub(room));
+            let Some(next) = going.first() else { return removed };
+            removed.extend(took_out(next, Why::Full));
+            // One that cannot be removed is no reason not to try the others.
+            let name = next.name.clone();
             bundles.retain(|bundle| bundle.name != name);
         }
-        None
     }
 
     fn bundles(&self) -> Vec<Stored> {
@@ -185,21 +209,23 @@ fn took_out(bundle: &Stored, why: Why) -> Option<Removed> {
     }
 }
 
+/// True if somebody keeps the wall clock right, as far as the kernel knows.
+pub(super) fn is_kept_right() -> bool {
+    discipline::read().is_ok_and(|discipline| discipline.synchronised)
+}
+
+/// Under a name that nobody can have put a link under, gone again before it is written.
 fn prove_writable(directory: &Path) -> Result<()> {
-    let path = directory.join(format!(".dashcap-{}{SUFFIX}", std::process::id()));
-    let write = || -> io::Result<()> {
-        let mut options = OpenOptions::new();
-        let mut file =
-            options.write(true).create(true).truncate(true).mode(FILE_MODE).open(&path)?;
+    let write = || {
+        let folder = Folder::open(directory)?;
+        let unforeseen = RandomState::new().hash_one(directory);
+        let name = format!(".dashcap-{unforeseen:016x}{SUFFIX}");
+        let mut file = folder.create(&name)?;
+        folder.remove_file(&*name)?;
         file.write_all(&[0; PROOF])?;
         file.sync_all()
     };
-    let written = write();
-    let removed = match fs::remove_file(&path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    };
-    written.and(removed).map_err(|e| cannot("write to output directory", directory, &e))
+    write().map_err(|e: io::Error| cannot("write to output directory", directory, &e))
 }
 
 /// Takes the shared lock; on the way, removes leftovers if nobody else has it.
@@ -277,6 +303,8 @@ fn warn_if_short(directory: &Path, expected: u64) {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::lab::{Tmpfs, is_root};
 
@@ -324,6 +352,24 @@ mod tests {
         let refused = Store::open(&file, 0).unwrap_err();
         assert_eq!(refused.exit_status(), 1);
         assert!(refused.to_string().starts_with("cannot create output directory"), "{refused}");
+    }
+
+    /// M1 of the security review: root's proof of writing went through a link to any file of root.
+    #[test]
+    fn links_under_the_names_of_proofs_are_not_written_through() {
+        let directory = tempfile::tempdir().unwrap();
+        let victim = directory.path().join("victim");
+        fs::write(&victim, b"as it was").unwrap();
+        let store = directory.path().join("store");
+        fs::create_dir(&store).unwrap();
+        let own = std::process::id();
+        for number in own.saturating_sub(50)..own + 50 {
+            let link = store.join(format!(".dashcap-{number}.partial"));
+            std::os::unix::fs::symlink(&victim, link).unwrap();
+        }
+        drop(Store::open(&store, 0).unwrap());
+        assert_eq!(fs::read(&victim).unwrap(), b"as it was");
+        assert_eq!(fs::read_dir(&store).unwrap().count(), 100, "the proof is gone again");
     }
 
     #[test]

@@ -4,14 +4,12 @@
 //! taken for a whole one. The mark is a file inside the bundle: it goes where the bundle goes. It is
 //! looked for again after the renaming, so whoever marks a bundle in the last moment wins.
 
-use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::{Error, Result};
-use crate::incident::layout::FILE_MODE;
-use crate::incident::partial::{cannot, sync_directory};
+use crate::incident::folder::Folder;
+use crate::incident::partial::cannot;
 
 /// Ends the name of a bundle that is on its way out.
 pub const REMOVING: &str = ".removing";
@@ -24,22 +22,22 @@ pub const KEPT: &str = ".keep";
 /// When it is marked, or the disk refuses.
 pub fn remove(path: &Path, force: bool) -> Result<()> {
     let failed = |e: io::Error| cannot("remove bundle", path, &e);
-    let aside = aside(path);
-    match fs::rename(path, &aside) {
+    let (around, name) = place(path).map_err(failed)?;
+    let aside = format!("{name}{REMOVING}");
+    match around.rename(&name, &aside) {
         // What was left of one of the same name.
         Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => {
-            fs::remove_dir_all(&aside).and_then(|()| fs::rename(path, &aside)).map_err(failed)?;
+            around.remove(&*aside).and_then(|()| around.rename(&name, &aside)).map_err(failed)?;
         }
         renamed => renamed.map_err(failed)?,
     }
-    if !force && aside.join(KEPT).exists() {
-        fs::rename(&aside, path).map_err(failed)?;
+    if !force && around.folder(&*aside).is_ok_and(|bundle| bundle.has(KEPT)) {
+        around.rename(&aside, &name).map_err(failed)?;
         let object = path.display().to_string();
         return Err(Error::operation("remove bundle", object, "it is marked to be kept")
             .hint("unkeep it first, or use --force"));
     }
-    path.parent().map_or(Ok(()), sync_directory).map_err(failed)?;
-    fs::remove_dir_all(&aside).map_err(failed)
+    around.sync().and_then(|()| around.remove(&*aside)).map_err(failed)
 }
 
 /// Marks the bundle at `path` to be kept, or no longer; tells whether that changed anything.
@@ -47,30 +45,42 @@ pub fn remove(path: &Path, force: bool) -> Result<()> {
 /// # Errors
 /// When the disk refuses.
 pub fn mark(path: &Path, kept: bool) -> Result<bool> {
-    let mark = path.join(KEPT);
-    let done = if kept {
-        OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(&mark).map(drop)
-    } else {
-        fs::remove_file(&mark)
+    let mark = || {
+        let bundle = Folder::open(path)?;
+        let done = match kept {
+            true => bundle.create(KEPT).map(drop),
+            false => bundle.remove_file(KEPT),
+        };
+        match done {
+            Ok(()) => bundle.sync().map(|()| true),
+            Err(e) if kept && e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(e) if !kept && e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e),
+        }
     };
-    match done {
-        Ok(()) => sync_directory(path).map(|()| true),
-        Err(e) if kept && e.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-        Err(e) if !kept && e.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(e),
-    }
-    .map_err(|e| cannot("mark bundle", path, &e))
+    mark().map_err(|e| cannot("mark bundle", path, &e))
 }
 
-fn aside(path: &Path) -> PathBuf {
-    let mut aside = path.as_os_str().to_owned();
-    aside.push(REMOVING);
-    aside.into()
+/// The directory around a bundle, and what the bundle is called there.
+fn place(path: &Path) -> io::Result<(Folder, String)> {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let (Some(name), Some(around)) = (name, path.parent()) else {
+        return Err(io::ErrorKind::NotFound.into());
+    };
+    let around = if around.as_os_str().is_empty() { Path::new(".") } else { around };
+    Ok((Folder::named(around)?, name.to_owned()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
     use super::*;
+
+    fn aside(bundle: &Path) -> PathBuf {
+        bundle.with_file_name(format!("bundle{REMOVING}"))
+    }
 
     #[test]
     fn a_bundle_goes_unless_it_is_marked() {

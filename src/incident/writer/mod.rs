@@ -13,8 +13,8 @@
 //! its memory stays pinned; [`Writer::abandon`] gives the oldest one up when the recorder needs it.
 //!
 //! Evidence first: the reports of bundles, whose evidence is on the disk by then, wait until nothing is
-//! left on the shelf. Where a bundle does not fit the disk, old ones go as the store's limits allow, one
-//! by one, and it is tried again at once.
+//! left on the shelf. Where a bundle does not fit the disk, old ones go as the store's limits allow, if it
+//! fits then, and it is tried again at once.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,10 +25,10 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::Incident;
-use super::bundle::Bundle;
+use super::bundle::{self, Bundle};
 use super::pcapng::Level;
-use super::secured::{Evidence, Reporter, Secured};
-use super::store::{Removed, Store, retention};
+use super::secured::{Evidence, Refused, Reporter, Secured};
+use super::store::{Removed, Store, is_kept_right, retention};
 use crate::error::{Error, Result};
 use crate::sys::priority;
 use crate::time::{Clock, Mono, Window};
@@ -168,6 +168,11 @@ struct Waiting {
     attempts: u32,
     /// Why the last attempt failed; none when new.
     failed: Option<Error>,
+    /// What its bundle takes on the disk, once that had to be known.
+    size: Option<u64>,
+    /// Bundles went for it already. That they did not help shows that somebody else fills the disk, and he
+    /// would fill it again.
+    favoured: bool,
 }
 
 impl Writer {
@@ -182,7 +187,7 @@ impl Writer {
         let (bell, rings) = bounded(1);
         let (told, outcomes) = bounded(OUTCOMES);
         let (removed, shelf_there) = (store.take_removed(), Arc::clone(&shelf));
-        let desk = Desk { store, removed, clock, options, shelf: shelf_there, rings, told };
+        let mut desk = Desk { store, removed, clock, options, shelf: shelf_there, rings, told };
         let thread = thread::Builder::new()
             .name("writer".to_owned())
             .spawn(move || desk.work())
@@ -202,7 +207,15 @@ impl Writer {
         let number = shelf.came;
         shelf.came += 1;
         let due = Mono::default();
-        shelf.waiting.push_back(Waiting { number, incident, due, attempts: 0, failed: None });
+        shelf.waiting.push_back(Waiting {
+            number,
+            incident,
+            due,
+            attempts: 0,
+            failed: None,
+            size: None,
+            favoured: false,
+        });
         drop(shelf);
         self.notify();
         Ok(())
@@ -284,6 +297,8 @@ struct Finishing {
     /// When the attempt began that succeeded.
     begun: Mono,
     attempts: u32,
+    /// Not before then; zero when new.
+    due: Mono,
 }
 
 /// What is to be done next.
@@ -322,24 +337,32 @@ impl Shelf {
 }
 
 impl Desk {
-    fn work(&self) {
+    fn work(&mut self) {
         if let Err(error) = priority::step_back(NICE) {
             tracing::warn!("the writer keeps its priority: {error}");
         }
-        let mut secured = VecDeque::new();
+        let mut secured: VecDeque<Finishing> = VecDeque::new();
         self.removed.iter().for_each(|removed| self.tell(Outcome::Removed(removed.clone())));
         loop {
             let now = self.clock.now().mono;
             let next = open(&self.shelf).next(now);
-            match next {
-                Next::Write { waiting, last } => secured.extend(self.write(waiting, last)),
-                Next::Wait(pause) if secured.is_empty() => self.wait(pause),
+            let due = match next {
+                Next::Write { waiting, last } => {
+                    secured.extend(self.write(waiting, last));
+                    if secured.len() > REPORTS { secured.pop_front() } else { None }
+                }
+                Next::Wait(pause) => {
+                    let due = secured.iter().position(|finishing| finishing.due <= now);
+                    if due.is_none() {
+                        let dues = secured.iter().map(|finishing| finishing.due.since(now));
+                        self.wait(pause.into_iter().chain(dues).min());
+                    }
+                    due.and_then(|due| secured.remove(due))
+                }
                 Next::End if secured.is_empty() => return,
-                Next::Wait(_) | Next::End => self.finish(secured.pop_front()),
-            }
-            if secured.len() > REPORTS {
-                self.finish(secured.pop_front());
-            }
+                Next::End => secured.pop_front(),
+            };
+            secured.extend(due.and_then(|finishing| self.finish(finishing)));
         }
     }
 
@@ -357,7 +380,7 @@ impl Desk {
     /// Brings an incident's evidence to the disk; what is left to do then is returned.
     fn write(&self, mut waiting: Waiting, last: bool) -> Option<Finishing> {
         let begun = self.clock.now().mono;
-        let written = self.insist(&waiting.incident);
+        let written = self.insist(&mut waiting);
         let now = self.clock.now().mono;
         waiting.attempts += 1;
         match written {
@@ -367,7 +390,7 @@ impl Desk {
                 shelf.hurry();
                 shelf.writing = false;
                 shelf.secured += 1;
-                return Some(Finishing { secured, begun, attempts });
+                return Some(Finishing { secured, begun, attempts, due: Mono::default() });
             }
             Err(reason) if last => {
                 open(&self.shelf).writing = false;
@@ -380,47 +403,84 @@ impl Desk {
         None
     }
 
-    /// Attempts it again while the disk is full and an old bundle may go for it.
-    fn insist(&self, incident: &Incident) -> Result<Evidence> {
-        loop {
-            let attempted = self.attempt(incident);
-            let is_full = attempted.as_ref().is_err_and(Error::is_disk_full);
-            match is_full.then(|| self.store.make_room()).flatten() {
-                Some(removed) => self.tell(Outcome::Removed(removed)),
-                None => return attempted,
-            }
+    /// Attempts it, and again if the disk is full and old bundles may go for it that are enough: how many
+    /// bytes fitted is known, and how many it has is counted.
+    fn insist(&self, waiting: &mut Waiting) -> Result<Evidence> {
+        let Refused { error, fitted } = match self.attempt(&waiting.incident) {
+            Ok(evidence) => return Ok(evidence),
+            Err(refused) if refused.error.is_disk_full() && self.may_go_for(waiting) => refused,
+            Err(refused) => return Err(refused.error),
+        };
+        if waiting.size.is_none() {
+            waiting.size = self.size(&waiting.incident);
         }
+        let Some(size) = waiting.size else { return Err(error) };
+        let removed = self.store.make_room(size.saturating_sub(fitted));
+        if removed.is_empty() {
+            return Err(error);
+        }
+        waiting.favoured = true;
+        removed.into_iter().for_each(|removed| self.tell(Outcome::Removed(removed)));
+        self.attempt(&waiting.incident).map_err(|refused| refused.error)
+    }
+
+    /// True if a bundle may go for it.
+    fn may_go_for(&self, waiting: &Waiting) -> bool {
+        self.options.retention.has_limits() && !waiting.favoured
     }
 
     /// A panic is a failure like others: a defect in writing one incident must not take the rest with
     /// it. Nothing is left half-changed, for the incident is only read and the partial bundle removed.
-    fn attempt(&self, incident: &Incident) -> Result<Evidence> {
+    fn attempt(&self, incident: &Incident) -> Result<Evidence, Refused> {
         let write = || Evidence::write(&self.store, incident, self.options.level);
         catch_unwind(AssertUnwindSafe(write)).unwrap_or_else(|_| {
-            Err(Error::operation("write bundle", incident.name(), "dashcap panicked")
-                .hint("this is a defect in dashcap, please report it"))
+            let error = Error::operation("write bundle", incident.name(), "dashcap panicked")
+                .hint("this is a defect in dashcap, please report it");
+            Err(Refused { error, fitted: 0 })
         })
     }
 
-    /// Makes the report, lets the bundle appear, and lets old ones go for it.
-    fn finish(&self, finishing: Option<Finishing>) {
-        let Some(Finishing { secured, begun, attempts }) = finishing else { return };
+    /// What its bundle takes on the disk, in bytes; none where that cannot be told.
+    fn size(&self, incident: &Incident) -> Option<u64> {
+        let measure = || bundle::size(incident, self.options.level);
+        catch_unwind(AssertUnwindSafe(measure)).ok()?.ok()
+    }
+
+    /// Makes the report, lets the bundle appear, and lets old ones go for it; what is to be tried again is
+    /// returned.
+    fn finish(&mut self, mut finishing: Finishing) -> Option<Finishing> {
         let reporting = self.clock.now().mono;
+        let stopping = || open(&self.shelf).stopping;
         let in_time = || {
-            let stopping = open(&self.shelf).stopping;
-            let time = if stopping { LAST_REPORT_TIME } else { REPORT_TIME };
+            let time = if stopping() { LAST_REPORT_TIME } else { REPORT_TIME };
             self.clock.now().mono.since(reporting) < time
         };
-        let finished = secured.finish(self.options.report, &in_time);
-        open(&self.shelf).secured -= 1;
+        let last = stopping();
+        let finished = finishing.secured.finish(self.options.report, &in_time, last);
         let now = self.clock.now();
-        self.tell(match finished {
-            Ok(bundle) => Outcome::Written { bundle, took: now.mono.since(begun) },
-            Err((reason, incident)) => Outcome::Lost(Lost::of(&incident, attempts, reason)),
-        });
-        for removed in self.store.sweep(now.wall) {
+        let bundle = match finished {
+            Ok(bundle) => bundle,
+            Err(reason) if last => {
+                open(&self.shelf).secured -= 1;
+                let incident = finishing.secured.incident();
+                self.tell(Outcome::Lost(Lost::of(incident, finishing.attempts, reason)));
+                return None;
+            }
+            Err(reason) => {
+                finishing.attempts += 1;
+                finishing.due = now.mono.plus(self.options.retry_pause);
+                let (name, attempts) = (finishing.secured.incident().name(), finishing.attempts);
+                // Word of a retry may be dropped, the next one says the same.
+                let _ = self.told.try_send(Outcome::Retrying { name, attempts, reason });
+                return Some(finishing);
+            }
+        };
+        open(&self.shelf).secured -= 1;
+        self.tell(Outcome::Written { bundle, took: now.mono.since(finishing.begun) });
+        for removed in self.store.sweep(now, is_kept_right()) {
             self.tell(Outcome::Removed(removed));
         }
+        None
     }
 
     fn keep(&self, mut waiting: Waiting, reason: Error, now: Mono) {

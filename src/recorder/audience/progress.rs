@@ -143,7 +143,12 @@ mod tests {
     }
 
     fn written(name: &str) -> Outcome {
-        let bundle = Bundle { path: format!("/out/{name}").into(), bytes: 10, frames: 3 };
+        let bundle = Bundle {
+            path: format!("/out/{name}").into(),
+            bytes: 10,
+            frames: 3,
+            trigger: TriggerKind::LinkDown,
+        };
         Outcome::Written { bundle, took: Duration::from_secs(1) }
     }
 

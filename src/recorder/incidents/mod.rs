@@ -40,7 +40,7 @@ use crate::observation::capture::CaptureEvent;
 use crate::observation::{Fact, Observation};
 use crate::ring::HoldId;
 use crate::time::{Clock, Mono};
-use crate::trigger::{Gate, Rules, Terms};
+use crate::trigger::{Budget, Gate, Rules, Terms};
 
 /// What opens incidents, those that are under way, and what belongs into them.
 #[derive(Debug)]
@@ -52,6 +52,7 @@ pub(super) struct Incidents {
     /// What a link trigger without a name is about.
     watched: BTreeSet<String>,
     gate: Gate,
+    budget: Budget,
     /// Triggers that cool down since the last incident was opened.
     refused: u64,
     holds: Holds,
@@ -88,6 +89,7 @@ impl Incidents {
             usual: options.usual(),
             watched: BTreeSet::new(),
             gate: Gate::new(),
+            budget: Budget::new(options.budget),
             refused: 0,
             holds: Holds::default(),
             holds_made: 0,
@@ -179,6 +181,11 @@ impl Incidents {
 
     /// Takes in what became of an incident.
     pub(super) fn settle(&mut self, outcome: Outcome) {
+        if let Outcome::Written { bundle, .. } = &outcome
+            && !bundle.trigger.is_asked_for()
+        {
+            self.budget.written(self.clock.now().mono, bundle.bytes);
+        }
         self.summary.note(outcome);
     }
 

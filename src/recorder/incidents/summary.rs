@@ -17,6 +17,8 @@ pub struct Summary {
     pub removed: u64,
     /// Triggers that opened nothing because the same had just opened an incident.
     pub cooling: u64,
+    /// Triggers that opened nothing because an hour had brought as many incidents as it may.
+    pub over_budget: u64,
     /// Windows that were held, and released because nothing confirmed them.
     pub holds_released: u64,
     /// Windows that were not held because too many were.
@@ -56,6 +58,7 @@ impl Summary {
     pub(super) fn tell_unwritten(&self) {
         for (count, what) in [
             (self.cooling, "triggers opened nothing, cooling down"),
+            (self.over_budget, "triggers opened nothing, the hourly budget was spent"),
             (self.holds_released, "held windows were released unconfirmed"),
             (self.holds_refused, "windows were not held, too many were"),
         ] {

@@ -81,6 +81,10 @@ impl Incidents {
             let why = "cooling down after the last incident".to_owned();
             return self.refuse(&fired.trigger, why, audience);
         }
+        if opens && let Some(why) = self.over_budget::<K>(&fired.trigger) {
+            self.summary.over_budget += 1;
+            return self.refuse(&fired.trigger, why, audience);
+        }
         match fired.hold.clone() {
             Some(hold) => {
                 self.hold(fired, &hold, captures, audience);
@@ -88,6 +92,16 @@ impl Incidents {
             }
             None => self.keep(fired, captures, audience),
         }
+    }
+
+    /// Why it opens nothing, if the hour has brought enough that nobody asked for. What was captured long ago
+    /// comes at the pace of a file: there is no hour to count.
+    fn over_budget<K: Keeper>(&mut self, trigger: &Trigger) -> Option<String> {
+        if !K::LIVE || trigger.kind.is_asked_for() {
+            return None;
+        }
+        let spent = self.budget.spent(self.clock.now().mono)?;
+        Some(format!("{spent}; what is asked for still opens one"))
     }
 
     fn refuse(&mut self, trigger: &Trigger, why: String, audience: &mut Audience) -> Verdict {
@@ -195,6 +209,9 @@ impl Incidents {
         let waiting = Vec::new();
         self.open = Some(Open { hold, pinned_after, system, programs: None, waiting });
         self.refused = 0;
+        if !trigger.kind.is_asked_for() {
+            self.budget.opened(self.clock.now().mono);
+        }
         let until = self.phase.deadline();
         let (offset, to) = (trigger.at.offset(), until.unwrap_or(at));
         let (first, last) = (offset.wall(from), offset.wall(to));

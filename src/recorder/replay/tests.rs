@@ -46,6 +46,7 @@ impl Story {
             timeline: sysfs::Options::default(),
             output: folder.path().join("bundles"),
             writer: writer::Options::default(),
+            budget: crate::trigger::budget::Options::default(),
             privilege: crate::privilege::Options::default(),
             settings: Value::Null,
         };

@@ -117,10 +117,11 @@ metrics! {
         |s, out| for trigger in &s.standing.figures.triggers {
             out(&[&trigger.kind], Number::Whole(trigger.count));
         };
-    Counter "triggers_ignored" ["why"] "Triggers that did not count: disarmed, cooling."
+    Counter "triggers_ignored" ["why"] "Triggers that did not count: disarmed, cooling, over_budget."
         |s, out| {
             out(&["disarmed"], Number::Whole(s.standing.ignored_triggers));
             out(&["cooling"], Number::Whole(s.standing.figures.cooling));
+            out(&["over_budget"], Number::Whole(s.standing.figures.over_budget));
         };
     Counter "holds_released" [] "Windows that were held, and released because nothing confirmed them."
         |s, out| out(&[], Number::Whole(s.standing.figures.holds_released));
