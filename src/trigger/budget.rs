@@ -39,17 +39,19 @@ impl Options {
     /// # Errors
     /// [`Error::Usage`] for zero, or far too many.
     pub fn check(&self) -> Result<()> {
+        const ZERO: &str = "the limit is more than 0, with which no incident could open";
         let refused = |key, given: u64, why, accepted| {
             Err(Error::usage(key, given.to_string(), why, accepted))
         };
         match (self.count, self.bytes) {
-            (0, _) => refused("--hourly-count", 0, "nothing could open", "1 or more, such as 60"),
-            (_, Some(0)) => {
-                refused("--hourly-bytes", 0, "nothing could open", "a size such as 5GiB")
-            }
-            (count, _) if count > Self::MOST => {
-                refused("--hourly-count", count, "too many", "10000 or less, such as 60")
-            }
+            (0, _) => refused("--hourly-count", 0, ZERO, "1 or more, such as 60"),
+            (_, Some(0)) => refused("--hourly-bytes", 0, ZERO, "a size such as 5GiB"),
+            (count, _) if count > Self::MOST => refused(
+                "--hourly-count",
+                count,
+                "an hour counts 10000 incidents at most",
+                "10000 or less, such as 60",
+            ),
             _ => Ok(()),
         }
     }
