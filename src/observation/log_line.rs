@@ -6,10 +6,18 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
-/// The longest line that is matched and kept, in bytes; what is longer is cut there. RFC 5424 §6.1
+/// The longest line that is matched, in bytes; what is longer is cut there. RFC 5424 §6.1
 /// asks receivers for 2,048, RFC 5425 §4.3.1 for 8,192, and the kernel prints at most 1,024 at once
 /// (kernel/printk/printk.c).
 pub const LONGEST: usize = 8_192;
+
+/// So much of a line that matched is kept, in bytes: whoever can log must not fill memory and disk with what
+/// nobody reads. The kernel prints no more at once; the longest line of our [`defaults`](crate::watch::logs::defaults())
+/// has less.
+pub const KEPT: usize = 1_024;
+/// So much of each word that is known of a line is kept, in bytes: the name of an interface has 15, that of a
+/// host 253 (RFC 1035 §3.1).
+pub const KEPT_FIELD: usize = 256;
 
 /// A line that matched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -18,10 +26,11 @@ pub struct LogLine {
     pub source: LogSource,
     /// The name of the matcher that it matched.
     pub matcher: String,
-    /// The line as it was matched, without its end; at most [`LONGEST`] bytes, and what was no UTF-8
+    /// The line as it was matched, without its end; at most [`KEPT`] bytes, and what was no UTF-8
     /// is replaced.
     pub text: String,
-    /// What the matcher's named groups caught; a group that took no part is not here.
+    /// What the matcher's named groups caught, at most [`KEPT_FIELD`] bytes each; a group that took no part is
+    /// not here.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, String>,
     /// What else is known of it.
@@ -111,7 +120,7 @@ pub struct Header {
     /// microseconds since boot from the kernel. For people; nothing is decided by it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stamp: Option<String>,
-    /// True if it was longer than [`LONGEST`] and is cut there.
+    /// True if it was longer than what is kept of it.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub cut: bool,
 }
@@ -136,6 +145,22 @@ pub enum Priority {
     Info,
     /// Debug messages.
     Debug,
+}
+
+impl Header {
+    /// With no word longer than [`KEPT_FIELD`].
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        let short = |word: Option<String>| word.map(|word| shortened(word, KEPT_FIELD));
+        let Self { host, program, stamp, .. } = self;
+        Self { host: short(host), program: short(program), stamp: short(stamp), ..self }
+    }
+}
+
+/// The beginning of a text, at most so many bytes.
+pub fn shortened(mut text: String, most: usize) -> String {
+    text.truncate(text.floor_char_boundary(most));
+    text
 }
 
 impl Priority {

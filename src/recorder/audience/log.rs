@@ -1,6 +1,7 @@
 //! What an operator reads in the log while nothing is wrong, and what more when something is; in a storm
 //! only as much as a person can read.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::mem;
 use std::time::Duration;
@@ -78,12 +79,22 @@ impl Log {
             return;
         }
         self.told += 1;
+        let sentence = seen.fact.to_string();
+        let sentence = short(&sentence);
         if is_bad(&seen.fact) {
-            tracing::warn!("{}", seen.fact);
+            tracing::warn!("{sentence}");
         } else {
-            tracing::info!("{}", seen.fact);
+            tracing::info!("{sentence}");
         }
     }
+}
+
+/// The beginning of a sentence, as long as a line of our own log may be: the bundle has all of it.
+pub(in crate::recorder) fn short(sentence: &str) -> Cow<'_, str> {
+    /// In bytes: eight lines of a terminal.
+    const MOST: usize = 512;
+    let kept = &sentence[..sentence.floor_char_boundary(MOST)];
+    if kept.len() == sentence.len() { kept.into() } else { format!("{kept}...").into() }
 }
 
 /// Whether a fact is worth a line.
@@ -108,6 +119,13 @@ mod tests {
     use super::*;
     use crate::observation::counter::CounterGrowth;
     use crate::time::{Stamp, Wall};
+
+    #[test]
+    fn h1_a_sentence_in_our_own_log_is_bounded() {
+        assert_eq!(short("eth0: DOWN"), "eth0: DOWN");
+        let long = short(&"ä".repeat(4_000)).into_owned();
+        assert!(long.ends_with("ä...") && long.len() <= 515, "{}", long.len());
+    }
 
     #[test]
     fn a_storm_is_told_for_a_while_and_then_counted() {

@@ -13,6 +13,7 @@ use crate::incident::progress::Course;
 use crate::incident::system::Collection;
 use crate::observation::{Fact, Observation};
 use crate::recorder::audience::Audience;
+use crate::recorder::audience::log::short;
 use crate::recorder::frame_store::{Held as Pinned, Keeper};
 use crate::ring::HoldId;
 use crate::time::{Mono, Window, nanos};
@@ -108,7 +109,7 @@ impl Incidents {
         self.refused += 1;
         if is_told(self.refused) {
             let Trigger { kind, sentence, .. } = trigger;
-            tracing::info!("{kind}: not frozen, {why}: {sentence}");
+            tracing::info!("{kind}: not frozen, {why}: {}", short(sentence));
             audience.log.told_as_trigger();
         }
         Verdict::Ignored { why }
@@ -138,7 +139,7 @@ impl Incidents {
         let mut held = Held::new(id, fired, hold, Duration::ZERO);
         pin(captures, id, held.from, at);
         held.pinned_after = self.clock.now().mono.since(at);
-        tracing::info!("{kind}: {sentence}; held, {hold}");
+        tracing::info!("{kind}: {}; held, {hold}", short(&sentence));
         audience.log.told_as_trigger();
         self.holds.add(held);
     }
@@ -174,7 +175,7 @@ impl Incidents {
                 let left = until.since(self.clock.now().mono);
                 if is_told(triggers) {
                     let Trigger { kind, sentence, .. } = &trigger;
-                    tracing::warn!("{kind}: {sentence}; the open incident goes on for {left:.1?}");
+                    tracing::warn!("{kind}: {}; the open incident goes on for {left:.1?}", short(&sentence));
                     audience.log.told_as_trigger();
                 }
                 Verdict::Extended { left_ns: nanos(left) }
@@ -217,7 +218,7 @@ impl Incidents {
         let (first, last) = (offset.wall(from), offset.wall(to));
         audience.clients.frozen(Course::frozen(trigger, pinned_after, first, last));
         let Trigger { kind, sentence, .. } = trigger;
-        tracing::warn!("{kind}: {sentence}; window frozen after {took:?}");
+        tracing::warn!("{kind}: {}; window frozen after {took:?}", short(&sentence));
         audience.log.told_as_trigger();
         Verdict::Frozen {
             pinned_after_ns: nanos(took),
@@ -244,7 +245,7 @@ impl Incidents {
         self.unpin(held.id, captures);
         self.summary.holds_released += 1;
         let Trigger { kind, sentence, .. } = &held.fired.trigger;
-        tracing::info!("{kind}: released, {why}: {sentence}");
+        tracing::info!("{kind}: released, {why}: {}", short(sentence));
     }
 
     fn next_hold(&mut self) -> HoldId {

@@ -1,5 +1,5 @@
-//! How many lines a second one matcher may send: a flood of lines is a fact told once, not a thousand
-//! facts that push the others out of the way.
+//! How many lines a second one matcher, or one source, may send: a flood of lines is a fact told once, not a
+//! thousand facts that push the others out of the way.
 //!
 //! ```text
 //!   line       ▌▌▌▌▌▌▌▌▌▌▌▌▌▌▌▌▌▌            ▌
@@ -15,26 +15,48 @@ use crate::time::Mono;
 /// The span lines are counted over; what was held is told at its end.
 pub(super) const SPAN: Duration = Duration::from_secs(1);
 
-/// One matcher's.
+/// How much passes within [`SPAN`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Most {
+    pub(super) lines: u32,
+    pub(super) bytes: usize,
+}
+
+impl Most {
+    /// So many lines, however long they are.
+    pub(super) fn lines(lines: u32) -> Self {
+        Self { lines, bytes: usize::MAX }
+    }
+}
+
+/// One matcher's, or one source's.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Allowance {
     /// Since when lines are counted; none while there are none.
     since: Option<Mono>,
     passed: u32,
+    bytes: usize,
     held: u64,
 }
 
 impl Allowance {
-    /// True if a line of `now` passes where `most` may within [`SPAN`]; else it is held and counted.
-    /// Call [`Allowance::over`] first.
-    pub(super) fn admits(&mut self, now: Mono, most: u32) -> bool {
+    /// True if a line of `now` and of `length` bytes passes where `most` may within [`SPAN`]; else it is held
+    /// and counted. Call [`Allowance::over`] first.
+    pub(super) fn admits(&mut self, now: Mono, most: Most, length: usize) -> bool {
         self.since.get_or_insert(now);
-        if self.passed < most {
+        let bytes = self.bytes.saturating_add(length);
+        if self.passed < most.lines && bytes <= most.bytes {
             self.passed += 1;
+            self.bytes = bytes;
             return true;
         }
         self.held += 1;
         false
+    }
+
+    /// True if no line has passed within this span.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.passed == 0
     }
 
     /// When what was held is to be told.
@@ -75,11 +97,15 @@ mod tests {
             (7_500, 0, true),
         ] {
             let now = Mono(at * MS);
-            assert_eq!((allowance.over(now), allowance.admits(now, 2)), (over, passes), "{at}");
+            assert_eq!(
+                (allowance.over(now), allowance.admits(now, Most::lines(2), 80)),
+                (over, passes),
+                "{at}"
+            );
         }
         assert_eq!(allowance.due(), None, "nothing held, nothing to tell");
-        allowance.admits(Mono(7_600 * MS), 2);
-        allowance.admits(Mono(7_600 * MS), 2);
+        allowance.admits(Mono(7_600 * MS), Most::lines(2), 80);
+        allowance.admits(Mono(7_600 * MS), Most::lines(2), 80);
         assert_eq!(allowance.due(), Some(Mono(8_500 * MS)));
         assert_eq!(allowance.finish(), 1);
         assert_eq!(allowance.due(), None);
@@ -92,7 +118,7 @@ mod tests {
         for millisecond in 0..10_000_u64 {
             let now = Mono(millisecond * 1_000_000);
             held += allowance.over(now);
-            passed += u64::from(allowance.admits(now, 10));
+            passed += u64::from(allowance.admits(now, Most::lines(10), 80));
         }
         assert_eq!((passed, held + allowance.finish()), (100, 9_900));
     }

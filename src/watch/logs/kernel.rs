@@ -126,7 +126,7 @@ impl KernelLog {
             Gap::Unknown => sieve.trouble(desk, "some records were overwritten unread"),
         }
         self.next = record.sequence.checked_add(1);
-        let line = Line { text: record.text, cut: false };
+        let line = Line { text: record.text, cut: false, is_local: false };
         sieve.line(desk, at, line, || {
             let header = Header {
                 priority: Some(Priority::of(record.number)),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use regex::{Regex, RegexSet, RegexSetBuilder};
 
 use crate::error::{Error, Result};
+use crate::observation::log_line::KEPT_FIELD;
 
 /// A pattern that takes more memory than this when compiled is a mistake (regex's own default).
 const LARGEST: usize = 10 << 20;
@@ -117,7 +118,11 @@ impl Matchers {
         let index = self.set.matches(text).iter().next()?;
         let (name, regex) = self.each.get(index)?;
         let groups = regex.captures(text)?;
-        let caught = |name: &str| Some((name.to_owned(), groups.name(name)?.as_str().to_owned()));
+        let caught = |name: &str| {
+            let text = groups.name(name)?.as_str();
+            let kept = &text[..text.floor_char_boundary(KEPT_FIELD)];
+            Some((name.to_owned(), kept.to_owned()))
+        };
         let fields = regex.capture_names().flatten().filter_map(caught).collect();
         Some(Match { index, name: Arc::clone(name), fields })
     }

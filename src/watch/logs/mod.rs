@@ -20,8 +20,9 @@
 //! * They begin with what is logged from now on; history is no news.
 //! * A line that matches a [`Matcher`] is a [`Fact::Log`](crate::observation::Fact::Log), stamped when it was read. Lines that match
 //!   none are only counted ([`Counters`]).
-//! * A flood is bounded: per matcher and second [`Options::per_second`] lines are sent, the rest is
-//!   counted and told.
+//! * A flood is bounded: per second [`Options::per_second`] lines of a matcher are sent, and of all matchers
+//!   together five times as many, 14 kB of them where that is 10, but always the first one of each; the rest is
+//!   counted and told. A line is matched as far as `LONGEST` and kept as far as `KEPT`.
 //! * What may have been missed is told: overwritten kernel records, a journal that went away, a
 //!   truncated file, dropped datagrams. A line longer than `LONGEST` is cut and says so.
 //! * They never answer, and never write to what they read.

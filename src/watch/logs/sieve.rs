@@ -2,7 +2,8 @@
 //!
 //! Every line is counted under exactly one name of [`Counts`] beside `read`. The text of our own log
 //! is passed over: dashcap logs what it observed, and where that log is a log it follows, a line would
-//! call itself forth forever.
+//! call itself forth forever. Whose line it is, only its beginning tells, where a syslog daemon of this host
+//! writes it: a word further on may be anybody's, and nobody may hide a line from us.
 
 use std::fmt::Display;
 use std::fs;
@@ -14,12 +15,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 
 use super::Options;
-use super::allowance::Allowance;
+use super::allowance::{Allowance, Most};
 use super::elsewhere::Here;
 use super::matcher::Matchers;
 use crate::error::Result;
 use crate::observation::Fact;
-use crate::observation::log_line::{Header, LogLine, LogSource};
+use crate::observation::log_line::{Header, KEPT, LogLine, LogSource};
 use crate::time::{Mono, Stamp};
 use crate::watch::{Desk, Wake};
 
@@ -79,6 +80,13 @@ fn count(cell: &AtomicU64) {
     cell.fetch_add(1, Ordering::Relaxed);
 }
 
+/// All matchers of a source together may send in a second what so many of them may, beside the first line of
+/// each: enough to show a failure of many interfaces.
+const AT_ONCE: u32 = 5;
+/// Bytes that all matchers of a source together may send in a second, for each line that one may: a line as
+/// it is kept and a third. By default that is 14 kB a second, 8 MB in ten minutes.
+const BYTES: usize = 1_400;
+
 /// The lines of one source on their way to the desk.
 #[derive(Debug)]
 pub(super) struct Sieve {
@@ -86,6 +94,10 @@ pub(super) struct Sieve {
     name: String,
     matchers: Matchers,
     allowances: Vec<Allowance>,
+    /// Of all matchers together.
+    source: Allowance,
+    /// And how much that is.
+    most: Most,
     per_second: u32,
     counters: Counters,
     /// How a syslog daemon marks our lines.
@@ -102,6 +114,8 @@ pub(super) struct Sieve {
 pub(super) struct Line<'a> {
     pub(super) text: &'a str,
     pub(super) cut: bool,
+    /// True if this host's syslog daemon may have written it, with the name of its program in front.
+    pub(super) is_local: bool,
 }
 
 impl Sieve {
@@ -111,6 +125,11 @@ impl Sieve {
         Ok(Self {
             name: options.place.to_string(),
             allowances: vec![Allowance::default(); matchers.len()],
+            source: Allowance::default(),
+            most: Most {
+                lines: options.per_second * AT_ONCE,
+                bytes: options.per_second as usize * BYTES,
+            },
             matchers,
             per_second: options.per_second,
             counters: Counters::default(),
@@ -133,31 +152,41 @@ impl Sieve {
         line: Line<'_>,
         about: impl FnOnce() -> (LogSource, Header),
     ) {
-        let Line { text, cut } = line;
+        let Line { text, cut, is_local } = line;
         count(&self.counters.0.read);
         if cut {
             count(&self.counters.0.cut);
         }
-        if text.contains(&self.own) {
+        if is_local && text.contains(&self.own) && program(text) == Some(&self.own) {
             return count(&self.counters.0.own);
         }
         let Some(found) = self.matchers.find(text) else {
             return count(&self.counters.0.unmatched);
         };
         self.tell_held(desk, at.mono);
-        let allowance = self.allowances.get_mut(found.index);
-        if allowance.is_some_and(|allowance| !allowance.admits(at.mono, self.per_second)) {
+        if !self.admits(at.mono, found.index, text.len().min(KEPT)) {
             return count(&self.counters.0.held);
         }
         count(&self.counters.0.sent);
         let (source, header) = about();
-        let header = Header { cut, ..header };
+        let header = Header { cut: cut || text.len() > KEPT, ..header }.bounded();
         let is_ours = self.is_of_this_kernel(&source, text);
         let elsewhere =
             is_ours.then(|| Here::read().elsewhere(&found.name, &found.fields)).flatten();
-        let (matcher, text) = (found.name.to_string(), text.to_owned());
+        let kept = &text[..text.floor_char_boundary(KEPT)];
+        let (matcher, text) = (found.name.to_string(), kept.to_owned());
         let line = LogLine { source, matcher, text, fields: found.fields, header, elsewhere };
         desk.send_at(at, Fact::Log(Box::new(line)));
+    }
+
+    /// Whether a line of this matcher is sent. The first one of each always is, so that a flood of others does
+    /// not hide it.
+    fn admits(&mut self, now: Mono, index: usize, length: usize) -> bool {
+        let Some(allowance) = self.allowances.get_mut(index) else { return false };
+        if !allowance.is_fresh() && !self.source.admits(now, self.most, length) {
+            return false;
+        }
+        allowance.admits(now, Most::lines(self.per_second), length)
     }
 
     /// True if this machine's kernel wrote it: what a syslog daemon copied into a file stands behind the name
@@ -188,7 +217,7 @@ impl Sieve {
     pub(super) fn trouble(&mut self, desk: &mut Desk, what: impl Display) {
         let now = desk.now().mono;
         self.tell_held(desk, now);
-        if self.troubles.admits(now, 1) {
+        if self.troubles.admits(now, Most::lines(1), 0) {
             self.confess(desk, what);
         } else {
             self.trouble = what.to_string();
@@ -222,7 +251,7 @@ impl Sieve {
     }
 
     fn spans(&self) -> impl Iterator<Item = &Allowance> {
-        self.allowances.iter().chain([&self.troubles])
+        self.allowances.iter().chain([&self.source, &self.troubles])
     }
 
     fn tell_held(&mut self, desk: &mut Desk, now: Mono) {
@@ -244,6 +273,11 @@ impl Sieve {
                 );
             }
         }
+        let held = ended(&mut self.source);
+        if held > 0 {
+            let what = format_args!("{held} more lines within a second, of all matchers: not kept");
+            self.confess(desk, what);
+        }
         let troubles = ended(&mut self.troubles);
         if troubles > 0 {
             let last = std::mem::take(&mut self.trouble);
@@ -251,6 +285,42 @@ impl Sieve {
                 desk,
                 format_args!("{troubles} more troubles within a second, the last one: {last}"),
             );
+        }
+    }
+}
+
+/// The word that names the program, where a syslog daemon has put it: first, or behind host and stamp, which
+/// has one word (RFC 3339) or three (RFC 3164 §4.1.2).
+fn program(text: &str) -> Option<&str> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let first = text.split_whitespace().next()?;
+    let is_modern = first.as_bytes().get(4) == Some(&b'-') && first.contains('T');
+    let before = match first {
+        _ if is_modern => 2,
+        month if MONTHS.contains(&month) => 4,
+        _ => 0,
+    };
+    text.split_whitespace().nth(before).map(|word| word.trim_end_matches(':'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_of_a_line_stands_at_its_beginning() {
+        for (text, expected) in [
+            ("dashcap[12]: eth0 is down", Some("dashcap[12]")),
+            ("Nov  2 14:14:20 router dashcap[12]: eth0 is down", Some("dashcap[12]")),
+            ("2026-11-22T14:14:20.811Z router dashcap[12]: eth0", Some("dashcap[12]")),
+            ("Netlink reports eth9 down dashcap[12]", Some("Netlink")),
+            ("Nov 22 14:14:20 router sshd[1]: no user dashcap[12]: bad", Some("sshd[1]")),
+            ("2026-11-22T14:14:20Z router sshd[1]: dashcap[12]: x", Some("sshd[1]")),
+            ("2026/11/22 14:14:20 BGP: peer dashcap[12] down", Some("2026/11/22")),
+            ("", None),
+        ] {
+            assert_eq!(program(text), expected, "{text}");
         }
     }
 }

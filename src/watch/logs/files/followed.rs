@@ -132,7 +132,7 @@ fn read(
 fn take(desk: &mut Desk, sieve: &mut Sieve, name: &Path, line: &[u8], cut: bool) {
     let at = desk.now();
     let text = String::from_utf8_lossy(line);
-    sieve.line(desk, at, Line { text: &text, cut }, || {
+    sieve.line(desk, at, Line { text: &text, cut, is_local: true }, || {
         (LogSource::File(name.display().to_string()), Header::default())
     });
 }

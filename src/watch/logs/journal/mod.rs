@@ -253,12 +253,8 @@ fn take(desk: &mut Desk, sieve: &mut Sieve, at: Stamp, entry: Entry) {
     if entry.pid == Some(process::id()) {
         return sieve.own();
     }
-    let mut end = entry.text.len().min(LONGEST);
-    while !entry.text.is_char_boundary(end) {
-        end -= 1;
-    }
-    let cut = end < entry.text.len();
-    let line = Line { text: entry.text.get(..end).unwrap_or_default(), cut };
+    let text = &entry.text[..entry.text.floor_char_boundary(LONGEST)];
+    let line = Line { text, cut: text.len() < entry.text.len(), is_local: false };
     sieve.line(desk, at, line, || (LogSource::Journal, entry.header));
 }
 

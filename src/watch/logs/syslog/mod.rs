@@ -268,8 +268,10 @@ fn take(desk: &mut Desk, sieve: &mut Sieve, at: Stamp, sender: IpAddr, message: 
     let message = String::from_utf8_lossy(message);
     let message = message.trim_end_matches(['\0', '\n', '\r']);
     let (_, text) = split_priority(message);
-    sieve.line(desk, at, Line { text, cut }, || -> (LogSource, Header) {
-        (LogSource::Syslog(sender.to_canonical()), parse_header(message))
+    let sender = sender.to_canonical();
+    let line = Line { text, cut, is_local: sender.is_loopback() };
+    sieve.line(desk, at, line, || -> (LogSource, Header) {
+        (LogSource::Syslog(sender), parse_header(message))
     });
 }
 

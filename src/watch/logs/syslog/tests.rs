@@ -5,7 +5,8 @@ use std::net::{Shutdown, TcpStream, UdpSocket};
 use std::process::Command;
 
 use super::*;
-use crate::observation::log_line::Priority;
+use crate::observation::Fact;
+use crate::observation::log_line::{KEPT, KEPT_FIELD, Priority};
 use crate::time::Clock;
 use crate::watch::logs::lab::{Watching, namespace, show};
 use crate::watch::logs::{LogWatcher, Matcher, Options, Place};
@@ -61,6 +62,68 @@ fn datagrams_of_both_kinds_are_read() {
         assert_eq!((line.header.cut, line.header.priority), (true, Some(Priority::Err)));
         assert_eq!(watcher.stop(), [""; 0]);
     });
+}
+
+#[test]
+fn h1_a_long_line_is_kept_as_far_as_a_person_reads_it_and_a_flood_of_all_matchers_is_bounded_in_bytes()
+ {
+    let Some(place) = namespace() else { return };
+    place.inside(|| {
+        let matchers =
+            (0..24).map(|n| Matcher::new(&format!("m{n}"), &format!("flood{n} (?<what>x+)")));
+        let options = Options { matchers: matchers.collect(), ..options(Transport::Udp) };
+        let (watcher, address) = receiver(&Options { per_second: 10, ..options });
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        for n in 0..240 {
+            let text = format!("<30>flood{} {}", n % 24, "x".repeat(7_800));
+            sender.send_to(text.as_bytes(), address).unwrap();
+            until_read(&watcher, n + 1);
+        }
+        let lines: Vec<_> = watcher
+            .inbox
+            .try_iter()
+            .filter_map(|seen| match seen.fact {
+                Fact::Log(line) => Some(line),
+                _ => None,
+            })
+            .collect();
+        assert!(lines.iter().all(|line| line.text.len() == KEPT && line.header.cut));
+        assert!(lines.iter().all(|line| line.fields["what"].len() == KEPT_FIELD));
+        let counts = watcher.counters.read();
+        assert_eq!((counts.read, counts.sent + counts.held), (240, 240));
+        // The first of each matcher, and 14 kB, in a second; a slow machine needs several.
+        assert!((24..200).contains(&counts.sent), "{counts:?}");
+        watcher.stop();
+    });
+}
+
+#[test]
+fn l3_a_line_cannot_hide_itself_by_naming_us() {
+    let Some(place) = namespace() else { return };
+    place.inside(|| {
+        let (watcher, address) = receiver(&options(Transport::Udp));
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let ours = format!("dashcap[{}]", std::process::id());
+        for text in [
+            format!("<30>number 1 {ours}"),
+            format!("<30>Nov 22 14:14:20 router sshd[1]: number 2 {ours}: x"),
+            format!("<30>Nov 22 14:14:20 router {ours}: number 3"),
+            "<30>number 4".to_owned(),
+        ] {
+            sender.send_to(text.as_bytes(), address).unwrap();
+        }
+        let texts = watcher.texts(3).join("|");
+        assert!(["1", "2", "4"].iter().all(|n| texts.contains(&format!("number {n}"))), "{texts}");
+        assert_eq!(watcher.counters.read().own, 1, "what a syslog daemon here marked as ours");
+        watcher.stop();
+    });
+}
+
+/// Waits until so many lines were read, so that none finds the socket full.
+fn until_read(watcher: &Watching, lines: u64) {
+    while watcher.counters.read().read < lines {
+        std::thread::yield_now();
+    }
 }
 
 /// An independent sender: logger(1) of util-linux.
