@@ -4,14 +4,13 @@
 
 use std::fmt::Debug;
 use std::io::{self, ErrorKind, Read};
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use pnet::datalink::{self, NetworkInterface};
 use socket2::{SockAddr, Socket};
 
-use super::target::Host;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// Longer than all of an answer that is looked at: an echo with the longest IPv4 header, a DNS header
 /// with the longest question. What is longer is cut, and the rest of it never matters.
@@ -169,24 +168,4 @@ impl Way {
 pub(super) fn interface(name: &str) -> io::Result<NetworkInterface> {
     let gone = || io::Error::new(ErrorKind::NotFound, format!("there is no interface {name}"));
     datalink::interfaces().into_iter().find(|interface| interface.name == name).ok_or_else(gone)
-}
-
-/// The first address of `host` by the system's order of preference (RFC 6724), of the same family as
-/// `source` if that is given.
-pub(super) fn resolve(host: &Host, source: Option<IpAddr>) -> Result<IpAddr> {
-    /// Addresses alone are asked for; the resolver wants a port.
-    const NO_PORT: u16 = 0;
-    let failed = |reason: String| {
-        Error::operation("resolve probe", &host.name, reason)
-            .hint("give its address instead, or check the name and the resolver")
-    };
-    if let Ok(address) = host.name.parse() {
-        return Ok(address);
-    }
-    let addresses =
-        (host.name.as_str(), NO_PORT).to_socket_addrs().map_err(|e| failed(e.to_string()))?;
-    addresses
-        .map(|address| address.ip())
-        .find(|address| source.is_none_or(|source| source.is_ipv4() == address.is_ipv4()))
-        .ok_or_else(|| failed("the name has no address that can be asked from here".to_owned()))
 }

@@ -14,8 +14,9 @@
 //! * A host that answers late is not down, and is not called so: [`ProbeDown::late`].
 //! * What that amounts to is told once for each change: [`Fact::ProbeDown`] and [`Fact::ProbeUp`],
 //!   [`Fact::ProbeSlow`] and [`Fact::ProbeLossy`] with their ends.
-//! * The name is resolved once, at the start: a resolver that fails with the network would look like
-//!   the failure itself, and asking it is traffic that nobody wants in an incident.
+//! * The name is resolved once: a resolver that fails with the network would look like the failure itself, and
+//!   asking it is traffic that nobody wants in an incident. Where it cannot be resolved at the start, recording
+//!   begins without this probe, which is told, and it is tried again until it can.
 //!
 //! ```text
 //!   ask            answer             ask                give up: lost    late answer: told as such
@@ -39,6 +40,7 @@ mod icmp;
 mod ledger;
 mod neighbor;
 mod options;
+mod seeker;
 mod state;
 mod target;
 mod tcp;
@@ -47,11 +49,12 @@ use crate::observation::probe::{ProbeDown, ProbeLossy, ProbeSlow, ProbeUp};
 pub use options::{Loss, MOST, Options, Slow, check_all};
 
 use dns::Query;
-use exchange::{Datagrams, Dialect, Exchange, Heard, Way, resolve};
+use exchange::{Datagrams, Dialect, Exchange, Heard, Way};
 use http::Get;
 use icmp::Ping;
 use ledger::{Ledger, Verdict};
 use neighbor::Neighbor;
+use seeker::Seeker;
 use state::{Change, State};
 use target::Target;
 use tcp::Connections;
@@ -64,6 +67,73 @@ const STRAYS: usize = 256;
 #[derive(Debug)]
 pub struct Probe {
     options: Options,
+    target: Target,
+    /// None while its name is not resolved.
+    asker: Option<Asker>,
+}
+
+impl Probe {
+    /// Resolves the host, waiting [`seeker::START`] for that at most, and makes sure that this process may ask
+    /// it. An interface or a source address need not be there yet; until they are, requests are lost with that
+    /// reason.
+    ///
+    /// # Errors
+    /// When an option has no meaning, or the system grants no socket.
+    pub fn open(options: Options) -> Result<Self> {
+        options.check()?;
+        let target: Target = options.host.parse()?;
+        let asker = match Seeker::new(&target, &options).wait(seeker::START) {
+            Ok(address) => Some(Asker::open(&options, &target, address)?),
+            Err(error) => {
+                tracing::warn!("{error}; recording begins without this probe");
+                None
+            }
+        };
+        Ok(Self { options, target, asker })
+    }
+
+    /// The address that is asked; none while its name is not resolved.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.asker.as_ref().map(|asker| asker.address)
+    }
+
+    /// Resolves the name, however long that takes; none if the watcher is to stop before.
+    fn find(&self, desk: &mut Desk) -> Result<Option<Asker>> {
+        let host = &self.options.host;
+        desk.confess(format!("{host} is not asked: its name is not resolved yet"));
+        loop {
+            let mut seeker = Seeker::new(&self.target, &self.options);
+            let again = desk.now().mono.plus(seeker::AGAIN);
+            while desk.now().mono < again {
+                let look = desk.now().mono.plus(seeker::LOOK);
+                if desk.wait(&[], Some(look.min(again)))? == Wake::Stop {
+                    return Ok(None);
+                }
+                if let Some(Ok(address)) = seeker.found() {
+                    tracing::info!("probe {host} is {address}, and asked from now on");
+                    return Asker::open(&self.options, &self.target, address).map(Some);
+                }
+            }
+        }
+    }
+}
+
+impl Watcher for Probe {
+    const NAME: &'static str = "probe";
+
+    fn run(mut self, desk: &mut Desk) -> Result<()> {
+        let asker = match self.asker.take() {
+            Some(asker) => Some(asker),
+            None => self.find(desk)?,
+        };
+        asker.map_or(Ok(()), |asker| asker.run(desk))
+    }
+}
+
+/// Asks a host whose address is known.
+#[derive(Debug)]
+struct Asker {
+    options: Options,
     address: IpAddr,
     exchange: Box<dyn Exchange>,
     ledger: Ledger,
@@ -72,31 +142,16 @@ pub struct Probe {
     complaint: Option<String>,
 }
 
-impl Probe {
-    /// Resolves the host, which may take as long as the system's resolver does, and makes sure that
-    /// this process may ask it. An interface or a source address need not be there yet; until they are,
-    /// requests are lost with that reason.
-    ///
-    /// # Errors
-    /// When an option has no meaning, the name has no address, or the system grants no socket.
-    pub fn open(options: Options) -> Result<Self> {
-        options.check()?;
-        let target: Target = options.host.parse()?;
-        let (host, port) = target.host();
-        let address = resolve(host, options.source)?;
+impl Asker {
+    fn open(options: &Options, target: &Target, address: IpAddr) -> Result<Self> {
         let way = Way {
-            far: SocketAddr::new(address, port),
-            interface: options.through(&target),
+            far: SocketAddr::new(address, target.host().1),
+            interface: options.through(target),
             source: options.source,
         };
-        let exchange = exchange(&target, way, &options)?;
-        let state = State::new(&options);
+        let exchange = exchange(target, way, options)?;
+        let (options, state) = (options.clone(), State::new(options));
         Ok(Self { options, address, exchange, ledger: Ledger::new(), state, complaint: None })
-    }
-
-    /// The address that is asked.
-    pub fn address(&self) -> IpAddr {
-        self.address
     }
 
     /// Sends the next request; what the system refuses is a loss like any other, with its reason.
@@ -218,9 +273,7 @@ impl Probe {
     }
 }
 
-impl Watcher for Probe {
-    const NAME: &'static str = "probe";
-
+impl Asker {
     fn run(mut self, desk: &mut Desk) -> Result<()> {
         let mut ticks = Ticks::new(desk.now().mono, self.options.interval);
         loop {

@@ -18,10 +18,24 @@ mod kinds;
 mod server;
 
 #[test]
-fn a_name_without_an_address_is_a_clear_error() {
+fn f14_a_name_without_an_address_keeps_no_recording_from_beginning() {
     // RFC 6761 §6.4: "invalid" never resolves.
-    let message = Probe::open(Options::new("nobody.invalid")).unwrap_err().to_string();
-    assert!(message.starts_with("cannot resolve probe nobody.invalid: "), "{message}");
+    let probe = Probe::open(Options::new("nobody.invalid")).unwrap();
+    assert_eq!(probe.address(), None);
+    let (outbox, inbox) = bounded(crate::watch::CHANNEL);
+    let watch = spawn(probe, Clock::system(), outbox).unwrap();
+    let is_told = |seen: &Observation| matches!(seen.fact, Fact::Missed { .. });
+    let (told, _) = wait_for(&inbox, "what is not asked", is_told);
+    assert!(told.fact.to_string().contains("nobody.invalid is not asked"), "{}", told.fact);
+    watch.join();
+}
+
+#[test]
+fn f14_an_address_is_asked_at_once_and_a_name_once_it_is_found() {
+    let mut seeker = Seeker::new(&"192.0.2.1".parse().unwrap(), &Options::new("192.0.2.1"));
+    assert_eq!(seeker.found().unwrap().unwrap().to_string(), "192.0.2.1");
+    let seeker = Seeker::new(&"localhost".parse().unwrap(), &Options::new("localhost"));
+    assert!(seeker.wait(crate::lab::BOUND).unwrap().is_loopback());
 }
 
 #[test]
