@@ -24,6 +24,11 @@ impl EventQueue {
         Self { interface, outbox, queue: VecDeque::new(), lost: 0 }
     }
 
+    /// What is told from now on is about the interface by this name.
+    pub(super) fn rename(&mut self, interface: String) {
+        self.interface = interface;
+    }
+
     pub(super) fn push(&mut self, at: Stamp, event: CaptureEvent) {
         if self.queue.len() >= EVENTS {
             self.queue.pop_front();

@@ -14,6 +14,7 @@ pub mod classes;
 mod event_queue;
 pub mod filter;
 mod interface;
+mod kernel_room;
 mod lanes;
 mod order;
 mod packing;
@@ -30,6 +31,7 @@ mod vlan;
 mod tests;
 
 pub use interface::Interface;
+pub use kernel_room::KernelRoom;
 pub use lanes::ClassReport;
 pub use order::{Report, Sliced};
 pub use packing::Memory;

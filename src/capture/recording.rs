@@ -371,20 +371,42 @@ impl Recording {
     fn obey(&mut self, order: Order) {
         // Who asked may be gone by the time of the answer; then nobody needs it.
         match order {
-            Order::Bind(binding) => {
-                let known = self.binding.as_ref().is_some_and(|b| b.index == binding.index);
-                if !known {
-                    self.unbind();
-                    self.retry_at = None;
-                    self.binding = Some(binding);
-                }
-            }
+            Order::Bind(binding) => match &self.binding {
+                Some(bound) if bound.index != binding.index => self.bind(binding),
+                Some(bound) if bound.name != binding.name => self.rename(binding),
+                Some(_) => {}
+                None => self.bind(binding),
+            },
             Order::Unbind => self.unbind(),
             Order::Quota(bytes) => self.lanes.set_quota(bytes),
             Order::Hold { hold, from, reply } => drop(reply.send(self.lanes.hold(hold, from))),
             Order::Slice(order) => self.pending.push(order),
             Order::Report { reply } => drop(reply.send(self.report())),
         }
+    }
+
+    fn bind(&mut self, binding: Interface) {
+        self.unbind();
+        self.retry_at = None;
+        self.binding = Some(binding);
+    }
+
+    /// The interface has another name. A packet socket is bound to its index (packet(7)), so it goes on and
+    /// no frame is lost; frames are of the new name from now on. Detectors judge by name: new ones begin.
+    fn rename(&mut self, binding: Interface) {
+        let name = binding.name.clone();
+        self.origin = Arc::new(Origin { interface: name.clone(), ..(*self.origin).clone() });
+        let tapped = self.tapping.tap(&name, self.lanes.names()).and_then(|mut tapped| {
+            tapped.begin(self.origin.link_type)?;
+            self.lanes.begin(&self.origin)?;
+            Ok(tapped)
+        });
+        match tapped {
+            Ok(tapped) => self.tapped = tapped,
+            Err(error) => tracing::error!("{error}"),
+        }
+        self.events.rename(name);
+        self.binding = Some(binding);
     }
 
     fn unbind(&mut self) {

@@ -77,8 +77,9 @@ impl Capture {
         &self.pulse
     }
 
-    /// The interface was created (again): record it.
-    pub fn bind(&self, binding: Interface) {
+    /// The interface was created (again), or has another name: record it.
+    pub fn bind(&mut self, binding: Interface) {
+        self.interface.clone_from(&binding.name);
         self.order(Order::Bind(binding));
     }
 

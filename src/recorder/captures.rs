@@ -1,6 +1,6 @@
 //! The set of captures: which interfaces are recorded now, and what all of them are asked at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
@@ -8,16 +8,20 @@ use crossbeam_channel::{Receiver, Sender};
 use super::frame_store::{Held, Keeper};
 use super::ring_file;
 use super::selection::{Links, Selection};
-use crate::capture::{self, Capture, Interface, Memory, Report, Sliced, Tapping};
+use crate::capture::afpacket::Options as Ring;
+use crate::capture::{self, Capture, Interface, KernelRoom, Memory, Report, Sliced, Tapping};
 use crate::error::Result;
 use crate::observation::link::LinkState;
 use crate::observation::{Fact, Observation};
 use crate::ring::metadata::LaneName;
-use crate::ring::{HoldId, LaneId, PackThread, Pool, RingFile};
+use crate::ring::{HoldId, LaneId, PackThread, Pool, RingFile, memory_available};
 use crate::time::{Clock, Mono, Window};
 
 /// Captures answer between two kernel blocks, within a millisecond; one that does not is stuck or dead.
 const ANSWER: Duration = Duration::from_millis(200);
+
+/// An interface that appears while others are recorded has half of what is left for kernel rings at most.
+const LATER: u64 = 2;
 
 /// All captures, by interface name.
 #[derive(Debug)]
@@ -25,6 +29,11 @@ pub struct Captures {
     selection: Selection,
     options: capture::Options,
     memory: Memory,
+    room: KernelRoom,
+    /// The kernel ring that each capture has, or had when its interface was there.
+    rings: BTreeMap<String, Ring>,
+    /// Captures whose interface is gone, the first one first.
+    gone: VecDeque<String>,
     pack: PackThread,
     clock: Clock,
     events: Sender<Observation>,
@@ -55,6 +64,9 @@ impl Captures {
             selection,
             options,
             memory,
+            room: KernelRoom::new(memory_available()),
+            rings: BTreeMap::new(),
+            gone: VecDeque::new(),
             pack,
             clock,
             events,
@@ -79,11 +91,11 @@ impl Captures {
     pub(super) fn begin(&mut self, links: &[LinkState]) -> Result<()> {
         let mut refused = None;
         self.links = Links::of(links);
-        for link in links {
-            if !self.selection.wants(link, &self.links) {
-                continue;
-            }
-            match self.start(link) {
+        let wanted: Vec<_> =
+            links.iter().filter(|link| self.selection.wants(link, &self.links)).collect();
+        for (link, waiting) in wanted.iter().zip((1..=wanted.len() as u64).rev()) {
+            // One share is left over for those that appear later.
+            match self.start(link, waiting + 1) {
                 Err(error) if matches!(self.selection, Selection::Named(_)) => return Err(error),
                 Err(error) => {
                     tracing::warn!("{error}");
@@ -99,7 +111,50 @@ impl Captures {
         }
     }
 
-    fn start(&mut self, link: &LinkState) -> Result<()> {
+    /// Starts one, whose kernel ring is no larger than a share `among` so many of what is left for them.
+    fn start(&mut self, link: &LinkState, among: u64) -> Result<()> {
+        let ring = loop {
+            match self.room.take(&link.name, &self.options.ring, among) {
+                Err(_) if self.forget_one() => {}
+                taken => break taken?,
+            }
+        };
+        if ring.blocks != self.options.ring.blocks {
+            let size = u64::from(ring.blocks) * u64::from(ring.block_size) >> 10;
+            let room = self.room.room() >> 20;
+            tracing::warn!(
+                "{}: a kernel ring of {size} KiB only: all together may take {room} MiB, a quarter of the \
+                 available memory; fewer interfaces (-i) have larger ones",
+                link.name
+            );
+        }
+        let options = capture::Options { ring: ring.clone(), ..self.options.clone() };
+        self.open(link, options).inspect_err(|_| self.room.give_back(&ring))?;
+        self.rings.insert(link.name.clone(), ring);
+        Ok(())
+    }
+
+    /// Forgets the capture whose interface is gone for the longest time, so that another finds room; false if all
+    /// are there. On a host where interfaces come and go by ever new names there would be no end of them.
+    fn forget_one(&mut self) -> bool {
+        while let Some(name) = self.gone.pop_front() {
+            let is_back = self.links.iter().any(|link| link.name == name);
+            if is_back {
+                continue;
+            }
+            let Some(capture) = self.running.remove(&name) else { continue };
+            if let Some(ring) = self.rings.remove(&name) {
+                self.room.give_back(&ring);
+            }
+            tracing::info!("{name} is gone, and forgotten for those that are there");
+            // Nobody here waits for its end.
+            drop(std::thread::spawn(move || capture.stop()));
+            return true;
+        }
+        false
+    }
+
+    fn open(&mut self, link: &LinkState, options: capture::Options) -> Result<()> {
         if let Some(file) = &self.ring_file {
             // Before the first frame, so that none is of a lane without a name.
             file.enroll((self.lanes..).zip(self.options.classes.names()).map(|(lane, class)| {
@@ -110,7 +165,7 @@ impl Captures {
         let capture = Capture::start(
             LaneId(self.lanes),
             Interface::from(link),
-            self.options.clone(),
+            options,
             &self.memory,
             self.clock.clone(),
             self.events.clone(),
@@ -131,9 +186,29 @@ impl Captures {
         self.running.iter().map(|(name, capture)| (name.as_str(), capture.pulse().rounds()))
     }
 
+    /// Memory of the kernel's rings, in bytes.
+    pub(super) fn kernel_memory(&self) -> u64 {
+        self.room.taken()
+    }
+
     /// Memory for frames, in bytes.
     pub(super) fn memory(&self) -> u64 {
         self.memory.pool.obtained_bytes()
+    }
+
+    /// An interface is followed by its index, so that a rename loses nothing. Only where there was one by the
+    /// new name before, that one's history goes on, and there is a gap.
+    fn rename(&mut self, before: &str, now: &str) {
+        if self.running.contains_key(now) {
+            if let Some(capture) = self.running.get(before) {
+                capture.unbind();
+            }
+        } else if let Some(capture) = self.running.remove(before) {
+            self.running.insert(now.to_owned(), capture);
+            if let Some(ring) = self.rings.remove(before) {
+                self.rings.insert(now.to_owned(), ring);
+            }
+        }
     }
 
     /// Equal quotas; what one does not use the others may borrow.
@@ -152,16 +227,13 @@ impl Keeper for Captures {
         match fact {
             Fact::Link { before, now } => {
                 self.links.insert(now.clone());
-                if let Some(before) = before
-                    && before.name != now.name
-                    && let Some(capture) = self.running.get(&before.name)
-                {
-                    capture.unbind();
+                if let Some(before) = before.as_ref().filter(|before| before.name != now.name) {
+                    self.rename(&before.name, &now.name);
                 }
-                if let Some(capture) = self.running.get(&now.name) {
+                if let Some(capture) = self.running.get_mut(&now.name) {
                     capture.bind(Interface::from(now));
                 } else if self.selection.wants(now, &self.links) {
-                    self.start(now)?;
+                    self.start(now, LATER)?;
                     self.share_memory();
                 }
                 Ok(true)
@@ -173,6 +245,8 @@ impl Keeper for Captures {
                     && !still_there
                 {
                     capture.unbind();
+                    self.gone.retain(|name| *name != last.name);
+                    self.gone.push_back(last.name.clone());
                 }
                 Ok(true)
             }

@@ -22,6 +22,24 @@ fn frozen(lab: &Lab, dashcap: Dashcap) -> Bundle {
 }
 
 #[test]
+fn f10_a_rename_under_load_loses_no_frame() {
+    let Some(lab) = Lab::new() else { return };
+    let options = ["--on", "signal", "--pre", "1m", "--post", "0s", "--memory", "64MiB"];
+    let dashcap = lab.record(&[&["-i", "eth0"][..], &options].concat());
+    let talker = lab.far.talk("far0", Pace { burst: 20, len: 200, ..Pace::GENTLE });
+    talker.wait_for(500);
+    lab.near.ip("link set eth0 name eth9");
+    talker.wait_for_more(1_000);
+    let sent = talker.stop().len() as u64;
+    let bundle = frozen(&lab, dashcap);
+    let numbers = [bundle.numbers("eth0"), bundle.numbers("eth9")].concat();
+    assert_eq!(numbers, (0..sent).collect::<Vec<_>>(), "every frame under one of its names, once");
+    assert!(!bundle.numbers("eth9").is_empty());
+    let told = bundle.jq(".interfaces|map([.name,.counts.gaps,.counts.stored])|tostring");
+    assert_eq!(told, format!("[[\"eth9\",0,{sent}]]"));
+}
+
+#[test]
 fn an_interface_that_is_created_again_goes_on_in_the_same_bundle() {
     const SECOND_LIFE: u64 = 1_000_000;
     let Some(lab) = Lab::new() else { return };

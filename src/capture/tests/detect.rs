@@ -206,7 +206,7 @@ fn a_burst_of_resets_is_found() {
 
 #[test]
 fn a_gap_is_found_and_so_is_its_end() {
-    let Some(judged) = Judged::new(traffic::Options::default()) else { return };
+    let Some(mut judged) = Judged::new(traffic::Options::default()) else { return };
     judged.capture.unbind();
     judged.expect(FindingKind::CaptureGap, Direction::Unknown, false);
     let again = judged.net.inside(|| interface("a"));

@@ -149,8 +149,11 @@ impl Settings {
         watchers.ip.neighbours.clone_from(&self.neighbour);
         let counters = &mut watchers.counters;
         counters.at_least = self.counter_at_least.unwrap_or(counters.at_least);
-        let named = Some(&self.counter_interface).filter(|names| !names.is_empty());
-        counters.interfaces.clone_from(named.unwrap_or(&self.interface));
+        // What is recorded are names, and no wildcards, though a name may have their characters.
+        counters.interfaces = match &self.counter_interface[..] {
+            [] => self.interface.iter().map(|name| globset::escape(name)).collect(),
+            named => named.to_vec(),
+        };
         watchers.check().map(|()| watchers)
     }
 
