@@ -10,16 +10,16 @@ use crate::incident::pcapng::Level;
 use crate::incident::store::Store;
 use crate::incident::writer;
 use crate::incident::{bundle, recovered};
-use crate::ring::LeftRing;
+use crate::ring::{LeftRing, Wanted, Whose};
 
 /// Make a bundle of what a ring file (`run --ring-file`) holds: after a crash, or of a recording that
 /// stopped. The file stays as it is.
 ///
-/// The next `run` with the same ring file does this by itself after a crash. Exit status 1 also if the
-/// file was damaged; what was not is in the bundle.
+/// The next `run` with the same ring file does this by itself after a crash. Exit status 1 also if
+/// anything of it is torn, damaged or missing; what is whole is in the bundle.
 #[derive(Debug, Args)]
 pub(super) struct Recover {
-    /// The ring file, such as /dev/shm/dashcap.ring or /dev/shm/dashcap.ring.old.
+    /// The ring file, such as /run/dashcap/ring or /run/dashcap/ring.old.
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
@@ -38,9 +38,10 @@ impl Recover {
         options.level = self.compression.map_or(options.level, Level);
         options.check()?;
         let refused = |why| Error::operation("recover", self.file.display().to_string(), why);
-        let left = LeftRing::open(&self.file)?.ok_or_else(|| refused("there is no such file"))?;
-        let recovery = left.recover()?;
-        let damaged = recovery.counts.damaged_pages > 0;
+        let left = LeftRing::open(&self.file, Whose::Anybodys)?;
+        let left = left.ok_or_else(|| refused("there is no such file"))?;
+        let recovery = left.recover(Wanted::ALL)?;
+        let damaged = recovery.counts.is_damaged();
         let incident = recovered::incident(&self.file, recovery)
             .ok_or_else(|| refused("it holds no frame"))?;
         let store = Store::open(&self.output, left.size())?;

@@ -21,8 +21,8 @@ use crate::watch::signal::{SnapshotWatcher, StopWatcher};
 
 /// Record until stopped; write a bundle whenever a trigger fires.
 ///
-/// SIGUSR1 freezes a snapshot; SIGINT or SIGTERM finishes the open incident and ends, a second one ends
-/// at once. With a configuration file SIGHUP reads it again, as a change of the file does; without one it
+/// SIGUSR1 freezes a snapshot; SIGINT or SIGTERM finishes the open incident and ends, a second one that comes
+/// a second or more later ends at once. With a configuration file SIGHUP reads it again, as a change of the file does; without one it
 /// ends like SIGTERM, because then it means that the terminal is gone.
 ///
 /// Under a service manager (systemd, Type=notify) it says when frames are recorded and how it stands, and

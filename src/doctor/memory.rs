@@ -1,6 +1,7 @@
 //! Whether the memory that is asked for is there, and stays there.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{Check, State, Subject, bytes};
@@ -10,6 +11,13 @@ use crate::sys::space;
 const CGROUPS: &str = "/sys/fs/cgroup";
 /// What dashcap takes beside the memory for frames: the program, observations, compression.
 const BESIDE: u64 = 64 << 20;
+/// What hooks and collectors may take in the same control group, and files that are being written.
+const PROGRAMS: u64 = 256 << 20;
+/// With a ring file there can be the old one and a copy that is being recovered beside the new one.
+const RINGS: u64 = 3;
+/// Observations take an eighth of the memory for frames at most, those of waiting incidents included
+/// (`recorder::history`).
+const OBSERVATIONS: u64 = 8;
 /// `CAP_IPC_LOCK` (linux/capability.h): memory may be locked without a limit.
 const IPC_LOCK: u32 = 14;
 
@@ -18,18 +26,23 @@ pub(super) fn examine(subject: &Subject) -> Vec<Check> {
     let count = subject.recorded.len().max(1) as u64;
     let wanted = subject.memory + subject.kernel_memory * count + BESIDE;
     let mut checks = vec![available(&read("/proc/meminfo"), wanted)];
+    checks.push(enough(subject.memory, subject.kernel_memory * count, subject.ring_file.is_some()));
     checks.extend(control_group(&read("/proc/self/cgroup"), wanted, |path| {
         fs::read_to_string(path).ok()
     }));
     if subject.lock {
         checks.push(lock(&read("/proc/self/limits"), &read("/proc/self/status"), subject.memory));
     }
-    checks.extend(subject.ring_file.as_deref().map(|file| {
+    if let Some(file) = subject.ring_file.as_deref() {
         let directory = file.parent().filter(|path| !path.as_os_str().is_empty());
-        let free = space::free(directory.unwrap_or(Path::new(".")));
+        let directory = directory.unwrap_or(Path::new("."));
+        let free = space::free(directory);
         // A file that is there is replaced by one of its size, or moved aside.
-        ring_file(file, free.as_ref().ok().copied(), subject.memory)
-    }));
+        let room = ring_file(file, free.as_ref().ok().copied(), subject.memory);
+        let mode = fs::metadata(directory).map(|found| found.mode()).unwrap_or_default();
+        checks.push(room);
+        checks.extend(strangers(directory, mode));
+    }
     checks
 }
 
@@ -50,6 +63,17 @@ fn ring_file(file: &Path, free: Option<u64>, memory: u64) -> Check {
     }
 }
 
+/// Judges who may take the ring file's name by the mode of its directory (inode(7)); none if nobody may.
+fn strangers(directory: &Path, mode: u32) -> Option<Check> {
+    const OTHERS_WRITE: u32 = 0o022;
+    (mode & OTHERS_WRITE != 0).then(|| {
+        let found =
+            "others may make files there, and take the name; frames then end with the process";
+        let advice = "a directory of its own, as RuntimeDirectory=dashcap makes: /run/dashcap/ring";
+        Check::new(State::Warning, format!("ring directory {}", directory.display()), found, advice)
+    })
+}
+
 /// Judges what proc_meminfo(5) says.
 fn available(meminfo: &str, wanted: u64) -> Check {
     let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
@@ -68,6 +92,14 @@ fn available(meminfo: &str, wanted: u64) -> Check {
         return Check::new(State::Warning, "memory", found, advice);
     }
     Check::ok("memory", found)
+}
+
+/// A limit that holds whatever floods come, and never ends a recorder that is as it should be.
+fn enough(memory: u64, kernel: u64, ring_file: bool) -> Check {
+    let rings = if ring_file { RINGS } else { 1 };
+    let limit = memory * rings + memory / OBSERVATIONS + kernel + BESIDE + PROGRAMS;
+    let mib = limit.div_ceil(1 << 20);
+    Check::ok("memory limit", format!("MemoryMax={mib}M in the service is enough"))
 }
 
 /// The smallest limit of the process's control groups, from its own up; none without a limit.
@@ -137,6 +169,25 @@ mod tests {
         for (free, state) in [(None, State::Fail), (Some(99), State::Fail), (Some(100), State::Ok)]
         {
             assert_eq!(ring_file(file, free, 100).state, state, "{free:?}");
+        }
+    }
+
+    #[test]
+    fn l17_a_limit_leaves_room_for_every_ring_there_can_be() {
+        const MIB: u64 = 1 << 20;
+        for (ring_file, told) in [(false, "MemoryMax=672M"), (true, "MemoryMax=1184M")] {
+            let check = enough(256 * MIB, 64 * MIB, ring_file);
+            assert!(check.found.contains(told), "{}", check.found);
+        }
+    }
+
+    #[test]
+    fn h2_a_directory_that_others_write_to_is_told() {
+        for (mode, told) in
+            [(0o40_755, false), (0o40_700, false), (0o41_777, true), (0o40_775, true)]
+        {
+            let check = strangers(Path::new("/dev/shm"), mode);
+            assert_eq!(check.is_some(), told, "{mode:o}");
         }
     }
 

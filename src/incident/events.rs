@@ -75,11 +75,36 @@ enum Event<'a> {
 /// When `out` fails.
 pub fn write(incident: &Incident, runs: &[Run], out: &mut impl Write) -> io::Result<()> {
     let seen = incident.observations.iter().filter(|o| !matches!(o.fact, Fact::Sample(_)));
-    let mut lines: Vec<_> = seen.map(of_observation).collect();
-    lines.extend(runs.iter().map(of_run));
-    lines.extend(incident.triggers().map(of_trigger));
-    lines.sort_by_key(|line| line.mono_ns);
-    lines.iter().try_for_each(|each| line(out, each))
+    let mut happened: Vec<_> = seen.map(|seen| Happened::Seen(seen)).collect();
+    happened.extend(runs.iter().map(Happened::Ran));
+    happened.extend(incident.triggers().map(Happened::Pulled));
+    happened.sort_by_key(Happened::at);
+    happened.iter().try_for_each(|each| line(out, &each.line()))
+}
+
+/// What a line is made of, when it is its turn: a flood of sentences need not be in memory at once.
+enum Happened<'a> {
+    Seen(&'a Observation),
+    Ran(&'a Run),
+    Pulled(&'a Trigger),
+}
+
+impl<'a> Happened<'a> {
+    fn at(&self) -> Mono {
+        match self {
+            Self::Seen(seen) => seen.at.mono,
+            Self::Ran(run) => run.first_mono,
+            Self::Pulled(trigger) => trigger.at.mono,
+        }
+    }
+
+    fn line(&self) -> Line<'a> {
+        match self {
+            Self::Seen(seen) => of_observation(seen),
+            Self::Ran(run) => of_run(run),
+            Self::Pulled(trigger) => of_trigger(trigger),
+        }
+    }
 }
 
 /// The fields of the line of one observation: what those who listen live are told, too.

@@ -9,6 +9,7 @@
 //! would drown the packets. [`worth_a_line`] keeps changes, lost probes and first recoveries; the rest
 //! is in `timeline.csv` and `events.jsonl`.
 
+use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::fmt::Write;
 
@@ -94,10 +95,10 @@ fn priority(severity: Severity) -> Priority {
 
 /// The observations that get a line: all but samples, and of answered probes only the first after a
 /// loss.
-pub fn worth_a_line(observations: &[Observation]) -> Vec<&Observation> {
+pub fn worth_a_line(observations: &[impl Borrow<Observation>]) -> Vec<&Observation> {
     let mut lost: HashSet<&str> = HashSet::new();
     let mut lines = Vec::new();
-    for observation in observations {
+    for observation in observations.iter().map(Borrow::borrow) {
         let worth = match &observation.fact {
             Fact::Sample(_) => false,
             Fact::ProbeAnswered { probe, .. } => lost.remove(probe.as_str()),

@@ -19,6 +19,7 @@
 //! [`Slice`], whose pages stay pinned until the incident is dropped.
 
 pub mod bundle;
+pub mod earlier;
 pub mod events;
 #[cfg(test)]
 #[path = "../../tests/lab/incident.rs"]
@@ -47,7 +48,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::frame::Origin;
-use crate::observation::Observation;
+use crate::observation::kept::Kept;
 use crate::ring::{LaneCounters, Slice};
 use crate::stats::CaptureStats;
 use crate::time::{Mono, Offset, Stamp, Wall, Window};
@@ -79,7 +80,7 @@ pub struct Incident {
     pub tracks: Vec<Track>,
     /// What watchers saw: inside the window in order of `at`, and before these the last known state of
     /// each interface and probe when the window opened.
-    pub observations: Vec<Observation>,
+    pub observations: Vec<Kept>,
     /// Observations that watchers or the recorder had to drop.
     pub observations_missed: u64,
     /// What watchers cannot tell here, a sentence each.
@@ -94,6 +95,8 @@ pub struct Incident {
     pub settings: serde_json::Value,
     /// Where it comes from if no recorder closed it.
     pub recovered: Option<recovered::Recovered>,
+    /// The recording before this one, if the window reaches back to it.
+    pub earlier: Option<earlier::Account>,
 }
 
 /// Why an incident's window ends.

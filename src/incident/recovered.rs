@@ -45,7 +45,7 @@ const LIMITATIONS: [&str; 3] = [
 
 /// The incident that `recovery`, read from `file`, amounts to; none if it holds no frame.
 pub fn incident(file: &Path, recovery: Recovery) -> Option<Incident> {
-    let Recovery { standing, window, lanes, counts } = recovery;
+    let Recovery { standing, window, lanes, counts, .. } = recovery;
     let frames = window?;
     let ended = last_sign(&standing, frames, &lanes);
     let window = Window { from: frames.from, to: frames.to.max(ended.mono) };
@@ -87,6 +87,7 @@ pub fn incident(file: &Path, recovery: Recovery) -> Option<Incident> {
         system: Vec::new(),
         settings: serde_json::Value::Null,
         recovered: Some(recovered),
+        earlier: None,
     })
 }
 
@@ -98,9 +99,11 @@ fn sentence(recovered: &Recovered) -> String {
     let Recovered { file, program, process, counts, .. } = recovered;
     let ended = if recovered.stopped { "had stopped" } else { "ended without stopping" };
     let RecoveryCounts { sealed, packed, open, torn_records, left_out, .. } = counts;
+    let RecoveryCounts { missing, damaged_pages, absent_pages, .. } = counts;
     format!(
         "{program}, process {process}, {ended}; {} frames recovered from {file}: {sealed} segments \
-         sealed, {packed} packed, {open} open, {torn_records} records torn, {left_out} segments left out",
+         sealed, {packed} packed, {open} open, {torn_records} records torn, {left_out} segments left out, {missing} missing, \
+         {damaged_pages} pages damaged, {absent_pages} absent",
         counts.frames
     )
 }
@@ -121,7 +124,7 @@ fn last_sign(standing: &Standing, frames: Window, lanes: &[RecoveredLane]) -> St
 }
 
 /// One per interface, in order of name, with the classes whose lanes have frames.
-fn tracks(standing: &Standing, lanes: Vec<RecoveredLane>) -> Vec<Track> {
+pub(super) fn tracks(standing: &Standing, lanes: Vec<RecoveredLane>) -> Vec<Track> {
     let mut tracks: Vec<Track> = Vec::new();
     for RecoveredLane { lane, origin, slice } in lanes {
         let name = standing.lanes.iter().find(|name| name.lane == lane.0);

@@ -19,6 +19,7 @@
 //! Each interface's first row is its state when the window opens, carried forward from the last
 //! observation before it. A pure function of observations: it asks nothing and reads no clock.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::Duration;
@@ -59,11 +60,16 @@ pub struct Timeline {
 impl Timeline {
     /// The table of `observations`, which are in order; those before `window` only tell how it began.
     /// `probes` are the columns in the operator's order; a probe that is not among them is put behind.
-    pub fn of(observations: &[Observation], window: Window, probes: &[String]) -> Self {
+    pub fn of(
+        observations: &[impl Borrow<Observation>],
+        window: Window,
+        probes: &[String],
+    ) -> Self {
+        let observations: Vec<&Observation> = observations.iter().map(Borrow::borrow).collect();
         let before = observations.partition_point(|o| o.at.mono < window.from);
         let (before, inside) = observations.split_at(before);
         let mut table = Table {
-            probes: columns(observations, probes),
+            probes: columns(&observations, probes),
             pings: Vec::new(),
             interfaces: BTreeMap::new(),
         };
@@ -129,7 +135,7 @@ fn quoted(field: &str) -> String {
     }
 }
 
-fn columns(observations: &[Observation], configured: &[String]) -> Vec<String> {
+fn columns(observations: &[&Observation], configured: &[String]) -> Vec<String> {
     let mut probes = configured.to_vec();
     for observation in observations {
         if let Fact::ProbeAnswered { probe, .. } | Fact::ProbeLost { probe, .. } = &observation.fact

@@ -29,6 +29,7 @@ pub mod address;
 pub mod attribute;
 pub mod capture;
 pub mod counter;
+pub mod kept;
 pub mod link;
 mod link_change;
 pub mod link_role;

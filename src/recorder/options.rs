@@ -64,6 +64,11 @@ impl Options {
 
     /// How long an observation may be wanted by an incident.
     pub(super) fn span(&self, rules: &Rules) -> Duration {
-        self.window.pre.max(rules.reach()) + self.window.limit + self.cool_down
+        self.reach(rules) + self.window.limit + self.cool_down
+    }
+
+    /// How far back from its trigger a window may reach.
+    pub(super) fn reach(&self, rules: &Rules) -> Duration {
+        self.window.pre.max(rules.reach())
     }
 }

@@ -1,10 +1,13 @@
 //! The start: whatever can be refused is obtained here, so that an operator learns of it now and not at the
 //! failure.
 
+use std::fmt;
+
 use crossbeam_channel::bounded;
 
 use super::captures::Captures;
 use super::frame_store::Keeper;
+use super::incidents::Incidents;
 use super::ring_file::Memory;
 use super::{Options, Privileged, Recorder, Selection};
 use crate::api::directory::DirectoryWatcher;
@@ -21,6 +24,37 @@ use crate::watch::sysfs::Sampler;
 use crate::watch::table::Table;
 use crate::watch::{self, Watcher};
 use crate::{api, capture, privilege};
+
+/// The memory that a recording takes, in bytes.
+struct Budget {
+    frames: u64,
+    kernel: u64,
+    observations: u64,
+}
+
+impl Budget {
+    /// The program, its threads, tables of detectors, a bundle being written.
+    const BESIDE: u64 = 32 << 20;
+}
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { frames, kernel, observations } = *self;
+        let [frames, kernel, observations, beside, all] = [
+            frames,
+            kernel,
+            observations,
+            Self::BESIDE,
+            frames + kernel + observations + Self::BESIDE,
+        ]
+        .map(|bytes| bytes.div_ceil(1 << 20));
+        write!(
+            f,
+            "memory: {all} MiB at most: {frames} obtained for frames, {kernel} of the kernel's rings, \
+             {observations} for observations, {beside} for everything else"
+        )
+    }
+}
 
 /// Says what is armed, and of what is detected what is not.
 pub(super) fn tell_armed(rules: &[Rule]) {
@@ -72,8 +106,8 @@ impl Recorder {
         let doors = api::Doors::open(&options.api, &Host::read().name)?;
         let directory = options.api.directory.as_ref();
         let directory = directory.map(|o| DirectoryWatcher::open(o, &clock)).transpose()?;
-        let Memory { pool, file, recovered } = Memory::obtain(&options, &store, &clock)?;
-        tracing::info!("{} bytes of memory obtained for frames", pool.obtained_bytes());
+        let Memory { pool, file, left } = Memory::obtain(&options, &store, &clock)?;
+        let frames = pool.obtained_bytes();
 
         let words = selection.in_words();
         let mut captures = Captures::new(
@@ -92,12 +126,15 @@ impl Recorder {
         } else {
             tracing::info!("recording {} ({words})", names.join(", "));
         }
+        let kernel = captures.kernel_memory();
+        tracing::info!("{}", Budget { frames, kernel, observations: Incidents::observations(frames) });
         tell_armed(&options.rules);
         tracing::info!("bundles appear in {}", store.directory().display());
         let writer = Writer::start(store, clock.clone(), options.writer.clone())?;
         let mut recorder = Self::around(captures, options, clock, writer, (sender, seen));
         recorder.ring_file = file;
-        recorder.incidents.recovered(recovered);
+        recorder.incidents.inherit(left.recovered, left.earlier);
+        recorder.watchers.limit(left.limitation);
         recorder.watchers.of_host(local, table);
         recorder.watchers.limit(sampler.limitation().map(str::to_owned));
         recorder.follow_names();

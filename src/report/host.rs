@@ -28,6 +28,9 @@ use crate::time::{Mono, Offset, Stamp, Wall};
 
 /// Most events of a report; those beyond are counted.
 const EVENTS: usize = 10_000;
+/// Most bytes of their sentences: whoever can log must not make a report that no browser opens. What hosts
+/// merely mention is no finding beyond that; what is wrong always is.
+const SENTENCES: usize = 4 << 20;
 /// Longest line in bytes: a log line has 8 KiB (`watch::logs`), a link change 1 KiB.
 const LONGEST_LINE: u64 = 64 << 10;
 
@@ -37,6 +40,8 @@ pub(super) struct Told {
     pub(super) entries: Vec<Entry>,
     pub(super) events: Vec<Event>,
     pub(super) events_more: u64,
+    /// Bytes of their sentences.
+    sentences: usize,
     pub(super) trigger: Option<Trigger>,
     pub(super) losses: Vec<Loss>,
     pub(super) notes: Vec<String>,
@@ -227,7 +232,9 @@ impl Told {
         }
         let (kind, severity) = judged(fact, what);
         let severity = word(&line["severity"]).unwrap_or(severity);
-        if severity > Severity::Info {
+        let told_bytes = self.sentences + sentence.len();
+        let has_room = self.events.len() < EVENTS && told_bytes <= SENTENCES;
+        if severity > Severity::Info && (has_room || severity > Severity::Notice) {
             let lasts = subject.filter(|_| is_wrong(fact, what));
             let number = self.entries.len();
             self.entries.push(Entry {
@@ -246,7 +253,8 @@ impl Told {
             });
             self.wrong.extend(lasts.map(|subject| (subject, number)));
         }
-        if self.events.len() < EVENTS {
+        if has_room {
+            self.sentences = told_bytes;
             self.events.push(Event { time, kind: kind.to_owned(), interface, sentence });
         } else {
             self.events_more += 1;

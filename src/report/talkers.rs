@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 
 use crate::wire::Flow;
 
@@ -19,9 +19,10 @@ use super::series::{self, Series};
 /// All flows, protocols and sizes.
 #[derive(Debug)]
 pub(super) struct Talkers {
-    flows: HashMap<Flow, Count, FixedState>,
+    /// By a hash that is another in each process, so that nobody can make flows that collide.
+    flows: HashMap<Flow, Count, RandomState>,
     /// Of flows that made room.
-    services: HashMap<Flow, Service, FixedState>,
+    services: HashMap<Flow, Service, RandomState>,
     /// Services that made room.
     small: Count,
     protocols: Vec<(&'static str, Count, Series)>,
@@ -57,8 +58,8 @@ const SIZES: [(u32, &str); 8] = [
 impl Talkers {
     pub(super) fn new() -> Self {
         Self {
-            flows: HashMap::with_hasher(FixedState::with_seed(0)),
-            services: HashMap::with_hasher(FixedState::with_seed(0)),
+            flows: HashMap::default(),
+            services: HashMap::default(),
             small: Count::default(),
             protocols: Vec::new(),
             sizes: [Count::default(); SIZES.len()],
@@ -163,7 +164,7 @@ impl Talkers {
 }
 
 /// Adds a flow to the service it belongs to.
-fn add_to(services: &mut HashMap<Flow, Service, FixedState>, flow: &Flow, count: Count) {
+fn add_to(services: &mut HashMap<Flow, Service, RandomState>, flow: &Flow, count: Count) {
     let service = flow.service();
     let known = services.entry(service).or_default();
     known.count.add(count);

@@ -13,15 +13,13 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::Bytes;
-use rustix::fs::{FallocateFlags, OFlags, fallocate, fstatfs};
+use rustix::fs::{FallocateFlags, fallocate, fstatfs};
 
 use super::metadata::{LaneName, Standing};
-use super::recovery::{self, Recovery};
 use crate::error::{Error, Result};
 use crate::ring::PAGE_SIZE;
 use crate::sys::locked_file::LockedFile;
@@ -55,9 +53,9 @@ pub(super) struct Form {
 impl Form {
     const MAGIC: [u8; 8] = *b"DCring\r\n";
     /// Raised when a reader of the old one would misunderstand.
-    const VERSION: u32 = 1;
+    pub(super) const VERSION: u32 = 1;
     /// Magic 8, version 4, page size 4, pages 8, CRC-32 of these 4.
-    const SIZE: usize = 28;
+    pub(super) const SIZE: usize = 28;
 
     fn encode(self) -> [u8; Self::SIZE] {
         let mut bytes = [0; Self::SIZE];
@@ -71,7 +69,7 @@ impl Form {
     }
 
     /// None if this is no ring file.
-    fn decode(bytes: &[u8]) -> Option<Self> {
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let bytes: &[u8; Self::SIZE] = bytes.first_chunk()?;
         let number = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|n| bytes[at + n]));
         let whole = bytes.starts_with(&Self::MAGIC) && number(24) == crc32fast::hash(&bytes[..24]);
@@ -87,8 +85,8 @@ impl RingFile {
     /// Where the pages begin.
     pub(super) const HEAD: u64 = 1 << 20;
     /// Where the two places for the standing begin, and how long each is.
-    const PLACES: [u64; 2] = [64 << 10, 544 << 10];
-    const PLACE: usize = 480 << 10;
+    pub(super) const PLACES: [u64; 2] = [64 << 10, 544 << 10];
+    pub(super) const PLACE: usize = 480 << 10;
     /// Frames are nobody else's business.
     const MODE: u32 = 0o600;
     /// File systems that are memory: `TMPFS_MAGIC`, `RAMFS_MAGIC`, `HUGETLBFS_MAGIC` (linux/magic.h).
@@ -112,7 +110,7 @@ impl RingFile {
         if !is_in_memory(&file) {
             tracing::warn!(
                 "{} lies on a disk: every frame is written there as well, and capture may wait for it; \
-                 /dev/shm does not cost that",
+                 /run does not cost that",
                 path.display()
             );
         }
@@ -171,137 +169,19 @@ impl RingFile {
     }
 }
 
-/// A ring file that nobody writes to: what an earlier recording left.
-#[derive(Debug)]
-pub struct LeftRing {
-    path: PathBuf,
-    file: LockedFile,
-    bytes: Bytes,
-}
-
-impl LeftRing {
-    /// What stands behind the name of a file that was moved aside.
-    const ASIDE: &str = ".old";
-
-    /// Opens the ring file that an earlier recording left at `path`; none if nothing is there.
-    ///
-    /// # Errors
-    /// When a dashcap is writing to it, it is no ring file, or it cannot be read.
-    pub fn open(path: &Path) -> Result<Option<Self>> {
-        let failed = |e: io::Error| Error::operation("open ring file", told(path), e);
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-        let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(failed(e)),
-        };
-        if !file.metadata().map_err(failed)?.is_file() {
-            return Err(not_ours(path, "it is no regular file"));
-        }
-        let file = lock(file, path)?;
-        let bytes = file.bytes().map_err(failed)?;
-        // Of a dashcap that died before it had written anything.
-        if !bytes.is_empty() && Form::decode(&bytes).is_none() {
-            return Err(not_ours(path, "it is no ring file, or its first bytes are damaged"));
-        }
-        Ok(Some(Self { path: path.to_owned(), file, bytes }))
-    }
-
-    /// What it holds. Reads all of it once.
-    ///
-    /// # Errors
-    /// When its version is another.
-    pub fn recover(&self) -> Result<Recovery> {
-        read(&self.bytes).map_err(|why| Error::operation("recover", told(&self.path), why))
-    }
-
-    /// Its size in bytes.
-    pub fn size(&self) -> u64 {
-        self.bytes.len() as u64
-    }
-
-    /// Gives it another name, so that a new recording can begin, and tells which. A file that was moved
-    /// aside before is replaced: there is never more than one, as each takes the memory of a ring.
-    ///
-    /// # Errors
-    /// When it cannot be renamed.
-    pub fn move_aside(self) -> Result<PathBuf> {
-        let mut aside = self.path.clone().into_os_string();
-        aside.push(Self::ASIDE);
-        let aside = PathBuf::from(aside);
-        self.check_name()?;
-        fs::rename(&self.path, &aside)
-            .map_err(|e| Error::operation("move aside ring file", told(&self.path), e))?;
-        Ok(aside)
-    }
-
-    /// Removes it, and gives its memory back.
-    ///
-    /// # Errors
-    /// When it cannot be removed.
-    pub fn remove(self) -> Result<()> {
-        self.check_name()?;
-        fs::remove_file(&self.path)
-            .map_err(|e| Error::operation("remove ring file", told(&self.path), e))
-    }
-
-    /// While we waited for the lock, another dashcap may have put its own file there.
-    fn check_name(&self) -> Result<()> {
-        let failed = |e: io::Error| Error::operation("open ring file", told(&self.path), e);
-        let ours = self.file.metadata().map_err(failed)?;
-        let there = fs::symlink_metadata(&self.path).map_err(failed)?;
-        if (ours.dev(), ours.ino()) == (there.dev(), there.ino()) {
-            return Ok(());
-        }
-        Err(in_use(&self.path))
-    }
-}
-
-/// What the bytes of a ring file hold.
-///
-/// # Errors
-/// When they are of another version, or of no ring file.
-pub(super) fn read(bytes: &Bytes) -> Result<Recovery, String> {
-    if bytes.is_empty() {
-        return Ok(Recovery::nothing());
-    }
-    let form = Form::decode(bytes).ok_or("it is no ring file")?;
-    if form.version != Form::VERSION || form.page_size as usize != PAGE_SIZE {
-        return Err(format!(
-            "its version is {} with pages of {} bytes, this dashcap reads {} with {}",
-            form.version,
-            form.page_size,
-            Form::VERSION,
-            PAGE_SIZE
-        ));
-    }
-    let places = RingFile::PLACES.into_iter().filter_map(|at| {
-        let place = bytes.get(usize::try_from(at).ok()?..)?;
-        Standing::decode(&place[..place.len().min(RingFile::PLACE)])
-    });
-    let newest = places.max_by_key(|(number, _)| *number).map(|(_, standing)| standing);
-    let head = usize::try_from(RingFile::HEAD).unwrap_or(usize::MAX).min(bytes.len());
-    Ok(recovery::read(newest.unwrap_or_else(Standing::unknown), &bytes.slice(head..)))
-}
-
-fn lock(file: File, path: &Path) -> Result<LockedFile> {
+pub(super) fn lock(file: File, path: &Path) -> Result<LockedFile> {
     LockedFile::lock(file).map_err(|refused| match refused {
         TryLockError::WouldBlock => in_use(path),
         TryLockError::Error(e) => Error::operation("lock ring file", told(path), e),
     })
 }
 
-fn in_use(path: &Path) -> Error {
+pub(super) fn in_use(path: &Path) -> Error {
     Error::operation("lock ring file", told(path), "another dashcap uses it")
         .hint("give each its own --ring-file; `dashcap snapshot` asks the one that records")
 }
 
-fn not_ours(path: &Path, why: &str) -> Error {
-    Error::operation("use ring file", told(path), why)
-        .hint("remove it, or name another --ring-file")
-}
-
-fn told(path: &Path) -> String {
+pub(super) fn told(path: &Path) -> String {
     path.display().to_string()
 }
 

@@ -188,7 +188,7 @@ impl Pool {
 }
 
 /// `MemAvailable` of /proc/meminfo in bytes (proc_meminfo(5)); none where it cannot be read.
-fn memory_available() -> Option<u64> {
+pub fn memory_available() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib << 10)

@@ -40,6 +40,18 @@ impl Slice {
         self.full_from
     }
 
+    /// With what the same lane had recorded in an earlier process before it. What it covers stays what it
+    /// covers: nothing was recorded in between.
+    pub fn preceded_by(&mut self, earlier: &Self) {
+        self.segments.splice(..0, earlier.segments.iter().cloned());
+    }
+
+    /// What of it lies in this window as well.
+    pub fn narrow(&mut self, window: Window) {
+        let Window { from, to } = self.window;
+        self.window = Window { from: from.max(window.from), to: to.min(window.to) };
+    }
+
     /// Gives its pages back: what it covered is still told, but there are no frames any more.
     pub fn release(&mut self) {
         self.segments = Vec::new();

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 use serde::{Serialize, Serializer};
 
 use super::limits::Limits;
@@ -115,7 +115,7 @@ pub struct Between {
 /// The account being kept.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    flows: HashMap<Key, Share, FixedState>,
+    flows: HashMap<Key, Share, RandomState>,
     pub(super) total: Share,
 }
 
@@ -124,7 +124,7 @@ impl Ledger {
     const MOST: usize = 32_768;
 
     pub(super) fn new() -> Self {
-        let flows = HashMap::with_hasher(FixedState::with_seed(0));
+        let flows = HashMap::default();
         Self { flows, total: Share::default() }
     }
 

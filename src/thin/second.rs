@@ -13,7 +13,7 @@
 
 use std::collections::HashMap;
 
-use foldhash::fast::FixedState;
+use foldhash::fast::RandomState;
 
 use super::fold::{Folds, Likeness, Seen};
 use super::limits::Limits;
@@ -33,7 +33,7 @@ pub(super) struct Second {
     limits: Limits,
     folds: Folds,
     pub(super) interfaces: Interfaces,
-    flows: HashMap<Key, u32, FixedState>,
+    flows: HashMap<Key, u32, RandomState>,
     pub(super) buckets: Vec<Bucket>,
     /// Counts seconds, and parts of seconds.
     number: u64,
@@ -214,7 +214,7 @@ impl Second {
             limits,
             folds: Folds::new(),
             interfaces: Interfaces::default(),
-            flows: HashMap::with_hasher(FixedState::with_seed(0)),
+            flows: HashMap::default(),
             buckets: Vec::new(),
             number: 1,
             begin: 0,

@@ -24,6 +24,7 @@ mod incident;
 mod incidents;
 mod interop;
 mod lab;
+mod memory;
 mod page;
 mod privilege;
 mod recorder;

@@ -1,12 +1,13 @@
 //! What survives the death of dashcap: with a ring file, every frame that it had.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::lab::{Bundle, Dashcap, Lab, Pace, assert_contiguous, until};
+use crate::lab::{Bundle, Dashcap, Lab, Pace, assert_contiguous, output, until};
 
 /// Load, and frames that no two are alike.
 const LOAD: Pace = Pace { burst: 50, pause: Duration::from_millis(1), len: 200, from: 0 };
@@ -171,9 +172,9 @@ fn a_recording_that_stopped_is_kept_aside_and_can_be_asked_for() {
 
     let (code, used) = recover(&lab, text);
     assert!(code == 1 && used.contains("another dashcap uses it"), "{used}");
-    let second = lab.dashcap("run", &ring.options(text, &[])).end();
-    assert_eq!(second.code(), 1, "{second:?}");
-    assert!(second.log.contains("another dashcap uses it"), "{second:?}");
+    let second = lab.record(&ring.options(text, &[]));
+    second.wait_for("another dashcap uses it");
+    second.finish_well();
 
     let sent = talker.stop().len() as u64;
     dashcap.finish_well();
@@ -192,13 +193,82 @@ fn a_recording_that_stopped_is_kept_aside_and_can_be_asked_for() {
 }
 
 #[test]
-fn what_is_no_ring_file_is_refused_and_untouched() {
+fn h2_a_name_never_ends_a_recording_and_what_is_not_ours_is_untouched() {
     let Some(lab) = Lab::new() else { return };
     let ring = Ring::new();
-    fs::write(ring.path(), "precious").unwrap();
     let path = ring.path();
-    let end = lab.dashcap("run", &ring.options(path.to_str().unwrap(), &[])).end();
-    assert_eq!(end.code(), 1, "{end:?}");
-    assert!(end.log.contains("it is no ring file"), "{end:?}");
-    assert_eq!(fs::read_to_string(path).unwrap(), "precious");
+    let text = path.to_str().unwrap();
+    let precious = ring.0.path().join("precious");
+    let squat: [(&dyn Fn(), &str); 5] = [
+        (&|| fs::write(&path, "precious").unwrap(), "others may use it"),
+        (
+            &|| fs::write(&path, "precious").and_then(|()| private(&path)).unwrap(),
+            "it is no ring file",
+        ),
+        (&|| std::os::unix::fs::symlink(&precious, &path).unwrap(), "symbolic links"),
+        (&|| fs::create_dir(&path).unwrap(), "it is no regular file"),
+        (&|| drop(output("mkfifo", &[text])), "it is no regular file"),
+    ];
+    for (squat, why) in squat {
+        squat();
+        let found = fs::symlink_metadata(&path).unwrap();
+        let dashcap = lab.record(&ring.options(text, &[]));
+        dashcap.wait_for(why);
+        dashcap.wait_for("recording without ring file");
+        dashcap.finish_well();
+        assert_eq!(fs::symlink_metadata(&path).unwrap().ino(), found.ino(), "{why}");
+        assert!(!precious.exists(), "a link leads anywhere");
+        fs::remove_file(&path).or_else(|_| fs::remove_dir(&path)).unwrap();
+    }
+    assert!(lab.bundles().is_empty(), "nothing was forged");
+}
+
+fn private(path: &std::path::Path) -> std::io::Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+}
+
+#[test]
+fn f3_a_ring_file_cut_in_half_is_recovered_and_said_to_be_damaged() {
+    let Some(lab) = Lab::new() else { return };
+    let ring = Ring::new();
+    let path = ring.path();
+    let text = path.to_str().unwrap();
+    let dashcap = lab.record(&ring.options(text, &[]));
+    let talker = lab.far.talk("far0", LOAD);
+    talker.wait_for(5_000);
+    kill(&dashcap);
+    talker.stop();
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+    let (code, told) = recover(&lab, text);
+    assert_eq!(code, 1, "{told}");
+    let bundle = lab.bundle();
+    assert!(bundle.number("/recovered/counts/absent_pages") > 0, "{told}");
+}
+
+#[test]
+fn after_a_clean_restart_the_next_incident_reaches_back_before_it() {
+    let Some(lab) = Lab::new() else { return };
+    let ring = Ring::new();
+    let path = ring.path();
+    let text = path.to_str().unwrap();
+    let dashcap = lab.record(&ring.options(text, &["--pre", "1m"]));
+    let talker = lab.far.talk("far0", Pace::GENTLE);
+    talker.wait_for(100);
+    let before = talker.stop().len() as u64;
+    dashcap.finish_well();
+
+    let again = lab.record(&ring.options(text, &["--pre", "1m", "--post", "0s"]));
+    again.wait_for("can be reached by the next incident");
+    let talker = lab.far.talk("far0", Pace { from: before, ..Pace::GENTLE });
+    talker.wait_for(100);
+    let all = before + talker.stop().len() as u64;
+    again.signal(Signal::SIGUSR1);
+    again.finish_well();
+    let bundle = lab.bundle();
+    assert_eq!(bundle.numbers("eth0"), (0..all).collect::<Vec<_>>(), "both, in order, once");
+    assert_eq!(bundle.number("/interfaces/0/counts/stored"), all - before);
+    assert!(bundle.number("/earlier/process") > 0);
+    let reasons = bundle.jq("[.missing[].reason]|tostring");
+    assert!(reasons.contains("dashcap was started again"), "{reasons}");
 }

@@ -13,6 +13,7 @@ use dashcap::frame::{
     Direction, Frame, FrameHeader, LinkType, Origin, Reception, StampClock, StoredFrame,
 };
 use dashcap::incident::{ClassTrack, Ending, Host, Incident, SystemFile, Track};
+use dashcap::observation::kept::{Account, Kept};
 use dashcap::observation::link::{LinkSample, LinkState, OperState};
 use dashcap::observation::{Fact, Observation};
 use dashcap::ring::{Lane, LaneCounters, LaneId, LaneOptions, Pool, PoolOptions, Slice};
@@ -198,7 +199,7 @@ impl Story {
             pinned_after: Duration::from_micros(120),
             closed: at(20),
             tracks: self.tracks,
-            observations: self.observations,
+            observations: keep(self.observations),
             observations_missed: 0,
             limitations: Vec::new(),
             probes: vec!["192.0.2.1".to_owned()],
@@ -211,6 +212,12 @@ impl Story {
             },
             settings: serde_json::json!({"memory": "256MiB"}),
             recovered: None,
+            earlier: None,
         }
     }
+}
+
+/// As history keeps them.
+fn keep(observations: Vec<Observation>) -> Vec<Kept> {
+    observations.into_iter().map(|seen| Kept::new(seen, &Account::default())).collect()
 }

@@ -52,7 +52,7 @@ pub(super) struct Settings {
     lock_memory: bool,
 
     /// File that holds that memory, so that what it holds outlives dashcap: after a crash the next start
-    /// makes a bundle of it. On tmpfs, such as /dev/shm/dashcap.ring [default: none].
+    /// makes a bundle of it. On tmpfs, such as /run/dashcap/ring [default: none].
     #[arg(long, value_name = "PATH")]
     #[serde(skip_serializing_if = "Option::is_none")]
     ring_file: Option<PathBuf>,

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::earlier;
 use super::moment::{Moment, Span};
 use super::pcapng::{Contents, Written};
 use super::recovered::Recovered;
@@ -23,7 +24,7 @@ use crate::frame::Origin;
 use crate::observation::{Fact, Observation};
 use crate::ring::LaneCounters;
 use crate::stats::CaptureStats;
-use crate::time::{Stamp, Wall};
+use crate::time::{Stamp, Wall, Window};
 use crate::trigger::{Tally, Trigger, TriggerKind};
 
 /// Value of `format`: what tells this file from any other JSON.
@@ -70,6 +71,10 @@ pub struct Manifest<'a> {
     /// began and ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovered: Option<&'a Recovered>,
+    /// The recording before, from which the window's first frames are: its program and process, when it
+    /// began and ended, and when this one began. Nothing was recorded in between.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<&'a earlier::Account>,
 }
 
 /// One trigger.
@@ -275,6 +280,7 @@ impl<'a> Manifest<'a> {
             settings: &incident.settings,
             files,
             recovered: incident.recovered.as_ref(),
+            earlier: incident.earlier.as_ref(),
         }
     }
 }
@@ -346,7 +352,10 @@ fn missing(incident: &Incident) -> Vec<Missing> {
     for track in &incident.tracks {
         let name = Some(track.origin.interface.as_str());
         let recorded = track.since.mono.clamp(closed.from, closed.to);
-        part(name, None, "not recorded yet".to_owned(), closed.from, recorded);
+        let reached = incident.earlier.as_ref().map(|earlier| earlier.frames);
+        let reached = reached.unwrap_or(Window { from: recorded, to: recorded });
+        part(name, None, "not recorded yet".to_owned(), closed.from, reached.from.min(recorded));
+        part(name, None, "dashcap was started again".to_owned(), reached.to, recorded);
         for class in &track.classes {
             let reach = class.slice.covered_from().min(closed.to);
             let reason = "memory did not reach further back".to_owned();

@@ -11,7 +11,7 @@ use crate::capture::{ClassReport, Sliced};
 use crate::hook::{OutputFile, Pending};
 use crate::incident::system::Collection;
 use crate::incident::{ClassTrack, Host, Incident, SystemFile, Track};
-use crate::observation::Observation;
+use crate::observation::kept::Kept;
 use crate::recorder::Options;
 use crate::recorder::audience::Audience;
 use crate::recorder::frame_store::Keeper;
@@ -37,7 +37,7 @@ pub(super) struct Closing {
 /// What the recorder adds to an incident.
 pub(super) struct Circumstances {
     pub(super) closed: Stamp,
-    pub(super) observations: Vec<Observation>,
+    pub(super) observations: Vec<Kept>,
     pub(super) observations_missed: u64,
     pub(super) limitations: Vec<String>,
     pub(super) probes: Vec<String>,
@@ -126,6 +126,7 @@ impl Closing {
             host: when.host,
             settings: when.settings,
             recovered: None,
+            earlier: None,
         }
     }
 }
@@ -209,7 +210,7 @@ impl Incidents {
                 track.relatives = captures.relatives(&track.origin.interface);
             }
             let observations = self.history.cut(closing.window());
-            let incident = Box::new(closing.incident(Circumstances {
+            let mut incident = Box::new(closing.incident(Circumstances {
                 closed: now,
                 observations,
                 observations_missed: watchers.missed()
@@ -221,8 +222,20 @@ impl Incidents {
                 filter: options.capture.filter(),
                 settings: options.settings.clone(),
             }));
+            if let Some(earlier) = &self.earlier {
+                earlier.join(&mut incident);
+            }
             audience.closed(&incident, waiting);
             self.submit(incident, captures, audience);
+        }
+        self.part_with_earlier(now.mono);
+    }
+
+    /// Frames of the recording before go when no window can reach them any more.
+    fn part_with_earlier(&mut self, now: Mono) {
+        let is_wanted = self.open.is_some() || !self.closing.is_empty();
+        if self.earlier.as_ref().is_some_and(|earlier| now > earlier.until) && !is_wanted {
+            self.earlier = None;
         }
     }
 

@@ -1,9 +1,11 @@
-//! The observations of the pre-trigger window: bounded in time and in number, like the ring.
+//! The observations of the pre-trigger window: bounded in time and in bytes, like the ring. What incidents that
+//! wait for the disk still have may be as much again, so that no flood takes more, however many of them wait.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
 
+use crate::observation::kept::{Account, Kept};
 use crate::observation::neighbour::NeighbourChange;
 use crate::observation::route::RouteChange;
 use crate::observation::{Fact, Observation};
@@ -13,22 +15,44 @@ use crate::time::Window;
 #[derive(Debug)]
 pub(super) struct History {
     span: Duration,
-    seen: VecDeque<Observation>,
+    /// Bytes that are kept at most, and as many again by incidents that wait.
+    budget: usize,
+    /// Of history and of incidents.
+    account: Account,
+    /// Of [`Self::seen`].
+    bytes: usize,
+    seen: VecDeque<Kept>,
     /// Of what is too old, the last state of what is told only when it changes.
-    lasting: BTreeMap<(&'static str, String), Observation>,
+    lasting: BTreeMap<(&'static str, String), Kept>,
     forgotten: u64,
 }
 
 impl History {
-    /// A table of ten interfaces every second and a flood of link changes for an hour: 100 MB at most,
-    /// usually a few hundred kB.
-    const MAX: usize = 200_000;
+    /// Of the memory for frames, so much again is for observations,
+    const PART: u64 = 16;
+    /// but that at least: a table of a hundred interfaces for three minutes; a host usually has a few hundred kB,
+    const LEAST: u64 = 8 << 20;
+    /// and that at most.
+    const MOST: u64 = 128 << 20;
     /// States kept aside: as many interfaces as counters are watched of. What is beyond that is not kept.
     const MOST_ASIDE: usize = 4_096;
 
-    /// Keeps what is not older than `span`.
-    pub(super) fn new(span: Duration) -> Self {
-        Self { span, seen: VecDeque::new(), lasting: BTreeMap::new(), forgotten: 0 }
+    /// Bytes of observations that are kept beside so much memory for frames.
+    pub(super) fn budget(memory: u64) -> u64 {
+        (memory / Self::PART).clamp(Self::LEAST, Self::MOST)
+    }
+
+    /// Keeps what is not older than `span`, in `budget` bytes.
+    pub(super) fn new(span: Duration, budget: u64) -> Self {
+        Self {
+            span,
+            budget: usize::try_from(budget).unwrap_or(usize::MAX),
+            account: Account::default(),
+            bytes: 0,
+            seen: VecDeque::new(),
+            lasting: BTreeMap::new(),
+            forgotten: 0,
+        }
     }
 
     /// Keeps what is not older than `span` from now on.
@@ -44,20 +68,28 @@ impl History {
     pub(super) fn add(&mut self, seen: Observation) {
         let oldest = seen.at.mono.minus(self.span);
         while self.seen.front().is_some_and(|old| old.at.mono < oldest) {
-            if let Some(old) = self.seen.pop_front() {
+            if let Some(old) = self.pop() {
                 self.keep_aside(old);
             }
         }
-        if self.seen.len() >= Self::MAX {
-            if let Some(old) = self.seen.pop_front() {
-                self.keep_aside(old);
-            }
+        let seen = Kept::new(seen, &self.account);
+        self.bytes += seen.bytes();
+        self.seen.push_back(seen);
+        // What incidents wait with comes first out of history as well: it will be on the disk.
+        while self.bytes > self.budget || self.account.bytes() > 2 * self.budget {
+            let Some(old) = self.pop() else { break };
+            self.keep_aside(old);
             self.forgotten += 1;
         }
-        self.seen.push_back(seen);
     }
 
-    fn keep_aside(&mut self, old: Observation) {
+    fn pop(&mut self) -> Option<Kept> {
+        let old = self.seen.pop_front()?;
+        self.bytes -= old.bytes();
+        Some(old)
+    }
+
+    fn keep_aside(&mut self, old: Kept) {
         let lasts = matches!(
             old.fact,
             Fact::Link { .. } | Fact::LinkGone { .. } | Fact::Route(_) | Fact::Neighbour(_)
@@ -79,7 +111,7 @@ impl History {
 
     /// What was seen in the window, sorted by time, and before it the last known state of each
     /// interface and probe.
-    pub(super) fn cut(&self, window: Window) -> Vec<Observation> {
+    pub(super) fn cut(&self, window: Window) -> Vec<Kept> {
         let (mut before, mut known) = (Vec::new(), HashSet::new());
         let aside = self.lasting.values().rev();
         for old in self.seen.iter().rev().chain(aside).filter(|old| old.at.mono < window.from) {
@@ -137,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_cut_has_the_window_and_the_state_before_it() {
-        let mut history = History::new(Duration::from_secs(100));
+        let mut history = History::new(Duration::from_secs(100), History::LEAST);
         for second in 0..50 {
             history.add(sample("eth0", second));
         }
@@ -153,7 +185,7 @@ mod tests {
     fn what_nothing_renews_is_known_however_old_it_is() {
         let state = |name: &str| LinkState { name: name.into(), ..LinkState::default() };
         let at = |second: u64| Stamp { mono: Mono(second * S), wall: Wall(second) };
-        let mut history = History::new(Duration::from_secs(10));
+        let mut history = History::new(Duration::from_secs(10), History::LEAST);
         for (second, name) in [(1, "eth0"), (2, "eth0"), (3, "eth1"), (4, "eth2")] {
             let fact = Fact::Link { before: None, now: state(name) };
             history.add(Observation { at: at(second), fact });
@@ -168,13 +200,31 @@ mod tests {
 
     #[test]
     fn what_is_old_is_forgotten_and_what_is_too_much_is_counted() {
-        let mut history = History::new(Duration::from_secs(10));
+        let mut history = History::new(Duration::from_secs(10), History::LEAST);
         history.add(sample("eth0", 1));
         history.add(sample("eth0", 50));
         assert_eq!(history.cut(Window { from: Mono(0), to: Mono(60 * S) }).len(), 1);
-        for _ in 0..History::MAX + 3 {
-            history.add(sample("eth0", 50));
+    }
+
+    #[test]
+    fn f7_a_flood_is_bounded_in_bytes_also_while_incidents_wait_with_it() {
+        const BUDGET: u64 = 200_000;
+        let mut history = History::new(Duration::from_secs(100), BUDGET);
+        let everything = Window { from: Mono(0), to: Mono(u64::MAX) };
+        let (mut waiting, mut added) = (Vec::new(), 0);
+        for round in 0..20 {
+            for _ in 0..1_000 {
+                history.add(sample("eth0", 50));
+                added += 1;
+                assert!(history.bytes as u64 <= BUDGET);
+                assert!(history.account.bytes() as u64 <= 2 * BUDGET, "round {round}");
+            }
+            waiting.push(history.cut(everything));
         }
-        assert_eq!(history.forgotten(), 4);
+        assert!(waiting[0].len() > 200, "the first has what fits in");
+        assert_eq!(history.forgotten() + history.seen.len() as u64, added);
+        waiting.clear();
+        history.add(sample("eth0", 51));
+        assert_eq!(history.seen.len(), 1);
     }
 }

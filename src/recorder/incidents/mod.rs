@@ -34,6 +34,7 @@ use crate::api::question::{Fate, Reply, Verdict};
 use crate::api::status::OpenIncident;
 use crate::hook::Pending;
 use crate::incident::Host;
+use crate::incident::earlier::Earlier;
 use crate::incident::system::Collection;
 use crate::incident::writer::{Outcome, Writer};
 use crate::observation::capture::CaptureEvent;
@@ -61,6 +62,8 @@ pub(super) struct Incidents {
     open: Option<Open>,
     closing: Vec<Closing>,
     history: History,
+    /// What the recording before had, as long as a window may reach it.
+    earlier: Option<Earlier>,
     writer: Writer,
     host: Host,
     /// No further one is opened.
@@ -84,7 +87,8 @@ impl Incidents {
     pub(super) fn new(options: &Options, clock: Clock, writer: Writer) -> Self {
         let rules = Rules::new(options.rules.clone(), options.usual());
         Self {
-            history: History::new(options.span(&rules)),
+            history: History::new(options.span(&rules), History::budget(options.pool.memory)),
+            earlier: None,
             rules,
             usual: options.usual(),
             watched: BTreeSet::new(),
@@ -109,9 +113,15 @@ impl Incidents {
         self.host = host;
     }
 
-    /// This bundle was made before the first of them.
-    pub(super) fn recovered(&mut self, bundle: Option<PathBuf>) {
-        self.summary.bundles.extend(bundle);
+    /// What the recording before left: a bundle, or frames that the next ones may reach back to.
+    pub(super) fn inherit(&mut self, recovered: Option<PathBuf>, earlier: Option<Earlier>) {
+        self.summary.bundles.extend(recovered);
+        self.earlier = earlier;
+    }
+
+    /// Bytes of observations that are kept at most, by this and by those that wait for the disk.
+    pub(super) fn observations(memory: u64) -> u64 {
+        2 * History::budget(memory)
     }
 
     /// Other rules and windows hold from now on; the open incident keeps its own.

@@ -175,7 +175,7 @@ impl Incidents {
                 let left = until.since(self.clock.now().mono);
                 if is_told(triggers) {
                     let Trigger { kind, sentence, .. } = &trigger;
-                    tracing::warn!("{kind}: {}; the open incident goes on for {left:.1?}", short(&sentence));
+                    tracing::warn!("{kind}: {}; the open incident goes on for {left:.1?}", short(sentence));
                     audience.log.told_as_trigger();
                 }
                 Verdict::Extended { left_ns: nanos(left) }
@@ -218,7 +218,7 @@ impl Incidents {
         let (first, last) = (offset.wall(from), offset.wall(to));
         audience.clients.frozen(Course::frozen(trigger, pinned_after, first, last));
         let Trigger { kind, sentence, .. } = trigger;
-        tracing::warn!("{kind}: {}; window frozen after {took:?}", short(&sentence));
+        tracing::warn!("{kind}: {}; window frozen after {took:?}", short(sentence));
         audience.log.told_as_trigger();
         Verdict::Frozen {
             pinned_after_ns: nanos(took),

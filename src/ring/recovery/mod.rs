@@ -14,13 +14,18 @@
 //! * twice, plain and packed, because packing had just ended: taken once;
 //! * in pieces, because it was being forgotten or packed: left out, and counted unless a copy is whole.
 //!
-//! It promises never to panic and never to tell of a frame that no segment had, whatever the bytes.
+//! It promises never to panic and never to tell of a frame that no segment had, whatever the bytes, and
+//! also if they change while they are read.
+
+mod image;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
+
+pub(super) use self::image::{Image, ReadAt, bytes};
 
 use super::chunk::{ChunkHeader, Codec, Described, State};
 use super::metadata::Standing;
@@ -44,10 +49,12 @@ pub struct Recovery {
     pub lanes: Vec<RecoveredLane>,
     /// What was found and what was not.
     pub counts: RecoveryCounts,
+    /// True if nothing was ever written to it.
+    pub is_blank: bool,
 }
 
 /// What a lane held.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RecoveredLane {
     /// Its number.
     pub lane: LaneId,
@@ -73,8 +80,10 @@ pub struct RecoveryCounts {
     pub left_out: u64,
     /// Segments between the first and the last one of their lane of which nothing is there.
     pub missing: u64,
-    /// Pages that held what is no chunk: damaged.
+    /// Pages that held what is no chunk: damaged; and one more if what the file says of its recording is.
     pub damaged_pages: u64,
+    /// Pages that the file says it has and that are not there, or cannot be read.
+    pub absent_pages: u64,
     /// Frames recovered.
     pub frames: u64,
     /// Copies that were counted in runs. What was counted since the last seal, a second before the end at
@@ -84,11 +93,26 @@ pub struct RecoveryCounts {
     pub faded: u64,
 }
 
-impl Recovery {
-    /// Of a file that was never written to.
-    pub(super) fn nothing() -> Self {
-        read(Standing::unknown(), &Bytes::new())
+impl RecoveryCounts {
+    /// True if not everything is there that the recording had: a record, a segment, a page.
+    pub fn is_damaged(&self) -> bool {
+        let Self { torn_records, left_out, missing, damaged_pages, absent_pages, .. } = *self;
+        [torn_records, left_out, missing, damaged_pages, absent_pages].iter().any(|lost| *lost > 0)
     }
+}
+
+/// Which of the frames are wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted {
+    /// Frames from then on, and what stands in one segment with them.
+    pub since: Mono,
+    /// Pages that are kept in memory, the newest first.
+    pub pages: usize,
+}
+
+impl Wanted {
+    /// Everything there is.
+    pub const ALL: Self = Self { since: Mono(0), pages: usize::MAX };
 }
 
 /// A packed segment expands to no more bytes, and parts, than this: what a packer makes is far less, and
@@ -102,6 +126,8 @@ struct Found {
     chain: u64,
     index: u32,
     at: usize,
+    /// When its newest frame arrived; of an open one nobody knows yet.
+    last: Mono,
 }
 
 /// A segment that could be recovered; others may hold the same frames.
@@ -121,40 +147,67 @@ enum Kind {
     Open,
 }
 
-/// Reads `pages`, the bytes behind the head of a ring file.
-pub(super) fn read(standing: Standing, pages: &Bytes) -> Recovery {
-    let mut counts = RecoveryCounts::default();
+/// Reads what is `wanted` of the pages behind the head of a ring file. They are looked at one by one; only
+/// those that hold what is wanted are kept in memory.
+pub(super) fn read(standing: Standing, image: &Image<'_>, wanted: Wanted) -> Recovery {
+    let absent_pages = image.absent();
+    let mut counts = RecoveryCounts { absent_pages, ..RecoveryCounts::default() };
     let mut chunks = Vec::new();
-    for at in (0..pages.len()).step_by(PAGE_SIZE) {
-        let end = pages.len().min(at + PAGE_SIZE);
-        if walk(&pages[..end], at, &mut chunks).is_none() {
+    for number in 0..image.pages() {
+        let page = image.page(number);
+        counts.absent_pages += u64::from(page.len() < PAGE_SIZE);
+        if walk(&page, number * PAGE_SIZE, &mut chunks).is_none() {
             counts.damaged_pages += 1;
         }
     }
     chunks.sort_unstable();
-    let mut reader = Reader { pages, origins: HashMap::new() };
+    let is_blank = chunks.is_empty() && !counts.is_damaged();
+    let chains = wanted.of(chunks.chunk_by(|a, b| a.chain == b.chain).collect());
+    let mut reader = Reader { image, pages: HashMap::new(), origins: HashMap::new() };
     let (mut candidates, mut broken) = (Vec::new(), Vec::new());
-    for chain in chunks.chunk_by(|a, b| a.chain == b.chain) {
+    for chain in chains {
         match reader.segment(chain) {
             Ok(candidate) => candidates.extend(candidate),
             Err(numbers) => broken.extend(numbers),
         }
     }
     let lanes = choose(candidates, &broken, &mut counts);
-    finish(standing, lanes, counts)
+    Recovery { is_blank, ..finish(standing, lanes, counts) }
 }
 
-/// The chunks of one page, which begins at `at`; none if something else is among them.
-fn walk(bytes: &[u8], mut at: usize, found: &mut Vec<Found>) -> Option<()> {
-    while let Some(begin) = bytes.get(at..).filter(|rest| rest.len() >= size_of::<u64>()) {
+impl Wanted {
+    /// Those chains that are wanted, the newest first as far as there is room.
+    fn of(self, mut chains: Vec<&[Found]>) -> Vec<&[Found]> {
+        let last = |chain: &[Found]| chain.iter().map(|found| found.last).max();
+        chains.retain(|chain| last(chain) >= Some(self.since));
+        if self.pages == usize::MAX {
+            return chains;
+        }
+        chains.sort_by_key(|chain| std::cmp::Reverse(last(chain)));
+        let mut pages = HashSet::new();
+        let fits = |chain: &&[Found]| {
+            pages.extend(chain.iter().map(|found| found.at / PAGE_SIZE));
+            pages.len() <= self.pages
+        };
+        chains.into_iter().take_while(fits).collect()
+    }
+}
+
+/// The chunks of one page, whose first byte is number `base`; none if something else is among them.
+fn walk(page: &[u8], base: usize, found: &mut Vec<Found>) -> Option<()> {
+    let mut at = 0;
+    while let Some(begin) = page.get(at..).filter(|rest| rest.len() >= size_of::<u64>()) {
         let word = |n: usize| u32::from_le_bytes([0, 1, 2, 3].map(|byte| begin[n + byte]));
         let length = match word(0) {
             0 => return Some(()),
             Chunk::VACANT => word(4) as usize,
             _ => {
                 let chunk = Described::read(begin)?;
-                found.push(Found { chain: chunk.chain, index: chunk.index, at });
-                if chunk.state == State::Open {
+                let is_open = chunk.state == State::Open;
+                let last = if is_open { Mono(u64::MAX) } else { chunk.summary.last() };
+                let Described { chain, index, .. } = chunk;
+                found.push(Found { chain, index, at: base + at, last });
+                if is_open {
                     return Some(());
                 }
                 (ChunkHeader::SIZE + chunk.length).next_multiple_of(Chain::ALIGN)
@@ -170,7 +223,9 @@ fn walk(bytes: &[u8], mut at: usize, found: &mut Vec<Found>) -> Option<()> {
 
 /// Makes segments of chains.
 struct Reader<'a> {
-    pages: &'a Bytes,
+    image: &'a Image<'a>,
+    /// Those that hold what was wanted so far.
+    pages: HashMap<usize, Bytes>,
     /// Each origin once, so that frames of one binding share it.
     origins: HashMap<Origin, Arc<Origin>>,
 }
@@ -179,12 +234,12 @@ impl Reader<'_> {
     /// What a chain holds: none if it has no record yet; an error with lane and number if pieces of it
     /// are missing or damaged.
     fn segment(&mut self, chain: &[Found]) -> Result<Option<Candidate>, Option<(LaneId, u64)>> {
-        let first = chain.first().and_then(|found| self.described(found)).ok_or(None)?;
+        let (first, _) = chain.first().and_then(|found| self.described(found)).ok_or(None)?;
         let Summary { lane, sequence, .. } = first.summary;
         let broken = Some((lane, sequence));
         let (mut chunks, mut last) = (Vec::with_capacity(chain.len()), first.clone());
         for (found, expected) in chain.iter().zip(0..) {
-            let chunk = self.described(found).ok_or(broken)?;
+            let (chunk, content) = self.described(found).ok_or(broken)?;
             let alike = (chunk.codec, chunk.summary.lane, chunk.summary.sequence)
                 == (first.codec, lane, sequence)
                 && chunk.origin == first.origin
@@ -193,8 +248,7 @@ impl Reader<'_> {
             if !alike || !follows || found.index != expected {
                 return Err(broken);
             }
-            let begin = found.at + ChunkHeader::SIZE;
-            chunks.push(self.pages.slice(begin..begin + chunk.length));
+            chunks.push(content);
             last = chunk;
         }
         let origin = self.origin(first.origin.clone());
@@ -216,8 +270,14 @@ impl Reader<'_> {
         }
     }
 
-    fn described(&self, found: &Found) -> Option<Described> {
-        Described::of_image(self.pages.get(found.at..)?)
+    /// A chunk and its content, judged again: it was read again.
+    fn described(&mut self, found: &Found) -> Option<(Described, Bytes)> {
+        let (number, at) = (found.at / PAGE_SIZE, found.at % PAGE_SIZE);
+        let page = self.pages.entry(number).or_insert_with(|| self.image.page(number));
+        let chunk = Described::read(page.get(at..)?)?;
+        let begin = at + ChunkHeader::SIZE;
+        let content = page.slice(begin..begin + chunk.length);
+        Some((chunk, content))
     }
 
     fn origin(&mut self, origin: Origin) -> Arc<Origin> {
@@ -351,7 +411,7 @@ fn finish(
         let slice = Slice::new(window?, covered_from, full_from, pinned);
         Some(RecoveredLane { lane, origin, slice })
     });
-    Recovery { lanes: lanes.collect(), standing, window, counts }
+    Recovery { lanes: lanes.collect(), standing, window, counts, is_blank: false }
 }
 
 /// From then on no segment of the lane is missing.

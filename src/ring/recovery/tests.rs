@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use proptest::prelude::*;
 
-use super::super::file;
+use super::super::left;
 use super::super::{
-    Lane, LaneOptions, LeftRing, Packer, Pool, PoolOptions, Recovery, RingFile, Slice,
+    Lane, LaneOptions, LeftRing, Packer, Pool, PoolOptions, Recovery, RingFile, Slice, Whose,
 };
 use super::*;
 use crate::frame::{Frame, FrameHeader, LinkType, StampClock, StoredFrame};
@@ -53,8 +53,13 @@ impl Ring {
     }
 
     fn recovered(&self) -> Recovery {
-        file::read(&self.bytes()).unwrap()
+        recover(&self.bytes()).unwrap()
     }
+}
+
+/// Everything that these bytes of a ring file hold.
+fn recover(bytes: &[u8]) -> Result<Recovery, String> {
+    left::read(&bytes, bytes.len() as u64, Wanted::ALL)
 }
 
 /// A number, and what no compressor makes smaller.
@@ -103,7 +108,7 @@ fn a_ring_that_was_never_written_to_holds_nothing() {
     let recovery = ring.recovered();
     assert!(recovery.lanes.is_empty() && recovery.window.is_none());
     assert_eq!(recovery.counts, RecoveryCounts::default());
-    assert!(file::read(&Bytes::new()).unwrap().lanes.is_empty());
+    assert!(recover(&[]).unwrap().lanes.is_empty());
 }
 
 #[test]
@@ -131,7 +136,7 @@ fn a_recording_that_ended_leaves_what_it_held() {
     let Ring { lane, pool, path, _directory, .. } = ring;
     lane.keep();
     drop((lane, pool));
-    let recovery = file::read(&Bytes::from(fs::read(path).unwrap())).unwrap();
+    let recovery = recover(&fs::read(path).unwrap()).unwrap();
     assert_eq!(numbers(&recovery), (0..2_500).collect::<Vec<_>>());
     assert_eq!(slice_of(&recovery).covered_from(), Mono(0));
 }
@@ -233,7 +238,7 @@ fn a_record_cut_in_the_middle_is_left_out_and_counted() {
     let at = usize::try_from(RingFile::HEAD).unwrap() + 16;
     let committed = u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
     bytes[at..at + 4].copy_from_slice(&(committed - 30).to_le_bytes());
-    let recovery = file::read(&Bytes::from(bytes)).unwrap();
+    let recovery = recover(&bytes).unwrap();
     assert_eq!(numbers(&recovery), (0..9).collect::<Vec<_>>());
     assert_eq!((recovery.counts.torn_records, recovery.counts.open), (1, 1));
 }
@@ -242,14 +247,14 @@ fn a_record_cut_in_the_middle_is_left_out_and_counted() {
 fn a_file_in_use_foreign_or_of_another_version_is_refused() {
     let mut ring = Ring::new(PoolOptions::MIN_MEMORY, LaneOptions::AS_IS);
     ring.append(60);
-    let used = LeftRing::open(&ring.path).unwrap_err().to_string();
+    let used = LeftRing::open(&ring.path, Whose::Ours).unwrap_err().to_string();
     assert!(used.contains("another dashcap uses it"), "{used}");
     let there = RingFile::create(&ring.path, Standing::unknown()).unwrap_err().to_string();
     assert!(there.contains("File exists"), "{there}");
 
     let other = ring.path.with_file_name("other");
     let mut bytes = ring.bytes().to_vec();
-    let open = || LeftRing::open(&other);
+    let open = || LeftRing::open(&other, Whose::Anybodys);
     assert!(open().unwrap().is_none());
     fs::write(&other, b"root:x:0:0\n").unwrap();
     let foreign = open().unwrap_err().to_string();
@@ -259,7 +264,7 @@ fn a_file_in_use_foreign_or_of_another_version_is_refused() {
     bytes[24..28].copy_from_slice(&sum);
     fs::write(&other, &bytes).unwrap();
     let version = open().unwrap().unwrap();
-    let refused = version.recover().unwrap_err().to_string();
+    let refused = version.recover(Wanted::ALL).unwrap_err().to_string();
     assert!(refused.contains("its version is 9"), "{refused}");
     let aside = version.move_aside().unwrap();
     assert!(aside.ends_with("other.old") && aside.exists() && !other.exists());
@@ -269,8 +274,24 @@ fn a_file_in_use_foreign_or_of_another_version_is_refused() {
     fs::remove_file(&other).unwrap();
     fs::write(&other, b"").unwrap();
     let empty = open().unwrap().unwrap();
-    assert!(empty.recover().unwrap().lanes.is_empty());
+    assert!(empty.recover(Wanted::ALL).unwrap().lanes.is_empty());
     empty.remove().unwrap();
+}
+
+#[test]
+fn the_newest_frames_alone_are_read_where_only_they_are_wanted() {
+    let mut ring = Ring::new(PoolOptions::MIN_MEMORY, LaneOptions::AS_IS);
+    // A second each is a segment of ten pages.
+    (0..3_500).for_each(|_| ring.append(600));
+    let bytes = ring.bytes();
+    let read = |since, pages| {
+        let bytes = &bytes[..];
+        left::read(&bytes, bytes.len() as u64, Wanted { since, pages }).unwrap()
+    };
+    assert_eq!(numbers(&read(Mono(2_500 * MS), 1_000)), (2_000..3_500).collect::<Vec<_>>());
+    assert_eq!(numbers(&read(Mono(0), 20)), (2_000..3_500).collect::<Vec<_>>());
+    let nothing = read(Mono(0), 0);
+    assert!(nothing.lanes.is_empty() && !nothing.is_blank);
 }
 
 /// A ring with everything: sealed, packed, faded, open, vacant.
@@ -291,7 +312,7 @@ fn full() -> Vec<u8> {
 
 /// Reads all that can be read; whatever it is, no frame is one that was never there.
 fn judge(bytes: Vec<u8>) {
-    let Ok(recovery) = file::read(&Bytes::from(bytes)) else { return };
+    let Ok(recovery) = recover(&bytes) else { return };
     for frame in recovery.lanes.iter().flat_map(|lane| lane.slice.frames()) {
         assert!(frame.bytes.len() <= 5 << 20);
     }
@@ -322,7 +343,8 @@ proptest! {
 
     #[test]
     fn random_pages_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..4_000)) {
-        read(Standing::unknown(), &Bytes::from(bytes));
+        let (length, bytes) = (bytes.len() as u64, &bytes[..]);
+        read(Standing::unknown(), &Image::new(&bytes, length, 0, u64::MAX), Wanted::ALL);
     }
 }
 
@@ -336,7 +358,7 @@ fn no_flipped_bit_of_a_sealed_segment_gives_a_changed_frame() {
     for at in (head..head + 62_000).step_by(37) {
         let mut bytes = whole.clone();
         bytes[at] ^= 1;
-        let recovery = file::read(&Bytes::from(bytes)).unwrap();
+        let recovery = recover(&bytes).unwrap();
         assert!(recovery.counts.frames == 0 || recovery.counts.frames == 500, "{at}");
     }
 }
