@@ -127,7 +127,10 @@ impl Recorder {
             tracing::info!("recording {} ({words})", names.join(", "));
         }
         let kernel = captures.kernel_memory();
-        tracing::info!("{}", Budget { frames, kernel, observations: Incidents::observations(frames) });
+        tracing::info!(
+            "{}",
+            Budget { frames, kernel, observations: Incidents::observations(frames) }
+        );
         tell_armed(&options.rules);
         tracing::info!("bundles appear in {}", store.directory().display());
         let writer = Writer::start(store, clock.clone(), options.writer.clone())?;

@@ -175,7 +175,10 @@ impl Incidents {
                 let left = until.since(self.clock.now().mono);
                 if is_told(triggers) {
                     let Trigger { kind, sentence, .. } = &trigger;
-                    tracing::warn!("{kind}: {}; the open incident goes on for {left:.1?}", short(sentence));
+                    tracing::warn!(
+                        "{kind}: {}; the open incident goes on for {left:.1?}",
+                        short(sentence)
+                    );
                     audience.log.told_as_trigger();
                 }
                 Verdict::Extended { left_ns: nanos(left) }
