@@ -12,8 +12,7 @@ use serde::Serialize;
 pub const LONGEST: usize = 8_192;
 
 /// So much of a line that matched is kept, in bytes: whoever can log must not fill memory and disk with what
-/// nobody reads. The kernel prints no more at once; the longest line of our [`defaults`](crate::watch::logs::defaults())
-/// has less.
+/// nobody reads. The kernel prints no more at once, and what daemons say of a failure is shorter.
 pub const KEPT: usize = 1_024;
 /// So much of each word that is known of a line is kept, in bytes: the name of an interface has 15, that of a
 /// host 253 (RFC 1035 §3.1).

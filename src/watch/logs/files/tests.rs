@@ -177,7 +177,7 @@ fn long_lines_and_noise_are_bounded() {
     let watcher = Watching::of(&options(&path));
     add(&path, &format!("news 1{}\nnews 2\n", "x".repeat(100_000)));
     let (_, line) = watcher.line();
-    assert_eq!((line.text.len(), line.header.cut), (crate::observation::log_line::LONGEST, true));
+    assert_eq!((line.text.len(), line.header.cut), (crate::observation::log_line::KEPT, true));
     let mut file = OpenOptions::new().append(true).open(&path).unwrap();
     file.write_all(b"\xff\0\xfe news 3\n").unwrap();
     assert_eq!(watcher.texts(2), ["news 2", "\u{fffd}\0\u{fffd} news 3"]);
