@@ -35,8 +35,9 @@ fn f10_a_rename_under_load_loses_no_frame() {
     let numbers = [bundle.numbers("eth0"), bundle.numbers("eth9")].concat();
     assert_eq!(numbers, (0..sent).collect::<Vec<_>>(), "every frame under one of its names, once");
     assert!(!bundle.numbers("eth9").is_empty());
-    let told = bundle.jq(".interfaces|map([.name,.counts.gaps,.counts.stored])|tostring");
-    assert_eq!(told, format!("[[\"eth9\",0,{sent}]]"));
+    let told =
+        bundle.jq(".interfaces|map([.name,.counts.gaps,.counts.stored,.renamed_to])|tostring");
+    assert_eq!(told, format!("[[\"eth9\",0,{sent},null],[\"eth0\",0,0,\"eth9\"]]"));
 }
 
 #[test]

@@ -263,7 +263,7 @@ fn after_a_clean_restart_the_next_incident_reaches_back_before_it() {
     let talker = lab.far.talk("far0", Pace { from: before, ..Pace::GENTLE });
     talker.wait_for(100);
     let all = before + talker.stop().len() as u64;
-    again.signal(Signal::SIGUSR1);
+    again.snapshot();
     again.finish_well();
     let bundle = lab.bundle();
     assert_eq!(bundle.numbers("eth0"), (0..all).collect::<Vec<_>>(), "both, in order, once");

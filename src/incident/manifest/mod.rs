@@ -162,7 +162,7 @@ pub struct InterfaceEntry<'a> {
     /// `kernel_received = stored + folded + filtered + damaged + lane_dropped + kernel_dropped +
     /// waiting_in_kernel`; null
     /// is not known.
-    pub counts: &'a CaptureStats,
+    pub counts: CaptureStats,
     /// One per class: its own coverage and counts.
     pub classes: Vec<ClassEntry<'a>>,
     /// "packet ring" or "pnet".
@@ -173,6 +173,9 @@ pub struct InterfaceEntry<'a> {
     pub filter: Option<&'a str>,
     /// Interfaces that lie upon it, and upon which it lies: its bond or bridge, VLANs; null is not known.
     pub relatives: Option<&'a [String]>,
+    /// Its name later: these are frames from before, and they are counted there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renamed_to: Option<&'a str>,
     /// Its bindings that have frames here, and the last one: index, link type (`LINKTYPE_*`), snaplen
     /// in bytes, clock that stamps.
     pub origins: Vec<&'a Origin>,
@@ -268,7 +271,7 @@ impl<'a> Manifest<'a> {
             interfaces: incident
                 .tracks
                 .iter()
-                .map(|track| InterfaceEntry::of(incident, track, contents))
+                .flat_map(|track| InterfaceEntry::of_each_name(incident, track, contents))
                 .collect(),
             frames_shortened: contents.shortened,
             observations: Observations {
@@ -397,9 +400,29 @@ impl<'a> ClassEntry<'a> {
 }
 
 impl<'a> InterfaceEntry<'a> {
-    fn of(incident: &Incident, track: &'a Track, contents: &'a Contents) -> Self {
+    /// One, and one more for each name that the interface had while frames of the bundle were recorded.
+    fn of_each_name(incident: &'a Incident, track: &'a Track, contents: &'a Contents) -> Vec<Self> {
+        let now = track.origin.interface.as_str();
+        let has_track = |name: &str| incident.tracks.iter().any(|t| t.origin.interface == name);
+        let mut names = vec![now];
+        for (origin, _) in &contents.origins {
+            let name = origin.interface.as_str();
+            let is_former = origin.index == track.origin.index && !has_track(name);
+            if is_former && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let mut each: Vec<_> =
+            names.iter().map(|name| Self::of(name, incident, track, contents)).collect();
+        for former in each.iter_mut().skip(1) {
+            former.renamed_to = Some(now);
+            (former.counts, former.classes) = (CaptureStats::default(), Vec::new());
+        }
+        each
+    }
+
+    fn of(name: &'a str, incident: &Incident, track: &'a Track, contents: &'a Contents) -> Self {
         let covered_from = track.covered_from().unwrap_or(incident.window.from);
-        let name = track.origin.interface.as_str();
         let origins: Vec<&(Arc<Origin>, Written)> =
             contents.origins.iter().filter(|(origin, _)| origin.interface == name).collect();
         let written = origins.iter().fold(Written::default(), |sum, (_, w)| sum.and(*w));
@@ -416,12 +439,13 @@ impl<'a> InterfaceEntry<'a> {
             covered_from: incident.stamp(covered_from).into(),
             recorded_since: track.since.into(),
             counted_at: incident.closed.into(),
-            counts: &track.stats,
+            counts: track.stats,
             classes: track.classes.iter().map(|class| ClassEntry::of(incident, class)).collect(),
             source: &track.source,
             unknowns: &track.unknowns,
             filter: track.filter.as_deref(),
             relatives: track.relatives.as_deref(),
+            renamed_to: None,
             origins: origins.into_iter().map(|(origin, _)| origin.as_ref()).collect(),
         }
     }
