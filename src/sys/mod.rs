@@ -8,6 +8,7 @@ pub mod discipline;
 pub(crate) mod drops;
 pub mod ethtool;
 pub(crate) mod file_system;
+pub mod heap;
 pub mod kernel_log;
 pub mod landlock;
 pub mod link_address;
