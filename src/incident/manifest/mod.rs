@@ -21,7 +21,8 @@ use super::recovered::Recovered;
 use super::{ClassTrack, Ending, Host, Incident, Track};
 use crate::APPLICATION;
 use crate::frame::Origin;
-use crate::observation::{Fact, Observation};
+use crate::observation::Fact;
+use crate::observation::kept::Kept;
 use crate::ring::LaneCounters;
 use crate::stats::CaptureStats;
 use crate::time::{Stamp, Wall, Window};
@@ -328,7 +329,7 @@ impl<'a> WindowEntry<'a> {
 /// By every reading of both clocks at once that was made in the window: samples of the interfaces come every
 /// second. Stamps of frames say less, since their monotonic time is reckoned from the others.
 fn clock_stepped(incident: &Incident) -> bool {
-    let is_sample = |seen: &&Observation| matches!(seen.fact, Fact::Sample(_));
+    let is_sample = |seen: &&Kept| matches!(seen.fact, Fact::Sample(_));
     let samples = incident.observations.iter().filter(is_sample).map(|seen| seen.at);
     let readings = samples.filter(|at| incident.window.contains(at.mono));
     let stepped = |at: Stamp| at.offset().stepped_from(incident.offset());
