@@ -5,6 +5,8 @@
 //! `api/http`, the exporters of `export`, the screen of `cli/top`. What an operator can say stays the same in
 //! every build: an option of a part that is missing is understood and refused, never passed over.
 
+use std::fmt::Display;
+
 use crate::error::{Error, Result};
 
 /// A part that a build can leave out.
@@ -44,12 +46,12 @@ impl Feature {
     ///
     /// # Errors
     /// [`Error::Usage`], see [`Feature::missing`].
-    pub fn needed_by(self, option: &str, given: impl ToString) -> Result<()> {
+    pub fn needed_by(self, option: &str, given: &dyn Display) -> Result<()> {
         if self.is_built_in() { Ok(()) } else { Err(self.missing(option, given)) }
     }
 
     /// What is said of `option`, which needs it.
-    pub fn missing(self, option: &str, given: impl ToString) -> Error {
+    pub fn missing(self, option: &str, given: &dyn Display) -> Error {
         let name = self.name();
         let reason = format!("this dashcap is built without the feature {name}");
         let accepted = format!("only in a dashcap built with --features {name}");
@@ -76,14 +78,14 @@ mod tests {
 
     #[test]
     fn a_missing_feature_is_named_with_the_option_that_needs_it() {
-        let error = Feature::Http.missing("--http", "9180");
+        let error = Feature::Http.missing("--http", &"9180");
         assert_eq!(
             error.to_string(),
             "--http \"9180\": this dashcap is built without the feature http; \
              accepted: only in a dashcap built with --features http"
         );
         for feature in Feature::ALL {
-            assert_eq!(feature.needed_by("x", "").is_ok(), feature.is_built_in());
+            assert_eq!(feature.needed_by("x", &"").is_ok(), feature.is_built_in());
             assert!(Feature::in_words().contains(feature.name()));
         }
     }

@@ -44,6 +44,6 @@ impl Account {
 
 impl webhook::Options {
     pub(super) fn check(&self) -> Result<()> {
-        Feature::Export.needed_by("webhook", self.shown())
+        Feature::Export.needed_by("webhook", &self.shown())
     }
 }

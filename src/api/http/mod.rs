@@ -42,7 +42,7 @@ impl Options {
     /// # Errors
     /// [`Error::Usage`] when no file is named, or HTTP is not built in.
     pub fn check(&self) -> Result<()> {
-        Feature::Http.needed_by("--http", self.listen)?;
+        Feature::Http.needed_by("--http", &self.listen)?;
         if self.token_file.as_os_str().is_empty() {
             let accepted = "--http together with --http-token-file FILE, such as one made by: \
                             openssl rand -hex 32 > FILE";
@@ -82,7 +82,7 @@ impl MetricsOptions {
     /// # Errors
     /// [`Error::Usage`] when HTTP is not built in.
     pub fn check(&self) -> Result<()> {
-        Feature::Http.needed_by("--metrics", self.listen)
+        Feature::Http.needed_by("--metrics", &self.listen)
     }
 }
 

@@ -7,5 +7,5 @@ use crate::feature::Feature;
 use crate::finding::Severity;
 
 pub(super) fn run(_: &Path, _: Option<Severity>) -> Result<()> {
-    Err(Feature::Top.missing("dashcap top", ""))
+    Err(Feature::Top.missing("dashcap", &"top"))
 }

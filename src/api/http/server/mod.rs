@@ -55,8 +55,12 @@ impl Endpoints {
     pub(in crate::api) fn serve(self, line: &Line) -> io::Result<()> {
         let trigger = self.trigger.map(trigger::Endpoint::listen).transpose()?;
         let metrics = self.metrics.map(metrics::Endpoint::listen).transpose()?;
-        trigger.map(|trigger| tokio::spawn(trigger.serve(line.clone())));
-        metrics.map(|metrics| tokio::spawn(metrics.serve(line.clone())));
+        if let Some(trigger) = trigger {
+            tokio::spawn(trigger.serve(line.clone()));
+        }
+        if let Some(metrics) = metrics {
+            tokio::spawn(metrics.serve(line.clone()));
+        }
         Ok(())
     }
 }
