@@ -80,6 +80,7 @@ pub mod time;
 #[cfg(feature = "top")]
 pub mod top;
 pub mod trigger;
+pub mod visible;
 pub mod watch;
 pub mod wire;
 

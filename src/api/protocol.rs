@@ -12,6 +12,7 @@ use super::line::Unanswered;
 use super::question::{Fate, Verdict};
 use super::span;
 use super::status::Standing;
+use crate::visible;
 
 /// The version of requests and answers: `v`. Within a version fields and answers are added, never
 /// renamed or removed.
@@ -163,7 +164,8 @@ pub fn answered(line: &[u8]) -> Result<Answer, String> {
 
 fn line(said: &impl Serialize) -> String {
     // Only maps with keys other than strings cannot be written, and there are none.
-    let mut line = serde_json::to_string(&Said { v: VERSION, said }).unwrap_or_default();
+    let line = serde_json::to_string(&Said { v: VERSION, said }).unwrap_or_default();
+    let mut line = visible::json(&line).into_owned();
     line.push('\n');
     line
 }

@@ -22,6 +22,7 @@ use super::ticks::Ticks;
 use super::{LONGEST_BLOCK, LONGEST_FRAME, MAX_INTERFACES, Record, Stop, comment};
 use crate::frame::{Direction, LinkType, Reception};
 use crate::time::Wall;
+use crate::visible;
 
 /// First bytes of every file: the type of a section header, the same in both byte orders.
 pub(super) const MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
@@ -347,8 +348,8 @@ impl Pcapng {
 /// thing that was seen there: of one that is longer than [`LONGEST_NAME`], as much is taken.
 fn printable(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text.get(..4 * LONGEST_NAME).unwrap_or(text));
-    let replaced = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
-    text.trim_end_matches('\0').chars().take(LONGEST_NAME).map(replaced).collect()
+    let name = visible::plain(text.trim_end_matches('\0'));
+    name.chars().take(LONGEST_NAME).collect()
 }
 
 fn body(block: &[u8], length: usize) -> &[u8] {
@@ -386,7 +387,7 @@ mod tests {
     #[test]
     fn names_can_be_printed() {
         for (bytes, name) in
-            [(&b"eth0"[..], "eth0"), (b"eth0\0\0", "eth0"), (b"\x1b[2J\xff", "\u{fffd}[2J\u{fffd}")]
+            [(&b"eth0"[..], "eth0"), (b"eth0\0\0", "eth0"), (b"\x1b[2J\xff", "\\u{1b}[2J\u{fffd}")]
         {
             assert_eq!(printable(bytes), name);
         }

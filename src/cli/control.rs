@@ -10,6 +10,7 @@ use crate::api::client::Client;
 use crate::api::control;
 use crate::api::protocol::{Answer, Command};
 use crate::error::{Error, Result};
+use crate::visible;
 
 /// Which dashcap is asked, and how its answer is shown.
 #[derive(Debug, Args)]
@@ -37,14 +38,14 @@ impl Control {
     pub(super) fn show(&self, answer: &impl Serialize, words: &str) -> Result<()> {
         // Nothing here has keys that JSON cannot write.
         let json = || serde_json::to_string(answer).unwrap_or_default();
-        print(&if self.json { json() } else { words.to_owned() })
+        if self.json { print(&visible::json(&json())) } else { print(words) }
     }
 }
 
-/// Prints a line. A reader that has seen enough, as `head` has, ends the program in peace.
+/// Prints a line, or several, of which nothing controls the terminal. A reader that has seen enough, as `head` has, ends the program in peace.
 pub(super) fn print(line: &str) -> Result<()> {
     let mut out = io::stdout().lock();
-    match writeln!(out, "{line}").and_then(|()| out.flush()) {
+    match writeln!(out, "{}", visible::page(line)).and_then(|()| out.flush()) {
         Err(e) if e.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
         written => written.map_err(|e| Error::operation("write to", "standard output", e)),
     }

@@ -11,6 +11,7 @@ use crate::api::digest::{Digest, Line};
 use crate::api::protocol::{Answer, Command};
 use crate::error::Result;
 use crate::finding::Severity;
+use crate::visible;
 
 /// Show what a running dashcap saw lately, and with --follow what it sees.
 ///
@@ -39,7 +40,7 @@ impl Events {
             match client.answer()? {
                 Answer::Event { event } if self.control.json => {
                     if digest.admits(&event) {
-                        print(&event.to_string())?;
+                        print(&visible::json(&event.to_string()))?;
                     }
                 }
                 Answer::Event { event } => show(&digest.lines(&event))?,

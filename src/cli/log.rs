@@ -15,6 +15,7 @@ use tracing_subscriber::registry::LookupSpan;
 use crate::capture_file::inputs::Progress;
 use crate::recorder::Status;
 use crate::time::Clock;
+use crate::visible;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -85,7 +86,9 @@ impl StatusLine {
 
 impl Write for StatusLine {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.suspend(|| io::stderr().write(line))
+        let text = String::from_utf8_lossy(line);
+        let written = self.0.suspend(|| io::stderr().write_all(visible::logged(&text).as_bytes()));
+        written.map(|()| line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {

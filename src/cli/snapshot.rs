@@ -9,6 +9,7 @@ use super::values::Span;
 use crate::api::protocol::{Answer, Command};
 use crate::api::question::{Fate, Verdict};
 use crate::error::{Error, Result};
+use crate::visible;
 
 /// Have a running dashcap freeze the window around now.
 ///
@@ -66,7 +67,7 @@ impl Snapshot {
             }
             Fate::Lost { name, reason } => {
                 if self.control.json {
-                    print(&serde_json::to_string(fate).unwrap_or_default())?;
+                    print(&visible::json(&serde_json::to_string(fate).unwrap_or_default()))?;
                 }
                 Err(Error::operation("write bundle", name, reason))
             }

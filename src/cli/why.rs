@@ -8,13 +8,14 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::control::print;
-use super::incidents::{LAST, absolute, found, plain};
+use super::incidents::{LAST, absolute, found};
 use super::settings::Settings;
 use crate::error::{Error, Result};
 use crate::incident::folder::Folder;
 use crate::incident::layout::REPORT_JSON;
 use crate::incident::store::Listing;
 use crate::report::{self, Options};
+use crate::visible::{self, plain};
 
 /// Say in one sentence what happened: what, since when, who is silent, what still works.
 ///
@@ -50,7 +51,7 @@ impl Why {
             let bundle = absolute(&path);
             let told =
                 json!({"bundle": bundle, "headline": headline, "onset": onset, "trigger": trigger});
-            print(&told.to_string())?;
+            print(&visible::json(&told.to_string()))?;
         } else {
             print(&plain(headline))?;
         }

@@ -16,10 +16,11 @@ const GROUND: &[(&str, &[&str])] = &[
     ("feature", &["error"]),
     ("finding", &["frame", "time", "wire"]),
     ("frame", &["time"]),
-    ("observation", &["error", "finding", "time"]),
+    ("observation", &["error", "finding", "time", "visible"]),
     ("stats", &[]),
     ("sys", &["time"]),
     ("time", &[]),
+    ("visible", &[]),
     ("wire", &["frame"]),
 ];
 /// For each other room, the rooms it knows beside the ground. Only the door, `cli`, knows all.

@@ -23,6 +23,7 @@ use crate::finding::Severity;
 use crate::observation::{Fact, Observation};
 use crate::time::{Mono, Wall};
 use crate::trigger::{Trigger, TriggerKind};
+use crate::visible;
 
 use super::Incident;
 use super::progress::Course;
@@ -132,7 +133,7 @@ fn fields(line: &Line<'_>) -> Map<String, Value> {
 }
 
 fn line(out: &mut impl Write, line: &Line<'_>) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, line)?;
+    out.write_all(visible::json(&serde_json::to_string(line)?).as_bytes())?;
     out.write_all(b"\n")
 }
 

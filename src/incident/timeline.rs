@@ -27,6 +27,7 @@ use std::time::Duration;
 use crate::observation::link::LinkSample;
 use crate::observation::{Fact, Observation};
 use crate::time::{Mono, Stamp, Wall, Window};
+use crate::visible;
 
 /// One line of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,12 +127,23 @@ impl Row {
     }
 }
 
+/// What [`quoted`] wrote, of a field as a reader of CSV gives it.
+pub fn unquoted(field: &str) -> &str {
+    field.strip_prefix('\'').filter(|field| field.starts_with(FORMULA)).unwrap_or(field)
+}
+
+/// What a table calculates with begins so (OWASP, "CSV Injection"); an apostrophe before it makes it text.
+const FORMULA: [char; 4] = ['=', '+', '-', '@'];
+
 /// A field, in quotes where it needs them.
 fn quoted(field: &str) -> String {
+    let field = visible::plain(field);
+    let apostrophe = if field.starts_with(FORMULA) { "'" } else { "" };
+    let field = format!("{apostrophe}{field}");
     if field.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", field.replace('"', "\"\""))
     } else {
-        field.to_owned()
+        field
     }
 }
 
@@ -259,5 +271,22 @@ mod tests {
             String::from_utf8(text).unwrap(),
             "date,if,carr,state,age,chngs,ping b,\"ping a,\"\"x\"\"\",ping z\n"
         );
+    }
+
+    /// Security review L12, fault F13: a name that a spreadsheet would calculate, and one that a terminal would obey.
+    #[test]
+    fn a_name_is_no_formula_and_controls_nothing() {
+        for (name, field) in [
+            ("eth0", "eth0"),
+            ("=1+1", "'=1+1"),
+            ("-x", "'-x"),
+            ("@a,b", "\"'@a,b\""),
+            ("a=b", "a=b"),
+            ("\u{1b}x", "\\u{1b}x"),
+            ("a\nb", "a\\nb"),
+        ] {
+            assert_eq!(quoted(name), field);
+        }
+        assert_eq!(["'=1", "'x", "=1"].map(unquoted), ["=1", "'x", "=1"]);
     }
 }

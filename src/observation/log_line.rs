@@ -1,10 +1,12 @@
 //! A line that somebody logged and that matched, as triggers and bundles see it.
 
 use std::collections::BTreeMap;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::net::IpAddr;
 
 use serde::Serialize;
+
+use crate::visible;
 
 /// The longest line that is matched, in bytes; what is longer is cut there. RFC 5424 §6.1
 /// asks receivers for 2,048, RFC 5425 §4.3.1 for 8,192, and the kernel prints at most 1,024 at once
@@ -66,15 +68,12 @@ impl fmt::Display for LogLine {
     }
 }
 
-/// A text without control characters.
+/// A text without characters that control.
 struct Plain<'a>(&'a str);
 
 impl fmt::Display for Plain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| match c.is_control() {
-            true => write!(f, "{}", c.escape_default()),
-            false => f.write_char(c),
-        })
+        f.write_str(&visible::plain(self.0))
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::error::{Error, Result};
+use crate::visible;
 
 /// The ways in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -101,10 +102,10 @@ impl fmt::Display for Ask {
     }
 }
 
-/// `text` as one line of at most `longest` characters: runs of blanks and control characters become one
+/// `text` as one line of at most `longest` characters: runs of blanks and characters that control become one
 /// blank.
 pub fn one_line(text: &str, longest: usize) -> String {
-    let blank = |c: char| c.is_whitespace() || c.is_control();
+    let blank = |c: char| c.is_whitespace() || visible::controls(c);
     let words = text.split(blank).filter(|word| !word.is_empty());
     // Two characters too many are enough to know that it is too long.
     let mut line = String::new();

@@ -25,6 +25,7 @@ use crate::incident::folder::Folder;
 use crate::incident::layout;
 use crate::incident::manifest;
 use crate::time::{Mono, Offset, Stamp, Wall};
+use crate::visible;
 
 /// Most events of a report; those beyond are counted.
 const EVENTS: usize = 10_000;
@@ -72,7 +73,7 @@ pub(super) fn read(folder: &Path, told: &mut Told) -> Result<()> {
     let text = Folder::named(folder).and_then(|folder| manifest::read::text(&folder));
     let text = text.map_err(|e| failed(&manifest, e))?;
     match serde_json::from_slice(&text) {
-        Ok(value) => told.manifest(&value),
+        Ok(value) => told.manifest(&plain(value)),
         Err(error) => told.notes.push(format!("{} has no meaning: {error}", manifest.display())),
     }
     let events = folder.join(layout::EVENTS);
@@ -94,7 +95,7 @@ fn read_events(path: &Path, told: &mut Told) -> Result<()> {
         if read.map_err(|e| failed(path, e))? == 0 {
             break;
         }
-        match serde_json::from_slice::<Value>(&line) {
+        match serde_json::from_slice::<Value>(&line).map(plain) {
             Ok(value) if told.line(&value).is_some() => {}
             _ => told.senseless += 1,
         }
@@ -107,6 +108,16 @@ fn read_events(path: &Path, told: &mut Told) -> Result<()> {
 
 fn open(path: &Path) -> Result<BufReader<File>> {
     File::open(path).map(BufReader::new).map_err(|e| failed(path, e))
+}
+
+/// The same with strings that control nothing, as names of interfaces are read from captures.
+fn plain(value: Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(visible::plain(&text).into_owned()),
+        Value::Array(values) => values.into_iter().map(plain).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, of)| (name, plain(of))).collect(),
+        other => other,
+    }
 }
 
 fn failed(path: &Path, error: std::io::Error) -> Error {

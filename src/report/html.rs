@@ -7,11 +7,13 @@
 use minijinja::value::Value;
 use minijinja::{Environment, context};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use super::model::{Entry, Onset, Report, Step, Trigger, seconds_between};
 use super::rows::{Row, course, rows};
 use super::words;
 use crate::error::{Error, Result};
+use crate::visible;
 
 /// `.html`: the template engine escapes by that.
 const PAGE: &str = "page.html";
@@ -19,6 +21,9 @@ const PAGE: &str = "page.html";
 const SHOWN: usize = 500;
 /// Most events in the page.
 const EVENTS: usize = 2_000;
+
+/// Draws the plots. No other script runs on the page: it is allowed by its sum.
+const SCRIPT: &str = include_str!("page.js");
 
 /// What the script draws from.
 #[derive(Serialize)]
@@ -86,7 +91,7 @@ pub fn html(report: &Report, offset_minutes: Option<i32>) -> Result<String> {
     };
     let data = serde_json::to_string(&drawn).map_err(|e| failed(e.to_string()))?;
     // No tag can begin in it, and it is the same JSON (RFC 8259 §7).
-    let data = data.replace('<', "\\u003c");
+    let data = visible::json(&data).replace('<', "\\u003c");
     let more = report.findings.len().saturating_sub(SHOWN) as u64 + report.findings_more;
     let findings: Vec<Shown<'_>> = rows(drawn.findings.iter()).iter().map(Shown::of).collect();
     let said: Vec<String> = report.chain.iter().map(said).collect();
@@ -106,11 +111,25 @@ pub fn html(report: &Report, offset_minutes: Option<i32>) -> Result<String> {
                 more => more,
                 data => data,
                 style => include_str!("page.css"),
-                script => include_str!("page.js"),
+                script => SCRIPT,
+                script_sum => base64(&Sha256::digest(SCRIPT)),
             },
         )
         .map_err(|e| failed(format!("{e:#}")))?;
-    Ok(page)
+    Ok(visible::page(&page).into_owned())
+}
+
+/// RFC 4648, 4.
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut text = String::new();
+    for three in bytes.chunks(3) {
+        let bits = three.iter().fold(0, |bits: usize, byte| bits << 8 | usize::from(*byte));
+        let bits = bits << (8 * (3 - three.len()));
+        let letter = |at: usize| char::from(LETTERS[bits >> (18 - 6 * at) & 63]);
+        text.extend((0..4).map(|at| if at <= three.len() { letter(at) } else { '=' }));
+    }
+    text
 }
 
 fn filters(environment: &mut Environment<'_>) {
@@ -137,4 +156,31 @@ fn bar(part: u64, whole: u64) -> Value {
         "<span class=\"bar\" style=\"width:{:.1}%\"></span> {percent:.1}%",
         percent * 0.7
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::stormy;
+    use super::super::{Options, report};
+    use super::*;
+
+    /// Security review L5: any script would have run on the page.
+    #[test]
+    fn only_the_script_of_the_page_may_run() {
+        for (text, encoded) in
+            [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("fooba", "Zm9vYmE=")]
+        {
+            assert_eq!(base64(text.as_bytes()), encoded, "RFC 4648, 10");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options { files: vec![stormy().save(folder.path())], ..Options::default() };
+        let page = html(&report(&options, |_| {}).unwrap(), None).unwrap();
+        let (_, rest) = page.split_once("<script>").unwrap();
+        let (script, _) = rest.split_once("</script>").unwrap();
+        assert_eq!(script, SCRIPT);
+        let allowed = format!("script-src 'sha256-{}'", base64(&Sha256::digest(script)));
+        for rule in [&*allowed, "base-uri 'none'", "form-action 'none'"] {
+            assert!(page.contains(rule), "{rule}");
+        }
+    }
 }

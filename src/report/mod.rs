@@ -57,6 +57,7 @@ use crate::cut::Moment;
 use crate::detect::traffic;
 use crate::error::{Error, Result};
 use crate::incident::layout::{CAPTURE, EVENTS, MANIFEST};
+use crate::visible;
 
 /// Progress is shown after so many frames, some ten times a second.
 const SHOWN_EVERY: u64 = 1 << 18;
@@ -146,7 +147,8 @@ pub fn inputs(files: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
 /// Never with a report as it is.
 pub fn json(report: &Report) -> Result<String> {
     let json = serde_json::to_string_pretty(report);
-    json.map(|json| json + "\n").map_err(|e| Error::operation("write", "the report", e))
+    json.map(|json| visible::json(&(json + "\n")).into_owned())
+        .map_err(|e| Error::operation("write", "the report", e))
 }
 
 /// A bundle's directory stands for the capture in it.

@@ -5,6 +5,7 @@ use super::rows::{course, rows};
 use super::words;
 use crate::finding::Severity;
 use crate::time::Wall;
+use crate::visible;
 
 /// How the text looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +38,12 @@ pub fn text(report: &Report, look: Look) -> String {
     page.flows(report);
     page.losses(report);
     page.rest(report);
-    page.out
+    // Of what controls a terminal only our own paint stays, which harms nothing, whoever wrote it.
+    let safe = visible::page(&page.out).into_owned();
+    let paint = |text: String, paint: &str| text.replace(&*visible::plain(paint), paint);
+    let severities = [Severity::Critical, Severity::Warning, Severity::Notice].map(self::paint);
+    let paints = [RESET, BOLD, DIM].into_iter().chain(severities).filter(|paint| !paint.is_empty());
+    if look.color { paints.fold(safe, paint) } else { safe }
 }
 
 /// Findings that a terminal shows beside the chain; all are in the JSON.

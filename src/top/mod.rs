@@ -20,6 +20,7 @@ use crate::api::digest::{Digest, Line};
 use crate::api::question::Verdict;
 use crate::api::status::Standing;
 use crate::finding::Severity;
+use crate::visible;
 
 /// Points of a sparkline: one a second, more than any screen is wide.
 pub const HISTORY: usize = 512;
@@ -187,8 +188,7 @@ impl Top {
 fn words(Line { time, who, sentence }: &Line) -> String {
     // Today's, mostly: the hour is enough.
     let time = time.get(11..23).unwrap_or_default();
-    let line: String = sentence.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    format!("{time} {who:<9} {line}")
+    format!("{time} {who:<9} {}", visible::plain(sentence))
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@ use std::io::Read;
 
 use serde_json::{Value, json};
 
-use super::{absolute, local, plain, table};
+use super::{absolute, local, table};
 use crate::detect::words::count;
 use crate::error::Result;
 use crate::incident::folder::Folder;
 use crate::incident::layout;
 use crate::incident::store::Stored;
+use crate::visible::{self, plain};
 
 /// Lines of the report that are shown: a screen of old (VT100).
 const SCREEN: usize = 24;
@@ -48,7 +49,8 @@ impl<'a> Shown<'a> {
     /// For scripts: where it is, and its manifest.
     pub(super) fn json(&self) -> String {
         let path = absolute(&self.bundle.path);
-        json!({"path": path, "bundle": self.bundle, "manifest": self.manifest}).to_string()
+        let told = json!({"path": path, "bundle": self.bundle, "manifest": self.manifest});
+        visible::json(&told.to_string()).into_owned()
     }
 
     /// For people.
@@ -221,7 +223,7 @@ mod tests {
             "size             1.2 MB in 3 files\n",
             "kept             no\n",
             "report           not whole: it ends early\n",
-            "\nline 23?\n... the rest is in /store/2026",
+            "\nline 23\\u{7}\n... the rest is in /store/2026",
         ] {
             assert!(told.contains(expected), "{expected}: {told}");
         }

@@ -6,9 +6,10 @@ use std::path::Path;
 use bytesize::ByteSize;
 use serde::Serialize;
 
-use super::{absolute, local, plain, what};
+use super::{absolute, local, what};
 use crate::detect::words::count;
 use crate::incident::store::{Listing, Other, Stored, What};
+use crate::visible::{self, plain};
 
 /// Others of no interest that are named: a working directory may have hundreds.
 const FOREIGN: usize = 5;
@@ -55,10 +56,10 @@ fn row(bundle: &Stored) -> [String; 9] {
     let interfaces = interfaces.by_ref().collect::<Vec<_>>().join(",");
     let more = bundle.interfaces.len().saturating_sub(INTERFACES);
     [
-        plain(&bundle.name),
+        plain(&bundle.name).into_owned(),
         time.trim_end_matches('Z').to_owned(),
         local(bundle.time),
-        plain(&bundle.kind),
+        plain(&bundle.kind).into_owned(),
         window(bundle),
         if more == 0 { interfaces } else { format!("{interfaces},+{more}") },
         count(bundle.frames),
@@ -110,7 +111,7 @@ pub(super) fn json(directory: &Path, listing: &Listing) -> String {
     let all =
         All { directory: absolute(directory), bundles: &listing.bundles, others: &listing.others };
     // Nothing here has keys that JSON cannot write.
-    serde_json::to_string(&all).unwrap_or_default()
+    visible::json(&serde_json::to_string(&all).unwrap_or_default()).into_owned()
 }
 
 #[cfg(test)]

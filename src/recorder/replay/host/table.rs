@@ -16,6 +16,7 @@ use csv::StringRecord;
 use super::events::operstate;
 use super::{HostEvents, moment, refused};
 use crate::error::{Error, Result};
+use crate::incident::timeline;
 use crate::observation::Fact;
 use crate::observation::link::{LinkSample, LinkState, OperState};
 use crate::time::Wall;
@@ -83,7 +84,8 @@ pub(super) fn read(
         let record = record.map_err(|e| failed(path, &e))?;
         let number = record.position().map_or(0, csv::Position::line);
         let row = columns.row(&record).map_err(|reason| refused(path, number, reason, ACCEPTED))?;
-        let interface = record.get(columns.interface).unwrap_or_default().to_owned();
+        let interface = record.get(columns.interface).unwrap_or_default();
+        let interface = timeline::unquoted(interface).to_owned();
         if with_changes {
             events.watched.insert(interface.clone());
             if let Some((at, fact)) = told.changes(&interface, &row) {

@@ -12,6 +12,7 @@ use prometheus_client::registry::Registry;
 use super::store::Contents;
 use super::table::{ALL, Kind, Metric, Number, PREFIX, Snapshot};
 use crate::api::status::Standing;
+use crate::visible;
 
 /// In which format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,8 +79,9 @@ fn sample(
     values: &[&str],
     number: Number,
 ) -> fmt::Result {
-    let labels: Vec<(&str, &str)> =
-        metric.labels.iter().copied().zip(values.iter().copied()).collect();
+    let values: Vec<_> = values.iter().map(|value| visible::plain(value)).collect();
+    let values = values.iter().map(AsRef::as_ref);
+    let labels: Vec<(&str, &str)> = metric.labels.iter().copied().zip(values).collect();
     if labels.is_empty() {
         return written(metric.kind, encoder, number);
     }
