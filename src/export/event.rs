@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::VERSION;
 use super::choice::What;
 use crate::finding::Severity;
+use crate::visible;
 
 /// One event.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,7 +58,7 @@ impl Event {
         if self.what != What::Traffic {
             fields.insert("severity".to_owned(), self.severity.name().into());
         }
-        Value::Object(fields).to_string()
+        visible::json(&Value::Object(fields).to_string()).into_owned()
     }
 }
 

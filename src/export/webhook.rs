@@ -1,7 +1,7 @@
 //! A server that is called for each incident, as the operator names it.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -10,8 +10,10 @@ use crate::finding::Severity;
 /// One server.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// `http://` or `https://`.
-    pub url: String,
+    /// What it is called in logs, status and metrics; without, scheme, host and port are shown.
+    pub name: Option<String>,
+    /// Where it is called.
+    pub address: Address,
     /// When it is called.
     pub on: Vec<Moment>,
     /// How bad the incident must be at least.
@@ -37,7 +39,8 @@ impl Options {
     /// What calls `url` for every moment.
     pub fn new(url: &str) -> Self {
         Self {
-            url: url.to_owned(),
+            name: None,
+            address: Address::Url(url.to_owned()),
             on: Moment::ALL.to_vec(),
             severity: Severity::Info,
             timeout: Self::USUAL_TIMEOUT,
@@ -48,17 +51,56 @@ impl Options {
         }
     }
 
-    /// The URL without what follows `?`, where some servers want their secrets, and without credentials.
+    /// Its name, else no more of the address than anybody may know.
     pub(super) fn shown(&self) -> String {
-        let url = self.url.split('?').next().unwrap_or_default();
-        match url
-            .split_once("://")
-            .and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?)))
-        {
-            Some((scheme, (_, rest))) => format!("{scheme}://{rest}"),
-            None => url.to_owned(),
+        self.name.clone().unwrap_or_else(|| self.address.shown())
+    }
+}
+
+/// Where an address ends and what may be secret begins.
+const AUTHORITY_ENDS: [char; 4] = ['/', '?', '#', '\\'];
+
+/// The address of a server, as the operator gives it. Slack, Teams, Discord and others put their secret into the
+/// path, so nothing behind the host ever gets into a log, the status, metrics or a manifest.
+#[derive(Clone, PartialEq)]
+pub enum Address {
+    /// `http://` or `https://`.
+    Url(String),
+    /// A file that holds it and nothing else.
+    File(PathBuf),
+}
+
+impl Address {
+    /// Scheme, host and port; the file where the address is in one.
+    pub fn shown(&self) -> String {
+        match self {
+            Self::Url(url) => origin(url),
+            Self::File(file) => file.display().to_string(),
         }
     }
+
+    /// The file that has to be readable.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::Url(_) => None,
+            Self::File(file) => Some(file),
+        }
+    }
+}
+
+/// A derived one would show the path.
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown())
+    }
+}
+
+/// `scheme://host[:port]` of what may not even be an address.
+pub(super) fn origin(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").map_or(("", url), |(scheme, rest)| (scheme, rest));
+    let authority = rest.split(AUTHORITY_ENDS).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    if scheme.is_empty() { host.to_owned() } else { format!("{scheme}://{host}") }
 }
 
 /// When a webhook is called.

@@ -58,8 +58,10 @@ impl Options {
             grants.write(Place::new(directory, PRIVATE));
         }
         let webhooks = self.api.export.webhooks.iter();
-        let secrets = webhooks.flat_map(|webhook| [&webhook.token_file, &webhook.ca_file]);
-        let http = self.api.http.as_ref().map(|http| &http.token_file);
+        let secrets = webhooks.flat_map(|webhook| {
+            [webhook.token_file.as_deref(), webhook.ca_file.as_deref(), webhook.address.file()]
+        });
+        let http = self.api.http.as_ref().map(|http| &*http.token_file);
         for secret in secrets.flatten().chain(http) {
             grants.read(secret);
             grants.needs_to_read(secret);

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
-use crate::lab::{BOUND, Dashcap, Lab, Pace, until};
+use crate::lab::{BINARY, BOUND, Dashcap, Lab, Pace, output, until};
 
 /// A recording whose file says `config`; loopback inside is up.
 fn record(lab: &Lab, config: &str, options: &[&str]) -> (Dashcap, NamedTempFile) {
@@ -57,7 +57,8 @@ fn scrape(lab: &Lab, accept: &str) -> String {
     lab.near.inside(|| {
         let mut stream = TcpStream::connect("127.0.0.1:9181").expect("it listens");
         stream.set_read_timeout(Some(BOUND)).expect("a socket");
-        let head = format!("GET /metrics HTTP/1.1\r\nHost: x\r\nAccept: {accept}\r\n\r\n");
+        let head =
+            format!("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:9181\r\nAccept: {accept}\r\n\r\n");
         stream.write_all(head.as_bytes()).expect("it takes it");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer in time");
@@ -277,7 +278,7 @@ fn a_webhook_is_called_until_it_takes_it() {
     let (dashcap, _config) = record(&lab, &config, &[]);
     dashcap.signal(Signal::SIGUSR1);
     let (_, first) = answer(&server, "503 Service Unavailable");
-    dashcap.wait_for("cannot export to webhook http://127.0.0.1:7005/hook: the server answers 503");
+    dashcap.wait_for("cannot export to webhook http://127.0.0.1:7005: the server answers 503");
     let (head, frozen) = answer(&server, "204 No Content");
     assert_eq!(frozen, first, "the same again");
     assert!(head.starts_with("POST /hook?key=hidden HTTP/1.1\r\n"), "{head}");
@@ -295,10 +296,47 @@ fn a_webhook_is_called_until_it_takes_it() {
     let bundle = lab.bundle();
     assert!(written["path"].as_str().unwrap().ends_with(&bundle.name()));
     assert_eq!(written["frames"], bundle.packets.len());
-    assert_eq!(bundle.jq(".settings.webhook[0].url"), "http://127.0.0.1:7005/hook?(hidden)");
+    assert_eq!(bundle.jq(".settings.webhook[0].url"), "http://127.0.0.1:7005");
     assert_eq!(bundle.jq(".settings.webhook[0].headers"), "{\"X-Team\":\"(hidden)\"}");
     let end = dashcap.finish_well();
     assert!(!end.log.contains("key=hidden") && !end.log.contains("s3cret"), "{end:?}");
+}
+
+/// Security review M4: services put their secret into the path of a URL, which was shown everywhere.
+#[test]
+fn no_word_of_an_address_path_gets_out() {
+    let Some(lab) = with_loopback() else { return };
+    let address = NamedTempFile::new().expect("a file can be made");
+    fs::write(&address, "http://127.0.0.1:1/services/SECRETFILE\n").expect("it can be written");
+    let config = format!(
+        "[[webhook]]\nurl = \"http://127.0.0.1:1/services/SECRETPATH?a=SECRETQUERY\"\ntries = 1\n\
+         [[webhook]]\nname = \"pager\"\nurl_file = \"{}\"\ntries = 1\n",
+        address.path().display()
+    );
+    let home = tempfile::tempdir().expect("a directory");
+    let control = home.path().join("control.sock");
+    let control = control.to_str().expect("text");
+    let options = ["--metrics", "9181", "--control", control];
+    let (dashcap, _config) = record(&lab, &config, &options);
+    dashcap.snapshot();
+    dashcap.wait_for("bundle /");
+    dashcap.wait_for("webhook http://127.0.0.1:1 was not told of ");
+    dashcap.wait_for("webhook pager was not told of ");
+    let status = output(BINARY, &["status", "--json", "--control", control]);
+    let page = scrape(&lab, "*/*");
+    assert!(page.contains("to=\"webhook pager\""), "{page}");
+    let bundle = lab.bundle();
+    let files = ["manifest.json", "events.jsonl", "report.txt", "report.json", "report.html"];
+    let mut told: Vec<String> = files
+        .iter()
+        .map(|name| fs::read_to_string(bundle.file(name)).expect("it is there"))
+        .collect();
+    assert_eq!(bundle.jq(".settings.webhook[1].name"), "pager");
+    assert!(status.contains("webhook pager"), "{status}");
+    told.extend([status, page, dashcap.finish_well().log]);
+    for text in told {
+        assert!(!text.contains("SECRET"), "{text}");
+    }
 }
 
 #[test]
@@ -310,7 +348,47 @@ fn a_web_server_that_says_no_is_not_asked_again() {
     dashcap.snapshot();
     let (_, told) = answer(&server, "404 Not Found");
     assert_eq!(told["event"], "written", "frozen was not asked for");
-    dashcap.wait_for("webhook http://127.0.0.1:7006/ was not told of ");
+    dashcap.wait_for("webhook http://127.0.0.1:7006 was not told of ");
     let end = dashcap.finish_well();
     assert!(end.log.contains("0 sent, 1 dropped, 1 failures"), "{end:?}");
+}
+
+/// Fault F13 and security review L12: names of live interfaces came out raw.
+#[test]
+fn the_name_of_an_interface_controls_nothing() {
+    let Some(lab) = with_loopback() else { return };
+    lab.cable("=\u{1b}[7m\"\u{202e}x", "far1");
+    let home = tempfile::tempdir().expect("a directory");
+    let control = home.path().join("control.sock");
+    let control = control.to_str().expect("text");
+    let options = ["--on", "signal", "--post", "200ms", "--metrics", "9181", "--control", control];
+    let dashcap = lab.record(&options);
+    lab.far.ip("link set far1 down");
+    dashcap.wait_for("m\"\\u{202e}x: DOWN");
+    dashcap.snapshot();
+    dashcap.wait_for("bundle /");
+    let page = scrape(&lab, "*/*");
+    let asked = [&["status"][..], &["status", "--json"], &["events"], &["events", "--json"]];
+    let mut told: Vec<String> = asked
+        .iter()
+        .map(|words| output(BINARY, &[words, &["--control", control][..]].concat()))
+        .collect();
+    let log = dashcap.finish_well().log;
+    let bundle = lab.bundles().pop().expect("there is one");
+    let files = [
+        "manifest.json",
+        "events.jsonl",
+        "timeline.csv",
+        "report.txt",
+        "report.json",
+        "report.html",
+    ];
+    told.extend(files.map(|name| fs::read_to_string(bundle.file(name)).expect("it is there")));
+    let table = fs::read_to_string(bundle.file("timeline.csv")).expect("it is there");
+    assert!(table.contains("\"'=\\u{1b}[7m\"\"\\u{202e}x\""), "{table}");
+    told.extend([page, log, output(BINARY, &["report", &bundle.file("")])]);
+    for text in told {
+        assert!(text.contains("[7m"), "it is told of: {text}");
+        assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text:?}");
+    }
 }

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::export::Options;
 use crate::export::choice::{Choice, What};
 use crate::export::remote::{self, Form};
-use crate::export::webhook::{self, Moment};
+use crate::export::webhook::{self, Address, Moment};
 use crate::finding::Severity;
 
 /// The keys of `[[export]]`.
@@ -41,7 +41,12 @@ enum Kind {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Webhook {
-    url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url_file: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     on: Option<Vec<String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,7 +141,16 @@ impl Export {
 
 impl Webhook {
     fn options(&self) -> Result<webhook::Options> {
-        let usual = webhook::Options::new(&self.url);
+        let usual = webhook::Options::new("");
+        let address = match (&self.url, &self.url_file) {
+            (Some(url), None) => Address::Url(url.clone()),
+            (None, Some(file)) => Address::File(file.clone()),
+            _ => {
+                let (name, accepted) = (self.name.as_deref(), "url, or url_file = \"FILE\"");
+                let reason = "a webhook has one address";
+                return Err(Error::usage("webhook", name.unwrap_or_default(), reason, accepted));
+            }
+        };
         let on = self.on.as_ref().map(|on| words::<Moment>("on of webhook", on));
         Ok(webhook::Options {
             on: on.transpose()?.unwrap_or(usual.on),
@@ -146,19 +160,18 @@ impl Webhook {
             headers: self.headers.clone().into_iter().collect(),
             token_file: self.token_file.clone(),
             ca_file: self.ca_file.clone(),
-            url: usual.url,
+            name: self.name.clone(),
+            address,
         })
     }
 
     /// As the operator would write it, without what may be secret.
     pub(super) fn of(options: &webhook::Options) -> Self {
-        let url = match options.url.split_once('?') {
-            Some((url, _)) => format!("{url}?{HIDDEN}"),
-            None => options.url.clone(),
-        };
         let hidden = |(name, _): &(String, String)| (name.clone(), HIDDEN.to_owned());
         Self {
-            url,
+            name: options.name.clone(),
+            url: options.address.file().is_none().then(|| options.address.shown()),
+            url_file: options.address.file().map(Into::into),
             on: Some(options.on.iter().map(Moment::to_string).collect()),
             severity: Some(options.severity),
             timeout: Some(Span(options.timeout)),
@@ -190,7 +203,7 @@ mod tests {
         let options = read(
             "[[export]]\nkind = \"syslog\"\nto = \"tcp://log:601\"\nwhat = [\"findings\"]\n\
              severity = \"warning\"\nfacility = 16\n[[export]]\nkind = \"json\"\nto = \"udp://x:1\"\n\
-             [[webhook]]\nurl = \"http://x/?key=1\"\non = [\"written\"]\nheaders = { X-Key = \"1\" }\n",
+             [[webhook]]\nurl = \"http://x/path?key=1\"\non = [\"written\"]\nheaders = { X-Key = \"1\" }\n",
         )
         .unwrap();
         assert_eq!(options.remotes[0].form, Form::Syslog { facility: 16 });
@@ -199,7 +212,10 @@ mod tests {
             assert_eq!(&Export::of(remote).options().unwrap(), remote, "as it would be written");
         }
         let shown = serde_json::to_string(&Webhook::of(&options.webhooks[0])).unwrap();
-        assert!(!shown.contains("key=1") && !shown.contains("\"1\""), "{shown}");
+        assert!(
+            !shown.contains("path") && !shown.contains("key=1") && !shown.contains("\"1\""),
+            "{shown}"
+        );
         for (text, told) in [
             ("[[export]]\nkind = \"jsn\"\nto = \"udp://x:1\"", "expected `json` or `syslog`"),
             ("[[export]]\nkind = \"json\"\nto = \"x:1\"", "udp://HOST:PORT"),
@@ -211,6 +227,8 @@ mod tests {
                 "[[export]]\nkind = \"json\"\nto = \"udp://x:1\"\nwhat = [\"all\"]",
                 "accepted: findings, observations, incidents, traffic",
             ),
+            ("[[webhook]]\nname = \"pager\"", "a webhook has one address"),
+            ("[[webhook]]\nurl = \"http://x\"\nurl_file = \"/x\"", "a webhook has one address"),
             ("[[webhook]]\nurl = \"x\"", "a webhook is an address of a web server"),
             ("[[webhook]]\nurl = \"http://x\"\non = [\"never\"]", "frozen, written, lost"),
         ] {

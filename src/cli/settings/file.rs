@@ -35,12 +35,24 @@ pub(super) fn read(file: &Path) -> Result<Settings> {
 /// The settings in `text`, or what is wrong and where.
 pub(in crate::cli) fn parse(text: &str) -> Result<Settings, String> {
     toml::from_str(text).map_err(|error| {
-        let told = error.to_string().trim_end().to_owned();
+        let told = without_secrets(error.to_string().trim_end());
         match suggestion(error.message()) {
             Some(nearest) => format!("{told}\ndid you mean {nearest}?"),
             None => told,
         }
     })
+}
+
+/// What is told of a mistake repeats its line, and goes to the log on a reload: not the values that may be
+/// secret.
+fn without_secrets(told: &str) -> String {
+    let hidden = |line: &str| {
+        let (number, text) = line.split_once(" | ")?;
+        let key = text.trim_start().split([' ', '=']).next()?;
+        ["url", "headers"].contains(&key).then(|| format!("{number} | {key} = (hidden)"))
+    };
+    let lines = told.lines().map(|line| hidden(line).unwrap_or_else(|| line.to_owned()));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// The word nearest to the one that is unknown, as serde tells it: "unknown field `pro`, expected one
@@ -58,6 +70,19 @@ mod tests {
 
     use super::*;
     use crate::trigger::{Names, Rule, TriggerKind};
+
+    /// Security review M4: secrets in the path of an address.
+    #[test]
+    fn a_mistake_beside_a_secret_is_told_without_it() {
+        for line in
+            ["url = \"http://x/SECRET", "headers = { X-Key = \"SECRET\" ]", "  url=\"SECRET"]
+        {
+            let told = parse(&format!("[[webhook]]\n{line}\n")).unwrap_err();
+            assert!(told.contains("line 2") && !told.contains("SECRET"), "{told}");
+        }
+        let told = parse("pre = 90 s").unwrap_err();
+        assert!(told.contains("1 | pre = 90 s"), "{told}");
+    }
     use crate::watch::logs;
 
     /// Every key there is, at the top or in the tables of a list, as the parser tells them.

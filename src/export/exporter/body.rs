@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::APPLICATION;
 use crate::export::VERSION;
 use crate::export::event::Event;
+use crate::visible;
 
 /// The report of a bundle, where there is one.
 const REPORT: &str = "report.json";
@@ -42,7 +43,7 @@ pub(super) fn of(event: &Event, host: &str, dropped: u64) -> String {
     ] {
         body.insert(name.to_owned(), value);
     }
-    for name in ["path", "frames", "bytes", "reason"] {
+    for name in ["path", "frames", "bytes", "manifest_sha256", "reason"] {
         if let Some(value) = event.fields.get(name) {
             body.insert(name.to_owned(), value.clone());
         }
@@ -53,7 +54,7 @@ pub(super) fn of(event: &Event, host: &str, dropped: u64) -> String {
             body.insert(name.to_owned(), value);
         }
     }
-    Value::Object(body).to_string()
+    visible::json(&Value::Object(body).to_string()).into_owned()
 }
 
 /// The report in a bundle: its sentence for the pager and the onset are told on. None where there is none.

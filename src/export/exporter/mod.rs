@@ -1,6 +1,7 @@
 //! Who tells other hosts: a queue and a sender for each destination, and what came of it.
 
 mod account;
+mod address;
 mod body;
 mod remote;
 mod syslog;

@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::export::choice::What;
 use crate::export::event::Event;
 use crate::finding::Severity;
+use crate::visible;
 
 /// Name of our structured data. 32473 is the number that RFC 5612 sets aside for those without one of
 /// their own.
@@ -34,7 +35,7 @@ const HOST: usize = 255;
 const KIND: usize = 32;
 
 /// Fields that become structured data, where an event has them.
-const FIELDS: [&str; 22] = [
+const FIELDS: [&str; 23] = [
     "interface",
     "watcher",
     "trigger",
@@ -44,6 +45,7 @@ const FIELDS: [&str; 22] = [
     "path",
     "frames",
     "bytes",
+    "manifest_sha256",
     "reason",
     "count",
     "seconds",
@@ -140,9 +142,9 @@ fn escaped(value: &str) -> String {
     escaped
 }
 
-/// One line: every control character is a blank.
+/// One line: every character that controls is a blank.
 fn line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.chars().map(|c| if visible::controls(c) { ' ' } else { c }).collect()
 }
 
 /// At most so many bytes, whole characters.

@@ -20,18 +20,18 @@ use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
 use super::account::Account;
 use super::remote::sort;
-use super::{body, complain};
+use super::{address, body, complain};
 use crate::APPLICATION;
 use crate::error::{Error, Result};
 use crate::export::Feed;
 use crate::export::event::Event;
-use crate::export::webhook::{Moment, Options};
+use crate::export::webhook::{Address, Moment, Options, origin};
 use crate::finding::Severity;
 
 /// Calls that wait. Beyond it the newest are dropped: incidents are seconds apart at least.
 const QUEUE: usize = 64;
-/// Longest file with a token, in bytes.
-const LONGEST_TOKEN: u64 = 4_096;
+/// Longest file with a token or an address, in bytes.
+const LONGEST_SECRET: u64 = 4_096;
 /// Longest file with certificates: Debian's has 220 KiB.
 const LONGEST_CERTIFICATES: u64 = 4 << 20;
 /// Pause after the first failure; doubled each time.
@@ -47,6 +47,8 @@ const TRUSTED: [&str; 4] = [
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
+/// Longest name of a webhook.
+const LONGEST_NAME: usize = 64;
 /// Headers that are ours to write.
 const OURS: [&str; 4] = ["content-length", "content-type", "host", "transfer-encoding"];
 
@@ -61,20 +63,12 @@ impl Options {
         let refuse = |given: String, reason: &str, accepted: &str| {
             Err(Error::usage(&*key, given, reason, accepted))
         };
-        let url: Option<ureq::http::Uri> = self.url.parse().ok();
-        let scheme = url.as_ref().and_then(ureq::http::Uri::scheme_str);
-        let host = url.as_ref().and_then(ureq::http::Uri::host).unwrap_or_default();
-        if !matches!(scheme, Some("http" | "https")) || host.is_empty() {
-            let accepted = "http://HOST/PATH or https://HOST/PATH";
-            return refuse(self.shown(), "a webhook is an address of a web server", accepted);
+        if let Address::Url(url) = &self.address {
+            address::check(url)?;
         }
-        if url.and_then(|url| Some(url.authority()?.as_str().contains('@'))) == Some(true) {
-            let accepted = "token_file = \"FILE\", or headers";
-            return refuse(
-                String::new(),
-                "an address has no credentials, which would be shown in logs",
-                accepted,
-            );
+        if let Some(name) = self.name.as_deref().filter(|name| !is_name(name)) {
+            let accepted = "name = \"pager\": letters, digits, - . _, 64 at most";
+            return refuse(name.to_owned(), "a name is one word that needs no quotes", accepted);
         }
         if self.on.is_empty() {
             return refuse(
@@ -146,7 +140,18 @@ impl Webhook {
     pub(super) fn open(options: &Options, host: &str) -> Result<Self> {
         let mut headers = options.headers.clone();
         if let Some(file) = &options.token_file {
-            headers.push(("Authorization".to_owned(), format!("Bearer {}", token(file)?)));
+            let token = secret("the token in", file)?;
+            headers.push(("Authorization".to_owned(), format!("Bearer {token}")));
+        }
+        let url = address::url(&options.address)?;
+        let to = options.name.clone().unwrap_or_else(|| origin(&url));
+        let is_secret = options.address.file().is_some()
+            || headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization"));
+        if is_secret && address::is_readable_on_the_way(&url) {
+            tracing::warn!(
+                "the secret of webhook {to} can be read on the way: its address begins with http://, not \
+                 https://"
+            );
         }
         let mut config = Agent::config_builder()
             .timeout_global(Some(options.timeout))
@@ -154,15 +159,15 @@ impl Webhook {
             .max_redirects(0)
             .proxy(None)
             .user_agent(APPLICATION.replacen(' ', "/", 1));
-        if options.url.starts_with("https:") {
+        if url.starts_with("https:") {
             let roots = roots(options.ca_file.as_deref())?;
             config = config.tls_config(TlsConfig::builder().root_certs(roots).build());
         }
         let agent = config.build().new_agent();
-        let account = Account::new(format!("webhook {}", options.shown()));
+        let account = Account::new(format!("webhook {to}"));
         tracing::info!("exporting to {}", account.to());
         Ok(Self {
-            call: Arc::new(Call { agent, url: options.url.clone(), headers }),
+            call: Arc::new(Call { agent, url, headers }),
             on: options.on.clone(),
             severity: options.severity,
             host: host.to_owned(),
@@ -223,12 +228,18 @@ impl Call {
             request = request.header(name, value);
         }
         let answer = request.send(body);
-        let status = answer.map_err(|e| Failure { reason: e.to_string(), again: true })?.status();
+        let status = answer.map_err(|e| Failure { reason: self.reason(&e), again: true })?.status();
         if status.is_success() {
             return Ok(body.len());
         }
         let again = status.is_server_error() || matches!(status.as_u16(), 408 | 429);
         Err(Failure { reason: format!("the server answers {status}"), again })
+    }
+
+    /// Why it failed, without the path: some reasons repeat the address.
+    fn reason(&self, error: &ureq::Error) -> String {
+        let origin = origin(&self.url);
+        error.to_string().replace(&self.url, &origin)
     }
 }
 
@@ -238,19 +249,26 @@ fn moment(event: &Event) -> Option<Moment> {
     state.and_then(|_| event.text("state")?.parse().ok())
 }
 
-fn token(file: &Path) -> Result<String> {
-    let name = file.display().to_string();
-    let failed = |e: &dyn fmt::Display| Error::operation("read the token in", &*name, e);
+/// One word that nobody else may read; `what` says which.
+pub(super) fn secret(what: &'static str, file: &Path) -> Result<String> {
+    let name = format!("{what} {}", file.display());
+    let failed = |e: &dyn fmt::Display| Error::operation("read", &*name, e);
     let there = fs::metadata(file).map_err(|e| failed(&e))?;
-    if !there.is_file() || there.len() > LONGEST_TOKEN {
-        return Err(failed(&format!("not a file of at most {LONGEST_TOKEN} bytes")));
+    if !there.is_file() || there.len() > LONGEST_SECRET {
+        return Err(failed(&format!("not a file of at most {LONGEST_SECRET} bytes")));
     }
     let text = fs::read_to_string(file).map_err(|e| failed(&e))?;
-    let token = text.trim();
-    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(failed(&"a token is one word of visible ASCII characters"));
+    let secret = text.trim();
+    if secret.is_empty() || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(failed(&"it must be one word of visible ASCII characters"));
     }
-    Ok(token.to_owned())
+    Ok(secret.to_owned())
+}
+
+/// One word that needs no quotes anywhere.
+fn is_name(name: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    (1..=LONGEST_NAME).contains(&name.len()) && name.chars().all(is_part)
 }
 
 /// The certificates that are trusted: those of `file`, else those of the system, else Mozilla's as they
@@ -301,6 +319,7 @@ mod tests {
             Options::new(""),
             Options::new("http:///path"),
             Options::new("http://user:secret@x/"),
+            Options { name: Some("two words".to_owned()), ..good.clone() },
             Options { on: Vec::new(), ..good.clone() },
             Options { timeout: Duration::ZERO, ..good.clone() },
             Options { tries: 0, ..good.clone() },
@@ -333,7 +352,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         for (text, good) in [("s3cret\n", true), ("", false), ("two words", false), ("é", false)] {
             fs::write(&file, text).unwrap();
-            assert_eq!(token(file.path()).is_ok(), good, "{text:?}");
+            assert_eq!(secret("the token in", file.path()).is_ok(), good, "{text:?}");
         }
         let error = roots(Some(file.path())).unwrap_err();
         assert!(error.to_string().contains("there is none in it"), "{error}");
