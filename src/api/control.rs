@@ -16,6 +16,7 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, OpenOptionsExt, PermissionsE
 use std::os::unix::net;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Type};
@@ -236,15 +237,16 @@ pub(super) struct Listener {
 impl Listener {
     /// Takes clients until the runtime ends.
     pub(super) async fn serve(self, line: Line) {
-        let room = Arc::new(Semaphore::new(CLIENTS));
+        let (room, refused) = (Arc::new(Semaphore::new(CLIENTS)), Arc::new(AtomicU64::new(0)));
         loop {
             // Never closed, so never refused.
             let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
             match self.listener.accept().await {
                 Ok((stream, _)) => {
                     let (line, owner) = (line.clone(), Owner::of(&self.place.path));
+                    let refused = Arc::clone(&refused);
                     tokio::spawn(async move {
-                        match Peer::of(&stream, owner) {
+                        match Peer::of(&stream, owner, &refused) {
                             Ok(peer) => session::serve(stream, &peer, &line).await,
                             Err(reason) => session::refuse(stream, &reason).await,
                         }
@@ -339,6 +341,16 @@ mod tests {
         let second = make(&path).unwrap();
         drop(second);
         assert!(!path.exists(), "and is gone when dashcap ends");
+    }
+
+    /// Fault F9: a dangling link in place of the lock was followed, and its target made by root.
+    #[test]
+    fn a_link_in_place_of_the_lock_is_not_followed() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, victim) = (directory.path().join("c.sock"), directory.path().join("victim"));
+        std::os::unix::fs::symlink(&victim, directory.path().join("c.sock.lock")).unwrap();
+        assert!(make(&path).is_err());
+        assert!(!victim.exists());
     }
 
     #[test]

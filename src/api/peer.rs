@@ -5,6 +5,7 @@ use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::net::UnixStream;
 
@@ -34,8 +35,12 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    /// Who it is, if it may ask; else why not.
-    pub(super) fn of(stream: &UnixStream, owner: Option<Owner>) -> Result<Self, String> {
+    /// Who it is, if it may ask; else why not, counted in `refused`.
+    pub(super) fn of(
+        stream: &UnixStream,
+        owner: Option<Owner>,
+        refused: &AtomicU64,
+    ) -> Result<Self, String> {
         let known = stream.peer_cred().map_err(|e| format!("who you are is unknown: {e}"))?;
         let mut groups = peer::groups(stream.as_fd()).unwrap_or_default();
         groups.push(known.gid());
@@ -43,7 +48,11 @@ impl Peer {
         if peer.may(owner) {
             return Ok(peer);
         }
-        tracing::warn!("control socket: refused {peer}");
+        // Said less and less often: whoever tries must not fill the log.
+        let refused = refused.fetch_add(1, Ordering::Relaxed) + 1;
+        if refused.is_power_of_two() {
+            tracing::warn!("control socket: refused {peer}; {refused} so far");
+        }
         Err("only root, dashcap's own user and the socket's group may ask".to_owned())
     }
 

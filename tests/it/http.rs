@@ -13,7 +13,7 @@ const TOKEN: &str = "c3f1a0b2d4e5f60718293a4b5c6d7e8f";
 /// What HTTP answers on the near host: status and body.
 fn http(lab: &Lab, head: &str, headers: &str, body: &str) -> (u16, String) {
     let request = format!(
-        "{head} HTTP/1.1\r\nHost: dashcap\r\n{headers}Content-Length: {}\r\n\r\n{body}",
+        "{head} HTTP/1.1\r\nHost: localhost\r\n{headers}Content-Length: {}\r\n\r\n{body}",
         body.len()
     );
     lab.near.inside(|| {

@@ -1,13 +1,19 @@
 //! The endpoints that are served over HTTP/1.1: one request a connection, within limits of size and time.
 
 mod metrics;
+mod recent;
 mod trigger;
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::Request;
+use axum::http::uri::Authority;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,9 +21,12 @@ use hyper_util::service::TowerToHyperService;
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
+use self::recent::Recent;
 use super::{MetricsOptions, Options};
-use crate::api::line::Line;
+use crate::api::line::{Line, Unanswered};
+use crate::api::status::Standing;
 use crate::error::Result;
+use crate::time::{Clock, Mono};
 
 /// Connections at a time: with their bodies 8 MiB. Those beyond wait in the backlog.
 const CLIENTS: usize = 32;
@@ -55,18 +64,43 @@ impl Endpoints {
     pub(in crate::api) fn serve(self, line: &Line) -> io::Result<()> {
         let trigger = self.trigger.map(trigger::Endpoint::listen).transpose()?;
         let metrics = self.metrics.map(metrics::Endpoint::listen).transpose()?;
+        let standings = Standings::of(line);
         if let Some(trigger) = trigger {
-            tokio::spawn(trigger.serve(line.clone()));
+            tokio::spawn(trigger.serve(line.clone(), standings.clone()));
         }
         if let Some(metrics) = metrics {
-            tokio::spawn(metrics.serve(line.clone()));
+            tokio::spawn(metrics.serve(standings));
         }
         Ok(())
     }
 }
 
+/// How it stands, for those who are not known: asked at most once a second.
+#[derive(Debug, Clone)]
+struct Standings {
+    line: Line,
+    clock: Clock,
+    recent: Recent<Box<Standing>>,
+}
+
+impl Standings {
+    fn of(line: &Line) -> Self {
+        Self { line: line.clone(), clock: Clock::system(), recent: Recent::default() }
+    }
+
+    async fn latest(&self) -> Result<Box<Standing>, Unanswered> {
+        self.recent.at(self.now(), self.line.standing()).await
+    }
+
+    fn now(&self) -> Mono {
+        self.clock.now().mono
+    }
+}
+
 /// Takes clients until the runtime ends.
 async fn take_clients(listener: tokio::net::TcpListener, routes: Router) {
+    let is_here = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    let routes = if is_here { routes.layer(middleware::from_fn(meant)) } else { routes };
     let room = Arc::new(Semaphore::new(CLIENTS));
     loop {
         // Never closed, so never refused.
@@ -89,6 +123,49 @@ async fn take_clients(listener: tokio::net::TcpListener, routes: Router) {
                 tracing::warn!("cannot take a client of HTTP: {error}");
                 sleep(PAUSE).await;
             }
+        }
+    }
+}
+
+/// On loopback, lets through who means this host by its address or as localhost: a page in a browser here that
+/// has another name lead to it (DNS rebinding) does not. Who names no host is no browser.
+async fn meant(request: Request, next: Next) -> Response {
+    let host = request.headers().get(header::HOST).map(HeaderValue::as_bytes);
+    if host.is_none_or(is_this_host) {
+        return next.run(request).await;
+    }
+    let reason = "the header Host must be an address or localhost";
+    (StatusCode::MISDIRECTED_REQUEST, trigger::complaint(reason)).into_response()
+}
+
+/// True for an address or localhost, with or without a port (RFC 9110, 7.2).
+fn is_this_host(host: &[u8]) -> bool {
+    let Ok(Ok(authority)) = str::from_utf8(host).map(str::parse::<Authority>) else { return false };
+    let name = authority.host().trim_start_matches('[').trim_end_matches(']');
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Security review L6: a page in a browser reached it under a name of its own.
+    #[test]
+    fn this_host_is_meant_by_address_or_as_localhost() {
+        for (host, is_this) in [
+            ("127.0.0.1", true),
+            ("127.0.0.1:9180", true),
+            ("[::1]:9180", true),
+            ("::1", false),
+            ("localhost", true),
+            ("LocalHost:9180", true),
+            ("localhost.evil.example", false),
+            ("evil.example:9180", false),
+            ("127.0.0.1.evil.example", false),
+            ("127.0.0.1@evil.example", false),
+            ("", false),
+        ] {
+            assert_eq!(is_this_host(host.as_bytes()), is_this, "{host:?}");
         }
     }
 }

@@ -27,7 +27,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::{Client, Options, take_clients};
+use super::{Client, Options, Standings, take_clients};
 use crate::api::line::{Line, Unanswered};
 use crate::api::question::Verdict;
 use crate::api::webhook;
@@ -136,18 +136,18 @@ pub(super) struct Listener {
 
 impl Listener {
     /// Takes clients until the runtime ends.
-    pub(super) async fn serve(self, line: Line) {
-        let routes = routes(line, self.guard);
+    pub(super) async fn serve(self, line: Line, standings: Standings) {
+        let routes = routes(line, standings, self.guard);
         take_clients(self.listener, routes).await;
     }
 }
 
-fn routes(line: Line, guard: Arc<Guard>) -> Router {
+fn routes(line: Line, standings: Standings, guard: Arc<Guard>) -> Router {
     Router::new()
         .route("/trigger", post(trigger))
         .layer(DefaultBodyLimit::max(BODY))
         .layer(middleware::from_fn_with_state(guard, admit))
-        .route("/health", get(health))
+        .route("/health", get(health).with_state(standings))
         .with_state(line)
 }
 
@@ -187,8 +187,8 @@ async fn trigger(
     }
 }
 
-async fn health(State(line): State<Line>) -> Response {
-    match line.standing().await {
+async fn health(State(standings): State<Standings>) -> Response {
+    match standings.latest().await {
         Ok(standing) => {
             Json(json!({ "status": "recording", "armed": standing.armed })).into_response()
         }
@@ -207,7 +207,7 @@ fn unavailable(why: Unanswered) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, complaint(&why.to_string())).into_response()
 }
 
-fn complaint(message: &str) -> Json<serde_json::Value> {
+pub(super) fn complaint(message: &str) -> Json<serde_json::Value> {
     Json(json!({ "error": message }))
 }
 

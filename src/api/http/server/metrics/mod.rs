@@ -1,7 +1,7 @@
 //! Metrics for Prometheus and whatever reads its formats: `GET /metrics`, without a token.
 //!
-//! A scrape is one question to the recorder, answered between two observations as `dashcap status` is:
-//! neither recorder nor capture wait for who scrapes. What is in the store is looked up on a thread of the
+//! A scrape is one question to the recorder, at most one a second, answered between two observations as
+//! `dashcap status` is: neither recorder nor capture wait for who scrapes. What is in the store is looked up on a thread of the
 //! runtime's pool, one look at a time; while a slow disk keeps it busy, those metrics are left out.
 //! `docs/metrics.md` lists every metric; a test keeps it so.
 
@@ -9,6 +9,7 @@ mod page;
 mod store;
 mod table;
 
+use std::convert::Infallible;
 use std::io;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -26,8 +27,8 @@ use tokio::time::timeout;
 
 use self::page::Form;
 use self::store::Contents;
-use super::{MetricsOptions, take_clients};
-use crate::api::line::Line;
+use super::recent::Recent;
+use super::{MetricsOptions, Standings, take_clients};
 use crate::error::{Error, Result};
 
 /// A disk that needs longer to list a directory is left out of this scrape.
@@ -65,8 +66,9 @@ pub(super) struct Listener(tokio::net::TcpListener);
 
 impl Listener {
     /// Takes clients until the runtime ends.
-    pub(super) async fn serve(self, line: Line) {
-        let scraped = Scraped { line, disk: Arc::new(Semaphore::new(1)) };
+    pub(super) async fn serve(self, standings: Standings) {
+        let (disk, recent) = (Arc::new(Semaphore::new(1)), Recent::default());
+        let scraped = Scraped { standings, disk, recent };
         let routes = Router::new().route("/metrics", get(metrics)).with_state(scraped);
         take_clients(self.0, routes).await;
     }
@@ -75,13 +77,14 @@ impl Listener {
 /// What a scrape asks.
 #[derive(Debug, Clone)]
 struct Scraped {
-    line: Line,
+    standings: Standings,
     /// Held by the one who looks at the disk.
     disk: Arc<Semaphore>,
+    recent: Recent<Option<Contents>>,
 }
 
 async fn metrics(State(scraped): State<Scraped>, headers: HeaderMap) -> Response {
-    let standing = match scraped.line.standing().await {
+    let standing = match scraped.standings.latest().await {
         Ok(standing) => standing,
         Err(why) => return (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
     };
@@ -95,8 +98,13 @@ async fn metrics(State(scraped): State<Scraped>, headers: HeaderMap) -> Response
 }
 
 impl Scraped {
-    /// What is in the store; none where somebody looks already, or it takes too long.
+    /// What was in the store at most a second ago; none where somebody looks already, or it takes too long.
     async fn store(&self, directory: PathBuf) -> Option<Contents> {
+        let look = async { Ok::<_, Infallible>(self.look(directory).await) };
+        self.recent.at(self.standings.now(), look).await.ok().flatten()
+    }
+
+    async fn look(&self, directory: PathBuf) -> Option<Contents> {
         let permit = Arc::clone(&self.disk).try_acquire_owned().ok()?;
         let look = spawn_blocking(move || {
             let contents = store::contents(&directory);
