@@ -10,12 +10,14 @@ use jiff::tz::TimeZone;
 
 use super::log::StatusLine;
 use super::replay::capture_of;
+use super::rights::confine;
 use super::values::Span;
 use crate::capture::filter::Filter;
 use crate::capture_file::cursor::Window;
 use crate::capture_file::output::{Format, is_standard};
 use crate::cut::{self, ACCEPTED, Account, Asked, Moment};
 use crate::error::{Error, Result};
+use crate::privilege::Files;
 use crate::time::Wall;
 
 /// Cut a window out of capture files of any size, merge them by time, filter, convert.
@@ -101,6 +103,8 @@ const AROUND: Duration = Duration::from_secs(60);
 impl Cut {
     pub(super) fn start(self, line: &StatusLine) -> Result<ExitCode> {
         let options = self.options()?;
+        let files = Files::default().asking_names(options.filter.is_some());
+        confine(&files.reading(options.files.clone()).writing(&options.output))?;
         let account = cut::run(&options, |progress| line.advance(progress))?;
         line.end();
         for damage in &account.damage {

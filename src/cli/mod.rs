@@ -16,6 +16,7 @@ mod manual;
 mod recover;
 mod replay;
 mod report;
+mod rights;
 mod run;
 mod settings;
 mod snapshot;
@@ -34,6 +35,7 @@ use clap::{Parser, Subcommand};
 use self::log::{Format, StatusLine};
 use crate::error::Result;
 use crate::feature::Feature;
+use crate::sys::descriptors;
 use crate::sys::signal::outlive_large_files;
 
 /// What `--version` says behind the name; `-V` says no more than the number.
@@ -83,11 +85,26 @@ enum Command {
     Completions(manual::Completions),
 }
 
+impl Command {
+    /// Closes what the starter left open, before anything else is: only the command that `exec` runs gets it.
+    fn close_inherited(&self) {
+        let arguments = std::env::args_os();
+        let kept = match self {
+            Self::Exec(exec) if exec.runs_the_command() => return,
+            // What follows is the command's.
+            Self::Exec(_) => rights::named_descriptors(arguments.take_while(|word| word != "--")),
+            _ => rights::named_descriptors(arguments),
+        };
+        descriptors::close_inherited(&kept);
+    }
+}
+
 /// Runs the command line of this process. Exit status: 0 done, 1 the machine refused, 2 what was typed
 /// has no meaning; `exec` returns its command's own,
 /// and 3 from `snapshot` means that nothing was frozen.
 pub fn main() -> ExitCode {
     let command_line = CommandLine::try_parse().unwrap_or_else(|error| with_hint(error).exit());
+    command_line.command.close_inherited();
     let line = StatusLine::begin(command_line.log_format);
     if let Err(error) = outlive_large_files() {
         tracing::warn!("a file beyond `ulimit -f` ends dashcap: {error}");

@@ -5,11 +5,13 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::rights::{confine, made};
 use crate::error::{Error, Result};
 use crate::incident::pcapng::Level;
 use crate::incident::store::Store;
 use crate::incident::writer;
 use crate::incident::{bundle, recovered};
+use crate::privilege::Files;
 use crate::ring::{LeftRing, Wanted, Whose};
 
 /// Make a bundle of what a ring file (`run --ring-file`) holds: after a crash, or of a recording that
@@ -38,6 +40,8 @@ impl Recover {
         options.level = self.compression.map_or(options.level, Level);
         options.check()?;
         let refused = |why| Error::operation("recover", self.file.display().to_string(), why);
+        let files = Files::default().reading([self.file.clone()]);
+        confine(&files.writing_in(made(&self.output)?))?;
         let left = LeftRing::open(&self.file, Whose::Anybodys)?;
         let left = left.ok_or_else(|| refused("there is no such file"))?;
         let recovery = left.recover(Wanted::ALL)?;

@@ -1,16 +1,19 @@
 //! `dashcap replay`: what would have been recorded.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 
 use super::log::StatusLine;
+use super::rights::{confine, made};
 use super::run;
 use super::settings::Settings;
 use crate::error::{Error, Result};
 use crate::incident::layout;
+use crate::privilege::Files;
+use crate::recorder;
 use crate::recorder::replay::{self, Account, Events};
 
 /// Send capture files down the same road as live traffic, in their own time: what would have been
@@ -50,6 +53,7 @@ impl Replay {
                 named => Events::Named(named),
             },
         };
+        confine(&files(&options, &recording)?)?;
         let replay = replay::Replay::open(&options, recording)?;
         let account = replay.run(|progress| line.advance(progress))?;
         line.end();
@@ -61,6 +65,20 @@ impl Replay {
         let failed = account.recording.lost > 0 || !account.damage.is_empty();
         Ok(ExitCode::from(u8::from(failed)))
     }
+}
+
+/// What a replay reads and writes: what the host saw may lie beside the files.
+fn files(options: &replay::Options, recording: &recorder::Options) -> Result<Files> {
+    let beside = options.files.iter().filter_map(|file| file.parent().map(Path::to_owned));
+    let named = match &options.events {
+        Events::Named(named) => named.clone(),
+        Events::Beside | Events::None => Vec::new(),
+    };
+    let capture = &recording.capture;
+    let filters = capture.filter().is_some()
+        || !(capture.classes.own.is_empty() && recording.wanted.is_empty());
+    let files = Files::default().reading(options.files.iter().cloned().chain(beside).chain(named));
+    Ok(files.asking_names(filters).writing_in(made(&recording.output)?))
 }
 
 /// A bundle's directory stands for the capture in it.

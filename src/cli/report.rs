@@ -9,9 +9,11 @@ use clap::Args;
 use jiff::tz::TimeZone;
 
 use super::log::StatusLine;
+use super::rights::confine;
 use crate::capture_file::inputs::check_output;
 use crate::cut::{ACCEPTED, Moment};
 use crate::error::{Error, Result};
+use crate::privilege::Files;
 use crate::report::{self, Look, Options};
 
 /// Say what happened in a bundle or in capture files of anybody: when it began, what followed, what it
@@ -52,6 +54,8 @@ impl Report {
         if let Some(page) = &self.html {
             check_output(&report::inputs(&self.files).collect::<Vec<_>>(), "--html", page)?;
         }
+        let page = self.html.as_deref().unwrap_or(Path::new("-"));
+        confine(&Files::default().reading(report::inputs(&self.files)).writing(page))?;
         let options = Options { files: self.files, at, ..Options::default() };
         let report = report::report(&options, |progress| line.advance(progress))?;
         line.end();

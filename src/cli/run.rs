@@ -1,15 +1,15 @@
 //! `dashcap run`: record until stopped.
 
-use std::path::{self, Path};
 use std::process::ExitCode;
 
 use clap::Args;
 
 use super::log::StatusLine;
+use super::rights;
 use super::settings::{Defaults, Settings};
 use crate::doctor::{self, Check, Subject};
 use crate::error::Result;
-use crate::privilege::{self, Account, Grants};
+use crate::privilege;
 use crate::recorder::{Links, Options, Privileged, Recorder, Reloader, Selection, WindowOptions};
 use crate::service::Service;
 use crate::service::notify::{Environment, Notifier, Word};
@@ -55,10 +55,11 @@ impl Run {
         let content = file.map(ConfigWatcher::content);
         let options = options(self.settings.clone())?;
         // Here is one thread, with all its privileges: programs that need them are started here.
+        rights::check(&options, file)?;
         let hints = doctor::hints(&subject(&options)?);
         let privileged = Privileged::open(&options)?;
-        let account = privilege::give_up(&options.privilege, &grants(&options, file))?;
-        tell(&account, &options.privilege);
+        let account = privilege::give_up(&options.privilege, &rights::grants(&options, file))?;
+        rights::tell(&account, &options.privilege);
         // Here may be threads, without privileges. Listening first: a signal that comes while memory is
         // obtained is not lost.
         let snapshot = SnapshotWatcher::open()?;
@@ -85,31 +86,6 @@ impl Run {
         }
         let summary = recorder.run(|status| line.show(status));
         Ok(ExitCode::from(u8::from(summary.lost > 0)))
-    }
-}
-
-/// What recording takes, and what reading the configuration again does.
-fn grants(options: &Options, config: Option<&Path>) -> Grants {
-    let mut grants = options.grants();
-    let Some(file) = config else { return grants };
-    grants.needs_to_read(file);
-    // Where its name is, and where it is, should that be elsewhere.
-    for place in [path::absolute(file), file.canonicalize()].into_iter().flatten() {
-        if let Some(directory) = place.parent() {
-            grants.read(directory);
-        }
-    }
-    grants
-}
-
-/// What became of the privileges; what could not be done is a warning, once.
-fn tell(account: &Account, options: &privilege::Options) {
-    tracing::info!("privileges given up: {account}");
-    if account.user == "root" && options.user.is_none() {
-        tracing::info!("still user root, without its capabilities; --user NAME gives that up, too");
-    }
-    for limitation in &account.limitations {
-        tracing::warn!("{limitation}");
     }
 }
 

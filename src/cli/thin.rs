@@ -9,11 +9,13 @@ use clap::Args;
 use super::cut::Kind;
 use super::log::StatusLine;
 use super::replay::capture_of;
+use super::rights::confine;
 use super::values::Size;
 use crate::capture_file::output::{Format, is_standard};
 
 use crate::detect::words::count;
 use crate::error::{Error, Result};
+use crate::privilege::Files;
 use crate::thin::{self, Account, Amount, Between, Hole, Limits, Share};
 
 /// Thin capture files of any size until they can be looked at, and say what is missing.
@@ -61,6 +63,8 @@ impl Thin {
     pub(super) fn start(self, line: &StatusLine) -> Result<ExitCode> {
         let json = self.json;
         let options = self.options()?;
+        let files = Files::default();
+        confine(&files.reading(options.files.clone()).writing(&options.output))?;
         let account = thin::run(&options, |progress| line.advance(progress))?;
         line.end();
         for damage in &account.damage {

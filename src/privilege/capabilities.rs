@@ -76,6 +76,20 @@ pub(super) fn settle(
     Ok(kept)
 }
 
+/// Keeps only what lets root reach files of others, and tells what is kept.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(super) fn keep_file_access() -> Result<Capabilities> {
+    let failed =
+        |e: rustix::io::Errno| Error::operation("give up", "capabilities", io::Error::from(e));
+    let permitted = capabilities(None).map_err(failed)?.permitted;
+    let kept = permitted
+        & (Capabilities::DAC_OVERRIDE | Capabilities::DAC_READ_SEARCH | Capabilities::FOWNER);
+    set(kept, kept).map_err(failed)?;
+    Ok(kept)
+}
+
 fn set(permitted: Capabilities, effective: Capabilities) -> rustix::io::Result<()> {
     let inheritable = Capabilities::empty();
     set_capabilities(None, CapabilitySets { effective, permitted, inheritable })

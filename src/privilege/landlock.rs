@@ -8,27 +8,55 @@
 //! that are.
 //!
 //! Descriptors that are open already (the log on standard error) are not touched. Networking is not
-//! restricted: probes connect where the operator says.
+//! restricted where frames are recorded, since probes connect where the operator says, and is for commands on
+//! files. Signals and abstract sockets end at the domain: programs that were started before are out of reach.
 
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use glob::glob;
 use landlock::{
-    ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, LandlockStatus, Ruleset, RulesetAttr,
-    RulesetCreatedAttr, RulesetStatus, make_bitflags, path_beneath_rules,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, LandlockStatus,
+    PathBeneath, PathFd, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus,
+    Scope, make_bitflags, path_beneath_rules,
 };
 
-use super::Grants;
+use super::{Files, Grants};
 
-/// The newest rights that were thought about: ioctl(2) on devices (Linux 6.10). Older kernels enforce what
-/// they know.
-const KNOWN: ABI = ABI::V5;
+/// The newest rights that were thought about: signals to processes outside, and their abstract sockets (Linux
+/// 6.12). Older kernels enforce what they know.
+const KNOWN: ABI = ABI::V6;
 /// What programs read wherever they run: libraries, name service, time zones, what the kernel shows.
 /// /run has the resolver's files and the journal's; /var/log the logs, whose directories come and go with
 /// packages.
 const SYSTEM: [&str; 11] = [
     "/bin", "/sbin", "/usr", "/lib", "/lib32", "/lib64", "/etc", "/proc", "/sys", "/run",
     "/var/log",
+];
+/// What a command on files reads beside them: time zones, libraries of the name service and what they read,
+/// for names in filters; how many processors it may use, and which boot this is.
+const BASE: [&str; 20] = [
+    "/etc/localtime",
+    "/usr/share/zoneinfo",
+    "/etc/services",
+    "/etc/protocols",
+    "/etc/ethers",
+    "/etc/hosts",
+    "/etc/host.conf",
+    "/etc/nsswitch.conf",
+    "/etc/resolv.conf",
+    "/etc/gai.conf",
+    "/etc/ld.so.cache",
+    "/etc/passwd",
+    "/etc/group",
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib64",
+    "/proc/self",
+    "/proc/sys/kernel",
+    "/sys/fs/cgroup",
 ];
 /// Devices that every program may use.
 const DEVICES: [&str; 4] = ["/dev/null", "/dev/zero", "/dev/random", "/dev/urandom"];
@@ -45,18 +73,51 @@ pub(super) fn confine(grants: &Grants) -> Result<Option<String>, String> {
     let own = std::env::current_exe().ok();
     let readable = SYSTEM.iter().map(Path::new).chain(grants.readable()).chain(own.as_deref());
     let writable = grants.places().map(|place| &*place.path);
+    let programs = directories_of(grants);
+    let rules = rules(readable, read)
+        .chain(rules(writable, change))
+        .chain(rules(DEVICES.iter().map(Path::new), AccessFs::ReadFile | AccessFs::WriteFile))
+        .chain(rules(programs.iter().map(PathBuf::as_path), read | AccessFs::Execute));
+    enforce(rules, Network::Any)
+}
+
+/// The same for a command that reads and writes `files` and nothing else.
+pub(super) fn confine_to(files: &Files) -> Result<Option<String>, String> {
+    let read = AccessFs::ReadFile | AccessFs::ReadDir;
+    let change = AccessFs::from_all(KNOWN) & !refused();
+    let own = std::env::current_exe().ok();
+    let readable = BASE.iter().map(Path::new).chain(files.read()).chain(own.as_deref());
+    let (directories, devices): (Vec<_>, _) = files.write().partition(|path| path.is_dir());
+    let devices = devices.into_iter().chain(DEVICES.iter().map(Path::new));
+    let rules = rules(readable, read)
+        .chain(rules(directories.into_iter(), change))
+        .chain(rules(devices, AccessFs::ReadFile | AccessFs::WriteFile));
+    enforce(rules, if files.ask_names { Network::Any } else { Network::None })
+}
+
+/// Whether there is any.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Network {
+    Any,
+    None,
+}
+
+/// Allows what `rules` say, and nothing else.
+fn enforce(
+    rules: impl Iterator<Item = Result<PathBeneath<PathFd>, RulesetError>>,
+    network: Network,
+) -> Result<Option<String>, String> {
     let restrict = || {
-        Ruleset::default()
+        let mut ruleset = Ruleset::default()
             .set_compatibility(CompatLevel::BestEffort)
             .handle_access(AccessFs::from_all(KNOWN))?
-            .create()?
-            .add_rules(path_beneath_rules(readable, read))?
-            .add_rules(path_beneath_rules(writable, change))?
-            .add_rules(path_beneath_rules(DEVICES, AccessFs::ReadFile | AccessFs::WriteFile))?
-            .add_rules(path_beneath_rules(directories_of(grants), read | AccessFs::Execute))?
-            .restrict_self()
+            .scope(Scope::from_all(KNOWN))?;
+        if network == Network::None {
+            ruleset = ruleset.handle_access(AccessNet::from_all(KNOWN))?;
+        }
+        ruleset.create()?.add_rules(rules)?.restrict_self()
     };
-    let status = restrict().map_err(|error: landlock::RulesetError| error.to_string())?;
+    let status = restrict().map_err(|error: RulesetError| error.to_string())?;
     match (status.ruleset, status.landlock) {
         (RulesetStatus::FullyEnforced, _) => Ok(None),
         (RulesetStatus::PartiallyEnforced, LandlockStatus::Available { effective_abi, .. }) => {
@@ -66,6 +127,22 @@ pub(super) fn confine(grants: &Grants) -> Result<Option<String>, String> {
         (_, LandlockStatus::NotEnabled) => Err("the kernel has it switched off".to_owned()),
         _ => Err("the kernel does not have it (Linux 5.13)".to_owned()),
     }
+}
+
+/// A rule for each of `paths` that is there. Pipes and sockets that were inherited (`/dev/fd/63`) need none, and
+/// take none: they lie in no file system (landlock(7), "File system access").
+fn rules<'a>(
+    paths: impl Iterator<Item = &'a Path>,
+    access: BitFlags<AccessFs>,
+) -> impl Iterator<Item = Result<PathBeneath<PathFd>, RulesetError>> {
+    path_beneath_rules(paths.filter(|path| !is_nowhere(path)), access)
+}
+
+/// True for what has no name in any file system.
+fn is_nowhere(path: &Path) -> bool {
+    let target = fs::read_link(path).unwrap_or_default();
+    let target = target.as_os_str().as_bytes();
+    target.starts_with(b"pipe:") || target.starts_with(b"socket:")
 }
 
 /// What nobody needs to make in a directory of bundles, and nothing there is to be run.

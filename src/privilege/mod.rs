@@ -19,20 +19,26 @@
 //! `docs/security.md` tells which threat each part answers.
 
 mod capabilities;
+mod files;
 mod grants;
 mod landlock;
 mod seccomp;
+mod trust;
 mod user;
 
 use std::fmt;
 use std::fs;
 use std::io;
 
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use rustix::thread::set_no_new_privs;
 
+pub use self::files::Files;
 pub use self::grants::{Grants, Place};
+pub use self::trust::is_roots_alone;
 pub use rustix::thread::CapabilitySet as Capabilities;
 
+use self::seccomp::Sockets;
 use self::user::User;
 use crate::error::{Error, Result};
 use crate::sys::kernel_log;
@@ -88,12 +94,56 @@ pub struct Account {
 /// write where bundles appear.
 pub fn give_up(options: &Options, grants: &Grants) -> Result<Account> {
     options.check()?;
-    let threads = fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
-    if threads != 1 {
-        let reason = format!("{threads} threads are there, and each would have to");
-        return Err(Error::operation("give up", "privileges", reason).hint("this is a bug"));
-    }
+    check_alone()?;
+    undumpable();
     apply(options, grants)
+}
+
+/// Gives up everything but `files`, for this thread and all that it will make: for commands that read what
+/// strangers sent. What this kernel cannot enforce is among the limitations.
+///
+/// # Errors
+/// When there is another thread already, or the kernel refuses.
+pub fn give_up_for_files(files: &Files) -> Result<Account> {
+    check_alone()?;
+    undumpable();
+    apply_for_files(files)
+}
+
+/// The same for the calling thread alone.
+fn apply_for_files(files: &Files) -> Result<Account> {
+    let mut account = Account { user: User::current().name, ..Account::default() };
+    capabilities::forget_for_programs().map_err(|e| failed("give up", "capabilities", e))?;
+    let kept = capabilities::keep_file_access()?;
+    account.capabilities = capabilities::names(kept);
+    set_no_new_privs(true).map_err(|e| failed("forbid", "new privileges", e.into()))?;
+    note("Landlock", landlock::confine_to(files), &mut account);
+    let sockets = if files.ask_names { Sockets::Names } else { Sockets::None };
+    note("seccomp", seccomp::confine(sockets), &mut account);
+    Ok(account)
+}
+
+/// True if this process is root.
+pub fn is_root() -> bool {
+    User::current().is_root()
+}
+
+/// Refuses a process of several threads: each would have to.
+fn check_alone() -> Result<()> {
+    let threads = fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
+    if threads == 1 {
+        return Ok(());
+    }
+    let reason = format!("{threads} threads are there, and each would have to");
+    Err(Error::operation("give up", "privileges", reason).hint("this is a bug"))
+}
+
+/// Nobody but root looks into the memory of this process any more, with a debugger or a core file: it holds
+/// what was captured. What is refused here would only have made it harder.
+fn undumpable() {
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let _ = setrlimit(Resource::Core, none);
 }
 
 /// The same for the calling thread alone.
@@ -124,16 +174,18 @@ fn apply(options: &Options, grants: &Grants) -> Result<Account> {
 
 /// Landlock before seccomp, whose filter need not let it through.
 fn confine(grants: &Grants, account: &mut Account) {
-    for (name, done) in
-        [("Landlock", landlock::confine(grants)), ("seccomp", seccomp::confine().map(|()| None))]
-    {
-        match done {
-            Ok(limitation) => {
-                account.confined_by.push(name.to_owned());
-                account.limitations.extend(limitation);
-            }
-            Err(reason) => account.limitations.push(format!("no {name}: {reason}")),
+    note("Landlock", landlock::confine(grants), account);
+    note("seccomp", seccomp::confine(Sockets::Recording), account);
+}
+
+/// What confines, or why it does not.
+fn note(name: &str, done: Result<Option<String>, String>, account: &mut Account) {
+    match done {
+        Ok(limitation) => {
+            account.confined_by.push(name.to_owned());
+            account.limitations.extend(limitation);
         }
+        Err(reason) => account.limitations.push(format!("no {name}: {reason}")),
     }
 }
 

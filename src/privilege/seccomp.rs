@@ -6,7 +6,7 @@
 //! a recording at an upgrade, perhaps in the middle of an incident. What is listed here fails at an
 //! attacker's hands only.
 //!
-//! `execve` is not listed: the host is asked by programs. Which ones, Landlock says.
+//! `execve` is not listed where frames are recorded: the host is asked by programs. Which ones, Landlock says.
 
 use std::collections::BTreeMap;
 
@@ -111,10 +111,31 @@ const NAMESPACES: [libc::c_int; 7] = [
     libc::CLONE_NEWUTS,
     libc::CLONE_NEWCGROUP,
 ];
-/// Families of sockets that are used, socket(2)'s first argument: captures, links and routes, the control
-/// socket, probes and exports, and interfaces by name (netdevice(7)). All others are refused.
-const FAMILIES: [libc::c_int; 5] =
-    [libc::AF_PACKET, libc::AF_NETLINK, libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
+/// Which sockets a process may make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sockets {
+    /// Those of a recording.
+    Recording,
+    /// Those that ask the name service; and no programs are run.
+    Names,
+    /// None at all; and no programs are run.
+    None,
+}
+
+impl Sockets {
+    /// Families that are used, socket(2)'s first argument: captures, links and routes, the control socket,
+    /// probes and exports, and interfaces by name (netdevice(7)). All others are refused.
+    fn families(self) -> &'static [libc::c_int] {
+        match self {
+            Self::Recording => {
+                &[libc::AF_PACKET, libc::AF_NETLINK, libc::AF_UNIX, libc::AF_INET, libc::AF_INET6]
+            }
+            // Which addresses there are is asked by netlink (getaddrinfo(3)).
+            Self::Names => &[libc::AF_NETLINK, libc::AF_UNIX, libc::AF_INET, libc::AF_INET6],
+            Self::None => &[],
+        }
+    }
+}
 /// Requests of ioctl(2), its second argument, that type on somebody's terminal (ioctl_tty(2)).
 const TYPING: [u64; 2] = [0x5412, 0x541C]; // TIOCSTI, TIOCLINUX
 
@@ -122,19 +143,19 @@ const TYPING: [u64; 2] = [0x5412, 0x541C]; // TIOCSTI, TIOCLINUX
 ///
 /// # Errors
 /// When this machine has no such filter, in words.
-pub(super) fn confine() -> Result<(), String> {
-    for filter in [Ok(refused_numbers()), refused_flags(), refused_calls()] {
+pub(super) fn confine(sockets: Sockets) -> Result<Option<String>, String> {
+    for filter in [Ok(refused_numbers()), refused_flags(), refused_calls(sockets)] {
         let program = filter.map_err(|error| error.to_string())?;
         apply_filter(&program).map_err(|error| error.to_string())?;
     }
-    Ok(())
+    Ok(None)
 }
 
 type Filter = Result<BpfProgram, seccompiler::BackendError>;
 type Rules = BTreeMap<libc::c_long, Vec<SeccompRule>>;
 
 /// What is refused whatever its arguments, or for one of them.
-fn refused_calls() -> Filter {
+fn refused_calls(sockets: Sockets) -> Filter {
     let mut rules: Rules =
         FORBIDDEN.iter().chain(FORBIDDEN_HERE).map(|call| (*call, Vec::new())).collect();
     let namespaces = NAMESPACES.iter().map(|flag| {
@@ -142,11 +163,17 @@ fn refused_calls() -> Filter {
         argument(0, SeccompCmpOp::MaskedEq(flag), flag)
     });
     rules.insert(libc::SYS_clone, namespaces.collect::<Result<_, _>>()?);
-    let families = FAMILIES.iter().map(|family| {
+    let families = sockets.families().iter().map(|family| {
         let family = u64::from(family.cast_unsigned());
         SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, family)
     });
-    rules.insert(libc::SYS_socket, vec![SeccompRule::new(families.collect::<Result<_, _>>()?)?]);
+    let others = families.collect::<Result<Vec<_>, _>>()?;
+    // Without a condition it is refused whatever its arguments.
+    let others = if others.is_empty() { Vec::new() } else { vec![SeccompRule::new(others)?] };
+    rules.insert(libc::SYS_socket, others);
+    if sockets != Sockets::Recording {
+        rules.insert(libc::SYS_execve, Vec::new());
+    }
     let typing = TYPING.iter().map(|request| argument(1, SeccompCmpOp::Eq, *request));
     rules.insert(libc::SYS_ioctl, typing.collect::<Result<_, _>>()?);
     compile(rules, libc::EPERM)
@@ -204,7 +231,8 @@ mod tests {
 
     #[test]
     fn the_filters_fit_the_kernel() {
-        for filter in [refused_calls(), refused_flags(), Ok(refused_numbers())] {
+        let calls = [Sockets::Recording, Sockets::Names, Sockets::None].map(refused_calls);
+        for filter in calls.into_iter().chain([refused_flags(), Ok(refused_numbers())]) {
             let length = filter.unwrap().len();
             assert!((4..MAX_INSTRUCTIONS).contains(&length), "{length} instructions");
         }

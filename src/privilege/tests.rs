@@ -4,7 +4,9 @@
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::net::{TcpListener, UdpSocket};
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -249,4 +251,76 @@ fn a_process_of_many_threads_is_refused() {
     let refused = std::thread::spawn(|| give_up(&Options::default(), &Grants::default()));
     let refused = refused.join().unwrap().unwrap_err().to_string();
     assert!(refused.contains("threads are there"), "{refused}");
+}
+
+/// Security review L2: what Landlock knows since Linux 6.12.
+#[test]
+fn processes_and_abstract_sockets_outside_are_out_of_reach() {
+    if landlock_version() < 6 {
+        return;
+    }
+    let mut outside = Command::new("sleep").arg("600").spawn().unwrap();
+    let name = format!("dashcap-test-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    let _listener = UnixListener::bind_addr(&address).unwrap();
+    let pid = rustix::process::Pid::from_child(&outside);
+    confined(
+        &Options::default(),
+        |_, _| {},
+        |_, _| {
+            let signal = rustix::process::Signal::CONT;
+            assert_eq!(rustix::process::kill_process(pid, signal), Err(Errno::PERM));
+            assert!(denied(UnixStream::connect_addr(&address).map(drop)));
+        },
+    );
+    outside.kill().unwrap();
+    outside.wait().unwrap();
+}
+
+fn landlock_version() -> u32 {
+    crate::sys::landlock::version().unwrap_or(0)
+}
+
+/// Security review M5: commands on files read bytes of strangers as whoever typed them.
+#[test]
+fn a_command_on_files_reaches_nothing_but_its_files() {
+    if landlock_version() < 5 {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| home.path().join(name);
+    for directory in ["in", "out", "elsewhere"] {
+        fs::create_dir(at(directory)).unwrap();
+    }
+    for file in ["in/a", "in/b", "elsewhere/secret"] {
+        fs::write(at(file), "frames").unwrap();
+    }
+    let files =
+        Files::default().reading([at("in/a"), "-".into(), at("missing")]).writing(&at("out/x"));
+    let tell = |ask_names: bool| {
+        let files = files.clone().asking_names(ask_names);
+        let story = || {
+            let account = apply_for_files(&files).unwrap();
+            assert_eq!(account.confined_by, ["Landlock", "seccomp"]);
+            fs::read(at("in/a")).unwrap();
+            fs::write(at("out/x.partial"), "cut").unwrap();
+            fs::rename(at("out/x.partial"), at("out/x")).unwrap();
+            File::open("/proc/self/cgroup").unwrap();
+            for path in ["in/b", "elsewhere/secret"] {
+                assert!(denied(fs::read(at(path))), "{path}");
+            }
+            for path in ["/etc/shadow", "/root", "/var/log"] {
+                assert!(denied(File::open(path)), "{path}");
+            }
+            assert!(denied(fs::write(at("elsewhere/x"), "")));
+            assert!(denied(Command::new("/bin/true").status()));
+            let socket = UdpSocket::bind("127.0.0.1:0");
+            assert_eq!(socket.is_ok(), ask_names);
+            assert!(denied(Socket::new(Domain::PACKET, Type::RAW, None)));
+            std::thread::spawn(|| std::thread::available_parallelism().unwrap()).join().unwrap();
+        };
+        std::thread::scope(|scope| scope.spawn(story).join().unwrap());
+    };
+    tell(false);
+    tell(true);
 }

@@ -4,6 +4,7 @@
 
 pub mod attribute;
 pub mod child;
+pub mod descriptors;
 pub mod discipline;
 pub(crate) mod drops;
 pub mod ethtool;

@@ -234,3 +234,86 @@ fn a_command_under_exec_is_not_confined() {
     let end = lab.dashcap("exec", &["-i", "eth0", "--", "sh", "-c", look]).end();
     assert_eq!(end.code(), 0, "{end:?}");
 }
+
+/// Security review M5: the recorder of `exec` parsed frames with all rights of root.
+#[test]
+fn the_recorder_beside_a_command_gives_up_what_it_does_not_need() {
+    let Some(lab) = Lab::new() else { return };
+    give_output(&lab);
+    let script = "grep -q '^Seccomp:.*0$' /proc/self/status && echo the command runs >&2; \
+                  while test -e $0; do sleep 0.05; done; exit 3";
+    let alive = tempfile::NamedTempFile::new().expect("a file can be made");
+    let path = alive.path().to_str().expect("text");
+    let options =
+        ["-i", "eth0", "--post", "0s", "--user", "nobody", "--", "sh", "-c", script, path];
+    let dashcap = lab.dashcap("exec", &options);
+    dashcap.wait_for("the command runs");
+    let recorder = children(dashcap.process()).into_iter().find(|child| {
+        let line = fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains("--beside-command")
+    });
+    assert_confined(recorder.expect("it records"), NOBODY);
+    drop(alive);
+    let end = dashcap.end();
+    assert_eq!(end.code(), 3, "{end:?}");
+    assert_eq!(lab.bundle().jq(".triggers[].kind"), "command-failed");
+}
+
+fn children(of: u32) -> Vec<u32> {
+    let line = format!("PPid:\t{of}\n");
+    let processes = fs::read_dir("/proc").expect("it is mounted").flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_child = |process: &u32| {
+        fs::read_to_string(format!("/proc/{process}/status")).is_ok_and(|text| text.contains(&line))
+    };
+    numbers.filter(is_child).collect()
+}
+
+/// Security review L8 and L10: a core file or debugger sees what was captured; descriptors of the starter.
+#[test]
+fn nothing_of_the_starter_stays_and_nobody_looks_inside() {
+    let Some(lab) = Lab::new() else { return };
+    let output = lab.output().to_str().expect("text");
+    let script = format!(
+        "exec 251</etc/hosts 252</etc/hosts; ulimit -c unlimited; exec setpriv --regid {NOBODY} \
+         --clear-groups {BINARY} run -i eth0 -m 16MiB --control off --log off -o {output} \
+         -c <(echo 'on = [\"signal\"]')"
+    );
+    give_output(&lab);
+    let dashcap = Dashcap::start(lab.on_near(&["bash", "-c", &script]));
+    dashcap.wait_for("INFO armed: signal");
+    let place = Path::new("/proc").join(dashcap.process().to_string());
+    for inherited in ["251", "252"] {
+        assert!(fs::read_link(place.join("fd").join(inherited)).is_err(), "{inherited}");
+    }
+    let group = fs::metadata(place.join("environ")).unwrap().gid();
+    assert_eq!(group, 0, "root's, whatever group it has: not dumpable (proc(5))");
+    let limits = fs::read_to_string(place.join("limits")).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+    dashcap.finish_well();
+}
+
+/// Security review M7: root ran hooks that a configuration named which others could write.
+#[test]
+fn hooks_of_a_configuration_that_others_could_write_are_refused_to_root() {
+    let Some(lab) = Lab::new() else { return };
+    let place = public();
+    let config = place.path().join("dashcap.toml");
+    let program = place.path().join("program");
+    fs::write(&program, "#!/bin/sh\n").unwrap();
+    fs::set_permissions(&program, Permissions::from_mode(0o755)).unwrap();
+    let hook = format!("[[hook]]\nname = \"x\"\ncommand = [\"{}\"]\n", program.display());
+    fs::write(&config, hook).unwrap();
+    let options = ["-i", "eth0", "-c", config.to_str().expect("text")];
+    for open in [&config, &program] {
+        fs::set_permissions(open, Permissions::from_mode(0o777)).unwrap();
+        let end = lab.dashcap("run", &options).end();
+        assert_eq!(end.code(), 1, "{end:?}");
+        let told = format!("cannot trust {}: others than root may write it", open.display());
+        assert!(end.log.contains(&told), "{end:?}");
+        fs::set_permissions(open, Permissions::from_mode(0o755)).unwrap();
+    }
+    let dashcap = lab.record(&options);
+    dashcap.finish_well();
+}

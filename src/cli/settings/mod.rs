@@ -300,7 +300,7 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     http_token_file: Option<PathBuf>,
 
-    /// User that `dashcap run` becomes once what needs root is open; only CAP_NET_RAW is kept. Root without
+    /// User that the recorder becomes once what needs root is open; only CAP_NET_RAW is kept. Root without
     /// it stays root, with that capability only [default: who starts it].
     #[arg(long, value_name = "NAME")]
     #[serde(skip_serializing_if = "Option::is_none")]
