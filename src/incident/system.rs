@@ -45,8 +45,10 @@ pub const PROGRAMS: [&str; 3] = ["ip", "ethtool", "uname"];
 
 /// Where programs are looked for, as in PATH.
 pub fn search_path() -> String {
+    // An empty part would be the working directory.
     let path = std::env::var("PATH").unwrap_or_default();
-    format!("{path}:{SYSTEM_PROGRAMS}")
+    let parts = path.split(':').chain(SYSTEM_PROGRAMS.split(':'));
+    parts.filter(|part| part.starts_with('/')).collect::<Vec<_>>().join(":")
 }
 
 /// One thing to ask.

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -55,7 +56,7 @@ pub(super) fn make_user(out: &mut dyn Write) -> Result<()> {
     if by_systemd.is_ok() && has_user() {
         return Ok(());
     }
-    let home = super::pieces::STATE_DIRECTORY;
+    let home = "/";
     let shell = "/usr/sbin/nologin";
     let words = [
         "useradd",
@@ -69,6 +70,16 @@ pub(super) fn make_user(out: &mut dyn Write) -> Result<()> {
         USER,
     ];
     run(out, &words)
+}
+
+/// Gives what is root's group's to dashcap's: it reads its configuration, and nobody else does.
+///
+/// # Errors
+/// When that is refused.
+pub(super) fn give_to_group(out: &mut dyn Write, paths: &[&str]) -> Result<()> {
+    let is_roots = |path: &str| fs::metadata(path).is_ok_and(|there| there.gid() == 0);
+    let mut given = paths.iter().filter(|path| is_roots(path));
+    given.try_for_each(|path| run(out, &["chgrp", USER, path]))
 }
 
 /// A line for the operator.

@@ -21,8 +21,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use self::host::{SERVICE, USER, has_systemd, has_user, make_user, run, say};
-use self::pieces::{CONFIGURATION_DIRECTORY, Owner, Piece, STATE_DIRECTORY, UNIT_PATH};
+use self::host::{SERVICE, USER, give_to_group, has_systemd, has_user, make_user, run, say};
+use self::pieces::{
+    CONFIGURATION_DIRECTORY, CONFIGURATION_PATH, Owner, Piece, STATE_DIRECTORY, UNIT_PATH,
+};
 use self::record::{Record, digest, digest_of};
 use crate::error::{Error, Result};
 
@@ -35,6 +37,8 @@ const RECORD: &str = "lib/dashcap/installed";
 const PART: &str = ".dashcap-new";
 /// Everybody may look at what is installed.
 const DIRECTORY_MODE: u32 = 0o755;
+/// Of the configuration's directory, as in the unit: its group is dashcap's.
+const SECRET_DIRECTORY_MODE: u32 = 0o750;
 
 /// Install dashcap as a service, on a machine that has no package of it.
 ///
@@ -100,6 +104,9 @@ impl Install {
             make_user(out)?;
             record.user = Some(USER.to_owned());
             place.write_record(&mut record)?;
+        }
+        if place.root.is_none() {
+            give_to_group(out, &[CONFIGURATION_DIRECTORY, CONFIGURATION_PATH])?;
         }
         self.begin(out)?;
         Ok(ExitCode::SUCCESS)
@@ -175,13 +182,30 @@ impl Uninstall {
 }
 
 impl Place {
-    /// Refuses a prefix that means something else tomorrow.
+    /// Refuses a prefix that means something else tomorrow, or in the unit (systemd.unit(5), specifiers and
+    /// quoting).
     fn check(&self) -> Result<()> {
-        if self.prefix.is_absolute() {
+        let given = self.prefix.display().to_string();
+        if !self.prefix.is_absolute() {
+            let accepted = "a path from / on";
+            return Err(Error::usage(
+                "--prefix",
+                given,
+                "the prefix is an absolute path",
+                accepted,
+            ));
+        }
+        let is_harmless = |c: char| c.is_ascii_alphanumeric() || "/._+-".contains(c);
+        if given.chars().all(is_harmless) {
             return Ok(());
         }
-        let given = self.prefix.display().to_string();
-        Err(Error::usage("--prefix", given, "the prefix is an absolute path", "a path from / on"))
+        let accepted = "a path of letters, digits and . _ + -";
+        Err(Error::usage(
+            "--prefix",
+            given,
+            "a prefix has only characters that mean themselves in a unit",
+            accepted,
+        ))
     }
 
     /// Where a path of the installed system is seen from here.
@@ -239,7 +263,9 @@ impl Place {
         let parents: Vec<_> = path.ancestors().skip(1).collect();
         for parent in parents.into_iter().rev() {
             let real = self.real(parent);
-            match DirBuilder::new().mode(DIRECTORY_MODE).create(&real) {
+            let is_secret = parent == Path::new(CONFIGURATION_DIRECTORY);
+            let mode = if is_secret { SECRET_DIRECTORY_MODE } else { DIRECTORY_MODE };
+            match DirBuilder::new().mode(mode).create(&real) {
                 Ok(()) => {
                     record.directories.insert(parent.to_owned());
                 }
@@ -268,9 +294,13 @@ fn write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {
     let mut aside = path.as_os_str().to_owned();
     aside.push(PART);
     let aside = PathBuf::from(aside);
-    let mut options = OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(mode).open(&aside)?;
-    // Whatever the umask is, and whatever was left behind.
+    // What was left behind, or put there: replaced, and no link is followed.
+    match fs::remove_file(&aside) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&aside)?;
+    // Whatever the umask is.
     file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(content)?;
     file.sync_all()?;

@@ -23,11 +23,15 @@ pub(super) const UNIT_PATH: &str = "/etc/systemd/system/dashcap.service";
 pub(super) const SYSUSERS_PATH: &str = "/etc/sysusers.d/dashcap.conf";
 /// Where configuration lives.
 pub(super) const CONFIGURATION_DIRECTORY: &str = "/etc/dashcap";
+/// The configuration itself.
+pub(super) const CONFIGURATION_PATH: &str = "/etc/dashcap/dashcap.toml";
 /// Where incidents appear.
 pub(super) const STATE_DIRECTORY: &str = "/var/lib/dashcap";
 
 const PROGRAM_MODE: u32 = 0o755;
 const TEXT_MODE: u32 = 0o644;
+/// Of the configuration, which may hold secrets: its group is dashcap's.
+const SECRET_MODE: u32 = 0o640;
 
 /// One file of an installation.
 #[derive(Debug)]
@@ -74,13 +78,12 @@ pub(super) fn all(prefix: &Path) -> io::Result<Vec<Piece>> {
         pieces.push(text(share.join(place), manual::completions(shell), Owner::Program));
     }
     let unit = UNIT.replace(PACKAGED, &program.to_string_lossy());
-    let configuration = Path::new(CONFIGURATION_DIRECTORY).join("dashcap.toml");
-    for (path, content) in [
-        (UNIT_PATH.into(), unit),
-        (SYSUSERS_PATH.into(), SYSUSERS.to_owned()),
-        (configuration, CONFIGURATION.to_owned()),
+    for (path, content, mode) in [
+        (UNIT_PATH, unit, TEXT_MODE),
+        (SYSUSERS_PATH, SYSUSERS.to_owned(), TEXT_MODE),
+        (CONFIGURATION_PATH, CONFIGURATION.to_owned(), SECRET_MODE),
     ] {
-        pieces.push(text(path, content.into_bytes(), Owner::Operator));
+        pieces.push(Piece { mode, ..text(path.into(), content.into_bytes(), Owner::Operator) });
     }
     Ok(pieces)
 }

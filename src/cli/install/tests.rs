@@ -71,6 +71,11 @@ fn what_was_made_is_told_and_taken_back_and_nothing_else() {
     }
     let mode = fs::metadata(root.path().join("usr/local/bin/dashcap")).unwrap().permissions();
     assert_eq!(mode.mode() & 0o7777, 0o755);
+    // Security review M7: everybody could read the secrets in the configuration.
+    for (path, expected) in [("etc/dashcap", 0o750), ("etc/dashcap/dashcap.toml", 0o640)] {
+        let mode = fs::metadata(root.path().join(path)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, expected, "{path}");
+    }
     assert!(told.ends_with("systemctl enable dashcap.service\n"), "{told}");
     assert!(!after.keys().any(|path| path.to_string_lossy().ends_with(PART)), "{after:?}");
 
