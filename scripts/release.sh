@@ -3,6 +3,8 @@
 #
 #   dashcap_VERSION_amd64.deb     the Debian package, with libraries of this Debian release
 #   dashcap-VERSION-x86_64        the static binary, for any Linux: built with musl and a libpcap of its own
+#   dashcap-VERSION.cdx.json      what is in both: CycloneDX
+#   dashcap-VERSION-notices.txt   the licence texts of others; both are in the package, too
 #   SHA256SUMS
 #
 # libpcap is Debian's source, checked by apt, without what dashcap has no use for (D-Bus, USB, Bluetooth, ...).
@@ -11,7 +13,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/setup.sh
-need musl-gcc:musl-tools flex:flex bison:bison make:make dpkg-deb:dpkg gzip:gzip strip:binutils
+need musl-gcc:musl-tools flex:flex bison:bison make:make dpkg-deb:dpkg gzip:gzip strip:binutils jq:jq
 
 profile=release
 case ${1-} in
@@ -24,6 +26,18 @@ target=${CARGO_TARGET_DIR:-$PWD/target}
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 work=$target/package
 PATH=$PATH:$target/tools/bin
+
+# The compiler that releases are built with: another one gives other bytes, and perhaps another program. CI tries this
+# script with the one that it has.
+toolchain=1.95.0
+if [ "$profile" = release ]; then
+  rustup toolchain list | grep -q "^$toolchain-" || rustup toolchain install --profile minimal "$toolchain"
+  export RUSTUP_TOOLCHAIN=$toolchain
+fi
+# Neither when nor where it was built is in what is built.
+export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
+cargo_home=${CARGO_HOME:-$HOME/.cargo}
+export RUSTFLAGS="${RUSTFLAGS-} --remap-path-prefix=$PWD=/dashcap --remap-path-prefix=$cargo_home=/cargo"
 
 # The source package, into the current directory, from where this machine has its packages; its lists are
 # left alone.
@@ -45,6 +59,7 @@ fetch_libpcap() {
 # For everything in C: zstd by its crate's build, libpcap. musl has no checking functions for _FORTIFY_SOURCE, so
 # there it costs and does nothing; in the package it does.
 hardened="-fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2"
+hardened+=" -ffile-prefix-map=$PWD=/dashcap -ffile-prefix-map=$cargo_home=/cargo"
 export CFLAGS=$hardened
 
 build_libpcap() {
@@ -87,6 +102,12 @@ gzip -9 -n -f "$work"/man/*.1
 "$static" completions bash >"$work/dashcap.bash"
 "$static" completions zsh >"$work/_dashcap"
 "$static" completions fish >"$work/dashcap.fish"
+
+# What others made, and how it may be used.
+scripts/dependencies.sh sbom >"$work/sbom.cdx.json"
+scripts/dependencies.sh notices >"$work/notices.txt"
+cp "$work/sbom.cdx.json" "dist/dashcap-$version.cdx.json"
+cp "$work/notices.txt" "dist/dashcap-$version-notices.txt"
 
 need_cargo_deb
 # cargo-deb finds user, unit and conffile by [package.metadata.deb] in Cargo.toml.

@@ -44,6 +44,7 @@ need tcpdump:tcpdump ethtool:ethtool chromium:chromium man:man-db tmux:tmux
 step cargo fmt --check
 step cargo clippy --locked --all-targets -- -D warnings
 step cargo clippy --locked --all-targets --no-default-features -- -D warnings
+step scripts/dependencies.sh check
 cp Cargo.lock fuzz/ # the same versions; cargo adds what only the fuzzers need
 step cargo clippy --manifest-path fuzz/Cargo.toml --bins --target-dir "${CARGO_TARGET_DIR:-target}" -- -D warnings
 RUSTDOCFLAGS='-D warnings' step cargo doc --locked --no-deps --document-private-items --quiet
