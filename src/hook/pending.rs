@@ -10,11 +10,9 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::incident::layout::{DIRECTORY_MODE, FILE_MODE};
+use crate::incident::layout::{AFTER, DIRECTORY_MODE, FILE_MODE};
 use crate::observation::program::{ProgramEvent, ProgramNote, Role};
 
-/// Directory in a bundle for what hooks said when it was whole; the manifest does not list it.
-const AFTER: &str = "after";
 /// Outputs of one incident on their way: every hook and every collector, twice over.
 const ITEMS: usize = 256;
 

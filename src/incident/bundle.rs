@@ -16,12 +16,13 @@ use super::manifest::Manifest;
 use super::merge::Merge;
 use super::partial::{BundleFile, Partial};
 use super::pcapng::{CaptureFile, Contents, Level};
-use super::store::Store;
+use super::store::{Store, record};
 use super::timeline::Timeline;
 use super::{Incident, events};
 use crate::error::Result;
 use crate::time::Mono;
 use crate::trigger::TriggerKind;
+use crate::visible;
 
 /// A bundle that is whole and on the disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct Bundle {
     pub frames: u64,
     /// What had opened it.
     pub trigger: TriggerKind,
+    /// SHA-256 of its manifest, in hexadecimal.
+    pub manifest_sha256: String,
 }
 
 /// Why a bundle that nobody asked a report of has none.
@@ -67,7 +70,8 @@ pub(super) fn evidence(
     system(partial, incident)?;
     let files = partial.files().to_vec();
     let told = Manifest::of(incident, &contents, &files);
-    let told = Manifest { report_missing: Some(missing), ..told };
+    let previous = record::last(partial.parent());
+    let told = Manifest { report_missing: Some(missing), previous: previous.as_ref(), ..told };
     partial.file(MANIFEST, |file| manifest(&told, file))?;
     Ok(contents)
 }
@@ -91,15 +95,19 @@ fn timeline(incident: &Incident, out: &mut BundleFile) -> io::Result<()> {
     Timeline::of(&incident.observations, incident.window, &incident.probes).write(out)
 }
 
-/// Makes it appear.
+/// Makes it appear, and records its manifest.
 pub(super) fn publish(
     partial: &mut Partial,
     contents: &Contents,
     incident: &Incident,
 ) -> Result<Bundle> {
+    let manifest = partial.files().iter().find(|file| file.name == MANIFEST);
+    let manifest_sha256 = manifest.map(|file| file.sha256.clone()).unwrap_or_default();
+    record::add(partial.parent(), partial.name(), &manifest_sha256);
     let bytes = partial.files().iter().map(|file| file.size).sum();
     let frames = contents.origins.iter().map(|(_, written)| written.frames).sum();
-    Ok(Bundle { path: partial.publish()?, bytes, frames, trigger: incident.opened_by.kind })
+    let (path, trigger) = (partial.publish()?, incident.opened_by.kind);
+    Ok(Bundle { path, bytes, frames, trigger, manifest_sha256 })
 }
 
 /// Packets of all tracks in one order, with the lines that were seen between them.
@@ -160,6 +168,6 @@ fn system(partial: &mut Partial, incident: &Incident) -> Result<()> {
 
 /// The manifest, for people too.
 pub(super) fn manifest(manifest: &Manifest<'_>, out: &mut BundleFile) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, manifest)?;
-    io::Write::write_all(out, b"\n")
+    let told = serde_json::to_string_pretty(manifest)? + "\n";
+    io::Write::write_all(out, visible::json(&told).as_bytes())
 }

@@ -16,8 +16,12 @@ pub const REPORT_TEXT: &str = "report.txt";
 pub const REPORT_JSON: &str = "report.json";
 /// All that the report is.
 pub(super) const REPORTS: [&str; 3] = [REPORT, REPORT_TEXT, REPORT_JSON];
+/// What hooks said when the bundle was whole; the manifest does not list it.
+pub const AFTER: &str = "after";
 /// What the bundle is.
 pub const MANIFEST: &str = "manifest.json";
+/// Whoever vouches for that, where a hook signs it.
+pub const SIGNATURE: &str = "manifest.json.sig";
 
 /// Ends the name of a bundle that is not whole.
 pub const SUFFIX: &str = ".partial";

@@ -39,6 +39,7 @@ pub mod secured;
 pub mod store;
 pub mod system;
 pub mod timeline;
+pub mod verify;
 pub mod writer;
 
 use std::fs;

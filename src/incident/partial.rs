@@ -154,6 +154,11 @@ impl Partial {
         format!("{}{SUFFIX}", self.name)
     }
 
+    /// The directory that it appears in.
+    pub fn parent(&self) -> &Path {
+        &self.parent
+    }
+
     /// What it will be called.
     pub fn name(&self) -> &str {
         &self.name

@@ -55,6 +55,8 @@ pub enum Step {
         frames: u64,
         /// Size of its files in bytes.
         bytes: u64,
+        /// SHA-256 of its manifest: whoever hears it can witness what was written.
+        manifest_sha256: String,
         /// How long that took.
         #[serde(rename = "took_ns", serialize_with = "as_nanos")]
         took: Duration,

@@ -5,7 +5,8 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use crate::lab::{
-    BINARY, BOUND, Bundle, Dashcap, FAR_ADDRESS, Lab, Pace, Sender, frame, is_root, output,
+    BINARY, BOUND, Bundle, Dashcap, FAR_ADDRESS, Lab, Pace, Sender, bundles_in, frame, is_root,
+    output,
 };
 
 #[test]
@@ -176,7 +177,7 @@ fn the_exit_status_of_a_command_is_passed_on_as_a_shell_would() {
         let output = ["--output", bundles.path().to_str().unwrap(), "--"];
         let end = lab.dashcap("exec", &[&options[..], &output, command].concat()).end();
         assert_eq!(end.code(), code, "{command:?}: {end:?}");
-        let found = std::fs::read_dir(bundles.path()).unwrap().count();
+        let found = bundles_in(bundles.path()).len();
         assert_eq!(found, usize::from(bundle), "{command:?}: {end:?}");
     }
 }
@@ -211,8 +212,7 @@ fn the_demo_shows_the_failure_as_tshark_reads_it() {
     }
     let journal = text.lines().find(|l| l.contains("systemd Journal") && l.contains("TRIGGER"));
     assert!(journal.is_some_and(|line| line.contains("link-down: dash0: DOWN")), "{text}");
-    let bundle = std::fs::read_dir(directory.path()).unwrap().flatten().map(|entry| entry.path());
-    let bundles: Vec<_> = bundle.map(Bundle::open).collect();
+    let bundles: Vec<_> = bundles_in(directory.path()).into_iter().map(Bundle::open).collect();
     assert_eq!(bundles.len(), 1);
     assert_eq!(bundles[0].triggers()[0], "link-down dash0");
 }

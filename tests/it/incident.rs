@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::lab::{Bundle, Lab, Pace, SmallDisk, until};
+use crate::lab::{Bundle, Lab, Pace, SmallDisk, bundles_in, until};
 
 const MIB: u64 = 1 << 20;
 
@@ -48,9 +48,9 @@ fn an_incident_waits_for_space_while_capture_goes_on() {
     assert_eq!(received, accounted);
     assert!(received >= 100, "capture went on: {end:?}");
 
-    let bundles: Vec<_> = std::fs::read_dir(disk.path()).unwrap().flatten().collect();
+    let bundles = bundles_in(disk.path());
     assert_eq!(bundles.len(), 1, "{bundles:?}");
-    Bundle::open(bundles[0].path()).holds_what_was_sent("eth0", &sent);
+    Bundle::open(bundles[0].clone()).holds_what_was_sent("eth0", &sent);
 }
 
 #[test]

@@ -31,7 +31,7 @@ impl Written {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path(), 0).unwrap();
         let bundle = bundle::write(&store, incident, Level::default()).unwrap();
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2, "and the record");
         let written = Self { _directory: directory, path: bundle.path, frames: bundle.frames };
         output("zstd", &["-q", "-t", &written.file("capture.pcapng.zst")], &[]);
         written

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::lab::{Bundle, Dashcap, Lab, Pace, assert_contiguous, output, until};
+use crate::lab::{Bundle, Dashcap, Lab, Pace, assert_contiguous, bundles_in, output, until};
 
 /// Load, and frames that no two are alike.
 const LOAD: Pace = Pace { burst: 50, pause: Duration::from_millis(1), len: 200, from: 0 };
@@ -53,8 +53,8 @@ fn recover(lab: &Lab, file: &str) -> (i32, String) {
 }
 
 fn entries(lab: &Lab) -> Vec<String> {
-    let entries = fs::read_dir(lab.output()).unwrap().flatten();
-    entries.map(|entry| entry.file_name().into_string().unwrap()).collect()
+    let name = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+    bundles_in(lab.output()).iter().map(name).collect()
 }
 
 /// Everything from the first frame on, once, and at least what was counted a second before the death.

@@ -1,12 +1,12 @@
 //! One road: what was recorded gives the same bundle when it is replayed.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
-use crate::lab::{BINARY, Bundle, Lab, Pace, output};
+use crate::lab::{BINARY, Bundle, Lab, Pace, bundles_in, output};
 
 const WINDOW: [&str; 4] = ["--pre", "400ms", "--post", "400ms"];
 
@@ -29,10 +29,7 @@ fn text(path: &Path) -> &str {
 }
 
 fn bundles(place: &Path) -> Vec<Bundle> {
-    let entries = fs::read_dir(place).expect("it is there").map(|e| e.expect("an entry").path());
-    let mut paths: Vec<PathBuf> = entries.collect();
-    paths.sort();
-    paths.into_iter().map(Bundle::open).collect()
+    bundles_in(place).into_iter().map(Bundle::open).collect()
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use crate::lab::{BINARY, Bundle, Lab, Pace, SmallDisk, output, until};
+use crate::lab::{BINARY, Bundle, Lab, Pace, SmallDisk, bundles_in, output, until};
 
 /// `dashcap incidents WORDS` over `store`.
 fn incidents(store: &Path, words: &[&str]) -> Output {
@@ -178,10 +178,101 @@ fn a_full_disk_gives_old_bundles_for_the_new_one() {
     assert_eq!(received, accounted);
     let sent = talker.stop();
     disk.make_room();
-    let mut bundles: Vec<_> = fs::read_dir(disk.path()).unwrap().flatten().collect();
-    bundles.sort_by_key(fs::DirEntry::file_name);
-    let newest = bundles.last().expect("there is one");
-    Bundle::open(newest.path()).holds_what_was_sent("eth0", &sent);
+    let newest = bundles_in(disk.path()).pop().expect("there is one");
+    Bundle::open(newest).holds_what_was_sent("eth0", &sent);
+}
+
+/// Security review M6: bundles could be rewritten without a trace.
+#[test]
+fn bundles_are_verified_against_their_sums_the_record_and_each_other() {
+    let Some(lab) = Lab::new() else { return };
+    let dashcap = lab.record(&["-i", "eth0", "--post", "50ms"]);
+    for nth in 1..=3 {
+        dashcap.snapshot();
+        dashcap.wait_for_nth(nth, "bundle /");
+    }
+    dashcap.finish_well();
+    let store = lab.output();
+    let bundles = lab.bundles();
+    assert_eq!(bundles[0].jq(".previous"), "null");
+    for pair in bundles.windows(2) {
+        assert_eq!(pair[1].jq(".previous.name"), pair[0].name());
+        let sum = output("sha256sum", &[&pair[0].file("manifest.json")]);
+        assert_eq!(pair[1].jq(".previous.sha256"), sum.split(' ').next().unwrap());
+    }
+    // Stock tools check the record, too.
+    let check = format!("cd {} && sha256sum --check --strict manifests.sha256", store.display());
+    assert_eq!(output("sh", &["-c", &check]).matches(": OK").count(), 3);
+    assert!(told(store, &["verify"]).ends_with("3 in order\n"));
+
+    told(store, &["rm", "--yes", &bundles[0].name()]);
+    assert!(told(store, &["verify"]).ends_with("2 in order\n"), "its removal is recorded");
+    let json: serde_json::Value =
+        serde_json::from_str(&told(store, &["verify", "last", "--json"])).unwrap();
+    assert_eq!(
+        (&json["in_order"], &json["bundles"][0]["name"]),
+        (&true.into(), &bundles[2].name().into())
+    );
+
+    let events = bundles[1].file("events.jsonl");
+    let text = fs::read_to_string(&events).unwrap();
+    fs::write(&events, text.replace("eth0", "eth1")).unwrap();
+    fs::write(bundles[1].file("evil"), "").unwrap();
+    fs::remove_dir_all(bundles[2].path()).unwrap();
+    let found = incidents(store, &["verify"]);
+    assert_eq!(found.status.code(), Some(1));
+    let found = String::from_utf8(found.stdout).unwrap();
+    for line in ["  changed: events.jsonl\n", "  added: evil\n", ": MISSING: it is recorded"] {
+        assert!(found.contains(line), "{line:?} in {found}");
+    }
+    assert!(found.ends_with("2 NOT IN ORDER of 2\n"), "{found}");
+}
+
+/// A hook signs, and stock tools agree with what `verify` says.
+#[test]
+fn manifests_are_signed_by_a_hook_and_verified() {
+    let Some(lab) = Lab::new() else { return };
+    let place = tempfile::tempdir().expect("a directory can be made");
+    let at = |name: &str| place.path().join(name).to_str().expect("text").to_owned();
+    for key in ["key", "other"] {
+        output("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-C", "router1", "-f", &at(key)]);
+    }
+    let public = |key: &str| fs::read_to_string(at(&format!("{key}.pub"))).unwrap();
+    fs::write(at("signers"), format!("router1 namespaces=\"dashcap\" {}", public("key"))).unwrap();
+    fs::write(at("others"), format!("router2 {}", public("other"))).unwrap();
+    let config = format!(
+        "[[hook]]\nname = \"sign\"\nwhen = \"written\"\ncommand = 'exec ssh-keygen -q -Y sign -n dashcap -f {} \
+         \"$DASHCAP_BUNDLE/manifest.json\"'\n",
+        at("key")
+    );
+    fs::write(at("dashcap.toml"), config).unwrap();
+    let dashcap = lab.record(&["-i", "eth0", "--post", "50ms", "-c", &at("dashcap.toml")]);
+    dashcap.snapshot();
+    dashcap.wait_for("bundle /");
+    let bundle = lab.bundle();
+    until("the signature", || fs::metadata(bundle.file("manifest.json.sig")).ok());
+    dashcap.finish_well();
+    let store = lab.output();
+    let verdict = told(store, &["verify", "--signers", &at("signers")]);
+    assert!(verdict.contains("manifest.json is signed by router1\n"), "{verdict}");
+    assert!(told(store, &["verify"]).ends_with("1 in order\n"), "a signature is no stranger");
+    for (signers, change, complaint) in [
+        ("others", false, "is of nobody who may sign"),
+        ("signers", true, "is not that of manifest.json"),
+    ] {
+        if change {
+            let manifest = bundle.file("manifest.json");
+            let text = fs::read_to_string(&manifest).unwrap();
+            fs::write(&manifest, text + "\n").unwrap();
+        }
+        let found = incidents(store, &["verify", "--signers", &at(signers)]);
+        assert_eq!(found.status.code(), Some(1));
+        let found = String::from_utf8(found.stdout).unwrap();
+        assert!(found.contains(complaint), "{complaint}: {found}");
+    }
+    fs::remove_file(bundle.file("manifest.json.sig")).unwrap();
+    let found = incidents(store, &["verify", "--signers", &at("signers")]);
+    assert!(String::from_utf8(found.stdout).unwrap().contains("is not signed"));
 }
 
 /// F2 of the faults: SIGXFSZ ended the recorder.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::lab::{BINARY, Bundle, Lab, Pace};
+use crate::lab::{BINARY, Bundle, Lab, Pace, bundles_in};
 use crate::story::{
     Counts, PHASES_BEGIN, Plan, judge, lacp_from_router, lacp_from_switch, runs, storm, table,
     which, write,
@@ -149,8 +149,7 @@ fn text(path: &Path) -> &str {
 }
 
 fn only(place: &Path) -> Bundle {
-    let found = fs::read_dir(place).expect("it is there").map(|entry| entry.expect("one").path());
-    let found: Vec<_> = found.collect();
+    let found = bundles_in(place);
     let [bundle] = &found[..] else { panic!("bundles: {found:?}") };
     Bundle::open(bundle.clone())
 }

@@ -18,6 +18,7 @@ use super::earlier;
 use super::moment::{Moment, Span};
 use super::pcapng::{Contents, Written};
 use super::recovered::Recovered;
+use super::store::record::Recorded;
 use super::{ClassTrack, Ending, Host, Incident, Track};
 use crate::APPLICATION;
 use crate::frame::Origin;
@@ -68,6 +69,8 @@ pub struct Manifest<'a> {
     pub settings: &'a serde_json::Value,
     /// Every other file of the bundle.
     pub files: &'a [FileEntry],
+    /// The manifest that was written before it in this directory, and its sum; null for the first.
+    pub previous: Option<&'a Recorded>,
     /// Where it comes from if no recorder closed it: a ring file, what it held, and when its recording
     /// began and ended.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -283,6 +286,7 @@ impl<'a> Manifest<'a> {
             report_missing: None,
             settings: &incident.settings,
             files,
+            previous: None,
             recovered: incident.recovered.as_ref(),
             earlier: incident.earlier.as_ref(),
         }

@@ -2,11 +2,12 @@
 
 use std::io::{self, Read};
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::{FORMAT, FileEntry};
 use crate::incident::folder::Folder;
 use crate::incident::layout::MANIFEST;
+use crate::incident::store::record::Recorded;
 
 /// Longest manifest in bytes; one of a thousand interfaces has about 2 MiB.
 const LONGEST: u64 = 64 << 20;
@@ -20,6 +21,14 @@ pub(in crate::incident) struct Manifest {
     pub(in crate::incident) window: Window,
     pub(in crate::incident) interfaces: Vec<Interface>,
     pub(in crate::incident) files: Vec<FileEntry>,
+    /// None where manifests were not recorded yet.
+    #[serde(deserialize_with = "there")]
+    pub(in crate::incident) previous: Option<Option<Recorded>>,
+}
+
+/// What is there, be it null.
+fn there<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<Recorded>>, D::Error> {
+    Option::deserialize(value).map(Some)
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -19,7 +19,7 @@ use super::layout::{MANIFEST, REPORTS};
 use super::manifest::Manifest;
 use super::partial::Partial;
 use super::pcapng::{Contents, Level};
-use super::store::Store;
+use super::store::{Store, record};
 use crate::error::{Error, Result};
 
 /// Makes the report of a bundle that is being built.
@@ -195,7 +195,8 @@ impl Secured {
         let mut files = self.partial.files().to_vec();
         files.retain(|file| file.name != MANIFEST);
         let told = Manifest::of(&self.incident, &self.contents, &files);
-        let told = Manifest { report_missing: missing, ..told };
+        let previous = record::last(self.partial.parent());
+        let told = Manifest { report_missing: missing, previous: previous.as_ref(), ..told };
         self.partial.replace(MANIFEST, |file| bundle::manifest(&told, file))
     }
 }

@@ -7,8 +7,10 @@
 use std::path::Path;
 
 use rustix::fs::FileType;
+use sha2::{Digest, Sha256};
 
 use super::is_our_name;
+use super::record::{self, Record};
 use super::removal::REMOVING;
 use crate::incident::folder::{Folder, Inside};
 use crate::incident::layout::{MANIFEST, REPORTS, SUFFIX};
@@ -48,11 +50,23 @@ impl Leftovers<'_> {
         }
     }
 
+    /// Records a manifest that was not yet when its dashcap died.
+    fn record(&self, bundle: &Folder, name: &str) {
+        let Ok(text) = read::text(bundle) else { return };
+        let known = Record::read(self.directory).ok().flatten().unwrap_or_default();
+        let sum: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+        if known.place(name).is_none_or(|place| known.manifests[place].sha256 != sum) {
+            record::add(self.directory, name, &sum);
+        }
+    }
+
     /// Publishes a bundle whose evidence is whole; false if it is not, or cannot be.
     fn finish(&self, partial: &str, whole: &str) -> bool {
-        if self.folder.has(whole) || !self.folder.folder(partial).is_ok_and(|it| is_whole(&it)) {
+        let Ok(bundle) = self.folder.folder(partial) else { return false };
+        if self.folder.has(whole) || !is_whole(&bundle) {
             return false;
         }
+        self.record(&bundle, whole);
         let published = self.folder.rename(partial, whole).and_then(|()| self.folder.sync());
         let path = |name: &str| self.directory.join(name);
         match published {
@@ -124,7 +138,7 @@ mod tests {
 
         drop(Store::open(directory.path(), 0).unwrap());
         let left: Vec<_> = fs::read_dir(directory.path()).unwrap().flatten().collect();
-        assert_eq!(left.len(), 1, "{left:?}");
+        assert_eq!(left.len(), 2, "a bundle and the record: {left:?}");
         let bundle = at(&name);
         assert!(!bundle.join(REPORT).exists() && !bundle.join("manifest.json.new").exists());
         let text = fs::read_to_string(bundle.join(MANIFEST)).unwrap();

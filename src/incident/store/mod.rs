@@ -20,6 +20,7 @@
 
 mod leftover;
 mod listing;
+pub mod record;
 mod removal;
 pub mod retention;
 mod steadiness;

@@ -7,6 +7,7 @@
 use std::io;
 use std::path::Path;
 
+use super::record;
 use crate::error::{Error, Result};
 use crate::incident::folder::Folder;
 use crate::incident::partial::cannot;
@@ -24,6 +25,7 @@ pub fn remove(path: &Path, force: bool) -> Result<()> {
     let failed = |e: io::Error| cannot("remove bundle", path, &e);
     let (around, name) = place(path).map_err(failed)?;
     let aside = format!("{name}{REMOVING}");
+    record::remove(path);
     match around.rename(&name, &aside) {
         // What was left of one of the same name.
         Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => {

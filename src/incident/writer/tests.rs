@@ -25,7 +25,8 @@ fn incident() -> Box<Incident> {
 }
 
 fn bundles(directory: &Path) -> usize {
-    fs::read_dir(directory).unwrap().count()
+    let entries = fs::read_dir(directory).unwrap().flatten();
+    entries.filter(|entry| entry.path().is_dir()).count()
 }
 
 fn next(writer: &Writer) -> Outcome {

@@ -71,6 +71,7 @@ impl Courses {
                     path: absolute(&bundle.path),
                     frames: bundle.frames,
                     bytes: bundle.bytes,
+                    manifest_sha256: bundle.manifest_sha256.clone(),
                     took: *took,
                 };
                 // A name that was taken has a number behind it.
@@ -148,6 +149,7 @@ mod tests {
             bytes: 10,
             frames: 3,
             trigger: TriggerKind::LinkDown,
+            manifest_sha256: "0".repeat(64),
         };
         Outcome::Written { bundle, took: Duration::from_secs(1) }
     }

@@ -17,7 +17,7 @@ mod traffic;
 #[path = "../../lab/mod.rs"]
 mod shared;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -83,12 +83,7 @@ impl Lab {
 
     /// Every bundle, oldest first, each found in order; nothing half-built beside them.
     pub(crate) fn bundles(&self) -> Vec<Bundle> {
-        let mut entries: Vec<_> = std::fs::read_dir(self.output())
-            .expect("the directory is there")
-            .map(|entry| entry.expect("it can be listed").path())
-            .collect();
-        entries.sort();
-        entries.into_iter().map(Bundle::open).collect()
+        bundles_in(self.output()).into_iter().map(Bundle::open).collect()
     }
 
     /// The only bundle.
@@ -109,6 +104,15 @@ pub(crate) fn until<T>(wanted: &str, mut found: impl FnMut() -> Option<T>) -> T 
         assert!(Instant::now() < deadline, "not in time: {wanted}");
         thread::sleep(LOOK);
     }
+}
+
+/// What lies in an output directory, by name, beside the record of manifests.
+pub(crate) fn bundles_in(place: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(place).expect("the directory is there");
+    let paths = entries.map(|entry| entry.expect("it can be listed").path());
+    let mut paths: Vec<_> = paths.filter(|path| !path.ends_with("manifests.sha256")).collect();
+    paths.sort();
+    paths
 }
 
 /// What a program prints; it must succeed.
