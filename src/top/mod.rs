@@ -188,7 +188,9 @@ impl Top {
 fn words(Line { time, who, sentence }: &Line) -> String {
     // Today's, mostly: the hour is enough.
     let time = time.get(11..23).unwrap_or_default();
-    format!("{time} {who:<9} {}", visible::plain(sentence))
+    let line: String =
+        sentence.chars().map(|c| if visible::controls(c) { ' ' } else { c }).collect();
+    format!("{time} {who:<9} {line}")
 }
 
 #[cfg(test)]
