@@ -1,5 +1,11 @@
-//! rtnetlink as watchers need it: a socket that hears the kernel's announcements, and dumps of the
+//! rtnetlink as watchers need it: a [`Subscription`] to the kernel's announcements, and dumps of the
 //! whole state.
+//!
+//! ```text
+//!   subscribe ─► state, settled ─► hear, hear, ... ─┬─► news, stamped
+//!                     ▲                             └─► overflow
+//!                     └──────── settled again ───────────┘
+//! ```
 //!
 //! It promises to hand over messages as they come, one datagram at a time, and to say so when some
 //! were lost. It never takes a message that another process sent, and never fails for a message it
@@ -16,9 +22,11 @@ use netlink_packet_core::{
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::SocketAddr;
 use netlink_sys::protocols::NETLINK_ROUTE;
+use socket2::{SockFilter, SockRef};
 
 use crate::error::{Error, Result};
 use crate::sys::{poll, socket};
+use crate::time::Stamp;
 
 /// The kernel puts at most 32 KiB into a datagram of a dump (`netlink_dump()`, net/netlink/af_netlink.c)
 /// and one message into an announcement, whose attributes have 16-bit lengths: 64 KiB hold either. A
@@ -28,6 +36,10 @@ const DATAGRAM: usize = 64 * 1024;
 const KERNEL: u32 = 0;
 /// The kernel composes a dump while we read it; longer than this it has never been seen to take.
 const DUMP_PATIENCE: Duration = Duration::from_secs(5);
+/// How soon the state is read anew after the recorder had no room.
+pub(super) const RESYNC: Duration = Duration::from_millis(100);
+/// What is told of announcements that were lost, when the state was read anew.
+pub(super) const OVERFLOWED: &str = "the netlink socket overflowed, so the state was read anew";
 /// A dump that something changed under (`NLM_F_DUMP_INTR`) is asked for again this many times.
 const DUMP_TRIES: usize = 5;
 
@@ -35,16 +47,119 @@ const DUMP_TRIES: usize = 5;
 /// it is: then what was announced follows as changes.
 const SETTLE_TRIES: usize = 5;
 
+/// How a message is read: its type, flags and payload; none for what does not belong.
+type Read<N> = fn(u16, u16, &[u8]) -> Option<N>;
+
+/// A subscription to some of the kernel's announcements, and what each of them says.
+#[derive(Debug)]
+pub(super) struct Subscription<N> {
+    socket: Socket,
+    read: Read<N>,
+}
+
+/// What one datagram says.
+#[derive(Debug)]
+pub(super) enum Heard<N> {
+    /// What was announced, possibly nothing that belongs.
+    News(Vec<N>),
+    /// Nothing is waiting.
+    Nothing,
+    /// Announcements were lost.
+    Overflow,
+}
+
+impl<N> Subscription<N> {
+    /// Hears `groups` (`RTNLGRP_*` of linux/rtnetlink.h) from now on, with room for `buffer` bytes of
+    /// announcements that were not read yet.
+    pub(super) fn open(groups: &[u32], buffer: usize, read: Read<N>) -> Result<Self> {
+        Ok(Self { socket: Socket::open(groups, buffer)?, read })
+    }
+
+    /// Lets the kernel drop announcements by a classic BPF program (linux/filter.h) over the message.
+    pub(super) fn filtered(self, program: &[SockFilter]) -> Result<Self> {
+        SockRef::from(&self.socket.as_fd())
+            .attach_filter(program)
+            .map_err(|e| Error::operation("filter", "a netlink socket", e))?;
+        Ok(self)
+    }
+
+    /// One datagram, without waiting: stamped first, then understood.
+    pub(super) fn hear(&mut self, clock: impl Fn() -> Stamp) -> Result<(Stamp, Heard<N>)> {
+        let received = self.socket.receive()?;
+        let at = clock();
+        let heard = match received {
+            Received::Nothing => Heard::Nothing,
+            Received::Overflow => Heard::Overflow,
+            Received::Messages(messages) => Heard::News(messages.read(self.read).collect()),
+        };
+        Ok((at, heard))
+    }
+
+    /// What `state` reads at a moment when nothing waits here to be heard. What was announced before says
+    /// nothing that this state does not.
+    pub(super) fn baseline<S>(&mut self, state: impl Fn() -> Result<S>) -> Result<S> {
+        self.settled(|_| (), state)
+    }
+
+    /// The same, with what was announced meanwhile: history that the final state may hide.
+    pub(super) fn resync<S>(
+        &mut self,
+        clock: impl Fn() -> Stamp,
+        state: impl Fn() -> Result<S>,
+    ) -> Result<(Vec<(Stamp, N)>, S)> {
+        let mut announced = Vec::new();
+        let state = self.settled(|news| announced.push((clock(), news)), state)?;
+        Ok((announced, state))
+    }
+
+    /// An overflow needs no word here, because the state is read after it.
+    fn settled<S>(
+        &mut self,
+        mut announced: impl FnMut(N),
+        state: impl Fn() -> Result<S>,
+    ) -> Result<S> {
+        for _ in 1..SETTLE_TRIES {
+            self.drain(&mut announced)?;
+            let state = state()?;
+            if !self.drain(&mut announced)? {
+                return Ok(state);
+            }
+        }
+        state()
+    }
+
+    /// Reads all that waits; true if anything did.
+    fn drain(&mut self, announced: &mut impl FnMut(N)) -> Result<bool> {
+        let mut any = false;
+        loop {
+            match self.socket.receive()? {
+                Received::Nothing => return Ok(any),
+                Received::Overflow => any = true,
+                Received::Messages(messages) => {
+                    any = true;
+                    messages.read(self.read).for_each(&mut *announced);
+                }
+            }
+        }
+    }
+}
+
+impl<N> AsFd for Subscription<N> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
 /// A socket of `NETLINK_ROUTE`.
 #[derive(Debug)]
-pub(super) struct Socket {
+struct Socket {
     socket: netlink_sys::Socket,
     datagram: Vec<u8>,
 }
 
 /// What a read found.
 #[derive(Debug)]
-pub(super) enum Received<'a> {
+enum Received<'a> {
     /// Messages of the kernel, possibly none.
     Messages(Messages<'a>),
     /// Nothing is waiting.
@@ -63,6 +178,17 @@ impl<'a> Messages<'a> {
     pub(super) fn of(datagram: &'a [u8]) -> Self {
         Self(datagram)
     }
+
+    /// What each of them says.
+    pub(super) fn read<N>(self, read: Read<N>) -> impl Iterator<Item = N> + 'a
+    where
+        N: 'a,
+    {
+        let says = move |message: NetlinkBuffer<&[u8]>| {
+            read(message.message_type(), message.flags(), message.payload())
+        };
+        self.filter_map(says)
+    }
 }
 
 impl<'a> Iterator for Messages<'a> {
@@ -77,9 +203,7 @@ impl<'a> Iterator for Messages<'a> {
 }
 
 impl Socket {
-    /// A socket that hears `groups` (`RTNLGRP_*` of linux/rtnetlink.h) from now on, with room for
-    /// `buffer` bytes of announcements that were not read yet.
-    pub(super) fn open(groups: &[u32], buffer: usize) -> Result<Self> {
+    fn open(groups: &[u32], buffer: usize) -> Result<Self> {
         let open = || -> io::Result<netlink_sys::Socket> {
             let mut netlink = netlink_sys::Socket::new(NETLINK_ROUTE)?;
             netlink.bind_auto()?;
@@ -93,7 +217,7 @@ impl Socket {
     }
 
     /// Reads one datagram without waiting.
-    pub(super) fn receive(&mut self) -> Result<Received<'_>> {
+    fn receive(&mut self) -> Result<Received<'_>> {
         self.datagram.clear();
         match self.socket.recv_from(&mut self.datagram, 0) {
             Ok((_, from)) if from.port_number() != KERNEL => Ok(Received::Messages(Messages(&[]))),
@@ -103,43 +227,6 @@ impl Socket {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => Ok(Received::Nothing),
             Err(e) if is_overflow(&e) => Ok(Received::Overflow),
             Err(e) => Err(Error::operation("read from", "the netlink socket", e)),
-        }
-    }
-
-    /// What `state` reads at a moment when nothing waits here to be read. What waited goes through `read` to
-    /// `announced`; an overflow needs no word, because the state is read after it.
-    pub(super) fn settled<N, S>(
-        &mut self,
-        read: impl Fn(&NetlinkBuffer<&[u8]>) -> Option<N>,
-        mut announced: impl FnMut(N),
-        state: impl Fn() -> Result<S>,
-    ) -> Result<S> {
-        for _ in 1..SETTLE_TRIES {
-            self.drain(&read, &mut announced)?;
-            let state = state()?;
-            if !self.drain(&read, &mut announced)? {
-                return Ok(state);
-            }
-        }
-        state()
-    }
-
-    /// Reads all that waits; true if anything did.
-    fn drain<N>(
-        &mut self,
-        read: impl Fn(&NetlinkBuffer<&[u8]>) -> Option<N>,
-        announced: &mut impl FnMut(N),
-    ) -> Result<bool> {
-        let mut any = false;
-        loop {
-            match self.receive()? {
-                Received::Nothing => return Ok(any),
-                Received::Overflow => any = true,
-                Received::Messages(messages) => {
-                    any = true;
-                    messages.filter_map(|message| read(&message)).for_each(&mut *announced);
-                }
-            }
         }
     }
 

@@ -7,19 +7,18 @@
 //! see is not counted. It never asks for the tables of bridges, which may be long, and sets nothing.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 use netlink_packet_core::NlasIterator;
-use socket2::{SockFilter, SockRef};
+use socket2::SockFilter;
 
 use self::moves::{Address, Moves, Port};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::observation::Fact;
 use crate::time::Stamp;
 use crate::watch::link;
-use crate::watch::netlink::{Received, Socket};
+use crate::watch::netlink::{Heard, Subscription};
 use crate::watch::{Desk, Wake, Watcher};
 use crate::wire::Mac;
 
@@ -40,7 +39,7 @@ const ASK_NAMES: Duration = Duration::from_secs(1);
 /// The watcher of the address tables of bridges.
 #[derive(Debug)]
 pub struct FdbWatcher {
-    socket: Socket,
+    subscription: Subscription<News>,
     moves: Moves,
     names: BTreeMap<u32, String>,
     named: Option<Stamp>,
@@ -52,22 +51,17 @@ impl FdbWatcher {
     /// # Errors
     /// When the kernel refuses a netlink socket.
     pub fn open() -> Result<Self> {
-        let socket = Socket::open(&[GROUP_NEIGHBOURS], link::Options::default().receive_buffer)?;
-        bridges_only(&socket).map_err(|e| Error::operation("filter", "a netlink socket", e))?;
-        Ok(Self { socket, moves: Moves::default(), names: BTreeMap::new(), named: None })
+        let subscription = subscribe(link::Options::default().receive_buffer)?;
+        Ok(Self { subscription, moves: Moves::default(), names: BTreeMap::new(), named: None })
     }
 
     /// Reads what waits, as far as one round goes; true if there may be more.
     fn round(&mut self, desk: &mut Desk) -> Result<bool> {
         for _ in 0..ROUND {
-            let received = self.socket.receive()?;
-            let at = desk.now();
-            let news: Vec<_> = match received {
-                Received::Nothing => return Ok(false),
-                Received::Overflow => continue,
-                Received::Messages(messages) => messages
-                    .filter_map(|message| read(message.message_type(), message.payload()))
-                    .collect(),
+            let (at, news) = match self.subscription.hear(|| desk.now())? {
+                (_, Heard::Nothing) => return Ok(false),
+                (_, Heard::Overflow) => continue,
+                (at, Heard::News(news)) => (at, news),
             };
             for (address, port) in news {
                 let Some(flapping) = self.moves.learn(at, address, port) else { continue };
@@ -104,7 +98,7 @@ impl Watcher for FdbWatcher {
     fn run(mut self, desk: &mut Desk) -> Result<()> {
         let mut rest = None;
         loop {
-            let fds = if rest.is_some() { vec![] } else { vec![self.socket.as_fd()] };
+            let fds = if rest.is_some() { vec![] } else { vec![self.subscription.as_fd()] };
             let until = rest.into_iter().chain(self.moves.due()).min();
             if desk.wait(&fds, until)? == Wake::Stop {
                 return Ok(());
@@ -119,8 +113,11 @@ impl Watcher for FdbWatcher {
     }
 }
 
-/// What a message says of a bridge's table: an address is behind this port now; none if it is forgotten.
-fn read(kind: u16, payload: &[u8]) -> Option<(Address, Option<Port>)> {
+/// An address of a bridge's table is behind this port now; none if it is forgotten.
+type News = (Address, Option<Port>);
+
+/// What a message says of a bridge's table.
+fn read(kind: u16, _flags: u16, payload: &[u8]) -> Option<News> {
     /// `struct ndmsg` (linux/neighbour.h): family, padding, index, state, flags, type.
     const NDMSG: usize = 12;
     /// `NDA_LLADDR`, `NDA_VLAN`, `NDA_MASTER` (linux/neighbour.h).
@@ -151,14 +148,14 @@ fn read(kind: u16, payload: &[u8]) -> Option<(Address, Option<Port>)> {
     }
 }
 
-/// Lets the kernel drop announcements of all other neighbours. A classic BPF program (linux/filter.h): the
-/// family is the first byte behind `struct nlmsghdr`.
-fn bridges_only(socket: &Socket) -> io::Result<()> {
+/// Hears of bridges' tables, and not of all other neighbours: the family is the first byte behind
+/// `struct nlmsghdr`.
+fn subscribe(receive_buffer: usize) -> Result<Subscription<News>> {
     const LOAD_BYTE: u16 = 0x30;
     const JUMP_EQUAL: u16 = 0x15;
     const RETURN: u16 = 0x06;
     const FAMILY: u32 = 16;
-    SockRef::from(&socket.as_fd()).attach_filter(&[
+    Subscription::open(&[GROUP_NEIGHBOURS], receive_buffer, read)?.filtered(&[
         SockFilter::new(LOAD_BYTE, 0, 0, FAMILY),
         SockFilter::new(JUMP_EQUAL, 0, 1, AF_BRIDGE.into()),
         SockFilter::new(RETURN, 0, 0, u32::MAX),
@@ -200,12 +197,12 @@ mod tests {
         };
         let address = Address { bridge: 3, mac: Mac([2, 0, 0, 0, 0, 7]), vlan: 10 };
         let port = Port { index: 5, bridge: 3 };
-        assert_eq!(read(RTM_NEWNEIGH, &message(AF_BRIDGE, 5)), Some((address, Some(port))));
-        assert_eq!(read(RTM_DELNEIGH, &message(AF_BRIDGE, 5)), Some((address, None)));
-        assert_eq!(read(RTM_NEWNEIGH, &message(AF_BRIDGE, 3)), None, "the bridge's own");
-        assert_eq!(read(RTM_NEWNEIGH, &message(2, 5)), None, "a neighbour of IPv4");
+        assert_eq!(read(RTM_NEWNEIGH, 0, &message(AF_BRIDGE, 5)), Some((address, Some(port))));
+        assert_eq!(read(RTM_DELNEIGH, 0, &message(AF_BRIDGE, 5)), Some((address, None)));
+        assert_eq!(read(RTM_NEWNEIGH, 0, &message(AF_BRIDGE, 3)), None, "the bridge's own");
+        assert_eq!(read(RTM_NEWNEIGH, 0, &message(2, 5)), None, "a neighbour of IPv4");
         for length in 0..12 {
-            assert_eq!(read(RTM_NEWNEIGH, &message(AF_BRIDGE, 5)[..length]), None);
+            assert_eq!(read(RTM_NEWNEIGH, 0, &message(AF_BRIDGE, 5)[..length]), None);
         }
     }
 

@@ -1,23 +1,21 @@
 //! What the kernel says of addresses, routes and neighbours: its announcements, and the whole state.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::net::IpAddr;
-use std::os::fd::AsFd;
 
 use netlink_packet_core::NLM_F_REPLACE;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::address::AddressMessage;
 use netlink_packet_route::neighbour::NeighbourMessage;
 use netlink_packet_route::route::RouteMessage;
-use socket2::{SockFilter, SockRef};
+use socket2::SockFilter;
 
 use super::told::News;
 use super::{address, neighbour, route};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::observation::link::LinkState;
 use crate::watch::link::{self, read_state};
-use crate::watch::netlink::{Socket, dump};
+use crate::watch::netlink::{Subscription, dump};
 
 /// `RTNLGRP_LINK`, `_NEIGH`, `_IPV4_IFADDR`, `_IPV4_ROUTE`, `_IPV6_IFADDR`, `_IPV6_ROUTE`
 /// (linux/rtnetlink.h).
@@ -34,24 +32,16 @@ pub(super) const RTM_DELNEIGH: u16 = 29;
 /// `IFF_RUNNING` (linux/if.h): routes over the interface can be used.
 const IFF_RUNNING: u32 = 1 << 6;
 
-/// A socket that hears of all of them from now on.
-pub(super) fn subscribe(receive_buffer: usize) -> Result<Socket> {
-    let socket = Socket::open(&GROUPS, receive_buffer)?;
-    default_routes_only(&socket).map_err(|e| Error::operation("filter", "a netlink socket", e))?;
-    Ok(socket)
-}
-
-/// Lets the kernel drop announcements of routes to somewhere in particular. A classic BPF program
-/// (linux/filter.h) over the message: its type is at byte 4 (`struct nlmsghdr`), and of a route the
-/// length of the destination at byte 17 (`struct rtmsg`).
-fn default_routes_only(socket: &Socket) -> io::Result<()> {
+/// Hears of all of them from now on, but of no route to somewhere in particular: the message's type is at
+/// byte 4 (`struct nlmsghdr`), and of a route the length of the destination at byte 17 (`struct rtmsg`).
+pub(super) fn subscribe(receive_buffer: usize) -> Result<Subscription<News>> {
     const LOAD_HALF: u16 = 0x28;
     const LOAD_BYTE: u16 = 0x30;
     const JUMP_EQUAL: u16 = 0x15;
     const RETURN: u16 = 0x06;
     // Loads are big-endian, netlink is as the machine is.
     let kind = |kind: u16| u32::from(kind.to_be());
-    SockRef::from(&socket.as_fd()).attach_filter(&[
+    Subscription::open(&GROUPS, receive_buffer, read_news)?.filtered(&[
         SockFilter::new(LOAD_HALF, 0, 0, 4),
         SockFilter::new(JUMP_EQUAL, 1, 0, kind(RTM_NEWROUTE)),
         SockFilter::new(JUMP_EQUAL, 0, 2, kind(RTM_DELROUTE)),

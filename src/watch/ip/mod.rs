@@ -19,13 +19,11 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use netlink_packet_core::NetlinkBuffer;
-
 use crate::error::{Error, Result};
 use crate::observation::Fact;
 use crate::time::{Mono, Stamp};
 use crate::watch::link;
-use crate::watch::netlink::{Messages, Received, Socket};
+use crate::watch::netlink::{Heard, Messages, OVERFLOWED, RESYNC, Subscription};
 use crate::watch::{Desk, Wake, Watcher};
 
 pub mod address;
@@ -39,8 +37,6 @@ pub(in crate::watch) use kernel::addresses;
 use kernel::{everything, read_news, routes, subscribe};
 use told::{News, Told};
 
-/// How soon the state is read anew after the recorder had no room.
-const RESYNC: Duration = Duration::from_millis(100);
 /// Routes are read anew so long after what may have moved them: one read for the whole burst of
 /// announcements that a falling interface makes, and soon enough to be part of the same failure.
 const CONFIRM: Duration = Duration::from_millis(20);
@@ -104,7 +100,7 @@ impl Options {
 /// The watcher of addresses, default routes and next hops.
 #[derive(Debug)]
 pub struct IpWatcher {
-    socket: Socket,
+    subscription: Subscription<News>,
     told: Told,
     receive_buffer: usize,
     /// The recorder had no room for something; what it was told is behind.
@@ -124,13 +120,13 @@ impl IpWatcher {
     /// When an option has no meaning, or the kernel refuses a netlink socket.
     pub fn open(options: &Options) -> Result<Self> {
         options.check()?;
-        let mut socket = subscribe(options.receive_buffer)?;
+        let mut subscription = subscribe(options.receive_buffer)?;
         let mut told = Told::new(options.neighbours.iter().copied());
-        for news in socket.settled(heard, |_| (), || everything(options.receive_buffer))? {
+        for news in subscription.baseline(|| everything(options.receive_buffer))? {
             told.learn(news);
         }
         Ok(Self {
-            socket,
+            subscription,
             told,
             receive_buffer: options.receive_buffer,
             behind: false,
@@ -145,21 +141,15 @@ impl IpWatcher {
         self.told.picture()
     }
 
-    /// One datagram: stamped first, then understood.
     fn read(&mut self, desk: &mut Desk) -> Result<()> {
-        let received = self.socket.receive()?;
-        let at = desk.now();
-        match received {
-            Received::Nothing => {}
-            Received::Overflow => {
+        match self.subscription.hear(|| desk.now())? {
+            (_, Heard::Nothing) => {}
+            (_, Heard::Overflow) => {
                 self.resync(desk)?;
-                desk.confess("the netlink socket overflowed, so the state was read anew");
+                desk.confess(OVERFLOWED);
             }
-            Received::Messages(messages) => {
-                let news: Vec<News> = messages.filter_map(|message| heard(&message)).collect();
-                for news in news {
-                    self.tell(desk, at, news);
-                }
+            (at, Heard::News(news)) => {
+                news.into_iter().for_each(|news| self.tell(desk, at, news));
             }
         }
         Ok(())
@@ -190,10 +180,9 @@ impl IpWatcher {
     fn resync(&mut self, desk: &mut Desk) -> Result<()> {
         self.behind = false;
         self.confirm = None;
-        let mut announced = Vec::new();
         let receive_buffer = self.receive_buffer;
-        let announce = |news| announced.push((desk.now(), news));
-        let state = self.socket.settled(heard, announce, || everything(receive_buffer))?;
+        let read = || everything(receive_buffer);
+        let (announced, state) = self.subscription.resync(|| desk.now(), read)?;
         for (at, news) in announced {
             self.settle(desk, at, news);
         }
@@ -218,20 +207,14 @@ impl IpWatcher {
     }
 }
 
-fn heard(message: &NetlinkBuffer<&[u8]>) -> Option<News> {
-    read_news(message.message_type(), message.flags(), message.payload())
-}
-
 /// What the messages of a datagram tell somebody who knew nothing before it, and watches `neighbours`.
 /// Pure, and bears any bytes.
 pub fn told_by(datagram: &[u8], neighbours: &[IpAddr]) -> Vec<Fact> {
     let mut told = Told::new(neighbours.iter().copied());
     let mut facts = Vec::new();
-    for message in Messages::of(datagram) {
-        if let Some(news) = heard(&message) {
-            facts.extend(told.differs(&news));
-            told.learn(news);
-        }
+    for news in Messages::of(datagram).read(read_news) {
+        facts.extend(told.differs(&news));
+        told.learn(news);
     }
     facts
 }
@@ -243,7 +226,7 @@ impl Watcher for IpWatcher {
         loop {
             let retry = self.behind.then(|| desk.now().mono.plus(RESYNC));
             let until = retry.into_iter().chain(self.confirm).min();
-            match desk.wait(&[self.socket.as_fd()], until)? {
+            match desk.wait(&[self.subscription.as_fd()], until)? {
                 Wake::Stop => return Ok(()),
                 Wake::Due if self.behind => self.resync(desk)?,
                 Wake::Due => self.confirm(desk)?,

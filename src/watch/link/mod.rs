@@ -23,7 +23,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use netlink_packet_core::NetlinkBuffer;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{LinkAttribute, LinkExtentMask, LinkMessage};
 
@@ -31,7 +30,7 @@ use crate::error::{Error, Result};
 use crate::observation::Fact;
 use crate::observation::link::LinkState;
 use crate::time::{Mono, Stamp};
-use crate::watch::netlink::{Messages, Received, Socket, dump};
+use crate::watch::netlink::{Heard, Messages, OVERFLOWED, RESYNC, Subscription, dump};
 use crate::watch::{Desk, Wake, Watcher};
 
 mod flapping;
@@ -49,8 +48,6 @@ const RTM_NEWLINK: u16 = 16;
 const RTM_DELLINK: u16 = 17;
 /// `IFF_PROMISC` and `IFF_ALLMULTI` (linux/if.h) come and go with captures, ours included.
 const NO_NEWS: u32 = (1 << 8) | (1 << 9);
-/// How soon the state is read anew after the recorder had no room.
-const RESYNC: Duration = Duration::from_millis(100);
 
 /// What can be tuned.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,7 +121,7 @@ pub fn links() -> Result<Vec<LinkState>> {
 /// The watcher of all interfaces.
 #[derive(Debug)]
 pub struct LinkWatcher {
-    socket: Socket,
+    subscription: Subscription<News>,
     told: Told,
     flapping: Flapping,
     /// The recorder had no room for something; what it was told is behind.
@@ -140,12 +137,12 @@ impl LinkWatcher {
     /// When an option has no meaning, or the kernel refuses a netlink socket.
     pub fn open(options: &Options) -> Result<Self> {
         options.check()?;
-        let mut socket = Socket::open(&[GROUP_LINK], options.receive_buffer)?;
-        // Before the baseline is complete, an announcement tells nothing that the next dump does not.
-        let baseline = socket.settled(News::of, |_| (), links)?;
+        let mut subscription =
+            Subscription::open(&[GROUP_LINK], options.receive_buffer, News::read)?;
+        let baseline = subscription.baseline(links)?;
         let told = Told(baseline.into_iter().map(|state| (state.index, state)).collect());
         let flapping = Flapping::default();
-        Ok(Self { socket, told, flapping, behind: false, look_anew: options.look_anew })
+        Ok(Self { subscription, told, flapping, behind: false, look_anew: options.look_anew })
     }
 
     /// The baseline: every interface as it was when the watcher was opened, by index.
@@ -153,21 +150,15 @@ impl LinkWatcher {
         self.told.0.values().cloned().collect()
     }
 
-    /// One datagram: stamped first, then understood.
     fn read(&mut self, desk: &mut Desk) -> Result<()> {
-        let received = self.socket.receive()?;
-        let at = desk.now();
-        match received {
-            Received::Nothing => {}
-            Received::Overflow => {
+        match self.subscription.hear(|| desk.now())? {
+            (_, Heard::Nothing) => {}
+            (_, Heard::Overflow) => {
                 self.resync(desk)?;
-                desk.confess("the netlink socket overflowed, so the state was read anew");
+                desk.confess(OVERFLOWED);
             }
-            Received::Messages(messages) => {
-                let news: Vec<News> = messages.filter_map(|message| News::of(&message)).collect();
-                for news in news {
-                    self.tell(desk, at, news);
-                }
+            (at, Heard::News(news)) => {
+                news.into_iter().for_each(|news| self.tell(desk, at, news));
             }
         }
         Ok(())
@@ -201,10 +192,7 @@ impl LinkWatcher {
     /// Reads the state anew and tells what differs from what was told.
     fn resync(&mut self, desk: &mut Desk) -> Result<()> {
         self.behind = false;
-        let mut announced = Vec::new();
-        let announce = |news| announced.push((desk.now(), news));
-        let now = self.socket.settled(News::of, announce, links)?;
-        // What was announced meanwhile is history that the final state may hide: a bounce.
+        let (announced, now) = self.subscription.resync(|| desk.now(), links)?;
         for (at, news) in announced {
             self.tell(desk, at, news);
         }
@@ -225,7 +213,7 @@ impl Watcher for LinkWatcher {
             let retry = self.behind.then(|| desk.now().mono.plus(RESYNC));
             let look_due = self.told.has_lacp_ports().then_some(look);
             let dues = retry.into_iter().chain(look_due).chain(self.flapping.due());
-            let wake = desk.wait(&[self.socket.as_fd()], dues.min())?;
+            let wake = desk.wait(&[self.subscription.as_fd()], dues.min())?;
             for finding in self.flapping.over(desk.now().mono) {
                 desk.send(Fact::Finding(Box::new(finding)));
             }
@@ -247,11 +235,9 @@ impl Watcher for LinkWatcher {
 pub fn told_by(datagram: &[u8]) -> Vec<Fact> {
     let mut told = Told::default();
     let mut facts = Vec::new();
-    for message in Messages::of(datagram) {
-        if let Some(news) = News::of(&message) {
-            facts.extend(told.differs(&news));
-            told.learn(news);
-        }
+    for news in Messages::of(datagram).read(News::read) {
+        facts.extend(told.differs(&news));
+        told.learn(news);
     }
     facts
 }
@@ -264,11 +250,7 @@ enum News {
 }
 
 impl News {
-    fn of(message: &NetlinkBuffer<&[u8]>) -> Option<Self> {
-        Self::read(message.message_type(), message.payload())
-    }
-
-    fn read(kind: u16, payload: &[u8]) -> Option<Self> {
+    fn read(kind: u16, _flags: u16, payload: &[u8]) -> Option<Self> {
         match kind {
             RTM_NEWLINK => read_state(payload).map(Self::State),
             RTM_DELLINK => link_header(payload).map(|header| Self::Gone(header.index)),

@@ -34,7 +34,7 @@ fn sentences(name: &str) -> Vec<String> {
     let mut told = Told::default();
     let mut sentences = Vec::new();
     for (kind, payload) in messages(name) {
-        let news = News::read(kind, &payload).expect("announcements about links");
+        let news = News::read(kind, 0, &payload).expect("announcements about links");
         sentences.extend(told.differs(&news).map(|fact| fact.to_string()));
         told.learn(news);
     }
@@ -172,7 +172,7 @@ proptest! {
         }
         bytes.truncate(keep.index(bytes.len() + 1));
         let mut told = Told::default();
-        if let Some(news) = News::read(kind, &bytes) {
+        if let Some(news) = News::read(kind, 0, &bytes) {
             let _ = told.differs(&news).map(|fact| fact.to_string());
             told.learn(news);
         }
@@ -180,6 +180,6 @@ proptest! {
 
     #[test]
     fn random_messages_never_panic(kind in 16_u16..18, bytes: Vec<u8>) {
-        let _ = News::read(kind, &bytes);
+        let _ = News::read(kind, 0, &bytes);
     }
 }

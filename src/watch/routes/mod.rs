@@ -21,7 +21,7 @@ use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::route::RouteMessage;
 
 use self::table::{News, Table};
-use super::netlink::{Received, Socket, dump};
+use super::netlink::{Heard, Subscription, dump};
 use super::{Desk, Wake, Watcher, link};
 use crate::error::Result;
 use crate::observation::Fact;
@@ -42,7 +42,7 @@ const SHARE: u32 = 10;
 /// The watcher of routes.
 #[derive(Debug)]
 pub struct RouteWatcher {
-    socket: Socket,
+    subscription: Subscription<News>,
     table: Table,
     receive_buffer: usize,
     /// When the table is to be read anew.
@@ -59,9 +59,8 @@ impl RouteWatcher {
     /// # Errors
     /// When the kernel refuses a netlink socket.
     pub fn open(receive_buffer: usize) -> Result<Self> {
-        let socket = Socket::open(&GROUPS, receive_buffer)?;
         let mut watcher = Self {
-            socket,
+            subscription: Subscription::open(&GROUPS, receive_buffer, message::read)?,
             table: Table::default(),
             receive_buffer,
             confirm: None,
@@ -77,22 +76,18 @@ impl RouteWatcher {
         Ok(watcher)
     }
 
-    /// One datagram: stamped first, then understood.
     fn read(&mut self, desk: &mut Desk) -> Result<()> {
-        let received = self.socket.receive()?;
-        let at = desk.now();
+        let (at, heard) = self.subscription.hear(|| desk.now())?;
         let soon = at.mono.plus(CONFIRM).max(self.not_before);
-        match received {
-            Received::Nothing => {}
-            Received::Overflow => {
+        match heard {
+            Heard::Nothing => {}
+            Heard::Overflow => {
                 self.confirm.get_or_insert(soon);
                 desk.confess("announcements of routes overflowed, so the table is read anew");
             }
-            Received::Messages(messages) => {
-                for message in messages {
-                    let news =
-                        message::read(message.message_type(), message.flags(), message.payload());
-                    if news.is_some_and(|news| self.table.hear(at, news)) {
+            Heard::News(news) => {
+                for news in news {
+                    if self.table.hear(at, news) {
                         self.confirm.get_or_insert(soon);
                     }
                 }
@@ -139,7 +134,7 @@ impl Watcher for RouteWatcher {
     fn run(mut self, desk: &mut Desk) -> Result<()> {
         loop {
             let until = self.confirm.into_iter().chain(self.table.due()).min();
-            match desk.wait(&[self.socket.as_fd()], until)? {
+            match desk.wait(&[self.subscription.as_fd()], until)? {
                 Wake::Stop => return Ok(()),
                 Wake::Ready => self.read(desk)?,
                 Wake::Due if self.confirm.is_some_and(|due| due <= desk.now().mono) => {
