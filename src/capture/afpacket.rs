@@ -20,12 +20,16 @@ use tracing::{info, warn};
 
 use super::filter::{Filter, UserFilter};
 use super::vlan::{Insertion, cut, frame};
-use super::{FrameSink, FrameSource, Interface, RETIRE, Ready, SourceCounters, check_snaplen};
+use super::{FrameSink, FrameSource, Interface, Ready, SourceCounters, check_snaplen};
 use crate::error::{Error, Result};
 use crate::frame::{LinkType, MAX_SNAPLEN, Origin, StampClock};
 use crate::sys::packet_ring::{Geometry, KernelRing};
 use crate::sys::packet_socket::{Instruction, PacketSocket, Woken};
 use crate::sys::wakeup::Wakeup;
+
+/// A kernel block is handed over when it is full or this old (`tp_retire_blk_tov`). Shorter costs
+/// wake-ups on busy links, longer delays what packet watchers see.
+pub const RETIRE: Duration = Duration::from_millis(10);
 
 /// How to capture on one interface.
 #[derive(Debug, Clone)]

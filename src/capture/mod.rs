@@ -89,12 +89,8 @@ pub enum Ready {
     Down,
 }
 
-/// A kernel block is handed over when it is full or this old (`tp_retire_blk_tov`). Shorter costs
-/// wake-ups on busy links, longer delays what packet watchers see.
-pub const RETIRE: Duration = Duration::from_millis(10);
-
 /// How long a frame can wait in the kernel before its block is handed over. The kernel's timer looks
-/// every [`RETIRE`] and, before Linux 6.18, hands a block over at the second look only
+/// every [`RETIRE`](afpacket::RETIRE) and, before Linux 6.18, hands a block over at the second look only
 /// (`prb_retire_rx_blk_timer_expired`, net/packet/af_packet.c); a tick of up to 10 ms comes on top.
 pub const SETTLED: Duration = Duration::from_millis(30);
 

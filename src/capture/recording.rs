@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
+use super::afpacket::RETIRE;
 use super::event_queue::EventQueue;
 use super::lanes::Lanes;
 use super::order::{Hands, Order, Report, SliceOrder, Sliced};
@@ -29,7 +30,7 @@ use super::packing::{Memory, Packing};
 use super::pulse::Pulse;
 use super::source::Source;
 use super::tapping::{Tapped, Tapping};
-use super::{FrameSink, FrameSource, Interface, Options, RETIRE, Ready, SETTLED, SourceCounters};
+use super::{FrameSink, FrameSource, Interface, Options, Ready, SETTLED, SourceCounters};
 use crate::detect::tap::Health;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Origin};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::layout::name_of;
 use crate::finding::Severity;
 use crate::time::{Stamp, Wall, nanos};
 use crate::trigger::{Trigger, TriggerKind};
@@ -75,7 +76,7 @@ impl Course {
         Self {
             at: trigger.at,
             step: Step::Frozen { pinned_after },
-            incident: super::name_of(trigger),
+            incident: name_of(trigger),
             trigger: trigger.kind,
             object: trigger.object.clone(),
             severity: if asked { Severity::Notice } else { Severity::Warning },
