@@ -117,7 +117,7 @@ fn the_store_is_listed_shown_marked_and_cleared() {
         ),
         (vec!["rm", "--yes", "2026-11-22T14-14-20.811Z_signal"], "damaged"),
         (vec!["rm", "--yes", "thesis"], "not a bundle of dashcap"),
-        (vec!["show", "2"], "3 bundles begin so"),
+        (vec!["show", "2"], "3 bundles begin with this"),
     ] {
         let why = refused(store, &words);
         assert!(why.contains(reason), "{words:?}: {why}");
