@@ -16,6 +16,7 @@
 //! Nothing is said of what could not be seen: where frames found no room, where the tap has no place to follow
 //! a connection, where the capture holds packets twice, while a storm runs.
 
+mod attempts;
 mod flood;
 mod loss;
 mod record;
@@ -38,7 +39,7 @@ use crate::wire::tcp::Tcp;
 /// Judges the connections of one interface.
 #[derive(Debug)]
 pub(super) struct Watch {
-    services: service::Services,
+    attempts: attempts::Attempts,
     losses: loss::Losses,
     stuck: stuck::Stuck,
     windows: window::Windows,
@@ -76,7 +77,7 @@ impl Flow {
 impl Watch {
     pub(super) fn new() -> Self {
         Self {
-            services: service::Services::new(),
+            attempts: attempts::Attempts::new(),
             losses: loss::Losses::new(),
             stuck: stuck::Stuck::new(),
             windows: window::Windows::new(),
@@ -93,20 +94,20 @@ impl Watch {
         let Some(flow) = Flow::of(heard, tcp) else { return };
         let noticed = heard.seen.noticed;
         if tcp.has(Tcp::RST) {
-            self.services.reset(heard, flow, tcp, findings);
+            self.attempts.reset(heard, flow, tcp, findings);
             self.ended(heard, flow, findings);
         } else if tcp.has(Tcp::SYN) && !tcp.has(Tcp::ACK) {
-            self.services.asked(heard, flow, tcp, findings);
+            self.attempts.asked(heard, flow, tcp, findings);
         } else if tcp.has(Tcp::SYN) {
-            self.services.accepted(heard, flow, findings);
+            self.attempts.accepted(heard, flow, findings);
             self.stuck.hears(heard, flow);
         } else {
             if noticed == Some(Noticed::Speaks) {
-                self.services.speaks(heard, flow, findings);
+                self.attempts.speaks(heard, flow, findings);
                 self.stuck.hears(heard, flow);
             }
             if tcp.has(Tcp::FIN) {
-                self.services.finished(heard, flow, findings);
+                self.attempts.finished(heard, flow, findings);
                 self.stuck.hears(heard, flow);
                 self.windows.ended(heard, flow, findings);
             }
@@ -136,7 +137,7 @@ impl Watch {
         findings: &mut Vec<Finding>,
     ) {
         if let Some(about) = icmp.about.filter(Quoted::is_tcp) {
-            self.services.undeliverable(heard, icmp, &about, findings);
+            self.attempts.undeliverable(heard, icmp, &about, findings);
             if icmp.is_too_big() {
                 self.stuck.too_big(heard, &about, icmp.mtu.unwrap_or_default());
             }
@@ -147,19 +148,19 @@ impl Watch {
     pub(super) fn counts(&mut self, summary: &Summary, missed: bool) {
         let syns = summary.tcp.syns;
         let new = syns.saturating_sub(std::mem::replace(&mut self.syns, syns));
-        self.services.counted(summary.at, new, missed);
+        self.attempts.counted(summary.at, new, missed);
         self.losses.counted(summary);
     }
 
     pub(super) fn tick(&mut self, now: &Now<'_>, findings: &mut Vec<Finding>) {
-        self.services.tick(now, findings);
+        self.attempts.tick(now, findings);
         self.losses.tick(now, findings);
         self.stuck.tick(now, findings);
         self.windows.tick(now, findings);
     }
 
     pub(super) fn refused(&self) -> u64 {
-        self.services.refused()
+        self.attempts.refused()
             + self.losses.refused()
             + self.stuck.refused()
             + self.windows.refused()
