@@ -27,6 +27,10 @@ pub struct Route {
     pub kind: String,
     /// The next hops; none for kinds that lead nowhere.
     pub hops: Vec<NextHop>,
+    /// Who made it, as ip-route(8) names protocols (`rtm_protocol`): "dhcp", "ra", "static", "boot" for a command;
+    /// none where nobody says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
 }
 
 /// One next hop.
@@ -94,7 +98,10 @@ impl fmt::Display for RouteChange {
         match (&self.before, &self.now) {
             (Some(before), Some(now)) => write!(f, "): {before} -> {now}"),
             (None, Some(now)) => write!(f, ") appeared: {now}"),
-            (Some(before), None) => write!(f, ") GONE: was {before}"),
+            (Some(before), None) => {
+                write!(f, ") GONE: was {before}")?;
+                before.protocol.as_ref().map_or(Ok(()), |made| write!(f, ", proto {made}"))
+            }
             (None, None) => f.write_str(")"),
         }
     }

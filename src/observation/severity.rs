@@ -133,7 +133,8 @@ mod tests {
     #[test]
     fn a_lost_default_route_is_a_warning_and_one_that_came_is_a_notice() {
         let hop = NextHop { gateway: Some(ADDRESS), interface: Some("eth0".into()), usable: true };
-        let route = || Some(Route { kind: "unicast".into(), hops: vec![hop.clone()] });
+        let route =
+            || Some(Route { kind: "unicast".into(), hops: vec![hop.clone()], protocol: None });
         let change = |before, now| RouteChange { ipv6: false, table: 254, metric: 0, before, now };
         assert_eq!(Fact::Route(Box::new(change(route(), None))).severity(), Severity::Warning);
         assert_eq!(Fact::Route(Box::new(change(None, route()))).severity(), Severity::Notice);

@@ -101,7 +101,7 @@ fn route(before: Option<bool>, now: Option<bool>) -> Fact {
     let route = |usable: bool| {
         let gateway = Some(IpAddr::from([192, 0, 2, 1]));
         let hop = NextHop { gateway, interface: Some("eth0".into()), usable };
-        Route { kind: "unicast".into(), hops: vec![hop] }
+        Route { kind: "unicast".into(), hops: vec![hop], protocol: None }
     };
     let (before, now) = (before.map(route), now.map(route));
     Fact::Route(Box::new(RouteChange { ipv6: false, table: 254, metric: 7, before, now }))

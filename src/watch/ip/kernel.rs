@@ -33,12 +33,17 @@ pub(super) const RTM_DELNEIGH: u16 = 29;
 const IFF_RUNNING: u32 = 1 << 6;
 
 /// Hears of all of them from now on, but of no route to somewhere in particular: the message's type is at
-/// byte 4 (`struct nlmsghdr`), and of a route the length of the destination at byte 17 (`struct rtmsg`).
+/// byte 4 (`struct nlmsghdr`), and of a route the length of the destination at byte 17 (`struct rtmsg`). A neighbour
+/// that somebody removes is told to fail first (neigh_delete(), net/core/neighbour.c), which is no failure: its state is
+/// at byte 24 (`struct ndmsg`), and who asked for it at byte 12, where the kernel itself has no port.
 pub(super) fn subscribe(receive_buffer: usize) -> Result<Subscription<News>> {
+    const LOAD_WORD: u16 = 0x20;
     const LOAD_HALF: u16 = 0x28;
     const LOAD_BYTE: u16 = 0x30;
     const JUMP_EQUAL: u16 = 0x15;
     const RETURN: u16 = 0x06;
+    /// linux/neighbour.h
+    const NUD_FAILED: u16 = 0x20;
     // Loads are big-endian, netlink is as the machine is.
     let kind = |kind: u16| u32::from(kind.to_be());
     Subscription::open(&GROUPS, receive_buffer, read_news)?.filtered(&[
@@ -46,7 +51,12 @@ pub(super) fn subscribe(receive_buffer: usize) -> Result<Subscription<News>> {
         SockFilter::new(JUMP_EQUAL, 1, 0, kind(RTM_NEWROUTE)),
         SockFilter::new(JUMP_EQUAL, 0, 2, kind(RTM_DELROUTE)),
         SockFilter::new(LOAD_BYTE, 0, 0, 17),
-        SockFilter::new(JUMP_EQUAL, 0, 1, 0),
+        SockFilter::new(JUMP_EQUAL, 5, 6, 0),
+        SockFilter::new(JUMP_EQUAL, 0, 4, kind(RTM_NEWNEIGH)),
+        SockFilter::new(LOAD_WORD, 0, 0, 12),
+        SockFilter::new(JUMP_EQUAL, 2, 0, 0),
+        SockFilter::new(LOAD_HALF, 0, 0, 24),
+        SockFilter::new(JUMP_EQUAL, 1, 0, kind(NUD_FAILED)),
         SockFilter::new(RETURN, 0, 0, u32::MAX),
         SockFilter::new(RETURN, 0, 0, 0),
     ])

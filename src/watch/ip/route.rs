@@ -35,6 +35,8 @@ pub(super) struct Key {
 pub(super) struct Ways {
     kind: RouteType,
     hops: BTreeSet<Hop>,
+    /// `RTPROT_*` (linux/rtnetlink.h).
+    protocol: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,7 +79,7 @@ pub(super) fn read(payload: &[u8]) -> Option<(Key, Ways)> {
     if hops.is_empty() && leads_somewhere {
         hops.insert(Hop { gateway, index, usable: !flags.intersects(UNUSABLE) });
     }
-    Some((key, Ways { kind: header.kind, hops }))
+    Some((key, Ways { kind: header.kind, hops, protocol: header.protocol.into() }))
 }
 
 impl From<&RouteNextHop> for Hop {
@@ -101,19 +103,48 @@ pub(in crate::watch) fn router(attribute: &RouteAttribute) -> Option<IpAddr> {
     }
 }
 
+/// Who made a route, as `ip route` calls it (iproute2's rt_protos).
+pub(in crate::watch) fn protocol(number: u8) -> String {
+    let name = match number {
+        2 => "kernel",
+        3 => "boot",
+        4 | 196 => "static",
+        8 => "gated",
+        9 => "ra",
+        11 => "zebra",
+        12 => "bird",
+        16 => "dhcp",
+        18 => "keepalived",
+        42 => "babel",
+        99 => "openr",
+        186 => "bgp",
+        187 => "isis",
+        188 => "ospf",
+        189 => "rip",
+        190 => "ripng",
+        191 => "nhrp",
+        192 => "eigrp",
+        193 => "ldp",
+        195 => "pbr",
+        197 => "openfabric",
+        _ => return format!("protocol {number}"),
+    };
+    name.to_owned()
+}
+
 impl Ways {
     /// These and those of `joining`; what both have is taken as `joining` says.
     pub(super) fn with(&self, joining: &Self) -> Self {
         let others = |hop: &&Hop| !joining.hops.iter().any(|new| new.is(hop));
         let hops = self.hops.iter().filter(others).chain(&joining.hops).copied().collect();
-        Self { kind: joining.kind, hops }
+        Self { kind: joining.kind, hops, protocol: joining.protocol }
     }
 
     /// These but those of `leaving`; none if nothing is left.
     pub(super) fn without(&self, leaving: &Self) -> Option<Self> {
         let stays = |hop: &&Hop| !leaving.hops.iter().any(|old| old.is(hop));
         let hops: BTreeSet<Hop> = self.hops.iter().filter(stays).copied().collect();
-        (!hops.is_empty()).then_some(Self { kind: self.kind, hops })
+        (!hops.is_empty()).then_some(Self { hops, ..*self })
     }
 
     /// The routers on the way.
@@ -136,7 +167,10 @@ impl Ways {
             RouteType::Throw => "throw".to_owned(),
             other => format!("type {}", u8::from(other)),
         };
-        Route { kind, hops: self.hops.iter().map(hop).collect() }
+        /// `RTPROT_UNSPEC`.
+        const NOBODY: u8 = 0;
+        let protocol = (self.protocol != NOBODY).then(|| protocol(self.protocol));
+        Route { kind, hops: self.hops.iter().map(hop).collect(), protocol }
     }
 }
 

@@ -94,7 +94,7 @@ fn only_a_difference_is_news() {
             RTM_DELROUTE,
             0,
             default_via(3),
-            Some("IPv4 default route (metric 0) GONE: was via 10.0.0.3 on dp0s0"),
+            Some("IPv4 default route (metric 0) GONE: was via 10.0.0.3 on dp0s0, proto boot"),
         ),
         (RTM_DELROUTE, 0, default_via(3), None),
     ] {
@@ -119,7 +119,7 @@ fn facts_serialise_with_their_tag() {
         ),
         (
             of(RTM_NEWROUTE, &default_via(1)),
-            r#"{"fact":"route","ipv6":false,"table":254,"metric":0,"before":null,"now":{"kind":"unicast","hops":[{"gateway":"10.0.0.1","interface":"dp0s0","usable":true}]}}"#,
+            r#"{"fact":"route","ipv6":false,"table":254,"metric":0,"before":null,"now":{"kind":"unicast","hops":[{"gateway":"10.0.0.1","interface":"dp0s0","usable":true}],"protocol":"boot"}}"#,
         ),
         (
             of(RTM_NEWNEIGH, &neighbour(0x20)),
@@ -230,7 +230,7 @@ fn default_routes_that_come_change_and_go_are_told() {
 
     // The kernel announces no IPv4 route that goes with its interface.
     ns.ip("link set n0 down");
-    let gone = "IPv4 default route (metric 5) GONE: was via 10.0.0.3 on n0";
+    let gone = "IPv4 default route (metric 5) GONE: was via 10.0.0.3 on n0, proto boot";
     let seen = wait_for_words(&inbox, gone);
     let Fact::Route(change) = &seen.fact else { panic!("{seen:?}") };
     assert!(change.is_gone() && change.interface() == Some("n0"));
@@ -273,8 +273,11 @@ fn a_next_hop_that_falls_silent_is_told() {
     };
     let (_, before) = wait_for(&inbox, "FAILED", failed);
     assert!(before.iter().all(|seen| !seen.fact.to_string().contains("10.0.0.99")), "{before:#?}");
-    ns.ip("neigh change 10.0.0.1 dev n0 lladdr 02:00:00:00:00:0a nud failed");
-    wait_for_words(&inbox, "n0: neighbour 10.0.0.1 at 02:00:00:00:00:0a -> FAILED");
+    // Regression: what somebody removes is told to fail first, and froze windows.
+    ns.ip("neigh del 10.0.0.1 dev n0");
+    let forgotten = "n0: neighbour 10.0.0.1 forgotten";
+    let (_, before) = wait_for(&inbox, forgotten, |seen| seen.fact.to_string() == forgotten);
+    assert!(before.iter().all(|seen| !seen.fact.to_string().contains("10.0.0.1 ")), "{before:#?}");
     watch.join();
 }
 
@@ -317,7 +320,9 @@ fn a_full_table_of_routes_to_somewhere_does_not_reach_us() {
     let (_, before) = wait_for(&inbox, "the default route", |seen| {
         seen.fact.to_string() == "IPv4 default route (metric 0) appeared: via 10.0.0.1 on n0"
     });
-    assert_eq!(before, [], "the buffer did not overflow");
+    // Link-local addresses may be settled meanwhile (RFC 4862 §5.4).
+    let other = before.iter().filter(|seen| !matches!(seen.fact, Fact::Address(_)));
+    assert_eq!(other.count(), 0, "the buffer did not overflow: {before:#?}");
     watch.join();
 }
 

@@ -13,6 +13,7 @@ use super::route::{Hop, Route};
 use crate::finding::{Finding, FindingKind, Party, Severity};
 use crate::frame::Direction;
 use crate::time::Stamp;
+use crate::watch::ip::route::protocol;
 
 /// Of the routes of a protocol, one in so many is a failure when it goes with others.
 const SHARE: u64 = 10;
@@ -143,32 +144,4 @@ fn is_by_hand(protocol: u8) -> bool {
     const DHCP: u8 = 16;
     const STATIC_OF_FRR: u8 = 196;
     matches!(protocol, BOOT | STATIC | ADVERTISED | DHCP | STATIC_OF_FRR)
-}
-
-/// As `ip route` calls it (iproute2's rt_protos).
-fn protocol(number: u8) -> String {
-    let name = match number {
-        3 => "boot",
-        4 | 196 => "static",
-        8 => "gated",
-        9 => "ra",
-        11 => "zebra",
-        12 => "bird",
-        16 => "dhcp",
-        18 => "keepalived",
-        42 => "babel",
-        99 => "openr",
-        186 => "bgp",
-        187 => "isis",
-        188 => "ospf",
-        189 => "rip",
-        190 => "ripng",
-        191 => "nhrp",
-        192 => "eigrp",
-        193 => "ldp",
-        195 => "pbr",
-        197 => "openfabric",
-        _ => return format!("protocol {number}"),
-    };
-    name.to_owned()
 }

@@ -41,7 +41,7 @@ pub(super) fn default_route(router: &str) -> Fact {
         table: 254,
         metric: 0,
         before: None,
-        now: Some(Route { kind: "unicast".into(), hops: vec![hop] }),
+        now: Some(Route { kind: "unicast".into(), hops: vec![hop], protocol: None }),
     }))
 }
 
