@@ -8,7 +8,7 @@
 //! | an interface of a bridge or bond | it is no port of it |
 //! | a station whose address is our own | no interface has that address |
 //! | an address of ours | no interface of that name has it |
-//! | a port that is flooded | nobody listens on it |
+//! | a port that is flooded | nobody listens on it, or no listener's queue became full since the last such line |
 //! | a network namespace | it is another one |
 //! | the full table of connections | the table has room |
 //!
@@ -36,6 +36,8 @@ pub(super) struct Here {
     namespace: Option<u64>,
     /// Tracked connections, and how many there may be.
     connections: Option<(u64, u64)>,
+    /// Times that a listener's queue was full: until the last line of that, and until now.
+    queues_full: Option<(u64, u64)>,
 }
 
 /// The table of connections is as good as full from this share on: some may have ended since the line was
@@ -45,9 +47,12 @@ const FULL: f64 = 0.9;
 /// (tcp_seek_last_pos(), net/ipv4/tcp_ipv4.c).
 const LISTEN: &str = "0A";
 
+/// The matcher of lines that tell a flood of a port.
+pub(super) const FLOOD: &str = "syn-flood";
+
 impl Here {
-    /// Now.
-    pub(super) fn read() -> Self {
+    /// Now; `queues_full_before` is what [`queues_full`] said after the last line of a flood.
+    pub(super) fn read(queues_full_before: Option<u64>) -> Self {
         let number = |path: &str| fs::read_to_string(path).ok()?.trim().parse().ok();
         let tables = ["/proc/net/tcp", "/proc/net/tcp6"].into_iter().filter_map(listening);
         let listening: Vec<_> = tables.collect();
@@ -58,6 +63,7 @@ impl Here {
             namespace: fs::metadata("/proc/self/ns/net").ok().map(|place| place.ino()),
             connections: number("/proc/sys/net/netfilter/nf_conntrack_count")
                 .zip(number("/proc/sys/net/netfilter/nf_conntrack_max")),
+            queues_full: queues_full_before.zip(queues_full()),
         }
     }
 
@@ -78,6 +84,7 @@ impl Here {
             .or_else(|| self.has_no_station(field("station").filter(|_| master.is_some())?))
             .or_else(|| self.has_no_address(interface?, field("address")?))
             .or_else(|| self.nobody_listens(field("port")?))
+            .or_else(|| self.no_queue_was_full().filter(|_| matcher == FLOOD))
             .or_else(|| self.is_another(field("namespace")?))
             .or_else(|| self.has_room().filter(|_| matcher == "conntrack-table-full"))
     }
@@ -119,11 +126,28 @@ impl Here {
         (namespace.parse() != Ok(ours)).then(|| format!("this is namespace {ours}"))
     }
 
+    fn no_queue_was_full(&self) -> Option<String> {
+        let (before, now) = self.queues_full?;
+        (now == before).then(|| "no listener's queue became full".to_owned())
+    }
+
     fn has_room(&self) -> Option<String> {
         let (entries, limit) = self.connections?;
         let is_full = entries as f64 >= limit as f64 * FULL;
         (!is_full).then(|| format!("the table has {entries} of at most {limit}"))
     }
+}
+
+/// Times that a listener of this namespace had no room for a connection and said that it is flooded: counted before it is
+/// logged (tcp_syn_flood_action(), net/ipv4/tcp_input.c).
+pub(super) fn queues_full() -> Option<u64> {
+    const COUNTERS: [&str; 2] = ["TCPReqQFullDoCookies", "TCPReqQFullDrop"];
+    let text = fs::read_to_string("/proc/net/netstat").ok()?;
+    let mut rows = text.lines().filter_map(|line| line.strip_prefix("TcpExt: "));
+    let (names, values) = (rows.next()?.split(' '), rows.next()?.split(' '));
+    let ours = names.zip(values).filter(|(name, _)| COUNTERS.contains(name));
+    let counts: Vec<u64> = ours.map_while(|(_, value)| value.parse().ok()).collect();
+    (counts.len() == COUNTERS.len()).then(|| counts.iter().sum())
 }
 
 /// The ports of the listeners at the beginning of `path`; none if it cannot be read.
@@ -164,6 +188,7 @@ mod tests {
             listening: Some(vec![22, 80]),
             namespace: Some(4_026_531_840),
             connections: Some((100, 1_000)),
+            queues_full: Some((3, 4)),
         }
     }
 
@@ -212,6 +237,17 @@ mod tests {
                 "TCP: Possible SYN flooding on port 0.0.0.0:8080. Sending cookies.".into(),
                 Some("nobody listens on port 8080"),
             ),
+            // Three servers had one address in three namespaces, and one was flooded.
+            (
+                Here { queues_full: Some((4, 4)), ..here() },
+                "TCP: Possible SYN flooding on port 10.8.0.20:80. Sending cookies.".into(),
+                Some("no listener's queue became full"),
+            ),
+            (
+                Here { queues_full: None, ..here() },
+                "TCP: Possible SYN flooding on port 10.8.0.20:80. Sending cookies.".into(),
+                None,
+            ),
             // Everybody's.
             (here(), "neighbour: arp_cache: neighbor table overflow!".into(), None),
             (here(), "Out of memory: Killed process 812 (bgpd) total-vm:1kB".into(), None),
@@ -240,8 +276,9 @@ mod tests {
     #[test]
     fn what_is_here_is_found_out() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let here = Here::read();
-        assert!(here.link("lo").is_some());
+        let here = Here::read(queues_full());
+        let (before, now) = here.queues_full.unwrap();
+        assert!(here.link("lo").is_some() && before <= now);
         assert!(here.addresses.is_some() && here.namespace.is_some());
         assert!(here.listening.unwrap().contains(&listener.local_addr().unwrap().port()));
     }

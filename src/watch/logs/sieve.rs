@@ -5,6 +5,7 @@
 //! call itself forth forever. Whose line it is, only its beginning tells, where a syslog daemon of this host
 //! writes it: a word further on may be anybody's, and nobody may hide a line from us.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs;
 use std::os::fd::BorrowedFd;
@@ -16,7 +17,7 @@ use serde::Serialize;
 
 use super::Options;
 use super::allowance::{Allowance, Most};
-use super::elsewhere::Here;
+use super::elsewhere::{self, Here};
 use super::matcher::Matchers;
 use crate::error::Result;
 use crate::observation::Fact;
@@ -104,6 +105,8 @@ pub(super) struct Sieve {
     own: String,
     /// How it marks those of this machine's kernel.
     kernel: String,
+    /// Times that listeners' queues were full until the last line of that.
+    queues_full: Option<u64>,
     /// Troubles of this second, and the last one that was not told.
     troubles: Allowance,
     trouble: String,
@@ -135,6 +138,7 @@ impl Sieve {
             counters: Counters::default(),
             own: format!("{}[{}]", env!("CARGO_PKG_NAME"), process::id()),
             kernel: format!(" {} kernel: ", host.trim()),
+            queues_full: elsewhere::queues_full(),
             troubles: Allowance::default(),
             trouble: String::new(),
         })
@@ -171,8 +175,7 @@ impl Sieve {
         let (source, header) = about();
         let header = Header { cut: cut || text.len() > KEPT, ..header }.bounded();
         let is_ours = self.is_of_this_kernel(&source, text);
-        let elsewhere =
-            is_ours.then(|| Here::read().elsewhere(&found.name, &found.fields)).flatten();
+        let elsewhere = is_ours.then(|| self.elsewhere(&found.name, &found.fields)).flatten();
         let kept = &text[..text.floor_char_boundary(KEPT)];
         let (matcher, text) = (found.name.to_string(), kept.to_owned());
         let line = LogLine { source, matcher, text, fields: found.fields, header, elsewhere };
@@ -187,6 +190,15 @@ impl Sieve {
             return false;
         }
         allowance.admits(now, Most::lines(self.per_second), length)
+    }
+
+    /// Why a line of the kernel is not about this namespace.
+    fn elsewhere(&mut self, matcher: &str, fields: &BTreeMap<String, String>) -> Option<String> {
+        let here = Here::read(self.queues_full);
+        if matcher == elsewhere::FLOOD {
+            self.queues_full = elsewhere::queues_full();
+        }
+        here.elsewhere(matcher, fields)
     }
 
     /// True if this machine's kernel wrote it: what a syslog daemon copied into a file stands behind the name
