@@ -85,6 +85,20 @@ impl Finding {
         }
     }
 
+    /// The watcher that concludes it: most conclude from frames, some from what the host counts or the kernel tells.
+    pub fn watcher(&self) -> &'static str {
+        match self.kind {
+            FindingKind::LinkFlapping => "link",
+            FindingKind::MacFlapping => "fdb",
+            FindingKind::RoutesGone => "routes",
+            FindingKind::TableFull => "capacity",
+            FindingKind::ClockStep => "clock",
+            // All interfaces at once: the machine slept.
+            FindingKind::CaptureGap if self.interface.is_none() => "clock",
+            _ => "detect",
+        }
+    }
+
     /// Adds somebody whom it is about, once; beyond [`Finding::PARTIES`] nobody.
     #[must_use]
     pub fn about(mut self, party: Party) -> Self {

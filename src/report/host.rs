@@ -20,7 +20,7 @@ use super::passage::ClockSet;
 use super::relations::Relations;
 use super::states::Tracks;
 use crate::error::{Error, Result};
-use crate::finding::Severity;
+use crate::finding::{FindingKind, Severity};
 use crate::incident::folder::Folder;
 use crate::incident::layout;
 use crate::incident::manifest;
@@ -34,6 +34,9 @@ const EVENTS: usize = 10_000;
 const SENTENCES: usize = 4 << 20;
 /// Longest line in bytes: a log line has 8 KiB (`watch::logs`), a link change 1 KiB.
 const LONGEST_LINE: u64 = 64 << 10;
+
+/// Findings that are told again while they go on, each time with what they came to.
+const TOLD_AGAIN: [FindingKind; 1] = [FindingKind::LinkFlapping];
 
 /// What bundles tell.
 #[derive(Debug, Default)]
@@ -58,6 +61,8 @@ pub(super) struct Told {
     links: BTreeMap<u64, (String, Option<u64>)>,
     /// What is as it should not be, by what it is about: the number of its entry.
     wrong: HashMap<String, usize>,
+    /// Findings that have not ended, by kind, interface and what exactly.
+    standing: HashMap<(String, Option<String>, String), usize>,
     /// Answers of probes: when, who, answered or not.
     probes: Vec<(Wall, String, bool)>,
     /// Lines without a meaning.
@@ -88,6 +93,7 @@ fn read_events(path: &Path, told: &mut Told) -> Result<()> {
     let mut line = Vec::new();
     (told.senseless, told.clocks) = (0, None);
     told.wrong.clear();
+    told.standing.clear();
     loop {
         line.clear();
         let limit = LONGEST_LINE;
@@ -299,11 +305,31 @@ impl Told {
         }
     }
 
-    /// What a detector concluded then; it is left out where the frames show it again.
+    /// What was concluded then; it is left out where the frames show it again. Told once more, it goes on.
     fn finding(&mut self, time: Wall, interface: Option<String>, sentence: String, what: &Value) {
-        if what["over"].as_bool() == Some(true) || self.entries.len() >= EVENTS {
+        let text = |key: &str| string(&what[key]).unwrap_or_default();
+        let (kind, exactly) = (text("kind"), text("what"));
+        let key = (kind.clone(), interface.clone(), exactly.clone());
+        let count = what["count"].as_u64().unwrap_or_default();
+        if what["over"].as_bool() == Some(true) {
+            if let Some(number) = self.standing.remove(&key) {
+                let entry = &mut self.entries[number];
+                (entry.last, entry.lasts) = (time, false);
+                entry.count = entry.count.max(count);
+            }
             return;
         }
+        let goes_on = TOLD_AGAIN.iter().any(|again| again.name() == kind);
+        if let Some(number) = self.standing.get(&key).filter(|_| goes_on) {
+            let entry = &mut self.entries[*number];
+            (entry.last, entry.lasts) = (time, true);
+            (entry.count, entry.sentence) = (count, sentence);
+            return;
+        }
+        if self.entries.len() >= EVENTS {
+            return;
+        }
+        self.standing.insert(key, self.entries.len());
         let parties =
             array(&what["parties"]).iter().filter_map(|party| party.as_str()?.parse().ok());
         self.entries.push(Entry {
@@ -313,12 +339,12 @@ impl Told {
             last: time,
             interface,
             direction: direction(&what["direction"]),
-            count: what["count"].as_u64().unwrap_or_default(),
+            count,
             rate: what["rate"].as_f64(),
-            what: string(&what["what"]).unwrap_or_default(),
+            what: exactly,
             sentence,
             parties: parties.collect(),
-            ..Entry::seen(what["kind"].as_str().unwrap_or_default())
+            ..Entry::seen(&kind)
         });
     }
 
@@ -390,6 +416,25 @@ mod tests {
             (second(entry.first), second(entry.last), entry.lasts)
         });
         assert_eq!(spans.collect::<Vec<_>>(), [(17, 30, false), (22, 25, true)]);
+    }
+
+    /// Regression: ten falls were "down 3 times", as the finding was told when it began.
+    #[test]
+    fn what_is_told_again_while_it_goes_on_is_one_entry_with_its_last_count() {
+        let flaps = |second: u32, count: u32, over: bool| {
+            format!(
+                r#"{{"time":"2026-11-22T14:14:{second}Z","kind":"observation","interface":"eth0","sentence":"down {count} times","what":{{"fact":"finding","kind":"link_flapping","severity":"warning","count":{count},"what":"carrier","over":{over}}}}}"#
+            )
+        };
+        for (end, lasts) in [(None, true), (Some(flaps(59, 10, true)), false)] {
+            let mut told = Told::default();
+            let lines = [flaps(20, 3, false), flaps(30, 5, false), flaps(50, 10, false)];
+            for line in lines.into_iter().chain(end) {
+                told.line(&serde_json::from_str(&line).unwrap()).unwrap();
+            }
+            let [entry] = &told.entries[..] else { panic!("{:?}", told.entries) };
+            assert_eq!((entry.count, entry.lasts, &*entry.sentence), (10, lasts, "down 10 times"));
+        }
     }
 
     #[test]

@@ -182,9 +182,10 @@ impl TriggerKind {
     }
 
     /// True if it is told to begin again and again while it goes on: the kernel gives a neighbour up
-    /// each time that somebody asks for it (net/core/neighbour.c, neigh_timer_handler()).
+    /// each time that somebody asks for it (net/core/neighbour.c, neigh_timer_handler()), and a link that flaps
+    /// is told again with each count.
     pub(super) fn repeats(self) -> bool {
-        self == Self::NeighbourFailed
+        matches!(self, Self::NeighbourFailed | Self::Finding(FindingKind::LinkFlapping))
     }
 
     /// True if somebody asked for it, or his program through an endpoint that is open to those he trusts: it

@@ -1,4 +1,5 @@
-//! Links that go down again and again: one finding with a count, where every fall by itself says little.
+//! Links that go down again and again: one finding with a count, where every fall by itself says little. While it
+//! goes on it is told again with the count so far.
 //!
 //! Pure, and told the time. What the administrator sets down does not flap.
 
@@ -15,6 +16,8 @@ const FALLS: usize = 3;
 /// A fall that is older no longer belongs to it, and after as long without one it is over. Link flap
 /// dampening of switches looks at about as long.
 const WITHIN: Duration = Duration::from_secs(60);
+/// What flaps is told again at most this often: a port may fall many times a second.
+const AGAIN: Duration = Duration::from_secs(1);
 /// Interfaces remembered at a time; those that fall beyond that are not counted.
 const MOST: usize = 1_024;
 
@@ -27,12 +30,21 @@ struct Falls {
     name: String,
     /// The latest, at most [`FALLS`].
     latest: VecDeque<Stamp>,
-    /// The first one and how many there were, once it flaps.
-    open: Option<(Stamp, u64)>,
+    /// Once it flaps.
+    open: Option<Open>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    /// The first fall, and how many there were.
+    first: Stamp,
+    count: u64,
+    /// When it was told.
+    told: Mono,
 }
 
 impl Flapping {
-    /// What a change at `at` adds to it: the finding, when it begins.
+    /// What a change at `at` adds to it: the finding, when it begins or has got worse.
     pub(super) fn changed(
         &mut self,
         before: &LinkState,
@@ -50,16 +62,22 @@ impl Flapping {
         }
         let surplus = falls.latest.len().saturating_sub(FALLS);
         falls.latest.drain(..surplus);
-        if let Some((_, count)) = &mut falls.open {
-            *count += fell;
-            return None;
+        if let Some(open) = &mut falls.open {
+            open.count += fell;
+            if at.mono.since(open.told) < AGAIN {
+                return None;
+            }
+            open.told = at.mono;
+            let Open { first, count, .. } = *open;
+            return Some(falls.finding(first, count, false));
         }
         let first = *falls.latest.front()?;
         if falls.latest.len() < FALLS || at.mono.since(first.mono) > WITHIN {
             return None;
         }
-        falls.open = Some((first, falls.latest.len() as u64));
-        Some(falls.finding(first, falls.latest.len() as u64, false))
+        let count = falls.latest.len() as u64;
+        falls.open = Some(Open { first, count, told: at.mono });
+        Some(falls.finding(first, count, false))
     }
 
     /// It was removed.
@@ -71,7 +89,7 @@ impl Flapping {
     pub(super) fn over(&mut self, now: Mono) -> Vec<Finding> {
         let quiet = self.0.extract_if(.., |_, falls| falls.is_quiet(now));
         let over = quiet.filter_map(|(_, falls)| {
-            let (first, count) = falls.open?;
+            let Open { first, count, .. } = falls.open?;
             Some(falls.finding(first, count, true))
         });
         over.collect()
@@ -142,19 +160,21 @@ mod tests {
     /// Regression: ten falls of a switch port were ten rows, and nothing said that it flapped.
     #[test]
     fn falls_within_a_minute_are_one_finding_with_a_count() {
-        for (name, seconds, begins, ends) in [
-            ("twice", &[1_u64, 5][..], None, None),
-            ("rarely", &[1, 50, 100, 150], None, None),
+        for (name, seconds, begins, again, ends) in [
+            ("twice", &[1_u64, 5][..], None, None, None),
+            ("rarely", &[1, 50, 100, 150], None, None, None),
             (
                 "ten times",
                 &[0, 6, 12, 18, 24, 30, 36, 42, 48, 54],
                 Some("eth0: down 3 times in 12 s, it flaps"),
+                Some("eth0: down 10 times in 54 s, it flaps"),
                 Some("eth0: no longer flaps, it was down 10 times in 54 s (over)"),
             ),
             (
                 "after a pause",
                 &[1, 100, 110, 120],
                 Some("eth0: down 3 times in 20 s, it flaps"),
+                None,
                 Some("eth0: no longer flaps, it was down 3 times in 20 s (over)"),
             ),
         ] {
@@ -167,7 +187,8 @@ mod tests {
                 assert!(flapping.over(at(*second + 1).mono).is_empty(), "{name}");
             }
             let shown: Vec<_> = told.iter().map(ToString::to_string).collect();
-            assert_eq!(shown, begins.into_iter().collect::<Vec<_>>(), "{name}");
+            assert_eq!(shown.first().map(String::as_str), begins, "{name}");
+            assert_eq!(shown.last().map(String::as_str), again.or(begins), "{name}");
             let due = flapping.due().unwrap();
             assert_eq!(due, at(seconds.last().unwrap() + 60).mono, "{name}");
             let over: Vec<_> = flapping.over(due).iter().map(ToString::to_string).collect();
@@ -186,6 +207,16 @@ mod tests {
             assert_eq!(flapping.changed(&link(true, 3), &set_down, at(second)), None);
         }
         assert_eq!(flapping.due(), None);
+    }
+
+    #[test]
+    fn a_port_that_falls_many_times_a_second_is_told_once_a_second() {
+        let mut flapping = Flapping::default();
+        let told = (0..100).filter(|n| {
+            let at = Stamp { mono: Mono(n * 30_000_000), wall: Wall(0) };
+            flapping.changed(&link(true, *n as u32), &link(true, *n as u32 + 1), at).is_some()
+        });
+        assert_eq!(told.count(), 3);
     }
 
     #[test]
