@@ -96,6 +96,9 @@ pub enum Fact {
         address: IpAddr,
         /// How many in a row are lost by now, this one included.
         in_a_row: u32,
+        /// Since it was sent.
+        #[serde(rename = "waited_ns", serialize_with = "as_nanos")]
+        waited: Duration,
         /// "no answer in 1 s", or the reason why it could not be sent.
         reason: String,
     },
@@ -245,7 +248,7 @@ impl Fact {
             Self::Asked(ask) => ask.door.name(),
             Self::Told { door, .. } => door.name(),
             Self::Arming { .. } => Door::Control.name(),
-            Self::Finding(_) => "detect",
+            Self::Finding(finding) => finding.watcher(),
             Self::Program(_) => "hook",
             Self::Log(_) => "log",
             Self::Capture { .. } => "capture",
@@ -340,11 +343,36 @@ fn listed(keys: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::finding::{FindingKind, Severity};
+    use crate::time::Stamp;
 
     #[test]
     fn a_fact_serialises_with_its_tag() {
         let fact = Fact::Capture { interface: "eth0".into(), event: CaptureEvent::Gap };
         let json = serde_json::to_string(&fact).unwrap();
         assert_eq!(json, r#"{"fact":"capture","interface":"eth0","event":{"event":"gap"}}"#);
+    }
+
+    /// Regression: what watchers of the host concluded was told as if frames had shown it.
+    #[test]
+    fn a_finding_is_of_the_watcher_that_concludes_it() {
+        use FindingKind::{CaptureGap, ClockStep, LinkFlapping, RoutesGone, TableFull};
+        let finding = |kind, interface: Option<&str>| {
+            let (at, sentence) = (Stamp::default(), String::new());
+            let finding = Finding::of_host(kind, Severity::Warning, at, "", sentence);
+            let interface = interface.map(str::to_owned);
+            Fact::Finding(Box::new(Finding { interface, ..finding }))
+        };
+        for (kind, interface, watcher) in [
+            (LinkFlapping, Some("eth0"), "link"),
+            (TableFull, None, "capacity"),
+            (RoutesGone, Some("eth0"), "routes"),
+            (ClockStep, None, "clock"),
+            (CaptureGap, None, "clock"),
+            (CaptureGap, Some("eth0"), "detect"),
+            (FindingKind::BgpSilence, Some("eth0"), "detect"),
+        ] {
+            assert_eq!(finding(kind, interface).watcher(), watcher, "{kind}");
+        }
     }
 }

@@ -105,7 +105,8 @@ pub(crate) fn answered(s: u64, probe: &str, micros: u64) -> Observation {
 
 pub(crate) fn lost(s: u64, probe: &str, in_a_row: u32) -> Observation {
     let reason = "no answer in 1 s".to_owned();
-    let fact = Fact::ProbeLost { probe: probe.to_owned(), address: ADDRESS, in_a_row, reason };
+    let (probe, waited) = (probe.to_owned(), Duration::from_secs(1));
+    let fact = Fact::ProbeLost { probe, address: ADDRESS, in_a_row, waited, reason };
     Observation { at: at(s), fact }
 }
 

@@ -46,6 +46,7 @@ fn lost(probe: &str, in_a_row: u32) -> Fact {
         probe: probe.into(),
         address: [192, 0, 2, 1].into(),
         in_a_row,
+        waited: Duration::from_secs(1),
         reason: "no answer in 1 s".into(),
     }
 }

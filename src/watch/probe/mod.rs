@@ -229,6 +229,7 @@ impl Asker {
                 probe: self.options.host.clone(),
                 address: self.address,
                 in_a_row: self.state.lost_in_a_row(),
+                waited: at.mono.since(sent),
                 reason,
             },
         );

@@ -51,6 +51,8 @@ enum Told {
         probe: String,
         address: Option<IpAddr>,
         in_a_row: u32,
+        #[serde(default)]
+        waited_ns: u64,
         reason: String,
     },
     ProbeLate {
@@ -140,9 +142,13 @@ fn fact(told: Told, sentence: &str) -> Option<Fact> {
             address: known(address),
             round_trip: Duration::from_nanos(round_trip_ns),
         },
-        Told::ProbeLost { probe, address, in_a_row, reason } => {
-            Fact::ProbeLost { probe, address: known(address), in_a_row, reason }
-        }
+        Told::ProbeLost { probe, address, in_a_row, waited_ns, reason } => Fact::ProbeLost {
+            probe,
+            address: known(address),
+            in_a_row,
+            waited: Duration::from_nanos(waited_ns),
+            reason,
+        },
         Told::ProbeLate { probe, address, round_trip_ns } => Fact::ProbeLate {
             probe,
             address: known(address),

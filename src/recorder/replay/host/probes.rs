@@ -23,7 +23,7 @@ struct Known {
     name: String,
     fall: u32,
     rise: u32,
-    /// When the first of the present row of losses was told.
+    /// When the first of the present row of losses was sent.
     lost_since: Option<Wall>,
     answered_at: Option<Wall>,
     /// How long the latest answer took that came too late in this row.
@@ -41,10 +41,11 @@ impl<'a> Probes<'a> {
     /// What `fact` amounts to beside itself.
     pub(super) fn follow(&mut self, at: Wall, fact: &Fact) -> Option<Fact> {
         match fact {
-            Fact::ProbeLost { probe, address, in_a_row, reason } => {
+            Fact::ProbeLost { probe, address, in_a_row, waited, reason } => {
                 let known = self.known(probe);
                 known.answered = 0;
-                let since = *known.lost_since.get_or_insert(at);
+                let sent = Wall(at.0.saturating_sub(nanos(*waited)));
+                let since = *known.lost_since.get_or_insert(sent);
                 if known.down || *in_a_row < known.fall {
                     return None;
                 }
@@ -124,7 +125,7 @@ mod tests {
         let own = probe::Options { fall: 2, rise: 1, ..probe::Options::new("own") };
         let configured = [own];
         let mut probes = Probes::new(&configured);
-        let address = [192, 0, 2, 1].into();
+        let (address, waited) = ([192, 0, 2, 1].into(), Duration::from_millis(250));
         let mut told = Vec::new();
         // Second, probe, how many in a row are lost; 0 is an answer.
         for (second, probe, in_a_row) in [
@@ -145,7 +146,7 @@ mod tests {
             let probe = probe.to_owned();
             let fact = match in_a_row {
                 0 => Fact::ProbeAnswered { probe, address, round_trip: Duration::ZERO },
-                _ => Fact::ProbeLost { probe, address, in_a_row, reason: "r".to_owned() },
+                _ => Fact::ProbeLost { probe, address, in_a_row, waited, reason: "r".to_owned() },
             };
             let edge = probes.follow(Wall(second * 1_000_000_000), &fact);
             told.extend(edge.map(|edge| format!("{second} {edge}")));
@@ -153,14 +154,14 @@ mod tests {
         assert_eq!(
             told,
             [
-                "2 probe own is down: 2 lost in a row within 1.000 s, the last one: r; the first was sent at \
-                 00:00:01.000",
-                "4 probe own is up again after 3.000 s: 1 answered in a row",
-                "7 probe other is down: 3 lost in a row within 1.000 s, the last one: r; the first was sent at \
-                 00:00:06.000",
-                "11 probe other is up again after 5.000 s: 2 answered in a row",
-                "12 probe third is down: 40 lost in a row within 0.000 s, the last one: r; the first was sent at \
-                 00:00:12.000",
+                "2 probe own is down: 2 lost in a row within 1.250 s, the last one: r; the first was sent at \
+                 00:00:00.750",
+                "4 probe own is up again after 3.250 s: 1 answered in a row",
+                "7 probe other is down: 3 lost in a row within 1.250 s, the last one: r; the first was sent at \
+                 00:00:05.750",
+                "11 probe other is up again after 5.250 s: 2 answered in a row",
+                "12 probe third is down: 40 lost in a row within 0.250 s, the last one: r; the first was sent at \
+                 00:00:11.750",
             ]
         );
     }

@@ -221,7 +221,9 @@ impl Told {
             if field == LOST {
                 *lost += 1;
                 let reason = "no answer, says the table".to_owned();
-                return Some(Fact::ProbeLost { probe, address, in_a_row: *lost, reason });
+                // Nobody tells when it was sent.
+                let (in_a_row, waited) = (*lost, Duration::ZERO);
+                return Some(Fact::ProbeLost { probe, address, in_a_row, waited, reason });
             }
             let milliseconds: f64 = field.parse().ok()?;
             let round_trip = Duration::try_from_secs_f64(milliseconds / 1e3).ok()?;

@@ -125,7 +125,7 @@ fn an_operators_own_table_will_do() {
 
 const EVENTS: &str = r#"{"time":"2026-11-22T14:14:20.811089123Z","mono_ns":1,"kind":"observation","watcher":"link","interface":"bond0","sentence":"","what":{"fact":"link","before":{"index":4,"name":"bond0","hardware":1,"kind":"bond","master":null,"lower":null,"physical":false,"carrier":true,"operstate":"up","flags":69699,"mtu":1500,"carrier_up_count":1,"carrier_down_count":0,"later":1},"now":{"index":4,"name":"bond0","hardware":1,"kind":"bond","master":null,"lower":null,"physical":false,"carrier":false,"operstate":"lower_layer_down","flags":69635,"mtu":1500,"carrier_up_count":1,"carrier_down_count":1}}}
 {"time":"2026-11-22T14:14:19Z","kind":"observation","what":{"fact":"probe_answered","probe":"gw","address":"192.0.2.1","round_trip_ns":412000}}
-{"time":"2026-11-22T14:14:21Z","kind":"observation","what":{"fact":"probe_lost","probe":"gw","address":"192.0.2.1","in_a_row":3,"reason":"no answer in 1 s"}}
+{"time":"2026-11-22T14:14:21Z","kind":"observation","what":{"fact":"probe_lost","probe":"gw","address":"192.0.2.1","in_a_row":3,"waited_ns":1000000000,"reason":"no answer in 1 s"}}
 {"time":"2026-11-22T14:14:22Z","kind":"observation","what":{"fact":"probe_late","probe":"gw","address":"192.0.2.1","round_trip_ns":1412000}}
 
 {"time":"2026-11-22T14:14:23Z","kind":"observation","what":{"fact":"snapshot_signal"}}
@@ -155,8 +155,8 @@ fn events_are_the_facts_they_were() {
             "19.000 probe gw answered after 0.412 ms",
             "20.811 bond0: DOWN, carrier on -> off, operstate up -> lowerlayerdown, carrier changes 1 -> 2",
             "21.000 probe gw lost (no answer in 1 s), 3 in a row",
-            "21.000 probe gw is down: 3 lost in a row within 0.000 s, the last one: no answer in 1 s; \
-             the first was sent at 14:14:21.000, the last answered one at 14:14:18.999",
+            "21.000 probe gw is down: 3 lost in a row within 1.000 s, the last one: no answer in 1 s; \
+             the first was sent at 14:14:20.000, the last answered one at 14:14:18.999",
             "22.000 probe gw answered late, after 1.412 ms",
             "23.000 snapshot asked for by SIGUSR1",
             "24.000 capture missed something: capture on eth0: gap",
