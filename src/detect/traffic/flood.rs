@@ -74,8 +74,10 @@ const HISTORY: usize = 5;
 const SECONDS: usize = 60;
 /// What rises for so long and is no flood, is usual.
 const SETTLES: Duration = Duration::from_secs(3);
-/// A rate is the mean of this time, and a flood lasts at least as long.
+/// A rate is the mean of this time.
 const WINDOW: Duration = Duration::from_millis(500);
+/// A flood is told when it has lasted so long and goes on: three looks, of which the last may still be late.
+const LASTS: Duration = Duration::from_millis(300);
 /// Half of the rate is still a flood; calm for so long, it is over.
 const CALM: f64 = 0.5;
 const QUIET: Duration = Duration::from_secs(2);
@@ -172,8 +174,9 @@ impl Flood {
             self.usual.look(at, count);
         }
         // A sweep of a few hundred addresses is over before it lasted, or was many.
-        let lasts =
-            |(since, before): (Duration, u64)| since >= WINDOW && (count - before) as f64 >= LEAST;
+        let lasts = |(since, before): (Duration, u64)| {
+            rises && since >= LASTS && (count - before) as f64 >= LEAST
+        };
         let level = match Level::above(per_second, self.usual.threshold(self.at_first), CALM) {
             Level::Beyond if !rose.is_some_and(lasts) => Level::Between,
             level => level,
@@ -392,11 +395,15 @@ mod tests {
     #[test]
     fn ordinary_rates_are_no_flood() {
         type Rates = Box<dyn Fn(u64) -> [u64; 3]>;
-        let ordinary: [(&str, Rates); 6] = [
+        let ordinary: [(&str, Rates); 7] = [
             ("a large segment", Box::new(|ms| [2_000 + ms % 700, 900, 100])),
             (
                 "a sweep of 256 addresses",
                 Box::new(|ms| [if (FAULT..FAULT + 500).contains(&ms) { 510 } else { 1 }, 0, 0]),
+            ),
+            (
+                "a burst that is over when it would be told",
+                Box::new(|ms| [if (FAULT..FAULT + 200).contains(&ms) { 3_500 } else { 5 }, 0, 0]),
             ),
             ("short bursts", Box::new(|ms| [if ms % 7_000 < 500 { 900 } else { 5 }, 0, 0])),
             (
