@@ -11,7 +11,11 @@
 //! before they give up. Trouble with single hosts is a sign of trouble with all only if they are silent, still are
 //! when that begins, and nobody else answers meanwhile. What an administrator did by hand needs no onset, and what happens to conversations
 //! while a flood runs comes of the flood. Forwards, from the onset on, everything near belongs that is not in
-//! order. The trigger itself always belongs, so that the onset is never later than the symptom.
+//! order.
+//!
+//! The trigger itself always belongs and was known by its own time, whatever is found when the frames are read
+//! again, so the onset is never later than the symptom. Where a next hop fell silent together with what lies behind
+//! it, the next hop is the onset.
 
 use std::time::Duration;
 
@@ -70,15 +74,16 @@ pub(super) fn of(
     if let Some(symptom) = symptom {
         let entry = &mut findings[symptom];
         entry.severity = entry.severity.max(Severity::Warning);
+        entry.first = entry.first.min(trigger.time);
         entry.in_incident = true;
     }
-    let first = Search { findings, relations, trigger: trigger.time, symptom }.mark();
+    let found = Search { findings, relations, trigger: trigger.time, symptom }.mark();
     let before = |time: Wall| seconds_between(time, trigger.time);
-    let onset = first.map(|first| Onset {
-        time: findings[first].first,
-        before_trigger_s: before(findings[first].first),
-        finding: findings[first].clone(),
-        is_symptom: symptom == Some(first),
+    let onset = found.map(|Found { time, cause }| Onset {
+        time,
+        before_trigger_s: before(time),
+        finding: findings[cause].clone(),
+        is_symptom: symptom == Some(cause),
     });
     let belonging = findings.iter().filter(|entry| entry.in_incident);
     let mut steps: Vec<Step> = rows(belonging).iter().flat_map(|row| steps(row, before)).collect();
@@ -86,6 +91,7 @@ pub(super) fn of(
     steps.extend(trigger_step(&trigger, told));
     steps.sort_by_key(|step| step.time);
     let more = shorten(&mut steps, trigger.time);
+    findings.sort_by_key(|entry| (entry.first, entry.last));
     Chain { trigger: Some(trigger), onset, steps, more }
 }
 
@@ -203,6 +209,14 @@ fn told_by(findings: &[Entry], trigger: &Trigger) -> Option<usize> {
     findings.iter().rposition(exactly).or_else(|| findings.iter().rposition(alike))
 }
 
+/// Where it began.
+struct Found {
+    /// The first frame or event of it.
+    time: Wall,
+    /// The finding that explains it.
+    cause: usize,
+}
+
 /// The search for what belongs.
 struct Search<'a> {
     findings: &'a mut [Entry],
@@ -214,7 +228,7 @@ struct Search<'a> {
 
 impl Search<'_> {
     /// Marks them, and tells which was the first.
-    fn mark(self) -> Option<usize> {
+    fn mark(self) -> Option<Found> {
         let Self { findings, relations, trigger, symptom } = self;
         let bad = |entry: &Entry| entry.severity >= Severity::Warning;
         let ties: Vec<Ties> = findings.iter().map(|entry| relations.ties(entry)).collect();
@@ -282,8 +296,24 @@ impl Search<'_> {
                 findings[at].in_incident = true;
             }
         }
-        onset
+        onset.map(|first| Found {
+            time: findings[first].first,
+            cause: silent_way(findings, &members, &ties, first).unwrap_or(first),
+        })
     }
+}
+
+/// The next hop on the way to what failed `first`, if it fell silent then, too: hosts behind it are missed as soon as
+/// somebody asks for them, a next hop only after its longest usual pause.
+fn silent_way(findings: &[Entry], members: &[usize], ties: &[Ties], first: usize) -> Option<usize> {
+    let begun = findings[first].first;
+    let is_silent_way = |at: &usize| {
+        let entry = &findings[*at];
+        entry.kind == FindingKind::NextHopSilent.name()
+            && ties[first].is_behind(&ties[*at])
+            && apart(begun, entry.first) <= BLUR
+    };
+    members.iter().copied().filter(is_silent_way).min_by_key(|at| findings[*at].first)
 }
 
 /// True if `cause` lasted until at most `waits` before `effect` began; if it has not ended, it lasts.

@@ -91,11 +91,24 @@ fn is_of_host(kind: &str) -> bool {
     family(kind) == "table"
 }
 
+/// True for an address that no router passes on (RFC 4291 §2.5.6, RFC 3927 §2.7).
+fn is_on_link(host: IpAddr) -> bool {
+    match host {
+        IpAddr::V4(host) => host.is_link_local(),
+        IpAddr::V6(host) => host.is_unicast_link_local(),
+    }
+}
+
 impl Ties {
     /// True if it can be the cause of something: what is about nothing in particular (a clock that was set, events
     /// that were missed) explains nothing.
     pub(super) fn can_cause(&self, kind: &str) -> bool {
         is_of_host(kind) || self.is_of_hosts() || !self.places.is_empty()
+    }
+
+    /// True if `other` is on the way to what it is about.
+    pub(super) fn is_behind(&self, other: &Self) -> bool {
+        !self.ways.is_disjoint(&other.about)
     }
 
     /// True if it is about some hosts or stations, and not about all on an interface.
@@ -210,7 +223,9 @@ impl Relations {
                     let claimed = self.claims.get(&host).copied();
                     ties.about.extend(claimed.map(Party::Station));
                     if let Some(place) = self.hosts.get(&host) {
-                        let way = place.station.filter(|station| Some(*station) != claimed);
+                        let is_behind =
+                            |station: &Mac| Some(*station) != claimed && !is_on_link(host);
+                        let way = place.station.filter(is_behind);
                         ties.ways.extend(way.map(Party::Station));
                         if entry.interface.is_none() {
                             ties.places.insert(place.interface.to_string());
@@ -249,9 +264,7 @@ impl Relations {
             return self.is_same_place(one, other)
                 && !(apart && one.vlans.is_disjoint(&other.vlans));
         }
-        shares(&one.about, &other.about)
-            || shares(&one.about, &other.ways)
-            || shares(&one.ways, &other.about)
+        shares(&one.about, &other.about) || one.is_behind(other) || other.is_behind(one)
     }
 
     /// True if both are of one interface, or of interfaces that lie upon each other.

@@ -1,8 +1,9 @@
 //! Whose link address is whose: what findings call a station, and whom it is asked for.
 //!
 //! A station says its own address when it resolves one (ARP, ND) and when it speaks to the link only (hellos,
-//! router advertisements); the addresses in what a router passes on are others'. Of the routers that this host
-//! uses the kernel knows the address as well.
+//! router advertisements); the addresses in what a router passes on are others'. Who resolves an address by asking
+//! one station knows that it is that station's. Of the routers that this host uses the kernel knows the address as
+//! well.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -34,6 +35,12 @@ struct Known {
     asked: Option<IpAddr>,
 }
 
+impl Known {
+    fn has_ipv4(&self) -> bool {
+        self.own.is_some_and(|own| own.is_ipv4())
+    }
+}
+
 impl Addresses {
     /// Stations, and hosts, that are known; newcomers beyond are not.
     const MOST: usize = 1_024;
@@ -45,9 +52,16 @@ impl Addresses {
         let own = own_address(&reading).zip(reading.link.source);
         if let Some((address, source)) = own
             && let Some(known) = self.entry(source, vlan)
+            && (address.is_ipv4() || !known.has_ipv4())
         {
-            let keeps = known.own.is_some_and(|own| own.is_ipv4()) && address.is_ipv6();
-            known.own = if keeps { known.own } else { Some(address) };
+            known.own = Some(address);
+        }
+        let polled = polled_address(&reading).zip(reading.link.destination);
+        if let Some((address, station)) = polled
+            && let Some(known) = self.entry(station, vlan)
+            && (known.own.is_none() || address.is_ipv4() && !known.has_ipv4())
+        {
+            known.own = Some(address);
         }
         if seen.header.direction != Direction::Outbound {
             self.hear(&reading, seen.at.mono);
@@ -134,10 +148,48 @@ fn own_address(reading: &Reading<'_>) -> Option<IpAddr> {
     is_own.then_some(address)
 }
 
+/// The address that one station is asked for: whoever uses it makes sure that it is still there (RFC 1122 §2.3.2.1,
+/// RFC 4861 §7.3.3).
+fn polled_address(reading: &Reading<'_>) -> Option<IpAddr> {
+    reading.link.destination.filter(|mac| mac.is_unicast())?;
+    match reading.message {
+        Message::Arp(arp) if !arp.is_reply => Some(arp.target.into()),
+        Message::Nd(nd) if !nd.is_advertisement => Some(nd.target.into()),
+        _ => None,
+    }
+}
+
 /// 224.0.0.0/24 (RFC 5771 §4) and ff02::/16 (RFC 4291 §2.7): never routed.
 fn is_local_group(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.octets()[..3] == [224, 0, 0],
         IpAddr::V6(address) => address.octets()[..2] == [0xff, 2],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::protocols::tests::frames::{self, OTHER, ROUTER};
+    use crate::frame::{FrameHeader, LinkType};
+    use crate::time::Stamp;
+
+    #[test]
+    fn who_is_asked_alone_for_an_address_has_it_and_what_it_says_itself_counts_more() {
+        let mut addresses = Addresses::default();
+        let mut show = |bytes: &[u8]| {
+            let (header, at) = (FrameHeader::default(), Stamp::default());
+            let link_type = LinkType::ETHERNET;
+            let noticed = None;
+            addresses.frame(&Seen { interface: "eth0", link_type, header, at, bytes, noticed });
+            addresses.of(ROUTER, 0).map(|own| own.to_string())
+        };
+        let everybody = frames::arp_request((OTHER, 10), Mac::BROADCAST, 1);
+        assert_eq!(show(&everybody), None, "nobody in particular is asked");
+        let poll = frames::arp_request((OTHER, 10), ROUTER, 1);
+        assert_eq!(show(&poll).as_deref(), Some("10.0.0.1"));
+        let said = frames::arp_reply((ROUTER, 2), (OTHER, 10));
+        assert_eq!(show(&said).as_deref(), Some("10.0.0.2"));
+        assert_eq!(show(&poll).as_deref(), Some("10.0.0.2"));
     }
 }

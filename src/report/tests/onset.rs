@@ -136,6 +136,25 @@ fn the_onset_is_never_later_than_the_symptom_though_the_host_takes_that_for_a_no
 }
 
 #[test]
+fn no_onset_is_after_its_trigger_whatever_told_it() {
+    // Read again, the frames show it later than it was known: what the host knew before its window is missing.
+    for kind in ["dhcp_servers_differ", "service_refused", "next_hop_silent", "link_down", "route"]
+    {
+        for (from, sentence) in
+            [("frames", "the same"), ("frames", "another"), ("host", "the same")]
+        {
+            let late = Entry { from, ..on("eth0", kind, (11, 12), &[2]) };
+            let sentence = sentence.replace("the same", &late.sentence);
+            let told = trigger(&kind.replace('_', "-"), Some("eth0"), 10, &sentence);
+            for findings in [vec![late.clone()], vec![on("eth0", kind, (40, 41), &[3]), late]] {
+                let (onset, _) = onset_of(findings, Some(told.clone()), &apart());
+                assert_eq!(onset, Some(10), "{kind} {from} {sentence}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_happens_to_others_is_no_onset() {
     let scan = || on("p-oth", "tcp_reset_burst", (10, 12), &[66, 67]);
     let silent = |hosts: &[u8]| on("eth0", "dns_unanswered", (30, 40), hosts);
@@ -169,8 +188,8 @@ fn ports_and_their_bond_are_one_place_and_vlans_are_apart() {
     }
 }
 
-#[test]
-fn the_next_hop_is_on_the_way_of_those_behind_it() {
+/// A host behind the next hop 1, which says where it is.
+fn behind_a_next_hop() -> (Relations, Party) {
     use crate::detect::protocols::tests::frames::*;
     use crate::frame::LinkType;
     use crate::wire::Reading;
@@ -183,13 +202,42 @@ fn the_next_hop_is_on_the_way_of_those_behind_it() {
         let reading = Reading::of(LinkType::ETHERNET, &bytes).unwrap();
         relations.frame(&eth0, Direction::Inbound, &reading);
     }
-    let next_hop = arp_host(1);
-    let far = Party::Host(IpAddr::from([192, 0, 2, 9]));
-    let about =
-        |kind: &str, at, party| Entry { parties: vec![party], ..on("eth0", kind, (at, at), &[]) };
-    for (cause, effect, onset) in [(next_hop, far, 10), (host(77), far, 20)] {
+    (relations, Party::Host(IpAddr::from([192, 0, 2, 9])))
+}
+
+fn about(kind: &str, at: u64, parties: &[Party]) -> Entry {
+    Entry { parties: parties.to_vec(), ..on("eth0", kind, (at, at), &[]) }
+}
+
+#[test]
+fn a_next_hop_that_fell_silent_is_the_onset_of_what_lies_behind_it() {
+    use crate::detect::protocols::tests::frames::ROUTER;
+    let (relations, far) = behind_a_next_hop();
+    let (router, link_local) = (Party::Station(ROUTER), "fe80::1".parse::<Party>().unwrap());
+    // name, whom the silent next hop is called by, when its silence and the service's began, cause
+    for (name, own, silent, unanswered, cause) in [
+        ("by its address", arp_host(1), 10, 10, "next_hop_silent"),
+        ("by that of its link", link_local, 10, 10, "next_hop_silent"),
+        ("noticed by a pause", link_local, 11, 10, "next_hop_silent"),
+        ("long after", link_local, 14, 10, "service_unanswered"),
+    ] {
+        let symptom = about("service_unanswered", unanswered, &[far]);
+        let by = trigger("service-unanswered", Some("eth0"), 15, &symptom.sentence);
+        let mut findings = vec![about("next_hop_silent", silent, &[own, router]), symptom];
+        findings.sort_by_key(|entry| entry.first);
+        let chain = onset::of(&mut findings, Some(by), None, &relations);
+        let onset = chain.onset.unwrap();
+        assert_eq!((&*onset.finding.kind, onset.before_trigger_s), (cause, 5.0), "{name}");
+        assert!(findings.iter().all(|entry| entry.in_incident), "{name}");
+    }
+}
+
+#[test]
+fn the_next_hop_is_on_the_way_of_those_behind_it() {
+    let (relations, far) = behind_a_next_hop();
+    for (cause, effect, onset) in [(arp_host(1), far, 10), (host(77), far, 20)] {
         let findings =
-            vec![about("arp_unanswered", 10, cause), about("service_unanswered", 20, effect)];
+            vec![about("arp_unanswered", 10, &[cause]), about("service_unanswered", 20, &[effect])];
         assert_eq!(onset_of(findings, None, &relations).0, Some(onset), "{cause}");
     }
 }
