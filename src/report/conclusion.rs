@@ -190,6 +190,7 @@ fn within(at: &Moment, span: Option<Span>) -> Result<Wall> {
 
 /// Those of frames and those that hosts told, in order of time, and how many more there were.
 fn all_findings(mut ledger: Ledger, told: &mut Told) -> (Vec<model::Entry>, u64) {
+    ledger.add_loops();
     told.entries.drain(..).for_each(|entry| ledger.add_told(entry));
     ledger.finish()
 }

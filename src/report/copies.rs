@@ -16,7 +16,7 @@ use std::time::Duration;
 use foldhash::fast::FixedState;
 
 use crate::detect::tap::{Shown, Storm};
-use crate::frame::{Frame, FrameHeader};
+use crate::frame::{Direction, Frame, FrameHeader};
 use crate::time::{Mono, Offset, Stamp};
 use crate::wire::Flow;
 
@@ -54,12 +54,24 @@ pub(super) struct Run {
     pub(super) last: Mono,
     /// How many.
     pub(super) copies: u64,
+    /// Of these, those since it was noticed, by the numbers of [`Direction`](crate::frame::Direction).
+    pub(super) ways: [u64; 3],
     /// Between the clocks at the first copy.
     pub(super) offset: Offset,
     /// Whose it is, once somebody asked.
     pub(super) flow: Option<Flow>,
     /// Copies that the talkers were not told of.
     pub(super) untold: u64,
+}
+
+impl Run {
+    /// The frame is received and sent again and again, as on a port that is part of a loop: whoever only hears a
+    /// storm, or only sends one, has it one way.
+    pub(super) fn circulates(&self) -> bool {
+        [Direction::Inbound, Direction::Outbound]
+            .iter()
+            .all(|way| self.ways[*way as usize] >= u64::from(Copies::FAST))
+    }
 }
 
 const EMPTY: Place = Place { digest: 0, first: Mono(0), last: Mono(0), count: 0 };
@@ -108,6 +120,7 @@ impl Copies {
         if let Some(known) = self.runs.iter().position(same) {
             let run = &mut self.runs[known];
             run.copies += count;
+            run.ways[frame.header.direction as usize] += count;
             run.last = run.last.max(last);
             return Some(run);
         }
@@ -151,6 +164,7 @@ impl Copies {
             first: begun,
             last,
             copies,
+            ways: [0; 3],
             offset,
             flow: None,
             untold: 0,

@@ -1,12 +1,12 @@
 //! The findings of a report. Detectors tell what lasts twice, when it begins and when it is over, and once more
 //! at the end of the files if it lasts until then; here that is one entry.
 
-use crate::finding::{Finding, FindingKind};
+use crate::finding::{Finding, FindingKind, Party};
 use crate::frame::Direction;
 use crate::time::{Stamp, Wall};
 
 use super::model::{Entry, Proof, seconds_between};
-use super::words;
+use super::{loops, words};
 
 /// Entries so far.
 #[derive(Debug, Default)]
@@ -23,6 +23,8 @@ pub(super) struct Settled<'a> {
     pub(super) last: Stamp,
     pub(super) copies: u64,
     pub(super) direction: Direction,
+    /// It came in and went out, again and again.
+    pub(super) circulates: bool,
     /// The frame in one line.
     pub(super) line: String,
 }
@@ -87,7 +89,7 @@ impl Ledger {
     /// A storm is over, or the files are: what it came to.
     pub(super) fn settle(&mut self, run: Settled<'_>) {
         let storm = FindingKind::DuplicateStorm.name();
-        let Settled { interface, first, last, copies, direction, line } = run;
+        let Settled { interface, first, last, copies, direction, circulates, line } = run;
         let found = self.entries.iter_mut().rfind(|entry| {
             entry.kind == storm
                 && entry.first == first.wall
@@ -98,6 +100,7 @@ impl Ledger {
         let seconds = seconds_between(first.wall, last.wall);
         let rate = if seconds > 0.0 { copies as f64 / seconds } else { copies as f64 };
         (entry.last, entry.count, entry.rate) = (last.wall, copies, Some(rate));
+        entry.circulates = circulates;
         entry.sentence = format!(
             "duplicate storm: {} identical frames {}, {} a second for {seconds:.1} s: {line}",
             words::count(copies),
@@ -107,15 +110,24 @@ impl Ledger {
         entry.what = line;
     }
 
-    /// Adds what somebody else concluded, unless it was concluded here, too.
+    /// Adds the loops that storms show, once these are settled.
+    pub(super) fn add_loops(&mut self) {
+        let room = Self::MOST.saturating_sub(self.entries.len());
+        let loops = loops::of(&self.entries);
+        self.more += loops.len().saturating_sub(room) as u64;
+        self.entries.extend(loops.into_iter().take(room));
+    }
+
+    /// Adds what a host told, unless it was concluded here, too. Then only whom it is about is learnt from it: the host
+    /// knew addresses of its neighbours that no frame tells.
     pub(super) fn add_told(&mut self, entry: Entry) {
-        let known = self.entries.iter().any(|known| {
+        let alike = |known: &&mut Entry| {
             known.from == "frames" && known.kind == entry.kind && known.interface == entry.interface
-        });
-        if known {
-            return;
-        }
-        if self.entries.len() >= Self::MOST {
+        };
+        let same = |known: &&mut Entry| alike(known) && known.is_about_the_same(&entry);
+        if let Some(known) = self.entries.iter_mut().find(same) {
+            known.learn(entry);
+        } else if self.entries.len() >= Self::MOST {
             self.more += 1;
         } else {
             self.entries.push(entry);
@@ -154,6 +166,23 @@ impl Entry {
             told: None,
             by_hand: false,
             lasts: false,
+            circulates: false,
+        }
+    }
+
+    /// True unless both name somebody, and nobody whom the other names.
+    fn is_about_the_same(&self, other: &Self) -> bool {
+        self.parties.is_empty()
+            || other.parties.is_empty()
+            || self.parties.iter().any(|party| other.parties.contains(party))
+    }
+
+    /// The host told the same, and perhaps knew more of those whom it is about.
+    fn learn(&mut self, told: Self) {
+        let is_host = |party: &&Party| matches!(party, Party::Host(_));
+        let mut new = told.parties.iter().filter(is_host);
+        if new.any(|party| !self.parties.contains(party)) {
+            (self.what, self.sentence, self.parties) = (told.what, told.sentence, told.parties);
         }
     }
 

@@ -41,7 +41,7 @@ pub(super) struct Pauses {
 }
 
 /// The files that an interface's frames come from, and its own time: that of which no file tells does not pass,
-/// so nothing is missed in it.
+/// so nothing is missed in it. Between files it is what is longer than any pause before.
 ///
 /// ```text
 ///   frames   ▂▃▁▅▂▃│ file ended      │▂▃▁▅ the next one
@@ -137,7 +137,9 @@ impl Feed {
             self.open.push(file);
         }
         if let Some(ended) = self.ended.take() {
-            self.stood += at.mono.since(ended.mono);
+            // A pause as there are within files is none between them.
+            let usual = Duration::from_nanos(self.pauses.longest);
+            self.stood += at.mono.since(ended.mono).saturating_sub(usual);
             self.settled = false;
         }
     }

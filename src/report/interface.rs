@@ -294,6 +294,7 @@ impl Judged {
             last: wall(run.last),
             copies: run.copies,
             direction: run.header.direction,
+            circulates: run.circulates(),
             line,
         });
     }

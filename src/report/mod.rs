@@ -23,6 +23,7 @@ mod html;
 mod interface;
 mod last_heard;
 mod link_types;
+mod loops;
 mod losses;
 pub mod model;
 mod onset;

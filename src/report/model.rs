@@ -202,6 +202,9 @@ pub struct Entry {
     /// It goes on when the files end.
     #[serde(skip)]
     pub(super) lasts: bool,
+    /// Of a storm: the frame is received and sent by turns.
+    #[serde(skip)]
+    pub(super) circulates: bool,
 }
 
 /// A frame as a proof.
@@ -398,6 +401,7 @@ impl Entry {
             told: None,
             by_hand: false,
             lasts: false,
+            circulates: false,
         }
     }
 }

@@ -208,6 +208,10 @@ impl<'a> Pass<'a> {
             return Ok(place);
         }
         let mut origin = Origin::clone(head.origin);
+        let unnamed = origin.interface == self.stem(head.file);
+        if unnamed {
+            origin.interface = self.called(head.file);
+        }
         let named = |judged: &Judged, name: &str| *judged.name == *name;
         if self
             .interfaces
@@ -216,8 +220,10 @@ impl<'a> Pass<'a> {
         {
             origin.interface = format!("{}@{}", origin.interface, origin.link_type.0);
         }
-        let known = self.interfaces.iter().position(|judged| named(judged, &origin.interface));
-        let known = known.or_else(|| self.goes_on(head));
+        let known = match unnamed {
+            true => self.goes_on(head),
+            false => self.interfaces.iter().position(|judged| named(judged, &origin.interface)),
+        };
         let place = match known {
             Some(known) => Some(known),
             None if self.interfaces.len() < INTERFACES => {
@@ -241,18 +247,29 @@ impl<'a> Pass<'a> {
     /// The interface of a file that ended before this one began, where neither names it and both are named as
     /// files of one series: recorders that begin a new file now and then write those.
     fn goes_on(&self, head: &Head<'_>) -> Option<usize> {
-        let stem = |file: usize| capture_file::stem(&self.captures[file].display().to_string());
-        let unnamed = stem(head.file);
-        if head.origin.interface != unnamed {
-            return None;
-        }
-        let series = series_of(&unnamed);
+        let series = series_of(&self.stem(head.file));
         let goes_on = |(judged, feed): (&Judged, &Feed)| {
+            let stem = self.stem(feed.first);
             feed.has_ended()
                 && judged.link_type == head.origin.link_type
-                && *judged.name == *stem(feed.first)
-                && series_of(&judged.name) == series
+                && series_of(&stem) == series
+                && (*judged.name == *stem || *judged.name == *series)
         };
         self.interfaces.iter().zip(&self.feeds).position(goes_on)
+    }
+
+    /// What the interface of a file is called that does not name it: as the file, without what counts the files where
+    /// there are several.
+    fn called(&self, file: usize) -> String {
+        let stem = self.stem(file);
+        let series = series_of(&stem);
+        let files = 0..self.captures.len();
+        let several = files.filter(|file| series_of(&self.stem(*file)) == series).count() > 1;
+        let taken = self.interfaces.iter().any(|judged| *judged.name == *series);
+        if several && !taken && !series.is_empty() { series } else { stem }
+    }
+
+    fn stem(&self, file: usize) -> String {
+        capture_file::stem(&self.captures[file].display().to_string())
     }
 }

@@ -99,6 +99,17 @@ impl Page {
         }
     }
 
+    /// `text` beside the name of an interface, or below one that is longer than any of Linux: a file's, Windows'.
+    fn of(&mut self, name: &str, text: &str) {
+        let prefix = if name.chars().count() < NAMED - 1 {
+            format!("{name:NAMED$}")
+        } else {
+            self.line(name);
+            " ".repeat(NAMED)
+        };
+        self.wrapped(&prefix, NAMED, text);
+    }
+
     fn head(&mut self, report: &Report) {
         let Report { frames, bytes, interfaces, .. } = report;
         let files = report.files.join(", ");
@@ -222,10 +233,9 @@ impl Page {
                 format!("; {} sent to it since", words::counted(sent.into(), "frame"))
             });
             let before = format!("{:.3} s before the end", heard.before_end_s);
-            let prefix = format!("{:NAMED$}", heard.interface);
             let told =
                 format!("{}: {}, {before}{sent}", heard.who, time_of(heard.time, false, false));
-            self.wrapped(&prefix, NAMED, &told);
+            self.of(&heard.interface, &told);
         }
     }
 
@@ -261,7 +271,7 @@ impl Page {
                 format!("{what} {frames}, {bytes}{}", since(*last, end))
             });
             let told: Vec<_> = told.collect();
-            self.wrapped(&named(&interface.name), NAMED, &told.join("; "));
+            self.of(&interface.name, &told.join("; "));
         }
     }
 
@@ -299,7 +309,7 @@ impl Page {
                     format!("{} {count}", loss.name)
                 })
                 .collect();
-            self.wrapped(&named(&interface.name), NAMED, &all.join(", "));
+            self.of(&interface.name, &all.join(", "));
         }
     }
 
@@ -374,11 +384,6 @@ fn mark(severity: Severity) -> &'static str {
     }
 }
 
-/// The name in its column.
-fn named(name: &str) -> String {
-    format!("{name:16}  ")
-}
-
 fn date(wall: Wall) -> String {
     wall.to_string().chars().take("2026-11-22".len()).collect()
 }
@@ -398,6 +403,19 @@ fn time_of(wall: Wall, about: bool, dated: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_name_stands_above_what_is_said_of_it() {
+        let look = Look { width: 60, color: false, offset_minutes: None };
+        for (name, expected) in [
+            ("eth0", "eth0              in 2 frames\n"),
+            ("2026_09_01-22_00_00", "2026_09_01-22_00_00\n                  in 2 frames\n"),
+        ] {
+            let mut page = Page { out: String::new(), look };
+            page.of(name, "in 2 frames");
+            assert_eq!(page.out, expected);
+        }
+    }
 
     #[test]
     fn numbers_stay_with_their_units() {

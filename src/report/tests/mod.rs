@@ -1,6 +1,7 @@
 //! Stories told to the end: files go in, a report comes out.
 
 mod kinds;
+mod kinds_of_tcp;
 mod onset;
 
 use std::fs;
@@ -138,6 +139,41 @@ fn text_stays_within_its_columns_and_has_colours_on_a_terminal_only() {
         assert!(!told.contains('\x1b'));
         assert!(text(&report, Look { color: true, ..look }).contains("\x1b["));
     }
+}
+
+/// Regression: 300 requests were "3 ARP requests in 3.0 s", which was over.
+#[test]
+fn what_lasts_until_the_end_has_its_last_count_and_time() {
+    use crate::detect::protocols::tests::frames::{OTHER, arp_request};
+    use crate::wire::Mac;
+    let folder = tempfile::tempdir().unwrap();
+    let mut tape = Tape::new();
+    for n in 0..300 {
+        tape.frame(n * S, &arp_request((OTHER, 1), Mac::BROADCAST, 9));
+    }
+    let report = reported(vec![tape.save(folder.path())]);
+    let [asked] = &report.findings[..] else { panic!("{:?}", report.findings) };
+    assert_eq!((&*asked.kind, asked.count, asked.over), ("arp_unanswered", 300, false));
+    assert!(asked.last >= Wall(BEGIN + 299 * S), "{asked:?}");
+    let told = text(&report, Look { width: 200, color: false, offset_minutes: None });
+    assert!(told.contains("until the end"), "{told}");
+}
+
+/// Regression: frames of a link type that is not read were passed over in silence, and nothing was found.
+#[test]
+fn what_is_not_decoded_is_said_to_be_not_judged() {
+    /// `LINKTYPE_NFLOG` (tcpdump.org/linktypes.html).
+    const NFLOG: u8 = 239;
+    let folder = tempfile::tempdir().unwrap();
+    let mut tape = Tape::new();
+    tape.0[20] = NFLOG;
+    (0..3).for_each(|n| tape.frame(n * S, &[2; 60]));
+    let report = reported(vec![tape.save(folder.path())]);
+    let said = &report.not_judged[0];
+    assert!(said.starts_with("3 frames of router: link type 239 (NFLOG)"), "{said}");
+    let told = text(&report, Look { width: 200, color: false, offset_minutes: None });
+    assert!(told.contains("Not judged\n- 3 frames of router"), "{told}");
+    assert!(report.headline.contains("not judged: 3 frames"), "{}", report.headline);
 }
 
 #[test]
