@@ -52,6 +52,7 @@ step cargo test --locked
 # What was tested, so that nothing is built twice.
 export DASHCAP=${CARGO_TARGET_DIR:-$PWD/target}/debug/dashcap
 step scripts/demo.sh "$(mktemp -d)"
+step scripts/scenes.sh -j 4 --quick
 step scripts/service-test.sh "$DASHCAP"
 step scripts/vm-test.sh --shortest
 skipped

@@ -43,7 +43,7 @@ def broadcast(net):
     rogue.play("flood eth0 broadcast 6000 6")
 
 
-@scene("unknown-unicast-flood", *(See(name, (r"unicast|unknown|flood|nobody", r"02:00:00:00:00:99|10\.30\.0\.\d+"), within=1.5, onset=1) for name in ("left", "client")))
+@scene("unknown-unicast-flood", *(See(name, (r"unicast|unknown|flood|nobody", r"from .*[0-9a-f]{2}:[0-9a-f]{2}:"), within=1.5, onset=1) for name in ("left", "client")))
 def unicast(net):
     _, _, rogue = lan(net, ("left", "client"))
     net.fault()
@@ -57,7 +57,7 @@ def stations(net):
     rogue.play("flood eth0 stations 4000 6")
 
 
-@scene("better-root", See("left", (r"root", r"chang|new|better|instead"), within=2.5, onset=1.5))
+@scene("better-root", See("left", (r"root", r"chang|new|better|instead"), within=2.5, begins=1, onset=1.5))
 def root(net):
     _, _, rogue = lan(net, ("left",), stp=True)
     net.fault()

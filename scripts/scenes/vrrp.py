@@ -55,7 +55,7 @@ def split(net):
     two.drops_in("eth0", "ip protocol vrrp")
 
 
-@scene("vrrp-hangs", See("client", (r"10\.30\.0\.2\b", r"silen|hear|no longer|nothing|stopp"), within=5, begins=1))
+@scene("vrrp-hangs", See("client", (r"10\.30\.0\.2\b", r"no announcement|silen|hear|stopp"), within=5, begins=1))
 def hangs(net):
     one, _, _, _ = pair(net, ("client",))
     net.fault()
