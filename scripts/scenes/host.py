@@ -8,11 +8,12 @@ from run import See, scene
 # once: given up one by one, they would make room for each other.
 SPEAKS = """
 import socket, time
-sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+# What waits for an address fills its sender's buffer.
+senders = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(50)]
 for _ in range(6):
     for n in range(1500):
         try:
-            sender.sendto(b"x", (f"10.44.{n // 250}.{n % 250 + 2}", 9))
+            senders[n % 50].sendto(b"x", (f"10.44.{n // 250}.{n % 250 + 2}", 9))
         except OSError:
             pass
     time.sleep(1)
