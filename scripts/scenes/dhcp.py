@@ -106,6 +106,7 @@ def exhausted(net):
     server, client, newcomer, _, web = lan(net)
     # One client that waits is its own trouble to whoever only passes it on; the server knows better.
     server.record()
+    net.wait("a recording", lambda: "capture on eth0: started" in open(f"{net.folder}/server.log").read())
     serve(net, server, "10.30.0.100", "10.30.0.100", "10.30.0.1")
     time.sleep(1)
     ask(net, client)
