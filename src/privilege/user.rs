@@ -68,17 +68,19 @@ impl User {
         Ok(set_keep_capabilities(false)?)
     }
 
-    /// A user for tests; none, with the reason printed, where this process is not root.
-    #[cfg(test)]
-    pub(super) fn nobody_to_become() -> Option<Self> {
-        let may = crate::lab::is_root("becoming somebody else");
-        may.then(|| Self::named("nobody").expect("every Linux has it"))
-    }
-
     fn groups(&self) -> io::Result<Vec<Gid>> {
         let name = CString::new(self.name.as_str())?;
         let groups = unistd::getgrouplist(&name, unistd::Gid::from_raw(self.gid.as_raw()))?;
         Ok(groups.into_iter().map(|group| Gid::from_raw(group.as_raw())).collect())
+    }
+}
+
+#[cfg(test)]
+impl User {
+    /// A user for tests; none, with the reason printed, where this process is not root.
+    pub(super) fn nobody_to_become() -> Option<Self> {
+        let may = crate::lab::is_root("becoming somebody else");
+        may.then(|| Self::named("nobody").expect("every Linux has it"))
     }
 }
 

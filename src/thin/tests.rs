@@ -265,9 +265,9 @@ fn what_makes_no_sense_is_refused() {
     let out = place.path().join("out.pcapng");
     for (files, output, amount, reason) in [
         (vec![], &out, frames(1, 1), "name at least one file"),
-        (vec![input.clone()], &input, frames(1, 1), "one of the files to be read"),
+        (vec![input.clone()], &input, frames(1, 1), "one of the files that are read"),
         (vec!["-".into()], &out, Amount::Target(5), "reads its input twice"),
-        (vec![input.clone()], &"-".into(), Amount::Target(5), "written more than once"),
+        (vec![input.clone()], &"-".into(), Amount::Target(5), "writes its output several times"),
     ] {
         let options = Options { files, output: output.clone(), format: Format::Pcapng, amount };
         let refused = options.check().unwrap_err().to_string();

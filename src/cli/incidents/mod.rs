@@ -322,7 +322,7 @@ mod tests {
             ("2026-11-23_b/", Ok("2026-11-23_b")),
             ("2026-11-22_a", Ok("2026-11-22_a")),
             ("2026-11-22_a-", Ok("2026-11-22_a-2")),
-            ("2026", Err("3 bundles begin so: 2026-11-22_a, 2026-11-22_a-2")),
+            ("2026", Err("3 bundles begin with this: 2026-11-22_a, 2026-11-22_a-2")),
             ("2026-11-23_c", Err("the nearest is 2026-11-23_b")),
             ("2026-11-24_c.partial", Err("being built, or was; it is left alone")),
             ("thesis", Err("not a bundle of dashcap")),

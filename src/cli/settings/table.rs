@@ -118,7 +118,7 @@ impl Keys {
                 None => {
                     let kind = self.kind.0;
                     return Err(format!(
-                        "{kind} is about nothing in particular; accepted: no {key}"
+                        "{kind} is about no interface, probe or other object; accepted: no {key}"
                     ));
                 }
             }

@@ -157,7 +157,7 @@ mod tests {
     fn what_cannot_be_meant_is_refused() {
         let good = Matcher::new("a", "b");
         for (matchers, named) in [
-            (vec![], "too few"),
+            (vec![], "1 to 256 matchers"),
             (vec![good.clone(); MOST + 1], "1 to 256 matchers"),
             (vec![good.clone(), good], "each name is used once, this one twice"),
             (vec![Matcher::new(" ", "b")], "has a name"),
