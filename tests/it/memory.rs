@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::lab::{Dashcap, Lab, Pace, until};
+use crate::lab::{Dashcap, Lab, Pace};
 
 /// How long the floods last, in seconds; `DASHCAP_MEMORY_SECONDS` says otherwise (`scripts/memory.sh`).
 const SECONDS: u64 = 12;
@@ -121,7 +121,6 @@ fn f7_h1_every_flood_at_once_takes_no_more_memory_than_was_told_and_hides_no_fai
     // But the program's own text, of which a debug build has twice as much.
     let most = (kib(&dashcap, "VmHWM:") - kib(&dashcap, "RssFile:")) << 10;
     assert!(most <= promised, "{} MiB taken, {} MiB promised", most >> 20, promised >> 20);
-    until("the incident being over", || (!lab.bundles().is_empty()).then_some(()));
     let end = dashcap.finish();
     let (received, sum) = end.received("eth0");
     assert_eq!(received, sum, "{end:?}");

@@ -119,9 +119,10 @@ fn l3_a_line_cannot_hide_itself_by_naming_us() {
     });
 }
 
-/// Waits until so many lines were read, so that none finds the socket full.
+/// Waits until it is known of so many lines what became of them, so that none finds the socket full.
 fn until_read(watcher: &Watching, lines: u64) {
-    while watcher.counters.read().read < lines {
+    let known = || watcher.counters.read();
+    while known().sent + known().held < lines {
         std::thread::yield_now();
     }
 }
