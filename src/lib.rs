@@ -15,7 +15,7 @@
 //! A capture file takes the same road (`replay`): its frames and what its host saw pass the same lanes,
 //! detectors, rules and phases, in their own time.
 //!
-//! Beside the roads: `report`, `cut` and `thin` read what was recorded, by anybody; `export` tells other
+//! Beside the roads: `frames` sends what memory has to whoever asks; `report`, `cut` and `thin` read what was recorded, by anybody; `export` tells other
 //! hosts and `hook` runs the operator's programs; `privilege` gives up what is not needed, `service` speaks
 //! to the service manager; `doctor` looks at a machine, `top` at a running dashcap.
 //!
@@ -26,6 +26,7 @@
 //! | `watch/NAME` | sees one kind of thing, sends observations | its descriptor or its interval |
 //! | `watch/detect` | judges what the taps say, sends findings | its bell, rung once a block |
 //! | main (recorder) | judges, opens and closes incidents | observations, deadlines |
+//! | `frames` | sends a client frames out of memory, up to four of them | captures, its client |
 //! | `notify-rs…` | inotify for the trigger directory (crate `notify`) | files |
 //! | `api` | serves the control socket, HTTP and metrics, exports, asks the recorder | clients, far hosts, the recorder's answers |
 //! | `system` | asks the host at a trigger | programs, seconds at most |
@@ -61,6 +62,7 @@ pub mod export;
 pub mod feature;
 pub mod finding;
 pub mod frame;
+pub mod frames;
 pub mod hook;
 #[cfg(test)]
 mod house;

@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::time::{ClockId, Timespec, clock_gettime};
-use serde::{Serialize, Serializer};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Nanoseconds of CLOCK_MONOTONIC: since boot, not counting suspend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
@@ -100,6 +101,13 @@ impl FromStr for Wall {
         u64::try_from(moment.as_nanosecond())
             .map(Self)
             .map_err(|_| jiff::Error::from_args(format_args!("{text} is before 1970")))
+    }
+}
+
+impl<'de> Deserialize<'de> for Wall {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse().map_err(|e| D::Error::custom(format!("{text:?} is no time as in RFC 3339: {e}")))
     }
 }
 

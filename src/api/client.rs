@@ -75,6 +75,16 @@ impl Client {
         }
     }
 
+    /// What follows the answers, where they say that something does: it may be silent for as long as it likes.
+    ///
+    /// # Errors
+    /// When the socket is broken.
+    pub fn into_stream(self) -> Result<impl Read + Send + 'static> {
+        let unlimited = self.stream.get_ref().set_read_timeout(None);
+        unlimited.map_err(|e| self.failed(&e))?;
+        Ok(self.stream)
+    }
+
     fn failed(&self, reason: &dyn std::fmt::Display) -> Error {
         Error::operation("ask dashcap at", self.path.display().to_string(), reason)
     }

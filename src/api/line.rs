@@ -5,13 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Sender, TrySendError};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::question::{Audience, Fate, Question, Reply, Verdict};
 use super::status::Standing;
+use crate::capture::Follower;
+use crate::frames::{self, Feed};
 use crate::observation::{Fact, Observation};
-use crate::time::Clock;
+use crate::time::{Clock, Mono};
 
 /// The recorder answers between two observations; a capture that does not answer it costs it 200 ms.
 /// One that takes longer than this has died.
@@ -30,6 +32,8 @@ pub(super) struct Line {
     questions: Sender<Question>,
     /// A permit is held while a client waits for what it asked.
     under_way: Arc<Semaphore>,
+    /// A permit is held while somebody reads frames.
+    readers: Arc<Semaphore>,
 }
 
 /// Why there is no answer.
@@ -52,7 +56,13 @@ pub(super) struct Told {
 impl Line {
     pub(super) fn new(clock: Clock, questions: Sender<Question>) -> Self {
         let under_way = Arc::new(Semaphore::new(UNDER_WAY as usize));
-        Self { clock, questions, under_way }
+        let readers = Arc::new(Semaphore::new(frames::READERS));
+        Self { clock, questions, under_way, readers }
+    }
+
+    /// The clock of the recording.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Tells the recorder; `follow` also asks for the incident's fate. The moment it is told as is now.
@@ -72,6 +82,23 @@ impl Line {
     /// A place among those who hear events.
     pub(super) async fn listen(&self) -> Result<Audience, Unanswered> {
         self.ask(Question::Listen).await
+    }
+
+    /// A place among those who read frames, as long as it is kept; none where all are taken.
+    pub(super) fn reader(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.readers).try_acquire_owned().ok()
+    }
+
+    /// Where frames can be read, and what was seen since `from`.
+    pub(super) async fn frames(&self, from: Mono) -> Result<Feed, Unanswered> {
+        self.ask(|reply| Question::Frames { from, reply }).await
+    }
+
+    /// Which interfaces are recorded now; none if the recorder does not say. Waits, for threads that may.
+    pub(super) fn captures(&self) -> Option<Vec<Follower>> {
+        let (reply, answer) = oneshot::channel();
+        self.questions.send_timeout(Question::Captures(reply), ANSWER).ok()?;
+        answer.blocking_recv().ok()
     }
 
     /// Runs `talk` as something that should not be cut off when dashcap ends.

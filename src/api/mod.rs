@@ -20,6 +20,7 @@ pub mod client;
 pub mod control;
 pub mod digest;
 pub mod directory;
+mod frames;
 pub mod http;
 mod line;
 mod peer;

@@ -12,6 +12,7 @@ use super::line::Unanswered;
 use super::question::{Fate, Verdict};
 use super::span;
 use super::status::Standing;
+use crate::time::Wall;
 use crate::visible;
 
 /// The version of requests and answers: `v`. Within a version fields and answers are added, never
@@ -48,10 +49,42 @@ pub enum Command {
         #[serde(default)]
         follow: bool,
     },
+    /// Send frames out of memory: after the answer the rest of the connection is a pcapng file.
+    Frames(FramesWanted),
     /// Make triggers count again.
     Arm {},
     /// Make triggers not count.
     Disarm {},
+}
+
+/// Which frames a client wants.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FramesWanted {
+    /// Names of interfaces; empty: all that are recorded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub interfaces: Vec<String>,
+    /// From so long before now on.
+    #[serde(with = "span", skip_serializing_if = "Option::is_none")]
+    pub last: Option<Duration>,
+    /// From this moment on, instead of `last`; neither: as far as memory reaches.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<Wall>,
+    /// Up to this moment; none: up to now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<Wall>,
+    /// Go on with what comes.
+    pub follow: bool,
+    /// Only frames that match, in libpcap's syntax.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// At most so many frames.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// Without frames of which memory has only the headers.
+    pub without_faded: bool,
+    /// Without frames that stand for copies that were counted.
+    pub without_folded: bool,
 }
 
 /// What a client is told.
@@ -64,6 +97,13 @@ pub enum Answer {
     Fate(Fate),
     /// How it stands.
     Status(Box<Standing>),
+    /// A pcapng file follows, to the end of the connection.
+    Frames {
+        /// The first moment that was asked for.
+        from: Wall,
+        /// Interfaces that are read.
+        interfaces: Vec<String>,
+    },
     /// Triggers count, or not, from now on.
     Arming {
         /// True if they count.
@@ -119,7 +159,7 @@ struct Said<T> {
 /// # Errors
 /// What is wrong with it, for a person.
 pub fn request(line: &[u8]) -> Result<Command, String> {
-    let accepted = r#"accepted: {"v":1,"command":"snapshot"}, or status, events, arm, disarm"#;
+    let accepted = r#"accepted: {"v":1,"command":"snapshot"}, or status, events, frames, arm, disarm"#;
     let wrong = |reason: &str| format!("{reason}; {accepted}");
     let mut fields: Map<String, Value> =
         serde_json::from_slice(line).map_err(|e| wrong(&format!("not a JSON object: {e}")))?;

@@ -8,8 +8,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, oneshot};
 
 use super::status::Standing;
+use crate::capture::Follower;
 use crate::export::event::Event;
+use crate::frames::Feed;
 use crate::observation::Observation;
+use crate::time::Mono;
 
 /// Where an answer goes. Sending never waits; a client that is gone is nobody's concern.
 pub type Reply<T> = oneshot::Sender<T>;
@@ -36,6 +39,15 @@ pub enum Question {
     Standing(Reply<Box<Standing>>),
     /// What was seen lately, and what is seen from now on?
     Listen(Reply<Audience>),
+    /// What is there to read frames from, and what was seen since then?
+    Frames {
+        /// The first moment that matters.
+        from: Mono,
+        /// Where to read.
+        reply: Reply<Feed>,
+    },
+    /// Which interfaces are recorded now?
+    Captures(Reply<Vec<Follower>>),
 }
 
 /// What came of a wish.

@@ -14,6 +14,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
+use super::frames::Reading;
 use super::line::{Line, Told};
 use super::peer::Peer;
 use super::protocol::{self, Answer, Command, LONGEST, Trouble};
@@ -43,10 +44,12 @@ pub(super) async fn serve(stream: UnixStream, peer: &Peer, line: &Line) {
     let (inward, out) = stream.into_split();
     let (mut requests, mut client) = (BufReader::new(inward), Client { out });
     loop {
-        let done = match next(&mut requests).await {
+        let done: Result<Option<Reading>, Gone> = match next(&mut requests).await {
             Next::Request(bytes) => match protocol::request(&bytes) {
                 Ok(command) => client.obey(command, peer, line).await,
-                Err(wrong) => client.tell(&Answer::error(Trouble::BadRequest, wrong)).await,
+                Err(wrong) => {
+                    client.tell(&Answer::error(Trouble::BadRequest, wrong)).await.map(|()| None)
+                }
             },
             Next::TooLong => {
                 let wrong = format!("a request has at most {LONGEST} bytes");
@@ -55,8 +58,13 @@ pub(super) async fn serve(stream: UnixStream, peer: &Peer, line: &Line) {
             }
             Next::End => return,
         };
-        if done.is_err() {
-            return;
+        match done {
+            Ok(None) => {}
+            Ok(Some(reading)) => {
+                let Ok(stream) = requests.into_inner().reunite(client.out) else { return };
+                return line.in_earnest(reading.send(stream, line.clone())).await;
+            }
+            Err(Gone) => return,
         }
     }
 }
@@ -82,8 +90,14 @@ struct Client {
 }
 
 impl Client {
-    async fn obey(&mut self, command: Command, peer: &Peer, line: &Line) -> Result<(), Gone> {
-        match command {
+    /// Does what is asked; frames are for the caller to send, who has the whole connection.
+    async fn obey(
+        &mut self,
+        command: Command,
+        peer: &Peer,
+        line: &Line,
+    ) -> Result<Option<Reading>, Gone> {
+        let done = match command {
             Command::Snapshot { reason, pre, post, wait } => {
                 let ask = Ask::new(Door::Control, &peer.to_string(), &reason);
                 self.snapshot(Ask { pre, post, ..ask }, wait, line).await
@@ -97,9 +111,17 @@ impl Client {
                 Ok(audience) => line.in_earnest(self.events(audience, follow)).await,
                 Err(why) => self.tell(&why.into()).await,
             },
+            Command::Frames(wanted) => match Reading::prepare(&wanted, line).await {
+                Ok(reading) => {
+                    self.tell(&reading.answer()).await?;
+                    return Ok(Some(reading));
+                }
+                Err(answer) => self.tell(&answer).await,
+            },
             Command::Arm {} => self.arm(true, peer, line).await,
             Command::Disarm {} => self.arm(false, peer, line).await,
-        }
+        };
+        done.map(|()| None)
     }
 
     async fn snapshot(&mut self, ask: Ask, wait: bool, line: &Line) -> Result<(), Gone> {

@@ -6,7 +6,9 @@ use super::classes::{self, Classifier};
 use super::packing::Packing;
 use crate::error::Result;
 use crate::frame::{Frame, Origin};
-use crate::ring::{Appended, HoldId, Lane, LaneCounters, LaneId, LaneOptions, Pool, Slice, Storm};
+use crate::ring::{
+    Appended, Followed, HoldId, Lane, LaneCounters, LaneId, LaneOptions, Pool, Position, Slice, Storm,
+};
 use crate::stats::CaptureStats;
 use crate::time::{Mono, Offset, Window};
 
@@ -123,6 +125,11 @@ impl Lanes {
     ) -> Vec<(Arc<str>, Slice)> {
         let slices = self.lanes.iter_mut().map(|lane| lane.slice(window, release));
         self.names.iter().cloned().zip(slices).collect()
+    }
+
+    /// What comes next in a class for a reader who stands there; none where there is no such class.
+    pub(super) fn follow(&mut self, class: usize, position: Position) -> Option<Followed> {
+        self.lanes.get_mut(class).map(|lane| lane.follow(position))
     }
 
     /// The recording ends: what the lanes hold stays readable where it outlives the process.

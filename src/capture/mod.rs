@@ -13,6 +13,7 @@ pub mod afpacket;
 pub mod classes;
 mod event_queue;
 pub mod filter;
+mod follower;
 mod interface;
 mod kernel_room;
 mod lanes;
@@ -30,10 +31,11 @@ mod vlan;
 #[cfg(test)]
 mod tests;
 
+pub use follower::Follower;
 pub use interface::Interface;
 pub use kernel_room::KernelRoom;
 pub use lanes::ClassReport;
-pub use order::{Report, Sliced};
+pub use order::{Next, Report, Sliced};
 pub use packing::Memory;
 pub use pulse::Pulse;
 pub use reel::Reel;

@@ -11,7 +11,7 @@ use super::tapping::Tapping;
 use crate::detect::tap::ClassCount;
 use crate::frame::Origin;
 use crate::observation::Observation;
-use crate::ring::{HoldId, Slice};
+use crate::ring::{Followed, HoldId, Position, Slice};
 use crate::stats::CaptureStats;
 use crate::sys::wakeup::Wakeup;
 use crate::time::{Clock, Mono, Stamp, Window};
@@ -31,6 +31,21 @@ pub(super) struct SliceOrder {
     pub(super) window: Window,
     pub(super) release: Option<HoldId>,
     pub(super) reply: Sender<Sliced>,
+}
+
+/// What a reader of frames asks of a capture thread: what comes next in some of its classes.
+pub(super) struct FollowOrder {
+    /// Numbers of the classes, and where the reader stands in each.
+    pub(super) classes: Vec<(usize, Position)>,
+    pub(super) reply: Sender<Next>,
+}
+
+/// What comes next in some classes of an interface.
+pub struct Next {
+    /// Each class asked about, in the order of the question.
+    pub classes: Vec<Followed>,
+    /// Every frame that arrived before then was in its lane when this was answered.
+    pub done_until: Mono,
 }
 
 /// The pinned window of one interface.
@@ -68,6 +83,7 @@ pub(super) struct Hands {
     pub(super) bell: Wakeup,
     pub(super) clock: Clock,
     pub(super) inbox: Receiver<Order>,
+    pub(super) followed: Receiver<FollowOrder>,
     pub(super) events: Sender<Observation>,
     pub(super) tapping: Tapping,
     pub(super) pulse: Pulse,

@@ -25,11 +25,12 @@ use crossbeam_channel::{Receiver, TryRecvError};
 use super::afpacket::RETIRE;
 use super::event_queue::EventQueue;
 use super::lanes::Lanes;
-use super::order::{Hands, Order, Report, SliceOrder, Sliced};
+use super::order::{FollowOrder, Hands, Next, Order, Report, SliceOrder, Sliced};
 use super::packing::{Memory, Packing};
 use super::pulse::Pulse;
 use super::source::Source;
 use super::tapping::{Tapped, Tapping};
+use super::follower::FOLLOWERS;
 use super::{FrameSink, FrameSource, Interface, Options, Ready, SETTLED, SourceCounters};
 use crate::detect::tap::Health;
 use crate::error::{Error, Result};
@@ -76,6 +77,7 @@ pub(super) struct Recording {
     bell: Wakeup,
     clock: Clock,
     inbox: Receiver<Order>,
+    followed: Receiver<FollowOrder>,
     pending: Vec<SliceOrder>,
     since: Stamp,
     /// Counts of sources that were closed before this one.
@@ -133,7 +135,7 @@ impl Recording {
         memory: &Memory,
         hands: Hands,
     ) -> Result<Self> {
-        let Hands { bell, clock, inbox, events, tapping, pulse } = hands;
+        let Hands { bell, clock, inbox, followed, events, tapping, pulse } = hands;
         let now = clock.now();
         let origin = Arc::new(source.origin().clone());
         let classes = options.classes.clone();
@@ -158,6 +160,7 @@ impl Recording {
             bell,
             clock,
             inbox,
+            followed,
             pending: Vec::new(),
             since: now,
             closed_sources: None,
@@ -360,6 +363,7 @@ impl Recording {
     /// False when the recorder is gone: the end.
     fn take_orders(&mut self) -> bool {
         self.bell.clear();
+        self.answer_followers();
         loop {
             match self.inbox.try_recv() {
                 Ok(order) => self.obey(order),
@@ -452,11 +456,27 @@ impl Recording {
         }
     }
 
-    fn answer_slices(&mut self, now: Mono) {
-        let done_until = match &self.source {
+    /// Up to then the kernel has handed over every frame.
+    fn done_until(&self) -> Mono {
+        match &self.source {
             Some(_) => self.arrivals.done_until(),
             None => Mono(u64::MAX),
-        };
+        }
+    }
+
+    /// Readers of frames that wait; a segment each and no more in a round, so that capture goes on.
+    fn answer_followers(&mut self) {
+        let done_until = self.done_until().min(self.clock.now().mono);
+        for FollowOrder { classes, reply } in self.followed.try_iter().take(FOLLOWERS) {
+            let classes = classes.into_iter();
+            let lanes = &mut self.lanes;
+            let next = classes.filter_map(|(class, position)| lanes.follow(class, position));
+            let _ = reply.send(Next { classes: next.collect(), done_until });
+        }
+    }
+
+    fn answer_slices(&mut self, now: Mono) {
+        let done_until = self.done_until();
         let ready = |order: &SliceOrder| {
             done_until >= order.window.to || now >= order.window.to.plus(PATIENCE)
         };

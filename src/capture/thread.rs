@@ -2,12 +2,14 @@
 //!
 //! A dead or stuck thread answers nothing; nobody here waits for it longer than a moment.
 
+use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::order::{Hands, Order, Report, SliceOrder, Sliced};
+use super::follower::{FOLLOWERS, Follower};
+use super::order::{FollowOrder, Hands, Order, Report, SliceOrder, Sliced};
 use super::packing::Memory;
 use super::pulse::Pulse;
 use super::recording::Recording;
@@ -29,7 +31,9 @@ const ORDER: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Capture {
     interface: String,
+    classes: Vec<Arc<str>>,
     orders: Sender<Order>,
+    followers: Sender<FollowOrder>,
     bell: Wakeup,
     pulse: Pulse,
     thread: JoinHandle<Report>,
@@ -56,15 +60,17 @@ impl Capture {
         let source = Source::open(&binding, &options, &bell, &clock)?;
         let interface = binding.name.clone();
         let (orders, inbox) = bounded(ORDERS);
+        let (followers, followed) = bounded(FOLLOWERS);
+        let classes = options.classes.names();
         let pulse = Pulse::default();
         let hands =
-            Hands { bell: bell.clone(), clock, inbox, events, tapping, pulse: pulse.clone() };
+            Hands { bell: bell.clone(), clock, inbox, followed, events, tapping, pulse: pulse.clone() };
         let recording = Recording::new(first_lane, binding, source, options, memory, hands)?;
         let thread = thread::Builder::new()
             .name(format!("cap/{interface}"))
             .spawn(move || recording.run())
             .map_err(|e| Error::operation("start the capture thread of", &*interface, e))?;
-        Ok(Self { interface, orders, bell, pulse, thread })
+        Ok(Self { interface, classes, orders, followers, bell, pulse, thread })
     }
 
     /// The interface's name.
@@ -108,6 +114,12 @@ impl Capture {
     /// How it stands.
     pub fn report(&self) -> Receiver<Report> {
         self.ask(|reply| Order::Report { reply })
+    }
+
+    /// A hand for somebody who reads what it records, for as long as it does.
+    pub fn follower(&self) -> Follower {
+        let (interface, classes) = (self.interface.clone(), self.classes.clone());
+        Follower::new(interface, classes, self.followers.clone(), self.bell.clone())
     }
 
     /// Stops after the last frame the kernel has; none if the thread panicked.

@@ -221,6 +221,17 @@ pub(crate) fn entry_nanos(body: &[u8]) -> Option<u64> {
     micros.checked_mul(1_000)
 }
 
+/// The moment and the message of a journal entry, as dashcap writes them; none of any other block.
+pub(crate) fn entry_of<'a>(block: &Block<'a>) -> Option<(u64, &'a str)> {
+    const FIELD: &[u8] = b"MESSAGE=";
+    if block.kind != SYSTEMD_JOURNAL_EXPORT_BLOCK {
+        return None;
+    }
+    let body = body(block);
+    let message = body.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(FIELD))?;
+    Some((entry_nanos(body)?, std::str::from_utf8(message).ok()?.trim_end_matches('\0')))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

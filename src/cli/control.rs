@@ -12,26 +12,40 @@ use crate::api::protocol::{Answer, Command};
 use crate::error::{Error, Result};
 use crate::visible;
 
-/// Which dashcap is asked, and how its answer is shown.
+/// Which dashcap is asked.
 #[derive(Debug, Args)]
-pub(super) struct Control {
+pub(super) struct Socket {
     /// Control socket of the dashcap that is asked [default: $RUNTIME_DIRECTORY/control.sock or
     /// /run/dashcap/control.sock].
     #[arg(long, value_name = "PATH")]
     control: Option<PathBuf>,
+}
+
+/// Which dashcap is asked, and how its answer is shown.
+#[derive(Debug, Args)]
+pub(super) struct Control {
+    #[command(flatten)]
+    socket: Socket,
 
     /// Print JSON, for scripts.
     #[arg(long)]
     pub(super) json: bool,
 }
 
-impl Control {
+impl Socket {
     /// Asks; answers follow.
     pub(super) fn ask(&self, command: &Command) -> Result<Client> {
         let path = self.control.clone().unwrap_or_else(control::default_path);
         let mut client = Client::connect(&path)?;
         client.ask(command)?;
         Ok(client)
+    }
+}
+
+impl Control {
+    /// Asks; answers follow.
+    pub(super) fn ask(&self, command: &Command) -> Result<Client> {
+        self.socket.ask(command)
     }
 
     /// Prints an answer: as one line of JSON, or in words.

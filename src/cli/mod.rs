@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod events;
 mod exec;
+mod frames;
 mod hook_runner;
 mod incidents;
 mod install;
@@ -71,6 +72,7 @@ enum Command {
     Snapshot(snapshot::Snapshot),
     Status(status::Status),
     Events(events::Events),
+    Frames(frames::Frames),
     Top(top::Watch),
     Arm(arm::Arm),
     Disarm(arm::Disarm),
@@ -118,6 +120,7 @@ pub fn main() -> ExitCode {
         Command::Snapshot(snapshot) => snapshot.start(),
         Command::Status(status) => status.start(),
         Command::Events(events) => events.start(),
+        Command::Frames(frames) => frames.start(),
         Command::Top(top) => top.start(),
         Command::Arm(arm) => arm.start(),
         Command::Disarm(disarm) => disarm.start(),

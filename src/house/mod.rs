@@ -25,13 +25,14 @@ const GROUND: &[(&str, &[&str])] = &[
 ];
 /// For each other room, the rooms it knows beside the ground. Only the door, `cli`, knows all.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("api", &["export", "watch"]),
+    ("api", &["capture", "export", "frames", "incident", "watch"]),
     ("capture", &["detect", "ring"]),
     ("capture_file", &[]),
     ("cut", &["capture", "capture_file"]),
     ("detect", &["watch"]),
     ("doctor", &["watch"]),
     ("export", &[]),
+    ("frames", &["capture", "capture_file", "incident", "ring"]),
     ("hook", &["incident", "trigger", "watch"]),
     ("incident", &["capture_file", "ring", "trigger"]),
     ("privilege", &[]),
@@ -43,6 +44,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "capture_file",
             "detect",
             "export",
+            "frames",
             "hook",
             "incident",
             "privilege",

@@ -63,6 +63,12 @@ impl Entry {
         Self { at: trigger.at, priority: priority(trigger.severity()), message, fields }
     }
 
+    /// What a stream of frames says of itself.
+    pub fn of_stream(at: Stamp, message: &str) -> Self {
+        let message = message.to_owned();
+        Self { at, priority: Priority::Warning, message, fields: Vec::new() }
+    }
+
     /// The entry in the journal's export format. Line breaks in values become spaces: the binary form
     /// that would keep them is read by few.
     pub fn export(&self, host: &str) -> String {

@@ -1,6 +1,6 @@
 //! `capture.pcapng.zst`: frames and journal entries as ordinary tools read them.
 //!
-//! One section, written front to back in bounded memory, compressed on the way:
+//! One section, written front to back in bounded memory, for a bundle compressed on the way:
 //!
 //! ```text
 //!   section header      what wrote it, where, why
@@ -73,7 +73,7 @@ impl Default for Level {
 
 /// A capture file being written.
 pub struct CaptureFile<W: Write> {
-    out: PcapNgWriter<BufWriter<zstd::Encoder<'static, W>>>,
+    out: PcapNgWriter<BufWriter<W>>,
     host: Host,
     interfaces: Vec<Interface>,
     shortened: u64,
@@ -116,14 +116,37 @@ pub struct Contents {
     pub folded_elsewhere: u64,
 }
 
-impl<W: Write> CaptureFile<W> {
-    /// Begins a file in `out`; `comment` says what it is about.
+impl<W: Write> CaptureFile<zstd::Encoder<'static, W>> {
+    /// Begins a compressed file in `out`; `comment` says what it is about.
     ///
     /// # Errors
     /// When `out` fails or the level does not exist.
     pub fn begin(out: W, host: &Host, comment: &str, level: Level) -> io::Result<Self> {
         let mut compressor = zstd::Encoder::new(out, level.0)?;
         compressor.include_checksum(true)?;
+        Self::plain(compressor, host, comment)
+    }
+
+    /// Ends the file and gives back what it was written to, not yet flushed.
+    ///
+    /// # Errors
+    /// When the output fails.
+    pub fn finish(self) -> io::Result<(W, Contents)> {
+        let compressor =
+            self.out.into_inner().into_inner().map_err(io::IntoInnerError::into_error)?;
+        let out = compressor.finish()?;
+        let origins = self.interfaces.into_iter().map(|i| (i.origin, i.written)).collect();
+        let (runs, folded_elsewhere) = self.runs.finish();
+        Ok((out, Contents { origins, shortened: self.shortened, runs, folded_elsewhere }))
+    }
+}
+
+impl<W: Write> CaptureFile<W> {
+    /// Begins a file as it is in `out`; `comment` says what it is about.
+    ///
+    /// # Errors
+    /// When `out` fails.
+    pub fn plain(out: W, host: &Host, comment: &str) -> io::Result<Self> {
         let section = SectionHeaderBlock {
             endianness: Endianness::Little,
             options: vec![
@@ -134,7 +157,7 @@ impl<W: Write> CaptureFile<W> {
             ],
             ..SectionHeaderBlock::default()
         };
-        let out = BufWriter::with_capacity(GATHER, compressor);
+        let out = BufWriter::with_capacity(GATHER, out);
         let out = PcapNgWriter::with_section_header(out, section).map_err(io_error)?;
         Ok(Self {
             out,
@@ -274,17 +297,17 @@ impl<W: Write> CaptureFile<W> {
         Ok(())
     }
 
-    /// Ends the file and gives back what it was written to, not yet flushed.
+    /// Hands on what was gathered.
     ///
     /// # Errors
     /// When the output fails.
-    pub fn finish(self) -> io::Result<(W, Contents)> {
-        let compressor =
-            self.out.into_inner().into_inner().map_err(io::IntoInnerError::into_error)?;
-        let out = compressor.finish()?;
-        let origins = self.interfaces.into_iter().map(|i| (i.origin, i.written)).collect();
-        let (runs, folded_elsewhere) = self.runs.finish();
-        Ok((out, Contents { origins, shortened: self.shortened, runs, folded_elsewhere }))
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.get_mut().flush()
+    }
+
+    /// What it is written to.
+    pub fn get_ref(&self) -> &W {
+        self.out.get_ref().get_ref()
     }
 }
 

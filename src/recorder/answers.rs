@@ -9,7 +9,9 @@ use crate::APPLICATION;
 use crate::api::question::Question;
 use crate::api::status::{Bundles, Depth, Figures, Interface, Standing, Watcher};
 use crate::capture::Report;
-use crate::time::Mono;
+use crate::frames::Feed;
+use crate::incident::journal::{Entry, worth_a_line};
+use crate::time::{Mono, Window};
 use crate::trigger::Rule;
 use crate::watch::Watch;
 
@@ -30,6 +32,30 @@ impl Recorder {
             Question::Listen(reply) => {
                 let _ = reply.send(self.audience.clients.seat());
             }
+            Question::Frames { from, reply } => {
+                let _ = reply.send(self.feed(from));
+            }
+            Question::Captures(reply) => {
+                let _ = reply.send(self.captures.followers());
+            }
+        }
+    }
+
+    /// What somebody reads frames from, since then.
+    fn feed(&self, from: Mono) -> Feed {
+        let at = self.clock.now();
+        let observations = self.incidents.seen(Window { from, to: at.mono });
+        let inside = worth_a_line(&observations).into_iter().filter(|seen| seen.at.mono >= from);
+        let (pulled, live) = self.audience.clients.lines(from);
+        let mut seen: Vec<_> = inside.map(Entry::of_observation).chain(pulled).collect();
+        seen.sort_by_key(|line| line.at.mono);
+        Feed {
+            at,
+            followers: self.captures.followers(),
+            seen,
+            live,
+            host: self.incidents.host().clone(),
+            memory: self.captures.memory(),
         }
     }
 

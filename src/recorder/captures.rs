@@ -9,7 +9,9 @@ use super::frame_store::{Held, Keeper};
 use super::ring_file;
 use super::selection::{Links, Selection};
 use crate::capture::afpacket::Options as Ring;
-use crate::capture::{self, Capture, Interface, KernelRoom, Memory, Report, Sliced, Tapping};
+use crate::capture::{
+    self, Capture, Follower, Interface, KernelRoom, Memory, Report, Sliced, Tapping,
+};
 use crate::error::Result;
 use crate::observation::link::LinkState;
 use crate::observation::{Fact, Observation};
@@ -179,6 +181,11 @@ impl Captures {
     /// Whether the interface with this name can carry frames; none if there is none.
     pub(super) fn is_up(&self, name: &str) -> Option<bool> {
         self.links.iter().find(|link| link.name == name).map(LinkState::is_up)
+    }
+
+    /// Hands for somebody who reads frames.
+    pub(super) fn followers(&self) -> Vec<Follower> {
+        self.running.values().map(Capture::follower).collect()
     }
 
     /// The rounds each capture thread has done, by interface.

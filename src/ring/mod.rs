@@ -32,7 +32,7 @@ mod summary;
 pub use counters::LaneCounters;
 pub use file::RingFile;
 pub use fold::{FoldOptions, Storm};
-pub use lane::{Appended, HoldId, Lane, LaneOptions};
+pub use lane::{Appended, Followed, HoldId, Lane, LaneOptions, Position};
 pub use left::{LeftRing, Whose};
 pub use pack::{Job, Outcome, PackOptions, Packer};
 pub use pack_thread::{PackThread, Request};

@@ -138,6 +138,8 @@ pub(super) struct OpenSegment {
     origin: Arc<Origin>,
     summary: Summary,
     chain: Chain,
+    /// Frames and copies that its lane stored before it.
+    before: u64,
 }
 
 impl OpenSegment {
@@ -155,6 +157,7 @@ impl OpenSegment {
         origin: Arc<Origin>,
         offset: Offset,
         mut chain: Chain,
+        before: u64,
     ) -> Self {
         let summary = Summary::empty(lane, sequence, offset);
         let (number, codec) = (chain.number, Codec::Plain);
@@ -162,7 +165,7 @@ impl OpenSegment {
         if chain.outlives {
             header.open(&mut chain.chunk, 0);
         }
-        Self { origin, summary, chain }
+        Self { origin, summary, chain, before }
     }
 
     pub(super) fn offset(&self) -> Offset {
@@ -226,7 +229,7 @@ impl OpenSegment {
 
     #[inline]
     fn write(&mut self, bytes: &[u8], spare: &mut Vec<Chunk>) {
-        let Self { origin, summary, chain } = self;
+        let Self { origin, summary, chain, .. } = self;
         let number = chain.number;
         let header = ChunkHeader { summary, origin, codec: Codec::Plain, chain: number };
         chain.write(bytes, spare, header);
@@ -240,7 +243,8 @@ impl OpenSegment {
         let last = Bytes::copy_from_slice(&self.chain.chunk[ChunkHeader::SIZE..self.chain.at]);
         let chunks: Vec<_> = chunks.chain([last]).collect();
         let length = chunks.iter().map(Bytes::len).sum();
-        let part = Part { origin: Arc::clone(&self.origin), summary: self.summary, length };
+        let (origin, summary, before) = (Arc::clone(&self.origin), self.summary, self.before);
+        let part = Part { origin, summary, length, before };
         let (summary, whole) = part.summed_up(chunks);
         self.summary = summary;
         (whole > 0).then(|| self.seal().0)
@@ -248,11 +252,11 @@ impl OpenSegment {
 
     /// Seals the segment, and gives back the rest of its last page if that is worth it.
     pub(super) fn seal(self) -> (Segment, Option<Chunk>) {
-        let Self { origin, summary, chain } = self;
+        let Self { origin, summary, chain, before } = self;
         let (number, codec) = (chain.number, Codec::Plain);
         let header = ChunkHeader { summary: &summary, origin: &origin, codec, chain: number };
         let Closed { chunks, rest } = chain.close(header);
         let length = chunks.iter().map(Bytes::len).sum();
-        (Segment::plain(Part { origin, summary, length }, chunks), rest)
+        (Segment::plain(Part { origin, summary, length, before }, chunks), rest)
     }
 }

@@ -45,7 +45,13 @@ pub(super) struct Part {
     pub(super) summary: Summary,
     /// Bytes of its records.
     pub(super) length: usize,
+    /// Frames and copies that its lane had stored before it; zero where nobody follows a lane, in what was
+    /// recovered.
+    pub(super) before: u64,
 }
+
+/// Frames that were read, whatever becomes of the segment they came from.
+pub(super) type Frames = Box<dyn Iterator<Item = StoredFrame> + Send>;
 
 /// A segment that somebody holds on to, so that its pages cannot be used again.
 #[derive(Debug, Clone)]
@@ -90,6 +96,11 @@ impl Segment {
         self.parts.iter().map(|part| part.summary.last()).max().unwrap_or(Mono(0))
     }
 
+    /// What it is made of, oldest first.
+    pub(super) fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
     /// Numbers of the first and last segment in it, in their lane, from 0, without gaps.
     pub(super) fn sequences(&self) -> (u64, u64) {
         let number = |part: Option<&Part>| part.map_or(0, |part| part.summary.sequence);
@@ -132,11 +143,18 @@ impl Segment {
 
     /// Its frames and runs, in order of arrival, runs by their first copy. What cannot be unpacked,
     /// which only damaged memory explains, is told in the log.
-    pub fn read_in_order(&self) -> Box<dyn Iterator<Item = StoredFrame> + '_> {
+    pub fn read_in_order(&self) -> Box<dyn Iterator<Item = StoredFrame> + Send> {
+        self.read_from(0)
+    }
+
+    /// The same, of its parts with this number and later ones.
+    pub(super) fn read_from(&self, sequence: u64) -> Frames {
+        let is_wanted = move |part: &Part| part.summary.sequence >= sequence;
         match self.codec {
             Codec::Plain => {
-                let chains = self.parts.iter().map(|part| (part, self.chunks.clone()));
-                Box::new(chains.flat_map(|(part, chain)| part.read_in_order(chain)))
+                let chains = self.parts.iter().filter(|part| is_wanted(part));
+                let chains: Vec<_> = chains.map(|part| (part.clone(), self.chunks.clone())).collect();
+                Box::new(chains.into_iter().flat_map(|(part, chain)| part.read_in_order(chain)))
             }
             Codec::Zstd => {
                 let mut content = Vec::new();
@@ -148,8 +166,10 @@ impl Segment {
                     return Box::new(std::iter::empty());
                 }
                 let content = Bytes::from(content);
-                let chains = self.images().map(move |(part, at)| (part, vec![content.slice(at)]));
-                Box::new(chains.flat_map(|(part, chain)| part.read_in_order(chain)))
+                let chains = self.images().filter(|(part, _)| is_wanted(part));
+                let chains: Vec<_> =
+                    chains.map(|(part, at)| (part.clone(), vec![content.slice(at)])).collect();
+                Box::new(chains.into_iter().flat_map(|(part, chain)| part.read_in_order(chain)))
             }
         }
     }
@@ -184,7 +204,12 @@ impl Segment {
 }
 
 impl Part {
-    fn read_in_order(&self, chain: Vec<Bytes>) -> Box<dyn Iterator<Item = StoredFrame> + '_> {
+    /// Frames in it, and copies that its runs stand for.
+    pub(super) fn stored(&self) -> u64 {
+        u64::from(self.summary.frames).saturating_add(self.summary.folded)
+    }
+
+    fn read_in_order(&self, chain: Vec<Bytes>) -> Frames {
         let frames = self.read(chain);
         if self.summary.folded == 0 {
             return Box::new(frames);
@@ -214,8 +239,9 @@ impl Part {
     }
 
     /// Its whole records in the order in which they stand in `chain`.
-    pub(super) fn read(&self, chain: Vec<Bytes>) -> impl Iterator<Item = StoredFrame> + '_ {
+    pub(super) fn read(&self, chain: Vec<Bytes>) -> impl Iterator<Item = StoredFrame> + use<> {
         let mut cursor = Cursor { chunks: chain.into(), at: 0 };
+        let (origin, offset) = (Arc::clone(&self.origin), self.summary.offset);
         std::iter::from_fn(move || {
             let (header, kind, length) = Record::decode(&cursor.take(Record::SIZE)?)?;
             let mut bytes = cursor.take(length)?;
@@ -227,9 +253,9 @@ impl Part {
                 _ => None,
             };
             Some(StoredFrame {
-                origin: Arc::clone(&self.origin),
+                origin: Arc::clone(&origin),
                 header,
-                mono: self.summary.offset.mono(header.wall),
+                mono: offset.mono(header.wall),
                 bytes,
                 tally,
                 faded: kind == Record::FADED,
@@ -317,7 +343,7 @@ mod tests {
         let account = Account::default();
         let pages = Pages::map(Request { page_size: PAGE, pages: 64, lock: false }).unwrap();
         let chain = Chain::new(pages.take(&account).unwrap(), 1);
-        let mut open = OpenSegment::new(LaneId(9), 77, origin(), Offset(1_000), chain);
+        let mut open = OpenSegment::new(LaneId(9), 77, origin(), Offset(1_000), chain, 0);
         for (n, length) in lengths.iter().enumerate() {
             let bytes = vec![n as u8; *length];
             let cut = length / 3;

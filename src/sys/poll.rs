@@ -16,11 +16,25 @@ use rustix::io::Errno;
 pub fn readable(fds: &[BorrowedFd<'_>], timeout: Option<Duration>) -> io::Result<bool> {
     let mut polled: Vec<PollFd<'_>> =
         fds.iter().map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)).collect();
+    wait(&mut polled, timeout)
+}
+
+/// Waits until the other end of a socket is gone, or `timeout` has passed; returns whether it is gone. One that
+/// only says no more (shutdown(2) of its writing side) still listens.
+///
+/// # Errors
+/// When the kernel is out of memory.
+pub fn hung_up(fd: BorrowedFd<'_>, timeout: Duration) -> io::Result<bool> {
+    // That it hung up is always reported (poll(2)).
+    wait(&mut [PollFd::from_borrowed_fd(fd, PollFlags::empty())], Some(timeout))
+}
+
+fn wait(polled: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<bool> {
     let limit = timeout.map(|timeout| Timespec {
         tv_sec: timeout.as_secs().try_into().unwrap_or(i64::MAX),
         tv_nsec: timeout.subsec_nanos().into(),
     });
-    match poll(&mut polled, limit.as_ref()) {
+    match poll(polled, limit.as_ref()) {
         Ok(ready) => Ok(ready > 0),
         Err(Errno::INTR) => Ok(false),
         Err(other) => Err(other.into()),
@@ -33,6 +47,18 @@ mod tests {
 
     use super::*;
     use crate::sys::wakeup::Wakeup;
+
+    #[test]
+    fn who_says_no_more_still_listens_and_who_is_gone_does_not() {
+        use std::net::Shutdown;
+        use std::os::unix::net::UnixStream;
+
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        theirs.shutdown(Shutdown::Write).unwrap();
+        assert!(!hung_up(ours.as_fd(), Duration::ZERO).unwrap());
+        drop(theirs);
+        assert!(hung_up(ours.as_fd(), Duration::from_secs(9)).unwrap());
+    }
 
     #[test]
     fn a_bell_is_readable_until_it_is_heard() {

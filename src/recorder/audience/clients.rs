@@ -19,6 +19,7 @@ use crate::capture::Report;
 use crate::error::Result;
 use crate::export::{self, choice::What};
 use crate::finding::Severity;
+use crate::incident::journal::Entry;
 use crate::incident::progress::Course;
 use crate::incident::writer::Outcome;
 use crate::incident::{Incident, events};
@@ -38,6 +39,8 @@ pub(in crate::recorder) struct Clients {
     sender: Sender<Question>,
     server: Option<Server>,
     audience: broadcast::Sender<Arc<export::event::Event>>,
+    /// Lines between the frames, for those who read frames.
+    lines: broadcast::Sender<Entry>,
     /// The latest events, oldest first.
     recent: VecDeque<Event>,
     /// By the observation being judged.
@@ -77,6 +80,17 @@ impl Event {
         };
         Arc::new(export::event::Event::of(what, severity, fields))
     }
+
+    /// As a line between frames; none of what is no news there.
+    fn line(&self) -> Option<Entry> {
+        match self {
+            Self::Seen(seen) if !matches!(seen.fact, Fact::ProbeAnswered { .. }) => {
+                Some(Entry::of_observation(seen))
+            }
+            Self::Pulled(trigger) => Some(Entry::of_trigger(trigger)),
+            Self::Seen(_) | Self::Course(_) => None,
+        }
+    }
 }
 
 impl Clients {
@@ -84,12 +98,14 @@ impl Clients {
     pub(super) fn new(begun: Stamp) -> Self {
         let (sender, questions) = bounded(QUESTIONS);
         let (audience, _) = broadcast::channel(BEHIND);
+        let (lines, _) = broadcast::channel(BEHIND);
         Self {
             begun,
             questions,
             sender,
             server: None,
             audience,
+            lines,
             recent: VecDeque::with_capacity(RECENT),
             pulled: Vec::new(),
             frozen: None,
@@ -184,6 +200,11 @@ impl Clients {
             // Refused only when the last listener has just left.
             let _ = self.audience.send(event.told());
         }
+        if self.lines.receiver_count() > 0
+            && let Some(line) = event.line()
+        {
+            let _ = self.lines.send(line);
+        }
         if self.recent.len() >= RECENT {
             self.recent.pop_front();
         }
@@ -194,6 +215,15 @@ impl Clients {
     pub(in crate::recorder) fn seat(&self) -> Audience {
         let recent = self.recent.iter().map(Event::told).collect();
         Audience { recent, live: self.audience.subscribe() }
+    }
+
+    /// Lines of the triggers since `from`, and those to come.
+    pub(in crate::recorder) fn lines(&self, from: Mono) -> (Vec<Entry>, broadcast::Receiver<Entry>) {
+        let pulled = self.recent.iter().filter_map(|event| match event {
+            Event::Pulled(trigger) if trigger.at.mono >= from => Some(Entry::of_trigger(trigger)),
+            _ => None,
+        });
+        (pulled.collect(), self.lines.subscribe())
     }
 
     /// Tells those who wait.
@@ -272,9 +302,9 @@ impl Clients {
 
     /// Ends events, lets the last answers out, and closes the doors.
     pub(super) fn close(self) {
-        let Self { server, audience, questions, sender, waiting, .. } = self;
+        let Self { server, audience, lines, questions, sender, waiting, .. } = self;
         // Whoever still waits learns that nobody will answer.
-        drop((audience, questions, sender, waiting));
+        drop((audience, lines, questions, sender, waiting));
         if let Some(server) = server {
             server.stop();
         }

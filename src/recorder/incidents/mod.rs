@@ -40,7 +40,7 @@ use crate::incident::writer::{Outcome, Writer};
 use crate::observation::capture::CaptureEvent;
 use crate::observation::{Fact, Observation};
 use crate::ring::HoldId;
-use crate::time::{Clock, Mono};
+use crate::time::{Clock, Mono, Window};
 use crate::trigger::{Budget, Gate, Rules, Terms};
 
 /// What opens incidents, those that are under way, and what belongs into them.
@@ -106,6 +106,11 @@ impl Incidents {
             summary: Summary::default(),
             clock,
         }
+    }
+
+    /// What was seen in a window, and the last states before it.
+    pub(super) fn seen(&self, window: Window) -> Vec<Observation> {
+        self.history.cut(window)
     }
 
     /// They happened on this host, not here.

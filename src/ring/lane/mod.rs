@@ -22,8 +22,10 @@ use crate::ring::PAGE_SIZE;
 use crate::sys::pages::{Account, Chunk};
 use crate::time::{Mono, Offset, Window};
 
+mod follow;
 mod saving;
 
+pub use self::follow::{Followed, Position};
 use self::saving::Saving;
 
 /// Names a hold, so that one incident cannot release another's.
@@ -82,6 +84,8 @@ pub struct Lane {
     pinned: usize,
     account: Account,
     next_sequence: u64,
+    /// Frames and copies in all segments that were sealed so far.
+    sealed_frames: u64,
     /// Nothing stored since then was evicted.
     complete_from: Mono,
     /// Nothing stored since then was cut to its headers.
@@ -123,6 +127,7 @@ impl Lane {
             pinned: 0,
             account: Account::default(),
             next_sequence: 0,
+            sealed_frames: 0,
             complete_from: now,
             full_from: now,
             holds: Vec::new(),
@@ -190,9 +195,7 @@ impl Lane {
         self.counters.folded = self.counters.folded.saturating_sub(untold);
         self.counters.dropped += untold;
         if let Some(segment) = self.open.take().and_then(OpenSegment::salvage) {
-            let segment = Arc::new(segment);
-            self.saving.sealed(&segment);
-            self.sealed.push_back(segment);
+            self.keep_sealed(segment);
         }
         let stored = |segment: &Arc<Segment>| segment.stored_bytes() as u64;
         self.counters.ring_bytes = self.sealed.iter().map(stored).sum();
@@ -341,7 +344,14 @@ impl Lane {
         self.next_sequence += 1;
         let origin = Arc::clone(&self.origin);
         let chain = Chain::new(chunk, self.pool.next_chain());
-        Some(OpenSegment::new(self.id, sequence, origin, offset, chain))
+        Some(OpenSegment::new(self.id, sequence, origin, offset, chain, self.sealed_frames))
+    }
+
+    fn keep_sealed(&mut self, segment: Segment) {
+        self.sealed_frames += segment.frames() + segment.folded();
+        let segment = Arc::new(segment);
+        self.saving.sealed(&segment);
+        self.sealed.push_back(segment);
     }
 
     /// A page, at the cost of this lane's own oldest segments where memory is scarce.
@@ -394,9 +404,7 @@ impl Lane {
         let Some(open) = self.open.take() else { return };
         let (segment, rest) = open.seal();
         self.rest = rest;
-        let segment = Arc::new(segment);
-        self.saving.sealed(&segment);
-        self.sealed.push_back(segment);
+        self.keep_sealed(segment);
         if self.sealed.len() > self.pool.total_pages() * Self::SEGMENTS_PER_PAGE {
             self.evict();
         }

@@ -231,3 +231,88 @@ proptest! {
         prop_assert_eq!(pool.free_pages(), pool.total_pages(), "every page comes back");
     }
 }
+
+/// Reads a lane from a position on, as far as it goes: numbers of its frames, and how many were missed.
+fn follow(lane: &mut Lane, position: &mut Position) -> (Vec<u64>, u64) {
+    let (mut found, mut lost) = (Vec::new(), 0);
+    loop {
+        let Followed { frames, position: behind, missed, .. } = lane.follow(*position);
+        *position = behind;
+        lost += missed;
+        let Some(frames) = frames else { return (found, lost) };
+        found.extend(frames.map(|frame| u64::from_le_bytes(frame.bytes[..8].try_into().unwrap())));
+    }
+}
+
+#[test]
+fn a_reader_behind_a_packed_segment_gets_what_is_new_in_it() {
+    let pool = pool(4);
+    let mut lane = lane(&pool, 0);
+    let mut packer = crate::ring::Packer::new(pool.clone()).unwrap();
+    let (mut position, mut found) = (Position::From(Mono(0)), Vec::new());
+    for n in 0..3_000 {
+        append(&mut lane, n, n * 10 * MS, 1500);
+        if n == 1_500 {
+            found.extend(follow(&mut lane, &mut position).0);
+        }
+    }
+    while let Some(job) = lane.next_job(Mono(3_000 * 10 * MS)) {
+        let outcome = packer.work(&job);
+        lane.take(outcome);
+    }
+    let (rest, missed) = follow(&mut lane, &mut position);
+    found.extend(rest);
+    assert_eq!(found.len() as u64 + missed, 3_000);
+    assert!(found.is_sorted_by(|a, b| a < b), "none twice");
+    assert_eq!(found.last(), Some(&2_999));
+}
+
+#[test]
+fn a_lane_without_anything_new_leaves_its_reader_where_it_is() {
+    let pool = pool(4);
+    let mut lane = lane(&pool, 0);
+    let mut position = Position::From(Mono(500 * MS));
+    assert_eq!(follow(&mut lane, &mut position), (Vec::new(), 0));
+    assert_eq!(position, Position::From(Mono(500 * MS)));
+    append(&mut lane, 7, 600 * MS, 100);
+    assert_eq!(follow(&mut lane, &mut position), (vec![7], 0));
+    assert_eq!(follow(&mut lane, &mut position), (Vec::new(), 0));
+}
+
+proptest! {
+    /// Whenever a reader looks, and however slow it is: every frame comes once, or is counted as missed.
+    #[test]
+    fn a_reader_gets_every_frame_once_or_its_number(
+        steps in prop::collection::vec((1_u64..400, 60_usize..3_000, any::<bool>(), any::<bool>()), 1..40),
+    ) {
+        let pool = pool(4);
+        let mut lane = lane(&pool, 0);
+        let mut packer = crate::ring::Packer::new(pool.clone()).unwrap();
+        let (mut position, mut found, mut missed) = (Position::From(Mono(0)), Vec::new(), 0);
+        let mut number = 0;
+        let mut pinned = None;
+        for (count, length, reads, packs) in steps {
+            for _ in 0..count {
+                append(&mut lane, number, number * MS, length);
+                number += 1;
+            }
+            if packs && let Some(job) = lane.next_job(Mono(number * MS)) {
+                let outcome = packer.work(&job);
+                lane.take(outcome);
+            }
+            if reads {
+                let followed = lane.follow(position);
+                (position, missed) = (followed.position, missed + followed.missed);
+                let frames = followed.frames.into_iter().flatten();
+                found.extend(frames.map(|f| u64::from_le_bytes(f.bytes[..8].try_into().unwrap())));
+                // A reader that is stopped in the middle of a segment.
+                pinned = lane.follow(position).frames;
+            }
+        }
+        drop(pinned);
+        let (rest, late) = follow(&mut lane, &mut position);
+        found.extend(rest);
+        prop_assert!(found.is_sorted_by(|a, b| a < b));
+        prop_assert_eq!(found.len() as u64 + missed + late + lane.counters().dropped, number);
+    }
+}

@@ -256,7 +256,7 @@ impl Reader<'_> {
             (Codec::Plain, State::Last) => {
                 let length = chunks.iter().map(Bytes::len).sum();
                 let segment =
-                    Segment::plain(Part { origin, summary: last.summary, length }, chunks);
+                    Segment::plain(Part { origin, summary: last.summary, length, before: 0 }, chunks);
                 Ok(Some(Candidate::new(lane, segment, vec![sequence], Kind::Sealed)))
             }
             (Codec::Plain, _) => Ok(open(origin, &first.summary, chunks)),
@@ -303,7 +303,7 @@ impl Reader<'_> {
                 return None;
             }
             let origin = self.origin(image.origin);
-            parts.push(Part { origin, summary: image.summary, length: image.length });
+            parts.push(Part { origin, summary: image.summary, length: image.length, before: 0 });
         }
         (rest.is_empty() && !parts.is_empty()).then_some(parts)
     }
@@ -313,7 +313,7 @@ impl Reader<'_> {
 fn open(origin: Arc<Origin>, begun: &Summary, chunks: Vec<Bytes>) -> Option<Candidate> {
     let Summary { lane, sequence, offset, .. } = *begun;
     let length = chunks.iter().map(Bytes::len).sum();
-    let mut part = Part { origin, summary: Summary::empty(lane, sequence, offset), length };
+    let mut part = Part { origin, summary: Summary::empty(lane, sequence, offset), length, before: 0 };
     let (summary, whole) = part.summed_up(chunks.clone());
     if whole == 0 {
         return None;

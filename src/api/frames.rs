@@ -1,0 +1,106 @@
+//! A client of the control socket that reads frames: from its answer on, the connection is a pcapng file, written by
+//! a thread of its own.
+
+use std::io;
+use std::thread;
+use std::time::Duration;
+
+use tokio::net::UnixStream;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+use super::line::Line;
+use super::protocol::{Answer, FramesWanted, Trouble};
+use crate::capture::filter::Filter;
+use crate::capture::Follower;
+use crate::error::Error;
+use crate::frames::{self, Asked, Feed};
+use crate::sys::priority;
+use crate::time::{Mono, Stamp};
+
+/// A client that takes nothing for this long is sent away; what it then misses was told by nobody.
+const STUCK: Duration = Duration::from_secs(60);
+
+/// Frames that are ready to be sent.
+pub(super) struct Reading {
+    asked: Asked,
+    feed: Feed,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Reading {
+    /// Finds out what is to be read.
+    ///
+    /// # Errors
+    /// What the client is told instead.
+    pub(super) async fn prepare(wanted: &FramesWanted, line: &Line) -> Result<Self, Answer> {
+        let bad = |error: Error| Answer::error(Trouble::BadRequest, error.to_string());
+        let asked = asked(wanted, line.clock().now()).map_err(bad)?;
+        let place = line.reader().ok_or_else(|| {
+            let busy = format!("{} clients read frames already: try again later", frames::READERS);
+            Answer::error(Trouble::Busy, busy)
+        })?;
+        let mut feed = line.frames(asked.from).await.map_err(Answer::from)?;
+        feed.check(&asked).map_err(bad)?;
+        Ok(Self { asked, feed, _place: place })
+    }
+
+    /// What the client is told before the file begins.
+    pub(super) fn answer(&self) -> Answer {
+        let interfaces = self.feed.followers.iter().map(Follower::interface).map(str::to_owned);
+        let from = self.feed.at.offset().wall(self.asked.from);
+        Answer::Frames { from, interfaces: interfaces.collect() }
+    }
+
+    /// Sends them, until there are no more or the client is gone.
+    pub(super) async fn send(self, stream: UnixStream, line: Line) {
+        let (done, ended) = oneshot::channel::<()>();
+        let work = move || {
+            if let Err(error) = self.run(stream, &line) {
+                tracing::info!("a reader of frames ended: {error}");
+            }
+            drop(done);
+        };
+        match thread::Builder::new().name("frames".to_owned()).spawn(work) {
+            // Closed when the thread ends, also by a panic.
+            Ok(_) => drop(ended.await),
+            Err(error) => tracing::warn!("cannot send frames: {error}"),
+        }
+    }
+
+    fn run(self, stream: UnixStream, line: &Line) -> io::Result<()> {
+        // Never refused: only raising it needs a privilege.
+        let _ = priority::step_back(frames::NICE);
+        let stream = stream.into_std()?;
+        stream.set_nonblocking(false)?;
+        stream.set_write_timeout(Some(STUCK))?;
+        frames::serve(&self.asked, self.feed, line.clock(), || line.captures(), stream)
+    }
+}
+
+/// What is wanted, on the clock of the recording.
+fn asked(wanted: &FramesWanted, now: Stamp) -> Result<Asked, Error> {
+    let from = match (wanted.last, wanted.from) {
+        (Some(last), _) => now.mono.minus(last),
+        (None, Some(from)) => now.offset().mono(from),
+        (None, None) => Mono(0),
+    };
+    let until = wanted.to.map(|to| now.offset().mono(to));
+    let to = if wanted.follow { until } else { Some(until.map_or(now.mono, |to| to.min(now.mono))) };
+    if to.is_some_and(|to| to < from) {
+        return Err(Error::usage(
+            "--to",
+            wanted.to.unwrap_or(now.wall).to_string(),
+            "the window ends before it begins",
+            "a moment after --from, not in the future without --follow",
+        ));
+    }
+    Ok(Asked {
+        interfaces: wanted.interfaces.clone(),
+        from,
+        to,
+        filter: wanted.filter.as_deref().map(Filter::parse).transpose()?,
+        count: wanted.count,
+        without_faded: wanted.without_faded,
+        without_folded: wanted.without_folded,
+    })
+}

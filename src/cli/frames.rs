@@ -1,0 +1,176 @@
+//! `dashcap frames`: what a running dashcap has in memory, and what comes.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use jiff::tz::TimeZone;
+
+use super::control::{Socket, print, unexpected};
+use super::values::Span;
+use crate::api::protocol::{Answer, Command, FramesWanted};
+use crate::capture::filter::Filter;
+use crate::capture_file::FileSource;
+use crate::capture_file::output::{Format, is_standard};
+use crate::cut::{ACCEPTED, Moment};
+use crate::error::{Error, Result};
+use crate::frames::text;
+use crate::time::{Clock, Wall};
+
+/// Read frames out of the memory of a running dashcap, at once: no incident is made.
+///
+/// As lines, or as pcapng with --write, with what the host saw between them as in a bundle:
+/// `dashcap frames --last 2m -f 'arp or port 53' -w - | tshark -r -`, or, from a desk,
+/// `ssh router dashcap frames --last 5m --follow -w - | wireshark -k -i -`.
+/// Frames that came so fast that they were counted are one frame with a comment that counts them; of old ones
+/// memory may have only the headers. A reader that is too slow misses frames, and the stream says how many;
+/// recording does not wait for it. Four can read at a time.
+#[derive(Debug, Args)]
+pub(super) struct Frames {
+    /// From so long ago on [default: as far as memory reaches].
+    #[arg(long, value_name = "DUR", conflicts_with = "from")]
+    last: Option<Span>,
+
+    /// From this moment on: RFC 3339, the local clock such as 14:14:20, seconds since 1970, or before now
+    /// such as -30s.
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    from: Option<String>,
+
+    /// Up to this moment, likewise [default: now; with --follow: without end].
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    to: Option<String>,
+
+    /// Go on with what comes, until --to or an interrupt: nothing is missing and nothing comes twice in between.
+    #[arg(long)]
+    follow: bool,
+
+    /// Only frames of this interface. Repeat for several.
+    #[arg(short, long, value_name = "IF")]
+    interface: Vec<String>,
+
+    /// Only frames that match, in libpcap's syntax, such as 'arp or port 53'.
+    #[arg(short, long, value_name = "EXPR")]
+    filter: Option<String>,
+
+    /// At most so many frames.
+    #[arg(short, long, value_name = "N")]
+    count: Option<u64>,
+
+    /// Without frames of which memory has only the headers.
+    #[arg(long)]
+    no_fade: bool,
+
+    /// Without frames that stand for copies that were counted: they came too fast to be kept each.
+    #[arg(long)]
+    no_fold: bool,
+
+    /// Write pcapng to this file, or to standard output for -.
+    #[arg(short, long, value_name = "OUT")]
+    write: Option<PathBuf>,
+
+    /// Print one line a frame: time, interface, way, what it is. So it is done without --write.
+    #[arg(long, conflicts_with = "write")]
+    text: bool,
+
+    #[command(flatten)]
+    socket: Socket,
+}
+
+/// A time of day is the latest one that is over: a day back at most, less the hour that [`Moment::wall`] looks
+/// back by itself.
+const DAY: Duration = Duration::from_secs(23 * 3_600);
+/// Bytes that are copied at a time: what a socket holds.
+const CHUNK: usize = 256 << 10;
+
+impl Frames {
+    pub(super) fn start(self) -> Result<ExitCode> {
+        if let Some(path) = &self.write
+            && Format::of(path)? != Format::Pcapng
+        {
+            return Err(Error::usage(
+                "--write",
+                path.display().to_string(),
+                "frames are written as pcapng; dashcap cut makes other formats of it",
+                "a name that ends with .pcapng, or - for standard output",
+            ));
+        }
+        let mut client = self.socket.ask(&Command::Frames(self.wanted()?))?;
+        let answer = client.answer()?;
+        let Answer::Frames { .. } = answer else { return Err(unexpected(&answer)) };
+        let stream = client.into_stream()?;
+        match &self.write {
+            Some(path) if is_standard(path) => copy(stream, io::stdout().lock(), "standard output"),
+            Some(path) => {
+                let name = path.display().to_string();
+                let file = File::create(path).map_err(|e| Error::operation("write", &*name, e))?;
+                copy(stream, file, &name)
+            }
+            None => {
+                let mut file = FileSource::from_reader("the frames", stream)?;
+                text::lines(&mut file, &TimeZone::system(), print)
+            }
+        }?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn wanted(&self) -> Result<FramesWanted> {
+        let now = Clock::system().now().wall;
+        let filter = self.filter.as_deref().map(Filter::parse).transpose()?;
+        Ok(FramesWanted {
+            interfaces: self.interface.clone(),
+            last: self.last.map(|last| last.0),
+            from: self.from.as_deref().map(|text| moment("--from", text, now)).transpose()?,
+            to: self.to.as_deref().map(|text| moment("--to", text, now)).transpose()?,
+            follow: self.follow,
+            filter: filter.map(|filter| filter.to_string()),
+            count: self.count,
+            without_faded: self.no_fade,
+            without_folded: self.no_fold,
+        })
+    }
+}
+
+/// A moment as it is typed, at `now`.
+fn moment(option: &str, text: &str, now: Wall) -> Result<Wall> {
+    let refused = |reason: String| Error::usage(option, text, reason, ACCEPTED);
+    match Moment::parse(text, &TimeZone::system()).map_err(refused)? {
+        Moment::FromStart(_) => Err(refused("memory has no beginning that stays; say --last".to_owned())),
+        moment => Ok(moment.wall(now.minus(DAY), now)),
+    }
+}
+
+/// Everything there is, as soon as it is there. A reader that has seen enough ends it in peace.
+fn copy(mut from: impl Read, mut to: impl Write, name: &str) -> Result<()> {
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let read = match from.read(&mut chunk) {
+            Ok(0) => return Ok(()),
+            Ok(read) => read,
+            Err(e) if e.kind() == ErrorKind::Interrupted => continue,
+            Err(e) => return Err(Error::operation("read", "the frames", e)),
+        };
+        match to.write_all(&chunk[..read]).and_then(|()| to.flush()) {
+            Err(e) if e.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            written => written.map_err(|e| Error::operation("write", name, e))?,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_before_now() {
+        let now = Wall(1_795_356_860_000_000_000);
+        assert_eq!(moment("--from", "-30s", now).unwrap(), now.minus(Duration::from_secs(30)));
+        assert_eq!(moment("--from", "1795356800", now).unwrap(), now.minus(Duration::from_secs(60)));
+        assert!(moment("--from", "00:00:00", now).unwrap() <= now);
+        assert!(moment("--from", "23:59:59.999", now).unwrap() <= now.plus(Duration::from_secs(1)));
+        let refused = moment("--from", "+30s", now).unwrap_err().to_string();
+        assert!(refused.contains("say --last"), "{refused}");
+    }
+}
