@@ -107,7 +107,8 @@ impl FromStr for Wall {
 impl<'de> Deserialize<'de> for Wall {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
-        text.parse().map_err(|e| D::Error::custom(format!("{text:?} is no time as in RFC 3339: {e}")))
+        text.parse()
+            .map_err(|e| D::Error::custom(format!("{text:?} is no time as in RFC 3339: {e}")))
     }
 }
 

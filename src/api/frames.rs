@@ -10,8 +10,8 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::line::Line;
 use super::protocol::{Answer, FramesWanted, Trouble};
-use crate::capture::filter::Filter;
 use crate::capture::Follower;
+use crate::capture::filter::Filter;
 use crate::error::Error;
 use crate::frames::{self, Asked, Feed};
 use crate::sys::priority;
@@ -85,7 +85,8 @@ fn asked(wanted: &FramesWanted, now: Stamp) -> Result<Asked, Error> {
         (None, None) => Mono(0),
     };
     let until = wanted.to.map(|to| now.offset().mono(to));
-    let to = if wanted.follow { until } else { Some(until.map_or(now.mono, |to| to.min(now.mono))) };
+    let to =
+        if wanted.follow { until } else { Some(until.map_or(now.mono, |to| to.min(now.mono))) };
     if to.is_some_and(|to| to < from) {
         return Err(Error::usage(
             "--to",

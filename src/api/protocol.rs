@@ -159,7 +159,8 @@ struct Said<T> {
 /// # Errors
 /// What is wrong with it, for a person.
 pub fn request(line: &[u8]) -> Result<Command, String> {
-    let accepted = r#"accepted: {"v":1,"command":"snapshot"}, or status, events, frames, arm, disarm"#;
+    let accepted =
+        r#"accepted: {"v":1,"command":"snapshot"}, or status, events, frames, arm, disarm"#;
     let wrong = |reason: &str| format!("{reason}; {accepted}");
     let mut fields: Map<String, Value> =
         serde_json::from_slice(line).map_err(|e| wrong(&format!("not a JSON object: {e}")))?;

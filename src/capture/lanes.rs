@@ -7,7 +7,8 @@ use super::packing::Packing;
 use crate::error::Result;
 use crate::frame::{Frame, Origin};
 use crate::ring::{
-    Appended, Followed, HoldId, Lane, LaneCounters, LaneId, LaneOptions, Pool, Position, Slice, Storm,
+    Appended, Followed, HoldId, Lane, LaneCounters, LaneId, LaneOptions, Pool, Position, Slice,
+    Storm,
 };
 use crate::stats::CaptureStats;
 use crate::time::{Mono, Offset, Window};

@@ -24,13 +24,13 @@ use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::afpacket::RETIRE;
 use super::event_queue::EventQueue;
+use super::follower::FOLLOWERS;
 use super::lanes::Lanes;
 use super::order::{FollowOrder, Hands, Next, Order, Report, SliceOrder, Sliced};
 use super::packing::{Memory, Packing};
 use super::pulse::Pulse;
 use super::source::Source;
 use super::tapping::{Tapped, Tapping};
-use super::follower::FOLLOWERS;
 use super::{FrameSink, FrameSource, Interface, Options, Ready, SETTLED, SourceCounters};
 use crate::detect::tap::Health;
 use crate::error::{Error, Result};

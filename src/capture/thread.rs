@@ -63,8 +63,15 @@ impl Capture {
         let (followers, followed) = bounded(FOLLOWERS);
         let classes = options.classes.names();
         let pulse = Pulse::default();
-        let hands =
-            Hands { bell: bell.clone(), clock, inbox, followed, events, tapping, pulse: pulse.clone() };
+        let hands = Hands {
+            bell: bell.clone(),
+            clock,
+            inbox,
+            followed,
+            events,
+            tapping,
+            pulse: pulse.clone(),
+        };
         let recording = Recording::new(first_lane, binding, source, options, memory, hands)?;
         let thread = thread::Builder::new()
             .name(format!("cap/{interface}"))

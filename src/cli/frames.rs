@@ -137,7 +137,9 @@ impl Frames {
 fn moment(option: &str, text: &str, now: Wall) -> Result<Wall> {
     let refused = |reason: String| Error::usage(option, text, reason, ACCEPTED);
     match Moment::parse(text, &TimeZone::system()).map_err(refused)? {
-        Moment::FromStart(_) => Err(refused("memory has no beginning that stays; say --last".to_owned())),
+        Moment::FromStart(_) => {
+            Err(refused("memory has no beginning that stays; say --last".to_owned()))
+        }
         moment => Ok(moment.wall(now.minus(DAY), now)),
     }
 }
@@ -167,7 +169,10 @@ mod tests {
     fn moments_are_before_now() {
         let now = Wall(1_795_356_860_000_000_000);
         assert_eq!(moment("--from", "-30s", now).unwrap(), now.minus(Duration::from_secs(30)));
-        assert_eq!(moment("--from", "1795356800", now).unwrap(), now.minus(Duration::from_secs(60)));
+        assert_eq!(
+            moment("--from", "1795356800", now).unwrap(),
+            now.minus(Duration::from_secs(60))
+        );
         assert!(moment("--from", "00:00:00", now).unwrap() <= now);
         assert!(moment("--from", "23:59:59.999", now).unwrap() <= now.plus(Duration::from_secs(1)));
         let refused = moment("--from", "+30s", now).unwrap_err().to_string();

@@ -105,6 +105,7 @@ impl Feed {
 
 impl Asked {
     fn wants(&self, follower: &Follower) -> bool {
-        self.interfaces.is_empty() || self.interfaces.iter().any(|name| name == follower.interface())
+        self.interfaces.is_empty()
+            || self.interfaces.iter().any(|name| name == follower.interface())
     }
 }

@@ -126,11 +126,11 @@ impl<'a, W: Write> Stream<'a, W> {
         let Some(filter) = &self.asked.filter else { return true };
         let link_type = frame.origin.link_type;
         // One that does not suit a link type has no frames of it.
-        let filter = self
-            .filters
-            .entry(link_type)
-            .or_insert_with(|| filter.for_user_space(link_type).ok());
-        filter.as_mut().is_some_and(|filter| filter.accepts(&Frame::whole(frame.header, &frame.bytes)))
+        let filter =
+            self.filters.entry(link_type).or_insert_with(|| filter.for_user_space(link_type).ok());
+        filter
+            .as_mut()
+            .is_some_and(|filter| filter.accepts(&Frame::whole(frame.header, &frame.bytes)))
     }
 
     /// The lines of what was seen before `until`.

@@ -59,7 +59,8 @@ fn of_frame(frame: &FileFrame<'_>, origin: &Origin, zone: &TimeZone) -> String {
         line += &format!(" ({} of {} bytes)", frame.bytes.len(), frame.original_len);
     }
     if let Some(copies) = frame.copies {
-        line += &format!(" (stands for {} copies until {})", copies.count, clock(copies.last, zone));
+        line +=
+            &format!(" (stands for {} copies until {})", copies.count, clock(copies.last, zone));
     }
     line
 }
@@ -88,12 +89,13 @@ mod tests {
     fn a_frame_is_a_line_and_so_is_what_was_seen() {
         let origin = Arc::new(fixture::origin("eth\u{1b}0", 3));
         let arp = [
-            &[0xff; 6][..], &[2, 0, 0, 0, 0, 1, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 1],
+            &[0xff; 6][..],
+            &[2, 0, 0, 0, 0, 1, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 1],
             &[192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 192, 0, 2, 9],
         ]
         .concat();
         let mut stream = Vec::new();
-        let mut file = CaptureFile::plain(&mut stream, &Host::default(), "test").unwrap();
+        let mut file = CaptureFile::plain(&mut stream, &Host::read(), "test").unwrap();
         let frame = fixture::frame(&origin, fixture::at(0).mono, &arp);
         file.frame(&frame).unwrap();
         file.entry(&Entry::of_stream(fixture::at(2), "12 frames are missing here")).unwrap();

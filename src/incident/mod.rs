@@ -23,7 +23,7 @@ pub mod earlier;
 pub mod events;
 #[cfg(test)]
 #[path = "../../tests/lab/incident.rs"]
-mod fixture;
+pub(crate) mod fixture;
 pub mod folder;
 pub mod journal;
 pub mod layout;

@@ -153,7 +153,8 @@ impl Segment {
         match self.codec {
             Codec::Plain => {
                 let chains = self.parts.iter().filter(|part| is_wanted(part));
-                let chains: Vec<_> = chains.map(|part| (part.clone(), self.chunks.clone())).collect();
+                let chains: Vec<_> =
+                    chains.map(|part| (part.clone(), self.chunks.clone())).collect();
                 Box::new(chains.into_iter().flat_map(|(part, chain)| part.read_in_order(chain)))
             }
             Codec::Zstd => {

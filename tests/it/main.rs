@@ -16,6 +16,7 @@ mod cut;
 mod doctor;
 #[cfg(all(feature = "export", feature = "http"))]
 mod export;
+mod frames;
 mod hooks;
 #[cfg(feature = "http")]
 mod http;

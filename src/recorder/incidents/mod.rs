@@ -38,6 +38,7 @@ use crate::incident::earlier::Earlier;
 use crate::incident::system::Collection;
 use crate::incident::writer::{Outcome, Writer};
 use crate::observation::capture::CaptureEvent;
+use crate::observation::kept::Kept;
 use crate::observation::{Fact, Observation};
 use crate::ring::HoldId;
 use crate::time::{Clock, Mono, Window};
@@ -109,7 +110,7 @@ impl Incidents {
     }
 
     /// What was seen in a window, and the last states before it.
-    pub(super) fn seen(&self, window: Window) -> Vec<Observation> {
+    pub(super) fn seen(&self, window: Window) -> Vec<Kept> {
         self.history.cut(window)
     }
 

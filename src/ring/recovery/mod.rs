@@ -255,8 +255,10 @@ impl Reader<'_> {
         match (first.codec, last.state) {
             (Codec::Plain, State::Last) => {
                 let length = chunks.iter().map(Bytes::len).sum();
-                let segment =
-                    Segment::plain(Part { origin, summary: last.summary, length, before: 0 }, chunks);
+                let segment = Segment::plain(
+                    Part { origin, summary: last.summary, length, before: 0 },
+                    chunks,
+                );
                 Ok(Some(Candidate::new(lane, segment, vec![sequence], Kind::Sealed)))
             }
             (Codec::Plain, _) => Ok(open(origin, &first.summary, chunks)),
@@ -313,7 +315,8 @@ impl Reader<'_> {
 fn open(origin: Arc<Origin>, begun: &Summary, chunks: Vec<Bytes>) -> Option<Candidate> {
     let Summary { lane, sequence, offset, .. } = *begun;
     let length = chunks.iter().map(Bytes::len).sum();
-    let mut part = Part { origin, summary: Summary::empty(lane, sequence, offset), length, before: 0 };
+    let mut part =
+        Part { origin, summary: Summary::empty(lane, sequence, offset), length, before: 0 };
     let (summary, whole) = part.summed_up(chunks.clone());
     if whole == 0 {
         return None;
