@@ -24,7 +24,7 @@
 //! | `cap/IF` | reads kernel blocks, appends to its lanes, taps them, answers hold and slice | frames, never anybody |
 //! | `pack` | packs sealed segments, fades old ones | lanes that ask |
 //! | `watch/NAME` | sees one kind of thing, sends observations | its descriptor or its interval |
-//! | `watch/detect` | judges what the taps say, sends findings | its bell, rung once a block |
+//! | `watch/detect` | judges what the taps say, sends findings | a wakeup, once a block |
 //! | main (recorder) | judges, opens and closes incidents | observations, deadlines |
 //! | `frames` | sends a client frames out of memory, up to four of them | captures, its client |
 //! | `notify-rs…` | inotify for the trigger directory (crate `notify`) | files |

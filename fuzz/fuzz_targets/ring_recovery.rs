@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use dashcap::frame::{Frame, FrameHeader, LinkType, Origin, StampClock};
-use dashcap::ring::metadata::Standing;
+use dashcap::ring::metadata::RecordingMetadata;
 use dashcap::ring::{
-    Lane, LaneId, LaneOptions, LeftRing, Pool, PoolOptions, RingFile, Wanted, Whose,
+    Lane, LaneId, LaneOptions, LeftRing, Pool, PoolOptions, RingFile, WantedFrames, Whose,
 };
 use dashcap::time::{Mono, Offset, Wall};
 use libfuzzer_sys::fuzz_target;
@@ -35,7 +35,7 @@ fn ring(path: &PathBuf) -> Vec<u8> {
         clock: StampClock::Software,
     });
     let _ = std::fs::remove_file(path);
-    let file = RingFile::create(path, Standing::unknown()).expect("a ring file");
+    let file = RingFile::create(path, RecordingMetadata::unknown()).expect("a ring file");
     let pool = Pool::in_file(&PoolOptions { memory: MEMORY, lock: false }, &file).expect("memory");
     let mut lane = Lane::new(LaneId(1), pool, LaneOptions::default(), origin, Mono(0));
     for number in 0..FRAMES {
@@ -73,7 +73,7 @@ fuzz_target!(|input: &[u8]| {
         };
         std::fs::write(&*path, bytes).expect("it can be written");
         let Ok(Some(left)) = LeftRing::open(path, Whose::Anybodys) else { return };
-        let Ok(recovery) = left.recover(Wanted::ALL) else { return };
+        let Ok(recovery) = left.recover(WantedFrames::ALL) else { return };
         for lane in &recovery.lanes {
             for frame in lane.slice.frames() {
                 assert!(frame.bytes.len() <= frame.header.original_len as usize);

@@ -23,7 +23,7 @@ use socket2::{Domain, SockAddr, Type};
 use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
 
-use super::line::Line;
+use super::line::RecorderLine;
 use super::peer::{Owner, Peer};
 use super::session;
 use crate::error::{Error, Result};
@@ -101,12 +101,12 @@ pub fn default_path() -> PathBuf {
 #[derive(Debug)]
 pub struct Socket {
     listener: net::UnixListener,
-    place: Place,
+    place: SocketFile,
 }
 
 /// Gone when dropped.
 #[derive(Debug)]
-struct Place {
+struct SocketFile {
     path: PathBuf,
     lock: File,
 }
@@ -140,7 +140,7 @@ impl Socket {
     }
 }
 
-impl Drop for Place {
+impl Drop for SocketFile {
     fn drop(&mut self) {
         // Still locked: what is there is ours.
         let _ = fs::remove_file(&self.path);
@@ -176,7 +176,7 @@ fn make(path: &Path) -> Result<Socket> {
         Err(e) => return Err(failed(e)),
     }
     let listener = bind(path).map_err(failed)?;
-    Ok(Socket { listener, place: Place { path: path.to_owned(), lock } })
+    Ok(Socket { listener, place: SocketFile { path: path.to_owned(), lock } })
 }
 
 /// A regular file of that name, made if there is none.
@@ -231,12 +231,12 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 /// The socket, on the runtime.
 pub(super) struct Listener {
     listener: UnixListener,
-    place: Place,
+    place: SocketFile,
 }
 
 impl Listener {
     /// Takes clients until the runtime ends.
-    pub(super) async fn serve(self, line: Line) {
+    pub(super) async fn serve(self, line: RecorderLine) {
         let (room, refused) = (Arc::new(Semaphore::new(CLIENTS)), Arc::new(AtomicU64::new(0)));
         loop {
             // Never closed, so never refused.

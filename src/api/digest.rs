@@ -25,7 +25,7 @@ pub struct Digest {
 
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Line {
+pub struct DigestLine {
     /// RFC 3339.
     pub time: String,
     /// Who saw it: a watcher, or what it is: TRIGGER, INCIDENT, FINDING.
@@ -57,7 +57,7 @@ impl Digest {
     }
 
     /// The lines that an event gives; none while it is held back or too mild.
-    pub fn lines(&mut self, event: &Value) -> Vec<Line> {
+    pub fn lines(&mut self, event: &Value) -> Vec<DigestLine> {
         if !self.admits(event) {
             return Vec::new();
         }
@@ -70,11 +70,11 @@ impl Digest {
     }
 
     /// What is held back.
-    pub fn rest(&mut self) -> Vec<Line> {
+    pub fn rest(&mut self) -> Vec<DigestLine> {
         self.answers.drain(..).map(Answers::line).collect()
     }
 
-    fn answered(&mut self, probe: &str, round_trip: Duration, time: &str) -> Vec<Line> {
+    fn answered(&mut self, probe: &str, round_trip: Duration, time: &str) -> Vec<DigestLine> {
         match self.answers.iter_mut().find(|answers| answers.probe == probe) {
             Some(answers) => {
                 answers.count += 1;
@@ -93,7 +93,7 @@ impl Digest {
         self.answers.extract_if(.., is_due).map(Answers::line).collect()
     }
 
-    fn line(&mut self, event: &Value) -> Line {
+    fn line(&mut self, event: &Value) -> DigestLine {
         let sentence = text(event, "sentence");
         let (who, sentence) = match text(event, "kind") {
             "trigger" => {
@@ -107,12 +107,12 @@ impl Digest {
             _ => (text(event, "watcher"), sentence.to_owned()),
         };
         text(event, "sentence").clone_into(&mut self.last);
-        Line { time: text(event, "time").to_owned(), who: who.to_owned(), sentence }
+        DigestLine { time: text(event, "time").to_owned(), who: who.to_owned(), sentence }
     }
 }
 
 impl Answers {
-    fn line(self) -> Line {
+    fn line(self) -> DigestLine {
         let Self { probe, count, sum, time, .. } = self;
         let milliseconds = sum.as_secs_f64() * 1e3 / f64::from(count);
         let sentence = match count {
@@ -121,7 +121,7 @@ impl Answers {
                 format!("probe {probe}: {count} × answered, after {milliseconds:.3} ms on average")
             }
         };
-        Line { time, who: "probe".to_owned(), sentence }
+        DigestLine { time, who: "probe".to_owned(), sentence }
     }
 }
 
@@ -176,8 +176,9 @@ mod tests {
         })
     }
 
-    fn told(lines: Vec<Line>) -> Vec<String> {
-        let told = |line: Line| format!("{} {} {}", &line.time[17..19], line.who, line.sentence);
+    fn told(lines: Vec<DigestLine>) -> Vec<String> {
+        let told =
+            |line: DigestLine| format!("{} {} {}", &line.time[17..19], line.who, line.sentence);
         lines.into_iter().map(told).collect()
     }
 

@@ -29,7 +29,7 @@ use crate::observation::Fact;
 use crate::observation::request::{Ask, Door, REASON};
 use crate::sys::wakeup::Wakeup;
 use crate::time::{Clock, Wall};
-use crate::watch::{Desk, Wake, Watcher};
+use crate::watch::{Wake, Watcher, WatcherContext};
 
 /// Files that appeared and were not looked at yet. Beyond it the whole directory is looked through.
 const APPEARED: usize = 1_024;
@@ -69,17 +69,17 @@ pub struct DirectoryWatcher {
     path: PathBuf,
     /// Files that changed before then were there at the start.
     since: Wall,
-    told: Receiver<Told>,
+    told: Receiver<DirectoryEvent>,
     /// Something found no room, here or in the kernel's queue.
     overflowed: Arc<AtomicBool>,
-    bell: Wakeup,
+    wakeup: Wakeup,
     /// Watches as long as it lives.
     _watcher: RecommendedWatcher,
 }
 
 /// What notify's thread tells.
 #[derive(Debug)]
-enum Told {
+enum DirectoryEvent {
     Appeared(PathBuf),
     /// The directory is gone, or can no longer be watched.
     Over(String),
@@ -99,9 +99,9 @@ impl DirectoryWatcher {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true).mode(MODE).create(&path).map_err(|e| failed(&e))?;
         let (tell, told) = bounded(APPEARED);
-        let bell = Wakeup::new().map_err(|e| failed(&e))?;
+        let wakeup = Wakeup::new().map_err(|e| failed(&e))?;
         let overflowed = Arc::new(AtomicBool::new(false));
-        let (ring, home, lost) = (bell.clone(), path.clone(), Arc::clone(&overflowed));
+        let (ring, home, lost) = (wakeup.clone(), path.clone(), Arc::clone(&overflowed));
         let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             if !report(event, &home, &tell) {
                 lost.store(true, Ordering::Release);
@@ -119,17 +119,17 @@ impl DirectoryWatcher {
                 path.display()
             );
         }
-        Ok(Self { path, since, told, overflowed, bell, _watcher: watcher })
+        Ok(Self { path, since, told, overflowed, wakeup, _watcher: watcher })
     }
 
     /// Takes the file at `path`, if it asks for something.
-    fn take(&self, path: &Path, desk: &mut Desk) -> Result<()> {
-        let at = desk.now();
+    fn take(&self, path: &Path, context: &mut WatcherContext) -> Result<()> {
+        let at = context.now();
         match read(path) {
             Ok(Some(text)) => {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 let ask = Ask::new(Door::File, &format!("file {name}"), &text);
-                desk.insist(at, &Fact::Asked(ask.into()))?;
+                context.send_until_taken(at, &Fact::Asked(ask.into()))?;
                 if let Err(error) = fs::remove_file(path) {
                     tracing::warn!("cannot remove {}: {error}", path.display());
                 }
@@ -137,19 +137,19 @@ impl DirectoryWatcher {
             Ok(None) => {}
             // Two events of one file: the first took it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => desk.confess(format!("{}: {error}", path.display())),
+            Err(error) => context.report_missed(format!("{}: {error}", path.display())),
         }
         Ok(())
     }
 
     /// Takes every file that appeared since the start: events were lost.
-    fn look_through(&self, desk: &mut Desk) -> Result<()> {
+    fn look_through(&self, context: &mut WatcherContext) -> Result<()> {
         let found = listing(&self.path).map_err(|e| self.gone(&e))?;
         let new = |path: &PathBuf| {
             // A file renamed into the directory changes its ctime there and then (inode(7)).
             fs::symlink_metadata(path).is_ok_and(|there| changed(&there) >= self.since)
         };
-        found.iter().filter(|path| new(path)).try_for_each(|path| self.take(path, desk))
+        found.iter().filter(|path| new(path)).try_for_each(|path| self.take(path, context))
     }
 
     fn gone(&self, reason: &dyn std::fmt::Display) -> Error {
@@ -166,20 +166,20 @@ impl std::fmt::Debug for DirectoryWatcher {
 impl Watcher for DirectoryWatcher {
     const NAME: &'static str = "file";
 
-    fn run(self, desk: &mut Desk) -> Result<()> {
-        while desk.wait(&[self.bell.as_fd()], None)? != Wake::Stop {
-            self.bell.clear();
+    fn run(self, context: &mut WatcherContext) -> Result<()> {
+        while context.wait(&[self.wakeup.as_fd()], None)? != Wake::Stop {
+            self.wakeup.clear();
             for told in self.told.try_iter() {
                 match told {
-                    Told::Appeared(path) => self.take(&path, desk)?,
-                    Told::Over(reason) => return Err(self.gone(&reason)),
+                    DirectoryEvent::Appeared(path) => self.take(&path, context)?,
+                    DirectoryEvent::Over(reason) => return Err(self.gone(&reason)),
                 }
-                if desk.stopping() {
+                if context.stopping() {
                     return Ok(());
                 }
             }
             if self.overflowed.swap(false, Ordering::Acquire) {
-                self.look_through(desk)?;
+                self.look_through(context)?;
             }
         }
         Ok(())
@@ -188,18 +188,18 @@ impl Watcher for DirectoryWatcher {
 
 /// On notify's thread: passes on what matters; false if something found no room, or the kernel's queue
 /// overflowed (IN_Q_OVERFLOW, inotify(7)).
-fn report(event: notify::Result<Event>, home: &Path, tell: &Sender<Told>) -> bool {
+fn report(event: notify::Result<Event>, home: &Path, tell: &Sender<DirectoryEvent>) -> bool {
     let event = match event {
         Ok(event) => event,
-        Err(error) => return tell.try_send(Told::Over(error.to_string())).is_ok(),
+        Err(error) => return tell.try_send(DirectoryEvent::Over(error.to_string())).is_ok(),
     };
     let mut complete = !event.need_rescan();
     for path in event.paths {
         let told = match event.kind {
             EventKind::Access(AccessKind::Close(AccessMode::Write))
-            | EventKind::Modify(ModifyKind::Name(RenameMode::To)) => Told::Appeared(path),
+            | EventKind::Modify(ModifyKind::Name(RenameMode::To)) => DirectoryEvent::Appeared(path),
             EventKind::Remove(RemoveKind::Folder) if path == home => {
-                Told::Over("it was removed".to_owned())
+                DirectoryEvent::Over("it was removed".to_owned())
             }
             _ => continue,
         };
@@ -251,11 +251,11 @@ mod tests {
 
     use super::*;
     use crate::observation::Observation;
-    use crate::watch::{Watch, spawn};
+    use crate::watch::{RunningWatcher, spawn};
 
     const BOUND: Duration = Duration::from_secs(20);
 
-    fn watch(path: &Path) -> (Watch, Receiver<Observation>) {
+    fn watch(path: &Path) -> (RunningWatcher, Receiver<Observation>) {
         let (outbox, inbox) = bounded(64);
         let clock = Clock::system();
         let watcher = DirectoryWatcher::open(&Options { path: path.to_owned() }, &clock).unwrap();

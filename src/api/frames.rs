@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::line::Line;
+use super::line::RecorderLine;
 use super::protocol::{Answer, FramesWanted, Trouble};
 use crate::capture::Follower;
 use crate::capture::filter::Filter;
@@ -32,7 +32,10 @@ impl Reading {
     ///
     /// # Errors
     /// What the client is told instead.
-    pub(super) async fn prepare(wanted: &FramesWanted, line: &Line) -> Result<Self, Answer> {
+    pub(super) async fn prepare(
+        wanted: &FramesWanted,
+        line: &RecorderLine,
+    ) -> Result<Self, Answer> {
         let bad = |error: Error| Answer::error(Trouble::BadRequest, error.to_string());
         let asked = asked(wanted, line.clock().now()).map_err(bad)?;
         let place = line.reader().ok_or_else(|| {
@@ -52,7 +55,7 @@ impl Reading {
     }
 
     /// Sends them, until there are no more or the client is gone.
-    pub(super) async fn send(self, stream: UnixStream, line: Line) {
+    pub(super) async fn send(self, stream: UnixStream, line: RecorderLine) {
         let (done, ended) = oneshot::channel::<()>();
         let work = move || {
             if let Err(error) = self.run(stream, &line) {
@@ -67,7 +70,7 @@ impl Reading {
         }
     }
 
-    fn run(self, stream: UnixStream, line: &Line) -> io::Result<()> {
+    fn run(self, stream: UnixStream, line: &RecorderLine) -> io::Result<()> {
         // Never refused: only raising it needs a privilege.
         let _ = priority::step_back(frames::NICE);
         let stream = stream.into_std()?;

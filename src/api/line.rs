@@ -9,7 +9,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::question::{Audience, Fate, Question, Reply, Verdict};
-use super::status::Standing;
+use super::status::RecorderStatus;
 use crate::capture::Follower;
 use crate::frames::{self, Feed};
 use crate::observation::{Fact, Observation};
@@ -27,7 +27,7 @@ const UNDER_WAY: u32 = 1_024;
 
 /// One end of it for every connection.
 #[derive(Debug, Clone)]
-pub(super) struct Line {
+pub(super) struct RecorderLine {
     clock: Clock,
     questions: Sender<Question>,
     /// A permit is held while a client waits for what it asked.
@@ -48,12 +48,12 @@ pub(super) enum Unanswered {
 }
 
 /// What came of it, and where its incident's fate will be told.
-pub(super) struct Told {
+pub(super) struct PendingFate {
     pub(super) verdict: Verdict,
     pub(super) fate: oneshot::Receiver<Fate>,
 }
 
-impl Line {
+impl RecorderLine {
     pub(super) fn new(clock: Clock, questions: Sender<Question>) -> Self {
         let under_way = Arc::new(Semaphore::new(UNDER_WAY as usize));
         let readers = Arc::new(Semaphore::new(frames::READERS));
@@ -66,16 +66,16 @@ impl Line {
     }
 
     /// Tells the recorder; `follow` also asks for the incident's fate. The moment it is told as is now.
-    pub(super) async fn tell(&self, fact: Fact, follow: bool) -> Result<Told, Unanswered> {
+    pub(super) async fn tell(&self, fact: Fact, follow: bool) -> Result<PendingFate, Unanswered> {
         let seen = Box::new(Observation { at: self.clock.now(), fact });
         let (told, fate) = oneshot::channel();
         let told = follow.then_some(told);
         let verdict = self.ask(|verdict| Question::Tell { seen, verdict, fate: told }).await?;
-        Ok(Told { verdict, fate })
+        Ok(PendingFate { verdict, fate })
     }
 
     /// How it stands.
-    pub(super) async fn standing(&self) -> Result<Box<Standing>, Unanswered> {
+    pub(super) async fn standing(&self) -> Result<Box<RecorderStatus>, Unanswered> {
         self.ask(Question::Standing).await
     }
 
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn a_question_is_answered_or_the_end_is_told() {
         let (questions, asked) = bounded(1);
-        let line = Line::new(Clock::system(), questions);
+        let line = RecorderLine::new(Clock::system(), questions);
         let recorder = std::thread::spawn(move || match asked.recv() {
             Ok(Question::Tell { seen, verdict, fate }) => {
                 assert!(fate.is_none(), "nobody wants to know");
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn a_recorder_without_room_is_busy() {
         let (questions, _asked) = bounded(0);
-        let line = Line::new(Clock::system(), questions);
+        let line = RecorderLine::new(Clock::system(), questions);
         assert_eq!(wait(line.listen()).err(), Some(Unanswered::Busy));
     }
 }

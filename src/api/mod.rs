@@ -1,4 +1,4 @@
-//! The doors: where people and scripts ask for a snapshot, or how things stand.
+//! The endpoints: where people and scripts ask for a snapshot, or how things stand.
 //!
 //! ```text
 //!   dashcap snapshot ──► control socket ─┐                        questions
@@ -38,7 +38,7 @@ use crossbeam_channel::Sender;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
-use self::line::{Line, Unanswered};
+use self::line::{RecorderLine, Unanswered};
 use self::question::Question;
 use crate::error::{Error, Result};
 use crate::export::{self, Account, Exporter, Feed};
@@ -51,7 +51,7 @@ pub const QUESTIONS: usize = 64;
 /// How long answers under way may take once everything else has ended.
 const FAREWELL: Duration = Duration::from_secs(5);
 
-/// Which doors are open.
+/// Which endpoints are open.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The control socket.
@@ -70,7 +70,7 @@ impl Options {
     /// Refuses what has no meaning.
     ///
     /// # Errors
-    /// As the doors' own `check`.
+    /// As the endpoints' own `check`.
     pub fn check(&self) -> Result<()> {
         self.control.as_ref().map_or(Ok(()), control::Options::check)?;
         self.directory.as_ref().map_or(Ok(()), directory::Options::check)?;
@@ -82,14 +82,14 @@ impl Options {
 
 /// Doors that are made, and that nobody answers at yet: a client that comes now waits.
 #[derive(Debug)]
-pub struct Doors {
+pub struct Endpoints {
     runtime: Runtime,
     control: Option<control::Socket>,
     http: Option<http::Endpoints>,
     exporters: Vec<Exporter>,
 }
 
-impl Doors {
+impl Endpoints {
     /// Makes the control socket and the HTTP endpoints, and what exporting needs; none if nothing of it
     /// is wanted. `host` is the name under which we export.
     ///
@@ -112,14 +112,14 @@ impl Doors {
         Ok(Some(Self { runtime, control, http, exporters }))
     }
 
-    /// Answers at the doors from now on, on the thread `api`.
+    /// Answers at the endpoints from now on, on the thread `api`.
     ///
     /// # Errors
     /// When the process is out of threads or descriptors.
     pub fn serve(self, clock: Clock, questions: Sender<Question>) -> Result<Server> {
         let failed = |e: std::io::Error| Error::operation("start thread", "api", e);
         let Self { runtime, control, http, exporters } = self;
-        let line = Line::new(clock.clone(), questions);
+        let line = RecorderLine::new(clock.clone(), questions);
         let accounts = exporters.iter().map(Exporter::account).collect();
         // Sockets are registered with the runtime here, where it can still be refused.
         let entered = runtime.enter();
@@ -151,7 +151,7 @@ impl Doors {
 }
 
 /// Tells one destination what the recorder says, until it says no more.
-async fn export(exporter: Exporter, line: Line, clock: Clock) {
+async fn export(exporter: Exporter, line: RecorderLine, clock: Clock) {
     loop {
         match line.listen().await {
             Ok(question::Audience { recent, live }) => {
@@ -173,11 +173,11 @@ pub struct Server {
 
 impl Server {
     /// How each destination of exports stands.
-    pub fn exports(&self) -> Vec<export::Standing> {
+    pub fn exports(&self) -> Vec<export::DestinationStatus> {
         self.accounts.iter().map(Account::standing).collect()
     }
 
-    /// Lets answers under way reach their clients, at most for five seconds, and closes the doors.
+    /// Lets answers under way reach their clients, at most for five seconds, and closes the endpoints.
     pub fn stop(self) {
         let _ = self.stop.send(());
         if self.thread.join().is_err() {

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::line::Unanswered;
 use super::question::{Fate, Verdict};
 use super::span;
-use super::status::Standing;
+use super::status::RecorderStatus;
 use crate::time::Wall;
 use crate::visible;
 
@@ -96,7 +96,7 @@ pub enum Answer {
     /// What became of its incident.
     Fate(Fate),
     /// How it stands.
-    Status(Box<Standing>),
+    Status(Box<RecorderStatus>),
     /// A pcapng file follows, to the end of the connection.
     Frames {
         /// The first moment that was asked for.
@@ -186,11 +186,11 @@ pub fn answer(answer: &Answer) -> String {
 pub fn event(fields: &Map<String, Value>) -> String {
     /// [`Answer::Event`] of what somebody else keeps.
     #[derive(Serialize)]
-    struct Event<'a> {
+    struct EventLine<'a> {
         answer: &'static str,
         event: &'a Map<String, Value>,
     }
-    line(&Event { answer: "event", event: fields })
+    line(&EventLine { answer: "event", event: fields })
 }
 
 /// Understands a line of dashcap.

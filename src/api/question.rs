@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, oneshot};
 
-use super::status::Standing;
+use super::status::RecorderStatus;
 use crate::capture::Follower;
 use crate::export::event::Event;
 use crate::frames::Feed;
@@ -36,7 +36,7 @@ pub enum Question {
         fate: Option<Reply<Fate>>,
     },
     /// How does it stand?
-    Standing(Reply<Box<Standing>>),
+    Standing(Reply<Box<RecorderStatus>>),
     /// What was seen lately, and what is seen from now on?
     Listen(Reply<Audience>),
     /// What is there to read frames from, and what was seen since then?

@@ -15,7 +15,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
 use super::frames::Reading;
-use super::line::{Line, Told};
+use super::line::{PendingFate, RecorderLine};
 use super::peer::Peer;
 use super::protocol::{self, Answer, Command, LONGEST, Trouble};
 use super::question::{Audience, Fate, Verdict};
@@ -40,13 +40,13 @@ pub(super) async fn refuse(stream: UnixStream, reason: &str) {
 }
 
 /// Serves one client until it leaves.
-pub(super) async fn serve(stream: UnixStream, peer: &Peer, line: &Line) {
+pub(super) async fn serve(stream: UnixStream, peer: &Peer, line: &RecorderLine) {
     let (inward, out) = stream.into_split();
     let (mut requests, mut client) = (BufReader::new(inward), Client { out });
     loop {
         let done: Result<Option<Reading>, Gone> = match next(&mut requests).await {
             Next::Request(bytes) => match protocol::request(&bytes) {
-                Ok(command) => client.obey(command, peer, line).await,
+                Ok(command) => client.handle(command, peer, line).await,
                 Err(wrong) => {
                     client.tell(&Answer::error(Trouble::BadRequest, wrong)).await.map(|()| None)
                 }
@@ -91,11 +91,11 @@ struct Client {
 
 impl Client {
     /// Does what is asked; frames are for the caller to send, who has the whole connection.
-    async fn obey(
+    async fn handle(
         &mut self,
         command: Command,
         peer: &Peer,
-        line: &Line,
+        line: &RecorderLine,
     ) -> Result<Option<Reading>, Gone> {
         let done = match command {
             Command::Snapshot { reason, pre, post, wait } => {
@@ -124,15 +124,16 @@ impl Client {
         done.map(|()| None)
     }
 
-    async fn snapshot(&mut self, ask: Ask, wait: bool, line: &Line) -> Result<(), Gone> {
+    async fn snapshot(&mut self, ask: Ask, wait: bool, line: &RecorderLine) -> Result<(), Gone> {
         if let Err(wrong) = ask.check() {
             return self.tell(&Answer::error(Trouble::BadRequest, wrong.to_string())).await;
         }
         let talk = async {
-            let Told { verdict, mut fate } = match line.tell(Fact::Asked(ask.into()), wait).await {
-                Ok(told) => told,
-                Err(why) => return self.tell(&why.into()).await,
-            };
+            let PendingFate { verdict, mut fate } =
+                match line.tell(Fact::Asked(ask.into()), wait).await {
+                    Ok(told) => told,
+                    Err(why) => return self.tell(&why.into()).await,
+                };
             let nothing = matches!(verdict, Verdict::Ignored { .. });
             self.tell(&Answer::Verdict(verdict)).await?;
             if nothing || !wait {
@@ -149,7 +150,7 @@ impl Client {
         line.in_earnest(talk).await
     }
 
-    async fn arm(&mut self, armed: bool, peer: &Peer, line: &Line) -> Result<(), Gone> {
+    async fn arm(&mut self, armed: bool, peer: &Peer, line: &RecorderLine) -> Result<(), Gone> {
         let fact = Fact::Arming { armed, who: peer.to_string() };
         match line.tell(fact, false).await {
             Ok(_) => self.tell(&Answer::Arming { armed }).await,

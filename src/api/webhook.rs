@@ -38,8 +38,8 @@ struct Plain {
 /// are passed over.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Webhook {
-    status: Status,
+struct AlertWebhook {
+    status: AlertStatus,
     alerts: Vec<Alert>,
     #[serde(default)]
     group_labels: Labels,
@@ -53,7 +53,7 @@ struct Webhook {
 
 #[derive(Debug, Deserialize)]
 struct Alert {
-    status: Status,
+    status: AlertStatus,
     #[serde(default)]
     labels: Labels,
     #[serde(default)]
@@ -62,7 +62,7 @@ struct Alert {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Status {
+enum AlertStatus {
     Firing,
     Resolved,
 }
@@ -83,7 +83,7 @@ pub fn meaning(body: &[u8], who: &str) -> Result<Meaning, String> {
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
     let fields: Map<String, Value> = serde_json::from_slice(body).map_err(wrong)?;
     if fields.contains_key("alerts") {
-        let webhook = Webhook::deserialize(Value::Object(fields)).map_err(wrong)?;
+        let webhook = AlertWebhook::deserialize(Value::Object(fields)).map_err(wrong)?;
         return Ok(webhook.meaning(who));
     }
     let Plain { reason, pre, post } = Plain::deserialize(Value::Object(fields)).map_err(wrong)?;
@@ -106,12 +106,12 @@ impl Meaning {
     }
 }
 
-impl Webhook {
+impl AlertWebhook {
     fn meaning(&self, who: &str) -> Meaning {
         let sentence = self.sentence();
         match self.status {
-            Status::Resolved => Meaning::Over(format!("resolved: {sentence}")),
-            Status::Firing => {
+            AlertStatus::Resolved => Meaning::Over(format!("resolved: {sentence}")),
+            AlertStatus::Firing => {
                 let object = self.name().map(|name| one_line(name, NAME));
                 Meaning::Ask(Ask { object, ..Ask::new(Door::Http, who, &sentence) })
             }

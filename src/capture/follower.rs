@@ -21,7 +21,7 @@ pub struct Follower {
     interface: String,
     classes: Vec<Arc<str>>,
     questions: Sender<FollowOrder>,
-    bell: Wakeup,
+    wakeup: Wakeup,
 }
 
 impl Follower {
@@ -29,9 +29,9 @@ impl Follower {
         interface: String,
         classes: Vec<Arc<str>>,
         questions: Sender<FollowOrder>,
-        bell: Wakeup,
+        wakeup: Wakeup,
     ) -> Self {
-        Self { interface, classes, questions, bell }
+        Self { interface, classes, questions, wakeup }
     }
 
     /// The interface's name.
@@ -50,7 +50,7 @@ impl Follower {
         let (reply, answer) = bounded(1);
         // Refused only by a thread that has ended or is stuck; then the answer's channel is closed.
         let _ = self.questions.send_timeout(FollowOrder { classes, reply }, PATIENCE);
-        self.bell.notify();
+        self.wakeup.notify();
         answer
     }
 }

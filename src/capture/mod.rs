@@ -35,11 +35,11 @@ pub use follower::Follower;
 pub use interface::Interface;
 pub use kernel_room::KernelRoom;
 pub use lanes::ClassReport;
-pub use order::{Next, Report, Sliced};
+pub use order::{CaptureReport, Next, Sliced};
 pub use packing::Memory;
 pub use pulse::Pulse;
 pub use reel::Reel;
-pub use source::{Choice, Options};
+pub use source::{Options, SourceChoice};
 pub use tapping::{Tapping, Wanted};
 pub use thread::Capture;
 

@@ -23,7 +23,7 @@ pub(super) enum Order {
     Quota(u64),
     Hold { hold: HoldId, from: Mono, reply: Sender<Mono> },
     Slice(SliceOrder),
-    Report { reply: Sender<Report> },
+    Report { reply: Sender<CaptureReport> },
 }
 
 /// A window to pin, and the hold to give up then.
@@ -54,12 +54,12 @@ pub struct Sliced {
     /// Its frames, class by class.
     pub classes: Vec<(Arc<str>, Slice)>,
     /// How the capture stood then.
-    pub report: Report,
+    pub report: CaptureReport,
 }
 
 /// What a capture thread says of itself.
 #[derive(Debug, Clone)]
-pub struct Report {
+pub struct CaptureReport {
     /// The binding in force, or the last one.
     pub origin: Arc<Origin>,
     /// Kind of source in a word or two.
@@ -80,7 +80,7 @@ pub struct Report {
 
 /// What a capture thread reaches the rest of the program with.
 pub(super) struct Hands {
-    pub(super) bell: Wakeup,
+    pub(super) wakeup: Wakeup,
     pub(super) clock: Clock,
     pub(super) inbox: Receiver<Order>,
     pub(super) followed: Receiver<FollowOrder>,

@@ -2,7 +2,7 @@
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 
-use crate::ring::{Lane, LaneId, Outcome, Packer, Pool, Request};
+use crate::ring::{Lane, LaneId, Outcome, PackRequest, Packer, Pool};
 use crate::time::Mono;
 
 /// The memory of a recording, and the thread that packs it.
@@ -11,7 +11,7 @@ pub struct Memory {
     /// The pages.
     pub pool: Pool,
     /// Where the thread `pack` hears requests.
-    pub requests: Sender<Request>,
+    pub requests: Sender<PackRequest>,
 }
 
 /// Who packs the segments of an interface's lanes.
@@ -24,14 +24,14 @@ pub(super) enum Packing {
 
 /// The way to the thread and back.
 pub(super) struct Counter {
-    requests: Sender<Request>,
+    requests: Sender<PackRequest>,
     reply: Sender<Outcome>,
     outcomes: Receiver<Outcome>,
 }
 
 impl Packing {
     /// By the thread that hears `requests`, for so many lanes.
-    pub(super) fn by_thread(requests: Sender<Request>, lanes: usize) -> Self {
+    pub(super) fn by_thread(requests: Sender<PackRequest>, lanes: usize) -> Self {
         let (reply, outcomes) = bounded(lanes * Counter::OUTCOMES);
         Self::Thread(Box::new(Counter { requests, reply, outcomes }))
     }
@@ -68,7 +68,7 @@ impl Counter {
             while !self.requests.is_full()
                 && let Some(job) = lane.next_job(now)
             {
-                let request = Request { job, reply: self.reply.clone() };
+                let request = PackRequest { job, reply: self.reply.clone() };
                 if let Err(TrySendError::Full(request) | TrySendError::Disconnected(request)) =
                     self.requests.try_send(request)
                 {

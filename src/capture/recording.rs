@@ -26,7 +26,7 @@ use super::afpacket::RETIRE;
 use super::event_queue::EventQueue;
 use super::follower::FOLLOWERS;
 use super::lanes::Lanes;
-use super::order::{FollowOrder, Hands, Next, Order, Report, SliceOrder, Sliced};
+use super::order::{CaptureReport, FollowOrder, Hands, Next, Order, SliceOrder, Sliced};
 use super::packing::{Memory, Packing};
 use super::pulse::Pulse;
 use super::source::Source;
@@ -74,7 +74,7 @@ pub(super) struct Recording {
     was_down: bool,
     shortage: Option<Shortage>,
     options: Options,
-    bell: Wakeup,
+    wakeup: Wakeup,
     clock: Clock,
     inbox: Receiver<Order>,
     followed: Receiver<FollowOrder>,
@@ -135,7 +135,7 @@ impl Recording {
         memory: &Memory,
         hands: Hands,
     ) -> Result<Self> {
-        let Hands { bell, clock, inbox, followed, events, tapping, pulse } = hands;
+        let Hands { wakeup, clock, inbox, followed, events, tapping, pulse } = hands;
         let now = clock.now();
         let origin = Arc::new(source.origin().clone());
         let classes = options.classes.clone();
@@ -157,7 +157,7 @@ impl Recording {
             events: EventQueue::new(binding.name.clone(), events),
             binding: Some(binding),
             options,
-            bell,
+            wakeup,
             clock,
             inbox,
             followed,
@@ -175,7 +175,7 @@ impl Recording {
     }
 
     /// Until the recorder lets go.
-    pub(super) fn run(mut self) -> Report {
+    pub(super) fn run(mut self) -> CaptureReport {
         // What a panic leaves half done is put in order before it is used again.
         while catch_unwind(AssertUnwindSafe(|| self.round())).unwrap_or_else(|_| self.panicked()) {}
         if catch_unwind(AssertUnwindSafe(|| self.drain())).is_err() {
@@ -230,7 +230,7 @@ impl Recording {
         let timeout = if self.pending.is_empty() { TICK } else { RETIRE };
         let Some(source) = &mut self.source else {
             // Out of kernel memory this returns at once, and the next round sleeps again.
-            let _ = poll::readable(&[self.bell.as_fd()], Some(timeout));
+            let _ = poll::readable(&[self.wakeup.as_fd()], Some(timeout));
             return;
         };
         let mut intake = Intake {
@@ -309,7 +309,7 @@ impl Recording {
         if self.source.is_some() || self.retry_at.is_some_and(|at| now < at) {
             return;
         }
-        let opened = Source::open(binding, &self.options, &self.bell, &self.clock);
+        let opened = Source::open(binding, &self.options, &self.wakeup, &self.clock);
         match opened.and_then(|source| self.begin(source)) {
             Ok(()) => {}
             Err(error) => {
@@ -362,18 +362,18 @@ impl Recording {
 
     /// False when the recorder is gone: the end.
     fn take_orders(&mut self) -> bool {
-        self.bell.clear();
+        self.wakeup.clear();
         self.answer_followers();
         loop {
             match self.inbox.try_recv() {
-                Ok(order) => self.obey(order),
+                Ok(order) => self.handle(order),
                 Err(TryRecvError::Empty) => return true,
                 Err(TryRecvError::Disconnected) => return false,
             }
         }
     }
 
-    fn obey(&mut self, order: Order) {
+    fn handle(&mut self, order: Order) {
         // Who asked may be gone by the time of the answer; then nobody needs it.
         match order {
             Order::Bind(binding) => match &self.binding {
@@ -487,7 +487,7 @@ impl Recording {
         }
     }
 
-    fn report(&mut self) -> Report {
+    fn report(&mut self) -> CaptureReport {
         let source = self.source_counters();
         let mut stats = CaptureStats {
             kernel_received: source.kernel_received,
@@ -499,7 +499,7 @@ impl Recording {
             ..self.lanes.stats()
         };
         stats.settle();
-        Report {
+        CaptureReport {
             origin: Arc::clone(&self.origin),
             source: self.source_name,
             unknowns: self.unknowns,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::Options;
 use super::filter::UserFilter;
 use super::lanes::Lanes;
-use super::order::{Report, Sliced};
+use super::order::{CaptureReport, Sliced};
 use super::packing::Packing;
 use super::tapping::{Tapped, Tapping};
 use crate::detect::tap::Health;
@@ -110,8 +110,8 @@ impl Reel {
     }
 
     /// How it stands.
-    pub fn report(&self, now: Stamp) -> Report {
-        Report {
+    pub fn report(&self, now: Stamp) -> CaptureReport {
+        CaptureReport {
             origin: Arc::clone(&self.origin),
             source: SOURCE,
             unknowns: UNKNOWNS,

@@ -20,7 +20,7 @@ use crate::time::Clock;
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Which source.
-    pub source: Choice,
+    pub source: SourceChoice,
     /// How to set the packet ring up; pnet takes of it what it can do.
     pub ring: afpacket::Options,
     /// How memory is shared among classes of traffic.
@@ -49,7 +49,7 @@ impl Options {
 /// The operator's choice of source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Choice {
+pub enum SourceChoice {
     /// The packet ring, or pnet where it is refused.
     #[default]
     Auto,
@@ -59,7 +59,7 @@ pub enum Choice {
     Pnet,
 }
 
-impl FromStr for Choice {
+impl FromStr for SourceChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -92,12 +92,12 @@ impl Source {
         wakeup: &Wakeup,
         clock: &Clock,
     ) -> Result<Self> {
-        if options.source == Choice::Pnet {
+        if options.source == SourceChoice::Pnet {
             return Self::pnet(interface, options, wakeup, clock);
         }
         match PacketRing::open(interface, &options.ring, wakeup.clone()) {
             Ok(ring) => Ok(Self::PacketRing(ring)),
-            Err(Refusal::Ring(error)) if options.source == Choice::Auto => {
+            Err(Refusal::Ring(error)) if options.source == SourceChoice::Auto => {
                 warn!("{error}; trying pnet instead");
                 Self::pnet(interface, options, wakeup, clock)
             }

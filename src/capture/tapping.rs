@@ -1,7 +1,7 @@
 //! What an interface's capture thread shows the detectors: its tap, and the operator's filters, which only
 //! capture can run.
 //!
-//! On the packet path: no allocation, lock, log or system call per frame. The bell is rung at most once
+//! On the packet path: no allocation, lock, log or system call per frame. The wakeup is rung at most once
 //! per kernel block.
 
 use std::sync::Arc;

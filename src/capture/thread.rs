@@ -9,7 +9,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::follower::{FOLLOWERS, Follower};
-use super::order::{FollowOrder, Hands, Order, Report, SliceOrder, Sliced};
+use super::order::{CaptureReport, FollowOrder, Hands, Order, SliceOrder, Sliced};
 use super::packing::Memory;
 use super::pulse::Pulse;
 use super::recording::Recording;
@@ -34,9 +34,9 @@ pub struct Capture {
     classes: Vec<Arc<str>>,
     orders: Sender<Order>,
     followers: Sender<FollowOrder>,
-    bell: Wakeup,
+    wakeup: Wakeup,
     pulse: Pulse,
-    thread: JoinHandle<Report>,
+    thread: JoinHandle<CaptureReport>,
 }
 
 impl Capture {
@@ -56,15 +56,15 @@ impl Capture {
     ) -> Result<Self> {
         let failed =
             |e: std::io::Error| Error::operation("start the capture thread of", &*binding.name, e);
-        let bell = Wakeup::new().map_err(failed)?;
-        let source = Source::open(&binding, &options, &bell, &clock)?;
+        let wakeup = Wakeup::new().map_err(failed)?;
+        let source = Source::open(&binding, &options, &wakeup, &clock)?;
         let interface = binding.name.clone();
         let (orders, inbox) = bounded(ORDERS);
         let (followers, followed) = bounded(FOLLOWERS);
         let classes = options.classes.names();
         let pulse = Pulse::default();
         let hands = Hands {
-            bell: bell.clone(),
+            wakeup: wakeup.clone(),
             clock,
             inbox,
             followed,
@@ -77,7 +77,7 @@ impl Capture {
             .name(format!("cap/{interface}"))
             .spawn(move || recording.run())
             .map_err(|e| Error::operation("start the capture thread of", &*interface, e))?;
-        Ok(Self { interface, classes, orders, followers, bell, pulse, thread })
+        Ok(Self { interface, classes, orders, followers, wakeup, pulse, thread })
     }
 
     /// The interface's name.
@@ -119,21 +119,21 @@ impl Capture {
     }
 
     /// How it stands.
-    pub fn report(&self) -> Receiver<Report> {
+    pub fn report(&self) -> Receiver<CaptureReport> {
         self.ask(|reply| Order::Report { reply })
     }
 
     /// A hand for somebody who reads what it records, for as long as it does.
     pub fn follower(&self) -> Follower {
         let (interface, classes) = (self.interface.clone(), self.classes.clone());
-        Follower::new(interface, classes, self.followers.clone(), self.bell.clone())
+        Follower::new(interface, classes, self.followers.clone(), self.wakeup.clone())
     }
 
     /// Stops after the last frame the kernel has; none if the thread panicked.
-    pub fn stop(self) -> Option<Report> {
+    pub fn stop(self) -> Option<CaptureReport> {
         // Without a sender the thread's inbox is disconnected, which is how it learns of the end.
         drop(self.orders);
-        self.bell.notify();
+        self.wakeup.notify();
         self.thread.join().ok()
     }
 
@@ -146,6 +146,6 @@ impl Capture {
     fn order(&self, order: Order) {
         // A dead or stuck thread takes no orders: then nobody answers, which the caller must handle.
         let _ = self.orders.send_timeout(order, ORDER);
-        self.bell.notify();
+        self.wakeup.notify();
     }
 }

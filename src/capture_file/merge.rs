@@ -30,12 +30,12 @@ pub struct Order {
 /// All files, each at its next frame.
 #[derive(Debug)]
 pub struct Merged {
-    files: Vec<Open>,
+    files: Vec<OpenFile>,
     order: Order,
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenFile {
     number: usize,
     source: FileSource,
     /// The stamp of its first frame.
@@ -122,7 +122,7 @@ impl Merged {
             let source = FileSource::open_of(path, paths.len())?;
             // A frame without a stamp has none before it here: the first that a later frame has stands for it.
             let next = first_stamp(path).unwrap_or_default();
-            let mut open = Open { number, source, begun: Wall(0), next, unstamped: 0 };
+            let mut open = OpenFile { number, source, begun: Wall(0), next, unstamped: 0 };
             match open.advance() {
                 Ok(wall) => merged.order.add(wall, number),
                 Err(end) => ended.push(end),
@@ -142,7 +142,7 @@ impl Merged {
     #[inline]
     pub fn head(&self) -> Option<Head<'_>> {
         let (wall, file) = self.order.head()?;
-        let Open { source, begun, .. } = &self.files[file];
+        let OpenFile { source, begun, .. } = &self.files[file];
         let frame = source.frame()?;
         Some(Head { file, origin: &source.origins()[frame.origin], frame, wall, begun: *begun })
     }
@@ -183,7 +183,7 @@ pub fn progress<'a>(files: impl Iterator<Item = &'a FileSource>) -> (u64, Option
     })
 }
 
-impl Open {
+impl OpenFile {
     /// The stamp of its next frame, or how it ended.
     fn advance(&mut self) -> Result<Wall, Ended> {
         let Self { number, source, next, unstamped, .. } = self;

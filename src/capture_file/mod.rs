@@ -44,7 +44,7 @@ use pcap_file::Endianness;
 use self::bisect::Survey;
 use self::input::Input;
 use self::pcap::Pcap;
-use self::pcapng::{Description, Pcapng, Step};
+use self::pcapng::{BlockStep, Description, Pcapng};
 use self::statistics::Statistics;
 use crate::error::{Error, Result};
 use crate::frame::{Direction, Frame, FrameHeader, MAX_SNAPLEN, Origin, Reception, StampClock};
@@ -69,7 +69,7 @@ pub struct FileSource {
     input: Input,
     format: Format,
     origins: Vec<Arc<Origin>>,
-    current: Option<Step>,
+    current: Option<BlockStep>,
     /// At most one for each origin.
     statistics: Vec<Statistics>,
     frames: u64,
@@ -279,8 +279,8 @@ impl FileSource {
         match self.next_step() {
             Ok(step) => {
                 let item = step.as_ref().map(|step| match step {
-                    Step::Frame(_) => Item::Frame,
-                    Step::Block(_) => Item::Block,
+                    BlockStep::Frame(_) => Item::Frame,
+                    BlockStep::Block(_) => Item::Block,
                 });
                 self.ended = item.is_none();
                 self.frames += u64::from(item == Some(Item::Frame));
@@ -317,11 +317,11 @@ impl FileSource {
         }
     }
 
-    fn next_step(&mut self) -> Result<Option<Step>, Stop> {
+    fn next_step(&mut self) -> Result<Option<BlockStep>, Stop> {
         let Self { input, format, origins, stem, .. } = self;
         let mut step = match format {
             Format::Cut(what) => return Err(Stop(std::mem::take(what))),
-            Format::Pcap(pcap) => pcap.next(input)?.map(Step::Frame),
+            Format::Pcap(pcap) => pcap.next(input)?.map(BlockStep::Frame),
             Format::Pcapng(pcapng) => pcapng.step(input, &mut |description| {
                 let origin = origin(description, stem);
                 if let Some(known) = origins.iter().position(|known| **known == origin) {
@@ -334,7 +334,7 @@ impl FileSource {
                 Ok(origins.len() - 1)
             })?,
         };
-        if let Some(Step::Frame(record)) = &mut step
+        if let Some(BlockStep::Frame(record)) = &mut step
             && record.direction == Direction::Unknown
         {
             let bytes = input.ahead().get(record.bytes.clone()).unwrap_or_default();
@@ -347,7 +347,7 @@ impl FileSource {
 
     /// The frame that [`Self::advance`] or [`Self::step`] went to.
     pub fn frame(&self) -> Option<FileFrame<'_>> {
-        let Some(Step::Frame(record)) = &self.current else { return None };
+        let Some(BlockStep::Frame(record)) = &self.current else { return None };
         let &Record { origin, wall, original_len, direction, reception, copies, commented, .. } =
             record;
         let bytes = self.input.ahead().get(record.bytes.clone())?;

@@ -67,12 +67,12 @@ const PASSED_OVER: [u32; 7] = [
 #[derive(Debug)]
 pub(super) struct Pcapng {
     order: Endianness,
-    interfaces: Vec<Interface>,
+    interfaces: Vec<InterfaceDescription>,
 }
 
 /// An interface of the section.
 #[derive(Debug, Clone, Copy)]
-struct Interface {
+struct InterfaceDescription {
     /// Its number among all origins of the file.
     origin: usize,
     snaplen: u32,
@@ -91,14 +91,14 @@ pub(super) struct Description {
 
 /// What the next block is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum BlockStep {
     /// One with a frame.
     Frame(Record),
     /// One without, of so many bytes.
     Block(usize),
 }
 
-impl Step {
+impl BlockStep {
     /// In bytes, the whole block or record.
     pub(super) fn length(&self) -> usize {
         match self {
@@ -128,22 +128,24 @@ impl Pcapng {
         &mut self,
         input: &mut Input,
         describe: &mut dyn FnMut(Description) -> Result<usize, Stop>,
-    ) -> Result<Option<Step>, Stop> {
+    ) -> Result<Option<BlockStep>, Stop> {
         let Some(length) = self.block(input)? else { return Ok(None) };
         let block = input.ahead();
         let body = body(block, length);
         let record = match u32_at(self.order, block, 0).unwrap_or_default() {
             ENHANCED_PACKET_BLOCK => self.enhanced(body)?,
-            SECTION_HEADER_BLOCK => return self.section(body).map(|()| Some(Step::Block(length))),
+            SECTION_HEADER_BLOCK => {
+                return self.section(body).map(|()| Some(BlockStep::Block(length)));
+            }
             INTERFACE_DESCRIPTION_BLOCK => {
-                return self.interface(body, describe).map(|()| Some(Step::Block(length)));
+                return self.interface(body, describe).map(|()| Some(BlockStep::Block(length)));
             }
             SIMPLE_PACKET_BLOCK => self.simple(body)?,
             PACKET_BLOCK => self.obsolete(body)?,
-            _ => return Ok(Some(Step::Block(length))),
+            _ => return Ok(Some(BlockStep::Block(length))),
         };
         let bytes = record.bytes.start + BODY..record.bytes.end + BODY;
-        Ok(Some(Step::Frame(Record { bytes, length, ..record })))
+        Ok(Some(BlockStep::Frame(Record { bytes, length, ..record })))
     }
 
     /// What `block`, a whole one of this section, tells of an interface; none if it is no statistics block.
@@ -265,7 +267,7 @@ impl Pcapng {
         let number = self.interfaces.len() as u32;
         let link_type = LinkType(link_type);
         let origin = describe(Description { number, name, link_type, snaplen })?;
-        self.interfaces.push(Interface { origin, snaplen, clock });
+        self.interfaces.push(InterfaceDescription { origin, snaplen, clock });
         Ok(())
     }
 
@@ -298,7 +300,7 @@ impl Pcapng {
 
     fn frame(
         &self,
-        interface: Interface,
+        interface: InterfaceDescription,
         ticks: u64,
         (captured, original): (u32, u32),
         body: &[u8],
@@ -336,7 +338,7 @@ impl Pcapng {
         })
     }
 
-    fn known(&self, number: u32) -> Result<Interface, Stop> {
+    fn known(&self, number: u32) -> Result<InterfaceDescription, Stop> {
         self.interfaces
             .get(number as usize)
             .copied()

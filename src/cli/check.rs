@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::run;
 use super::settings::Settings;
-use super::values::{Size, Span};
+use super::values::{Size, TimeSpan};
 use crate::detect::traffic::Bound;
 use crate::error::Result;
 use crate::hook::When;
@@ -39,7 +39,7 @@ impl Check {
 /// What is recorded, armed and kept, a line each.
 fn meaning(options: &Options) -> Vec<String> {
     let window = options.window;
-    let span = |duration| Span(duration).to_string();
+    let span = |duration| TimeSpan(duration).to_string();
     let mut lines = vec![
         format!("records   {}", recorded(&options.interfaces)),
         format!(
@@ -111,10 +111,9 @@ fn watchers(options: &Options) -> Vec<String> {
         format!("rate      {} {beyond} {bound} {}", limit.name, limit.unit)
     }));
     lines.extend(
-        traffic
-            .silent_classes
-            .iter()
-            .map(|silence| format!("silence   of {} for {}", silence.class, Span(silence.after))),
+        traffic.silent_classes.iter().map(|silence| {
+            format!("silence   of {} for {}", silence.class, TimeSpan(silence.after))
+        }),
     );
     lines
 }

@@ -11,11 +11,11 @@ use jiff::tz::TimeZone;
 use super::log::StatusLine;
 use super::replay::capture_of;
 use super::rights::confine;
-use super::values::Span;
+use super::values::TimeSpan;
 use crate::capture::filter::Filter;
 use crate::capture_file::cursor::Window;
 use crate::capture_file::output::{Format, is_standard};
-use crate::cut::{self, ACCEPTED, Account, Asked, Moment};
+use crate::cut::{self, ACCEPTED, Asked, CutAccount, Moment};
 use crate::error::{Error, Result};
 use crate::privilege::Files;
 use crate::time::Wall;
@@ -55,11 +55,11 @@ pub(super) struct Cut {
 
     /// How long before --around [default: 1m].
     #[arg(long, value_name = "DUR", requires = "around")]
-    pre: Option<Span>,
+    pre: Option<TimeSpan>,
 
     /// How long after --around [default: 1m].
     #[arg(long, value_name = "DUR", requires = "around")]
-    post: Option<Span>,
+    post: Option<TimeSpan>,
 
     /// Only frames that match, in libpcap's syntax, such as 'vlan 956 and port 1434'.
     #[arg(short, long, value_name = "EXPR")]
@@ -129,7 +129,7 @@ impl Cut {
             let read = Moment::parse(&text, &zone);
             read.map(Some).map_err(|reason| Error::usage(what, text, reason, ACCEPTED))
         };
-        let span = |span: Option<Span>| span.map_or(AROUND, |span| span.0);
+        let span = |span: Option<TimeSpan>| span.map_or(AROUND, |span| span.0);
         let window = match moment("--around", self.around)? {
             Some(around) => Asked::Around(around, span(self.pre), span(self.post)),
             None => Asked::Between(moment("--from", self.from)?, moment("--to", self.to)?),
@@ -151,7 +151,7 @@ impl Cut {
 }
 
 /// What was cut, and everything that was not; nothing found is explained.
-fn tell(account: &Account, name: &str, out: &mut impl Write) -> io::Result<()> {
+fn tell(account: &CutAccount, name: &str, out: &mut impl Write) -> io::Result<()> {
     let bytes = account.bytes.map_or(String::new(), |bytes| format!(", {bytes} bytes"));
     writeln!(out, "{name}: {} frames{bytes}", account.frames)?;
     if let Some((first, last)) = account.span {

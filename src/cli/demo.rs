@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::observation::Fact;
 use crate::recorder::Recorder;
 use crate::time::Clock;
-use crate::watch::{Desk, Wake, Watcher};
+use crate::watch::{Wake, Watcher, WatcherContext};
 
 /// Show it working: two network namespaces, traffic between them, a pulled link, the bundle.
 #[derive(Debug, Args)]
@@ -112,7 +112,7 @@ impl Demo {
         let mut options = self.settings().options(run::DEFAULTS, Settings::usual_rules)?;
         options.window.pre = BEFORE;
         let mut recorder = Recorder::start(options, Clock::system())?;
-        recorder.add_watcher(Story { far })?;
+        recorder.add_watcher(Demonstration { far })?;
         let summary = recorder.run(|_| {});
         let Some(bundle) = summary.bundles.first() else {
             return Err(Error::operation("show", "the bundle", "none was written"));
@@ -229,34 +229,34 @@ fn echo(mut stream: TcpStream) {
 }
 
 /// What happens while dashcap records: a conversation, the pulled link, a conversation that fails.
-struct Story {
+struct Demonstration {
     far: FarHost,
 }
 
-impl Watcher for Story {
+impl Watcher for Demonstration {
     const NAME: &'static str = "demo";
 
-    fn run(mut self, desk: &mut Desk) -> Result<()> {
+    fn run(mut self, context: &mut WatcherContext) -> Result<()> {
         let failed = |e| Error::operation("talk to", FAR_HOST, e);
         let mut stream = TcpStream::connect((FAR_HOST, PORT)).map_err(failed)?;
         stream.set_nonblocking(true).map_err(failed)?;
-        let begun = desk.now().mono;
+        let begun = context.now().mono;
         let pull = begun.plus(BEFORE);
         let mut pulled = false;
         let mut answer = [0; 1024];
         for number in 0_u64.. {
-            let now = desk.now();
+            let now = context.now();
             if now.mono >= pull && !pulled {
                 self.far.tell("pull")?;
                 pulled = true;
             }
             if now.mono >= pull.plus(AFTER) {
-                return desk.insist(now, &Fact::StopSignal);
+                return context.send_until_taken(now, &Fact::StopSignal);
             }
             // A full buffer or a missing answer is what a dead link looks like.
             let _ = stream.write(format!("message {number} from dash0 to far0\n").as_bytes());
             let _ = stream.read(&mut answer);
-            if desk.wait(&[], Some(now.mono.plus(PACE)))? == Wake::Stop {
+            if context.wait(&[], Some(now.mono.plus(PACE)))? == Wake::Stop {
                 break;
             }
         }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::control::{Control, print, unexpected};
 use super::values::severity;
-use crate::api::digest::{Digest, Line};
+use crate::api::digest::{Digest, DigestLine};
 use crate::api::protocol::{Answer, Command};
 use crate::error::Result;
 use crate::finding::Severity;
@@ -59,12 +59,12 @@ impl Events {
     }
 }
 
-fn show(lines: &[Line]) -> Result<()> {
+fn show(lines: &[DigestLine]) -> Result<()> {
     lines.iter().try_for_each(|line| print(&words(line)))
 }
 
 /// `2026-11-22T14:14:20.811Z link       dp0bond0: DOWN, ...`; a trigger stands out.
-fn words(Line { time, who, sentence }: &Line) -> String {
+fn words(DigestLine { time, who, sentence }: &DigestLine) -> String {
     // Nine digits are for files; people read three.
     let time = time.get(..23).map_or(time.clone(), |cut| format!("{cut}Z"));
     format!("{time} {who:<10} {sentence}")
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn an_event_is_one_line() {
-        let line = |time: &str| Line {
+        let line = |time: &str| DigestLine {
             time: time.to_owned(),
             who: "link".to_owned(),
             sentence: "eth0: DOWN".to_owned(),

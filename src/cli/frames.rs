@@ -10,7 +10,7 @@ use clap::Args;
 use jiff::tz::TimeZone;
 
 use super::control::{Socket, print, unexpected};
-use super::values::Span;
+use super::values::TimeSpan;
 use crate::api::protocol::{Answer, Command, FramesWanted};
 use crate::capture::filter::Filter;
 use crate::capture_file::FileSource;
@@ -32,7 +32,7 @@ use crate::time::{Clock, Wall};
 pub(super) struct Frames {
     /// From so long ago on [default: as far as memory reaches].
     #[arg(long, value_name = "DUR", conflicts_with = "from")]
-    last: Option<Span>,
+    last: Option<TimeSpan>,
 
     /// From this moment on: RFC 3339, the local clock such as 14:14:20, seconds since 1970, or before now
     /// such as -30s.

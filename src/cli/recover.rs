@@ -12,7 +12,7 @@ use crate::incident::store::Store;
 use crate::incident::writer;
 use crate::incident::{bundle, recovered};
 use crate::privilege::Files;
-use crate::ring::{LeftRing, Wanted, Whose};
+use crate::ring::{LeftRing, WantedFrames, Whose};
 
 /// Make a bundle of what a ring file (`run --ring-file`) holds: after a crash, or of a recording that
 /// stopped. The file stays as it is.
@@ -44,7 +44,7 @@ impl Recover {
         confine(&files.writing_in(made(&self.output)?))?;
         let left = LeftRing::open(&self.file, Whose::Anybodys)?;
         let left = left.ok_or_else(|| refused("there is no such file"))?;
-        let recovery = left.recover(Wanted::ALL)?;
+        let recovery = left.recover(WantedFrames::ALL)?;
         let damaged = recovery.counts.is_damaged();
         let incident = recovered::incident(&self.file, recovery)
             .ok_or_else(|| refused("it holds no frame"))?;

@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::incident::layout;
 use crate::privilege::Files;
 use crate::recorder;
-use crate::recorder::replay::{self, Account, Events};
+use crate::recorder::replay::{self, Events, ReplaySummary};
 
 /// Send capture files down the same road as live traffic, in their own time: what would have been
 /// frozen, with these rules and this memory?
@@ -88,7 +88,7 @@ pub(super) fn capture_of(path: PathBuf) -> PathBuf {
 }
 
 /// What the replay came to, with everything that was not used.
-fn tell(account: &Account, out: &mut impl Write) -> io::Result<()> {
+fn tell(account: &ReplaySummary, out: &mut impl Write) -> io::Result<()> {
     if let Some((first, last)) = account.span {
         writeln!(out, "from {first} to {last}")?;
     }

@@ -11,7 +11,7 @@ use std::path::{self, Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::hook::options::CommandLine;
 use crate::incident::layout::DIRECTORY_MODE;
-use crate::privilege::{self, Account, Files, Grants, is_roots_alone};
+use crate::privilege::{self, Confinement, Files, Grants, is_roots_alone};
 use crate::recorder::Options;
 
 /// How a descriptor of the starter is named as a file: what a shell makes of `<(COMMAND)`.
@@ -55,7 +55,7 @@ pub(super) fn grants(options: &Options, config: Option<&Path>) -> Grants {
 }
 
 /// What became of the privileges; what could not be done is a warning, once.
-pub(super) fn tell(account: &Account, options: &privilege::Options) {
+pub(super) fn tell(account: &Confinement, options: &privilege::Options) {
     tracing::info!("privileges given up: {account}");
     if account.user == "root" && options.user.is_none() {
         tracing::info!("still user root, without its capabilities; --user NAME gives that up, too");

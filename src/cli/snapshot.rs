@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::control::{Control, print, unexpected};
-use super::values::Span;
+use super::values::TimeSpan;
 use crate::api::protocol::{Answer, Command};
 use crate::api::question::{Fate, Verdict};
 use crate::error::{Error, Result};
@@ -23,11 +23,11 @@ pub(super) struct Snapshot {
 
     /// Time kept from before, up to 24h, as far as memory reaches [default: --pre of the running dashcap].
     #[arg(long, value_name = "DUR")]
-    pre: Option<Span>,
+    pre: Option<TimeSpan>,
 
     /// Time kept from after, up to 24h [default: --post of the running dashcap].
     #[arg(long, value_name = "DUR")]
-    post: Option<Span>,
+    post: Option<TimeSpan>,
 
     /// Wait until the bundle is whole, and print its path on standard output.
     #[arg(short, long)]

@@ -14,9 +14,9 @@ use crate::trigger::{Choice, TriggerKind};
 
 /// A time span: `90s`, `2m`, `1h 30m`, `500ms`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Span(pub(super) Duration);
+pub(super) struct TimeSpan(pub(super) Duration);
 
-impl FromStr for Span {
+impl FromStr for TimeSpan {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -29,7 +29,7 @@ impl FromStr for Span {
     }
 }
 
-impl fmt::Display for Span {
+impl fmt::Display for TimeSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Everything here came from a SignedDuration, so it fits one.
         write!(f, "{:#}", SignedDuration::try_from(self.0).unwrap_or(SignedDuration::MAX))
@@ -63,7 +63,7 @@ impl fmt::Display for Age {
             seconds if seconds >= DAY && self.0 == Duration::from_secs(seconds / DAY * DAY) => {
                 write!(f, "{}d", seconds / DAY)
             }
-            _ => Span(self.0).fmt(f),
+            _ => TimeSpan(self.0).fmt(f),
         }
     }
 }
@@ -182,7 +182,7 @@ macro_rules! as_typed {
     )*};
 }
 
-as_typed!(Span, Age, Size, Part, On, Kind);
+as_typed!(TimeSpan, Age, Size, Part, On, Kind);
 
 #[cfg(test)]
 mod tests {
@@ -202,13 +202,17 @@ mod tests {
             ("PT10S", 10_000),
             ("0s", 0),
         ] {
-            assert_eq!(text.parse::<Span>(), Ok(Span(Duration::from_millis(millis))), "{text}");
+            assert_eq!(
+                text.parse::<TimeSpan>(),
+                Ok(TimeSpan(Duration::from_millis(millis))),
+                "{text}"
+            );
         }
         for bad in ["", "90", "2 parsecs", "-5s", "s", "99999999999999999999s"] {
-            let error = bad.parse::<Span>().unwrap_err();
+            let error = bad.parse::<TimeSpan>().unwrap_err();
             assert!(error.contains("such as 500ms, 90s"), "{bad}: {error}");
         }
-        assert_eq!(Span(Duration::from_secs(120)).to_string(), "2m");
+        assert_eq!(TimeSpan(Duration::from_secs(120)).to_string(), "2m");
     }
 
     #[test]
@@ -243,7 +247,7 @@ mod tests {
         #[test]
         fn no_text_panics(text in r"\PC{0,40}|-?[0-9.]{1,40} ?[a-zA-Z%]{0,4}") {
             let told = [
-                text.parse::<Span>().map(|span| span.to_string()),
+                text.parse::<TimeSpan>().map(|span| span.to_string()),
                 text.parse::<Age>().map(|age| age.to_string()),
                 text.parse::<Size>().map(|size| size.to_string()),
                 text.parse::<Part>().map(|part| part.to_string()),

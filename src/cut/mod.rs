@@ -71,7 +71,7 @@ pub enum Asked {
 
 /// What was cut, and everything that was not.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Account {
+pub struct CutAccount {
     /// The time asked for.
     pub window: Window,
     /// First and last stamp of the files, as far as they were looked at.
@@ -117,7 +117,7 @@ impl Options {
 /// # Errors
 /// Wrong usage; or when a file cannot be read, is no capture file, or the output cannot be written. Damage is
 /// none: it is in the account.
-pub fn run(options: &Options, mut progress: impl FnMut(&Progress)) -> Result<Account> {
+pub fn run(options: &Options, mut progress: impl FnMut(&Progress)) -> Result<CutAccount> {
     options.check()?;
     // What was read of a pipe cannot be read again.
     let bisect = options.bisect.filter(|_| inputs::standard(&options.files) == 0);
@@ -136,7 +136,7 @@ fn attempt(
     options: &Options,
     bisect: Option<u64>,
     progress: &mut impl FnMut(&Progress),
-) -> Result<Account, Halt> {
+) -> Result<CutAccount, Halt> {
     let mut sources = Vec::new();
     for path in &options.files {
         sources.push(Cursor::open_of(path, options.files.len(), bisect)?);
@@ -147,7 +147,7 @@ fn attempt(
     let sections: Vec<_> = sources.iter().filter_map(Cursor::section).collect();
     let mut out = Writer::begin(output, options.format, &sections, &about(options, window))?;
     copy(&mut sources, &mut wanted, &mut out, progress)?;
-    let mut account = Account {
+    let mut account = CutAccount {
         window,
         files: whole(sources.iter().filter_map(Cursor::span)),
         frames: out.frames,

@@ -33,7 +33,7 @@ fn between(from: u64, to: u64) -> Asked {
     Asked::Between(Some(Moment::At(Wall(from))), Some(Moment::At(Wall(to))))
 }
 
-fn cut(options: &Options) -> Account {
+fn cut(options: &Options) -> CutAccount {
     run(options, |_| {}).unwrap()
 }
 

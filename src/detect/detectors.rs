@@ -61,11 +61,11 @@ impl Detectors {
         subject: Subject,
         options: &traffic::Options,
         protocols: Vec<Box<dyn Detector>>,
-        bell: Wakeup,
+        wakeup: Wakeup,
     ) -> Result<(Tap, Self)> {
         options.check(&subject.classes)?;
         let Subject { interface, classes, filters } = &subject;
-        let (tap, outlet) = Tap::new(classes.len(), filters.len(), bell);
+        let (tap, outlet) = Tap::new(classes.len(), filters.len(), wakeup);
         let traffic = Traffic::new(Arc::clone(interface), classes, filters.clone(), options);
         Ok((tap, Self { outlet, traffic, protocols, unseen: 0, subject }))
     }

@@ -3,7 +3,7 @@
 //! ```text
 //!   cap/eth0  Tap ──► Detectors ┐
 //!   cap/eth1  Tap ──► Detectors ├─ watch/detect ──► Fact::Finding ──► recorder
-//!        bell, once a block ───►┘
+//!        wakeup, once a block ───►┘
 //! ```
 //!
 //! It has no clock of its own: the taps' summaries tell the time, ten times a second each. So a capture
@@ -25,7 +25,7 @@ use crate::finding::Finding;
 use crate::observation::{Fact, WatcherEnd};
 use crate::sys::wakeup::Wakeup;
 use crate::time::Mono;
-use crate::watch::{Desk, Wake, Watcher};
+use crate::watch::{Wake, Watcher, WatcherContext};
 
 /// What is looked for, the same on every interface.
 #[derive(Debug, Clone, Default)]
@@ -53,7 +53,7 @@ pub struct Taps(Arc<Shared>);
 struct Shared {
     options: Options,
     protocols: Roster,
-    bell: Wakeup,
+    wakeup: Wakeup,
     /// What is known of this host, where frames are its own.
     local: OnceLock<Local>,
     /// Interfaces that the watcher has not met. Locked when one begins and when the watcher looks, never
@@ -67,10 +67,10 @@ impl Taps {
     /// # Errors
     /// When the options name a class that the interface does not have.
     pub fn tap(&self, subject: Subject) -> Result<Tap> {
-        let Shared { options, protocols, bell, local, new } = &*self.0;
+        let Shared { options, protocols, wakeup, local, new } = &*self.0;
         let protocols = protocols(&subject);
         let (tap, mut detectors) =
-            Detectors::new(subject, &options.traffic, protocols, bell.clone())?;
+            Detectors::new(subject, &options.traffic, protocols, wakeup.clone())?;
         if let Some(local) = local.get() {
             detectors.know(local.clone());
         }
@@ -109,10 +109,10 @@ impl DetectWatcher {
     /// # Errors
     /// When the process is out of descriptors.
     pub fn open(options: Options, protocols: Roster) -> Result<Self> {
-        let bell = Wakeup::new()
+        let wakeup = Wakeup::new()
             .map_err(|reason| Error::operation("start watcher", Self::NAME, reason))?;
         let (local, new) = (OnceLock::new(), Mutex::default());
-        let taps = Taps(Arc::new(Shared { options, protocols, bell, local, new }));
+        let taps = Taps(Arc::new(Shared { options, protocols, wakeup, local, new }));
         Ok(Self { taps, interfaces: Vec::new(), broken: Vec::new() })
     }
 
@@ -153,12 +153,12 @@ impl DetectWatcher {
         more
     }
 
-    fn tell_unseen(&mut self, desk: &mut Desk) {
+    fn tell_unseen(&mut self, context: &mut WatcherContext) {
         for Listened { detectors, unseen } in &mut self.interfaces {
             let count = mem::take(unseen);
             if count > 0 {
                 let interface = detectors.interface();
-                desk.confess(format!(
+                context.report_missed(format!(
                     "{count} control frames on {interface} found no room on the way to the \
                      detectors; they are recorded"
                 ));
@@ -170,32 +170,32 @@ impl DetectWatcher {
 impl Watcher for DetectWatcher {
     const NAME: &'static str = "detect";
 
-    fn run(mut self, desk: &mut Desk) -> Result<()> {
-        let bell = self.taps.0.bell.clone();
+    fn run(mut self, context: &mut WatcherContext) -> Result<()> {
+        let wakeup = self.taps.0.wakeup.clone();
         let (mut findings, mut tell_at) = (Vec::new(), Mono(0));
         loop {
-            match desk.wait(&[bell.as_fd()], None)? {
+            match context.wait(&[wakeup.as_fd()], None)? {
                 Wake::Stop => return Ok(()),
-                Wake::Ready | Wake::Due => bell.clear(),
+                Wake::Ready | Wake::Due => wakeup.clear(),
             }
             let mut more = true;
-            while more && !desk.stopping() {
+            while more && !context.stopping() {
                 more = self.hear(&mut findings);
                 for interface in self.broken.drain(..) {
-                    desk.send(Fact::WatcherEnded {
+                    context.send(Fact::WatcherEnded {
                         watcher: Self::NAME.to_owned(),
                         interface: Some(interface),
                         why: WatcherEnd::Panicked,
                     });
                 }
                 for finding in findings.drain(..) {
-                    desk.send(Fact::Finding(Box::new(finding)));
+                    context.send(Fact::Finding(Box::new(finding)));
                 }
             }
-            let now = desk.now().mono;
+            let now = context.now().mono;
             if now >= tell_at {
                 tell_at = now.plus(Self::TELL_UNSEEN);
-                self.tell_unseen(desk);
+                self.tell_unseen(context);
             }
         }
     }

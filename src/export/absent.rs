@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use super::{Feed, Options, Standing, webhook};
+use super::{DestinationStatus, Feed, Options, webhook};
 use crate::error::Result;
 use crate::feature::Feature;
 use crate::time::Clock;
@@ -37,7 +37,7 @@ impl Exporter {
 
 impl Account {
     /// Of no destination.
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> DestinationStatus {
         match self.0 {}
     }
 }

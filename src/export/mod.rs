@@ -87,7 +87,7 @@ pub struct Feed {
 /// How one destination stands: counts since the start.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Standing {
+pub struct DestinationStatus {
     /// The destination: `syslog tcp://log.example:601`.
     pub to: String,
     /// Messages handed over.
@@ -104,7 +104,7 @@ pub struct Standing {
     pub trouble: Option<String>,
 }
 
-impl fmt::Display for Standing {
+impl fmt::Display for DestinationStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { to, sent, dropped, failures, .. } = self;
         write!(f, "{to}: {sent} sent, {dropped} dropped, {failures} failures")?;

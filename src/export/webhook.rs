@@ -15,7 +15,7 @@ pub struct Options {
     /// Where it is called.
     pub address: Address,
     /// When it is called.
-    pub on: Vec<Moment>,
+    pub on: Vec<CallTime>,
     /// How bad the incident must be at least.
     pub severity: Severity,
     /// Longest time for a call.
@@ -41,7 +41,7 @@ impl Options {
         Self {
             name: None,
             address: Address::Url(url.to_owned()),
-            on: Moment::ALL.to_vec(),
+            on: CallTime::ALL.to_vec(),
             severity: Severity::Info,
             timeout: Self::USUAL_TIMEOUT,
             tries: Self::USUAL_TRIES,
@@ -105,7 +105,7 @@ pub(super) fn origin(url: &str) -> String {
 
 /// When a webhook is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moment {
+pub enum CallTime {
     /// Frames are pinned in memory.
     Frozen,
     /// The bundle is whole and on the disk.
@@ -114,7 +114,7 @@ pub enum Moment {
     Lost,
 }
 
-impl Moment {
+impl CallTime {
     /// All of them, in order.
     pub const ALL: [Self; 3] = [Self::Frozen, Self::Written, Self::Lost];
 
@@ -127,13 +127,13 @@ impl Moment {
     }
 }
 
-impl fmt::Display for Moment {
+impl fmt::Display for CallTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
 }
 
-impl FromStr for Moment {
+impl FromStr for CallTime {
     type Err = String;
 
     fn from_str(typed: &str) -> Result<Self, String> {

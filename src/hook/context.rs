@@ -1,7 +1,7 @@
 //! What a program is told: as variables of its environment, and the same as JSON on its standard input.
 //!
-//! dashcap, which reads the bytes of strangers, says what happened ([`Story`]); the runner, which may have all
-//! privileges, takes of it what such words can be ([`Story::checked`]) and adds where it is ([`Place`]) from
+//! dashcap, which reads the bytes of strangers, says what happened ([`HookContext`]); the runner, which may have all
+//! privileges, takes of it what such words can be ([`HookContext::checked`]) and adds where it is ([`BundlePath`]) from
 //! what it was told at the start. So a dashcap that was subverted cannot make a program of root's look at a
 //! file of its choice.
 
@@ -28,7 +28,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 /// What happened, as far as a program wants to know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Story {
+pub(super) struct HookContext {
     /// The incident's name, which its bundle gets.
     pub(super) incident: String,
     /// The kind of the trigger.
@@ -45,14 +45,14 @@ pub(super) struct Story {
 
 /// Where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct BundlePath {
     /// The directory in which bundles appear.
     output: String,
     /// The bundle in it, once it is whole.
     bundle: Option<String>,
 }
 
-impl Place {
+impl BundlePath {
     /// The bundle called `name` in the directory `output`, if it is one there; links are not followed.
     ///
     /// # Errors
@@ -71,7 +71,7 @@ impl Place {
 
 /// The JSON on standard input.
 #[derive(Debug, Serialize)]
-struct Told<'a> {
+struct HookInput<'a> {
     version: u32,
     name: &'a str,
     when: Option<When>,
@@ -85,7 +85,7 @@ struct Told<'a> {
     bundle: Option<&'a str>,
 }
 
-impl Story {
+impl HookContext {
     /// The story of `trigger` in the incident called `incident`.
     pub(super) fn of(trigger: &Trigger, incident: &str) -> Self {
         Self {
@@ -127,7 +127,7 @@ impl Story {
         &self,
         name: &str,
         when: Option<When>,
-        place: &Place,
+        place: &BundlePath,
     ) -> Vec<(String, String)> {
         let own = [
             ("NAME", Some(name)),
@@ -154,9 +154,9 @@ impl Story {
         name: &str,
         when: Option<When>,
         timeout: Duration,
-        place: &Place,
+        place: &BundlePath,
     ) -> String {
-        let told = Told {
+        let told = HookInput {
             version: VERSION,
             name,
             when,
@@ -187,8 +187,8 @@ fn word(when: Option<When>) -> &'static str {
 pub(super) mod tests {
     use super::*;
 
-    pub(in crate::hook) fn story() -> Story {
-        Story {
+    pub(in crate::hook) fn story() -> HookContext {
+        HookContext {
             incident: "2026-11-22T14-14-20.811Z_link-down_dp0bond0".to_owned(),
             trigger: "link-down".to_owned(),
             object: Some("dp0bond0".to_owned()),
@@ -198,13 +198,13 @@ pub(super) mod tests {
         }
     }
 
-    fn place(bundle: Option<&str>) -> Place {
-        Place { output: "/var/lib/dashcap".to_owned(), bundle: bundle.map(str::to_owned) }
+    fn place(bundle: Option<&str>) -> BundlePath {
+        BundlePath { output: "/var/lib/dashcap".to_owned(), bundle: bundle.map(str::to_owned) }
     }
 
     #[test]
     fn variables_and_json_say_the_same() {
-        let story = Story { object: None, sentence: "a\0b".to_owned(), ..story() };
+        let story = HookContext { object: None, sentence: "a\0b".to_owned(), ..story() };
         let place = place(Some("/var/lib/dashcap/x"));
         let environment = story.environment("copy", Some(When::Written), &place);
         let variable = |key: &str| environment.iter().find(|(k, _)| k == key).map(|(_, v)| &**v);
@@ -237,24 +237,30 @@ pub(super) mod tests {
             at: crate::time::Stamp::default(),
             sentence: "a\nb ".to_owned() + &"ü".repeat(2 * LONGEST),
         };
-        let story = Story::of(&trigger, "i");
+        let story = HookContext::of(&trigger, "i");
         assert!(story.sentence.starts_with("a b ") && story.sentence.ends_with('…'));
         assert_eq!(story.sentence.chars().count(), LONGEST);
-        let place = Place::of(Path::new("/a  b"), None).unwrap();
+        let place = BundlePath::of(Path::new("/a  b"), None).unwrap();
         assert_eq!(place.output, "/a  b");
     }
 
     #[test]
     fn names_are_believed_and_paths_are_not() {
-        let bundle = |name: &str| Story { bundle: Some(name.to_owned()), ..story() };
+        let bundle = |name: &str| HookContext { bundle: Some(name.to_owned()), ..story() };
         let own = story().incident;
         assert_eq!(bundle(&own).checked(), Ok(bundle(&own)));
         for wrong in ["/etc/shadow", "../x", "..", ".partial", "a b", "a\nb"] {
             assert!(bundle(wrong).checked().is_err(), "{wrong}");
-            assert!(Story { incident: wrong.to_owned(), ..story() }.checked().is_err(), "{wrong}");
-            assert!(Story { trigger: wrong.to_owned(), ..story() }.checked().is_err(), "{wrong}");
+            assert!(
+                HookContext { incident: wrong.to_owned(), ..story() }.checked().is_err(),
+                "{wrong}"
+            );
+            assert!(
+                HookContext { trigger: wrong.to_owned(), ..story() }.checked().is_err(),
+                "{wrong}"
+            );
         }
-        let lines = Story { sentence: "a\nb\x1b[0m".to_owned(), ..story() };
+        let lines = HookContext { sentence: "a\nb\x1b[0m".to_owned(), ..story() };
         assert_eq!(lines.checked().unwrap().sentence, "a b [0m");
     }
 
@@ -264,7 +270,7 @@ pub(super) mod tests {
         std::fs::create_dir(output.path().join("real")).unwrap();
         std::fs::write(output.path().join("file"), "x").unwrap();
         std::os::unix::fs::symlink("/etc", output.path().join("link")).unwrap();
-        let place = |name| Place::of(output.path(), Some(name));
+        let place = |name| BundlePath::of(output.path(), Some(name));
         let whole = output.path().join("real").to_string_lossy().into_owned();
         assert_eq!(place("real").unwrap().bundle, Some(whole));
         for wrong in ["file", "link", "missing"] {

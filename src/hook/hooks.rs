@@ -11,10 +11,10 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::collectors;
-use super::context::Story;
+use super::context::HookContext;
 use super::message::{Request, line};
 use super::options::{Hook, Options, When};
-use super::pending::{Entry, Ledger, OutputFile, Pending, Place};
+use super::pending::{Ledger, OutputDestination, OutputFile, Pending, PendingRequest};
 use super::replies::AnswerWatcher;
 use crate::error::{Error, Result};
 use crate::observation::program::{ProgramEvent, ProgramNote, Role};
@@ -129,7 +129,7 @@ impl Hooks {
         let mut pending = Pending::new(incident.to_owned());
         let mut refused = Vec::new();
         if self.options.collect.is_some() {
-            let story = Story::of(trigger, incident);
+            let story = HookContext::of(trigger, incident);
             let entry = self.entry(Role::Collector, &pending, Vec::new());
             let refusal = self.ask("collectors", &entry, |id| Request::Collect { id, story });
             pending.unknown = refusal.is_none();
@@ -147,7 +147,7 @@ impl Hooks {
             self.options.hooks.iter().filter(due).map(|hook| hook.name.clone()).collect();
         let mut refused = Vec::new();
         for name in due {
-            let story = Story::of(trigger, &pending.incident);
+            let story = HookContext::of(trigger, &pending.incident);
             let entry = self.entry(Role::Hook, pending, vec![name.clone()]);
             pending.asked.push(name.clone());
             pending.expected.push(OutputFile::name(Role::Hook, &name));
@@ -182,17 +182,20 @@ impl Hooks {
         let mut due = Vec::new();
         for hook in self.options.hooks.iter().filter(|hook| hook.when == When::Written) {
             if let Some(trigger) = triggers.iter().find(|trigger| hook.is_for(trigger)) {
-                let story = Story { bundle: Some(file.clone()), ..Story::of(trigger, &incident) };
+                let story = HookContext {
+                    bundle: Some(file.clone()),
+                    ..HookContext::of(trigger, &incident)
+                };
                 due.push((hook.name.clone(), story));
             }
         }
         let mut refused = Vec::new();
         for (name, story) in due {
-            let entry = Entry {
+            let entry = PendingRequest {
                 role: Role::Hook,
                 incident: incident.clone(),
                 names: vec![name.clone()],
-                place: Place::Bundle(whole.clone()),
+                place: OutputDestination::Bundle(whole.clone()),
             };
             let asked =
                 self.ask(&name, &entry, |id| Request::Hook { id, name: name.clone(), story });
@@ -229,16 +232,16 @@ impl Hooks {
         }
     }
 
-    fn entry(&self, role: Role, pending: &Pending, names: Vec<String>) -> Entry {
-        let place = Place::Incident(pending.sender.clone());
-        Entry { role, incident: pending.incident.clone(), names, place }
+    fn entry(&self, role: Role, pending: &Pending, names: Vec<String>) -> PendingRequest {
+        let place = OutputDestination::Incident(pending.sender.clone());
+        PendingRequest { role, incident: pending.incident.clone(), names, place }
     }
 
     /// Asks; if nobody can be asked, what is told of that.
     fn ask(
         &mut self,
         name: &str,
-        entry: &Entry,
+        entry: &PendingRequest,
         request: impl FnOnce(u64) -> Request,
     ) -> Option<ProgramNote> {
         self.asked += 1;
@@ -286,7 +289,7 @@ fn wait_for(child: &mut Child, patience: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hook::pending::Item;
+    use crate::hook::pending::ProgramNews;
 
     fn file(name: &str) -> OutputFile {
         OutputFile { name: name.to_owned(), content: "x".to_owned() }
@@ -299,8 +302,8 @@ mod tests {
         pending.unknown = true;
         assert!(!pending.is_complete());
         let names = ["a.txt", "b.txt"].map(str::to_owned).to_vec();
-        pending.sender.send(Item::Expect(names)).unwrap();
-        pending.sender.send(Item::File(file("b.txt"))).unwrap();
+        pending.sender.send(ProgramNews::Expect(names)).unwrap();
+        pending.sender.send(ProgramNews::File(file("b.txt"))).unwrap();
         assert!(!pending.is_complete());
         let files = pending.take();
         assert_eq!(files[0], file("b.txt"));

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::context::Story;
+use super::context::HookContext;
 use super::options::Hook;
 
 /// Longest line in bytes: the output of one program, each byte of which may take six as JSON (`\u0000`),
@@ -28,9 +28,9 @@ pub(super) enum Request {
     /// single byte of a stranger was read.
     Roster { hooks: Vec<Hook>, collect: Option<PathBuf>, output: PathBuf },
     /// Run this hook.
-    Hook { id: u64, name: String, story: Story },
+    Hook { id: u64, name: String, story: HookContext },
     /// Run every collector.
-    Collect { id: u64, story: Story },
+    Collect { id: u64, story: HookContext },
 }
 
 /// What the runner says, each about the request with that number.
@@ -42,14 +42,14 @@ pub(super) enum Answer {
     /// It was started.
     Began { id: u64, name: String },
     /// It ended.
-    Ended { id: u64, name: String, end: End },
+    Ended { id: u64, name: String, end: ProgramEnd },
     /// It was not started.
     NotRun { id: u64, name: String, why: String },
 }
 
 /// How a program ended, and what it said.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct End {
+pub(super) struct ProgramEnd {
     /// "exit status: 0", "stopped after 30s, it took too long".
     pub(super) ending: String,
     /// True if it ended by itself, with exit status 0.
@@ -110,7 +110,7 @@ mod tests {
             assert_eq!(text.matches('\n').count(), 1);
             assert_eq!(serde_json::from_str::<Request>(&text).unwrap(), request);
         }
-        let end = End {
+        let end = ProgramEnd {
             ending: "exit status: 0".to_owned(),
             success: true,
             ran_ns: 5,

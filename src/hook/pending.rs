@@ -40,7 +40,7 @@ impl OutputFile {
 
 /// What an incident hears of its programs.
 #[derive(Debug)]
-pub(super) enum Item {
+pub(super) enum ProgramNews {
     /// These files will come.
     Expect(Vec<String>),
     /// One came.
@@ -51,8 +51,8 @@ pub(super) enum Item {
 #[derive(Debug)]
 pub struct Pending {
     pub(super) incident: String,
-    pub(super) sender: Sender<Item>,
-    items: Receiver<Item>,
+    pub(super) sender: Sender<ProgramNews>,
+    items: Receiver<ProgramNews>,
     /// True until the runner told which collectors there are.
     pub(super) unknown: bool,
     pub(super) expected: Vec<String>,
@@ -71,11 +71,11 @@ impl Pending {
     fn hear(&mut self) {
         for item in self.items.try_iter() {
             match item {
-                Item::Expect(names) => {
+                ProgramNews::Expect(names) => {
                     self.unknown = false;
                     self.expected.extend(names);
                 }
-                Item::File(file) => self.came.push(file),
+                ProgramNews::File(file) => self.came.push(file),
             }
         }
     }
@@ -110,26 +110,26 @@ pub(super) struct Ledger {
 
 #[derive(Debug, Default)]
 struct Book {
-    entries: BTreeMap<u64, Entry>,
+    entries: BTreeMap<u64, PendingRequest>,
     /// True once nobody answers any more.
     closed: bool,
 }
 
 /// One request.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
+pub(super) struct PendingRequest {
     pub(super) role: Role,
     pub(super) incident: String,
     /// Who is still to be heard of; of collectors, known once the runner told.
     pub(super) names: Vec<String>,
-    pub(super) place: Place,
+    pub(super) place: OutputDestination,
 }
 
 /// Where output goes.
 #[derive(Debug, Clone)]
-pub(super) enum Place {
+pub(super) enum OutputDestination {
     /// Into the incident that is still collected.
-    Incident(Sender<Item>),
+    Incident(Sender<ProgramNews>),
     /// Beside the files of this bundle.
     Bundle(PathBuf),
 }
@@ -141,7 +141,7 @@ impl Ledger {
     }
 
     /// Notes a request; false if nobody would answer it.
-    pub(super) fn add(&self, id: u64, entry: Entry) -> bool {
+    pub(super) fn add(&self, id: u64, entry: PendingRequest) -> bool {
         let mut book = self.book();
         if !book.closed {
             book.entries.insert(id, entry);
@@ -150,7 +150,7 @@ impl Ledger {
     }
 
     /// Forgets a request that was not made after all.
-    pub(super) fn remove(&self, id: u64) -> Option<Entry> {
+    pub(super) fn remove(&self, id: u64) -> Option<PendingRequest> {
         let removed = self.book().entries.remove(&id);
         self.changed.notify_all();
         removed
@@ -165,7 +165,7 @@ impl Ledger {
     }
 
     /// Nobody answers any more; what was unanswered.
-    pub(super) fn close(&self) -> Vec<Entry> {
+    pub(super) fn close(&self) -> Vec<PendingRequest> {
         let mut book = self.book();
         book.closed = true;
         let left = std::mem::take(&mut book.entries).into_values().collect();
@@ -175,7 +175,7 @@ impl Ledger {
     }
 
     /// Collectors that will be told of.
-    pub(super) fn expect(&self, id: u64, names: Vec<String>) -> Option<Entry> {
+    pub(super) fn expect(&self, id: u64, names: Vec<String>) -> Option<PendingRequest> {
         let mut book = self.book();
         let entry = book.entries.get_mut(&id)?;
         entry.names = names;
@@ -188,7 +188,7 @@ impl Ledger {
     }
 
     /// Whose program `name` is.
-    pub(super) fn asked_for(&self, id: u64, name: &str) -> Option<Entry> {
+    pub(super) fn asked_for(&self, id: u64, name: &str) -> Option<PendingRequest> {
         let book = self.book();
         book.entries.get(&id).filter(|entry| entry.names.iter().any(|n| n == name)).cloned()
     }
@@ -206,7 +206,7 @@ impl Ledger {
     }
 }
 
-impl Entry {
+impl PendingRequest {
     pub(super) fn note(&self, name: &str, event: ProgramEvent) -> ProgramNote {
         let incident = self.incident.clone();
         ProgramNote { role: self.role, name: name.to_owned(), incident, event }
@@ -217,8 +217,8 @@ impl Entry {
         let file = OutputFile::of(self.role, name, content);
         match &self.place {
             // Full or gone: the incident was closed without it, and says so.
-            Place::Incident(items) => drop(items.try_send(Item::File(file))),
-            Place::Bundle(bundle) => match put(bundle, &file) {
+            OutputDestination::Incident(items) => drop(items.try_send(ProgramNews::File(file))),
+            OutputDestination::Bundle(bundle) => match put(bundle, &file) {
                 // A hook may take the bundle elsewhere.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
@@ -262,11 +262,11 @@ mod tests {
     #[test]
     fn a_ledger_is_settled_name_by_name() {
         let ledger = Ledger::default();
-        let entry = Entry {
+        let entry = PendingRequest {
             role: Role::Collector,
             incident: "i".to_owned(),
             names: Vec::new(),
-            place: Place::Bundle(PathBuf::new()),
+            place: OutputDestination::Bundle(PathBuf::new()),
         };
         assert!(ledger.add(1, entry.clone()));
         assert!(ledger.asked_for(1, "a").is_none(), "not told of yet");

@@ -22,7 +22,7 @@ use std::time::Duration;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-use super::message::End;
+use super::message::ProgramEnd;
 use crate::sys::child::dies_with_its_starter;
 use crate::sys::poll;
 use crate::time::{Clock, Mono, nanos};
@@ -79,7 +79,7 @@ pub(super) fn run(
     clock: &Clock,
     over: &AtomicBool,
     began: impl FnOnce(),
-) -> io::Result<End> {
+) -> io::Result<ProgramEnd> {
     let begun = clock.now().mono;
     let (mut child, output) = start(errand)?;
     began();
@@ -136,7 +136,7 @@ pub(super) fn run(
         (_, None) => ("its end is unknown".to_owned(), false),
     };
     let (output, beyond) = printed.end();
-    Ok(End { ending, success, ran_ns: nanos(ran), output, beyond })
+    Ok(ProgramEnd { ending, success, ran_ns: nanos(ran), output, beyond })
 }
 
 fn start(errand: &Errand) -> io::Result<(Child, PipeReader)> {
@@ -229,7 +229,7 @@ mod tests {
         }
     }
 
-    fn end(line: &str, timeout: Duration) -> End {
+    fn end(line: &str, timeout: Duration) -> ProgramEnd {
         run(&shell(line, timeout), &Clock::system(), &AtomicBool::new(false), || {}).unwrap()
     }
 

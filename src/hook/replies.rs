@@ -6,14 +6,14 @@ use std::process::ChildStdout;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::message::{Answer, End, LONGEST_LINE};
-use super::pending::{Entry, Item, Ledger, OutputFile, Place};
+use super::message::{Answer, LONGEST_LINE, ProgramEnd};
+use super::pending::{Ledger, OutputDestination, OutputFile, PendingRequest, ProgramNews};
 use crate::error::{Error, Result};
 use crate::observation::Fact;
 use crate::observation::program::{ProgramEvent, Role};
 use crate::observation::request::one_line;
 use crate::sys::poll;
-use crate::watch::{Desk, Wake, Watcher};
+use crate::watch::{Wake, Watcher, WatcherContext};
 
 /// Read at once, in bytes: what a pipe holds (pipe(7)).
 const CHUNK: usize = 65_536;
@@ -37,7 +37,7 @@ impl AnswerWatcher {
     }
 
     /// Takes what the runner said; false if it will say no more.
-    fn hear(&mut self, desk: &mut Desk) -> Result<bool> {
+    fn hear(&mut self, context: &mut WatcherContext) -> Result<bool> {
         let failed = |reason: String| Error::operation("hear", "the runner of hooks", reason);
         let mut chunk = vec![0; CHUNK];
         let length = self.answers.read(&mut chunk).map_err(|e| failed(e.to_string()))?;
@@ -48,7 +48,7 @@ impl AnswerWatcher {
         self.rest = lines.next_back().unwrap_or_default().to_vec();
         for line in lines {
             let answer = serde_json::from_slice(line).map_err(|e| failed(e.to_string()))?;
-            self.take(desk, answer);
+            self.take(context, answer);
         }
         if self.rest.len() as u64 > LONGEST_LINE {
             return Err(failed("an answer without an end".to_owned()));
@@ -56,32 +56,32 @@ impl AnswerWatcher {
         Ok(length > 0)
     }
 
-    fn take(&self, desk: &mut Desk, answer: Answer) {
+    fn take(&self, context: &mut WatcherContext, answer: Answer) {
         match answer {
             Answer::Expect { id, names } => {
                 let Some(entry) = self.ledger.expect(id, names) else { return };
-                if let Place::Incident(items) = &entry.place {
+                if let OutputDestination::Incident(items) = &entry.place {
                     let names = entry.names.iter().map(|name| OutputFile::name(entry.role, name));
-                    let _ = items.try_send(Item::Expect(names.collect()));
+                    let _ = items.try_send(ProgramNews::Expect(names.collect()));
                 }
             }
             Answer::Began { id, name } => {
                 let Some(entry) = self.ledger.asked_for(id, &name) else { return };
                 if entry.role == Role::Hook {
-                    tell(desk, &entry, &name, ProgramEvent::Began);
+                    tell(context, &entry, &name, ProgramEvent::Began);
                 }
             }
             Answer::Ended { id, name, end } => {
                 let Some(entry) = self.ledger.asked_for(id, &name) else { return };
                 let event = event(&end);
                 entry.keep(&name, content(end));
-                tell(desk, &entry, &name, event);
+                tell(context, &entry, &name, event);
                 self.ledger.answered(id, &name);
             }
             Answer::NotRun { id, name, why } => {
                 let Some(entry) = self.ledger.asked_for(id, &name) else { return };
                 entry.keep(&name, format!("[did not run: {why}]\n"));
-                tell(desk, &entry, &name, ProgramEvent::NotRun { why });
+                tell(context, &entry, &name, ProgramEvent::NotRun { why });
                 self.ledger.answered(id, &name);
             }
         }
@@ -91,16 +91,16 @@ impl AnswerWatcher {
 impl Watcher for AnswerWatcher {
     const NAME: &'static str = "hook";
 
-    fn run(mut self, desk: &mut Desk) -> Result<()> {
+    fn run(mut self, context: &mut WatcherContext) -> Result<()> {
         let heard = loop {
-            let wake = desk.wait(&[self.answers.as_fd()], None)?;
+            let wake = context.wait(&[self.answers.as_fd()], None)?;
             let last = wake == Wake::Stop;
             let silent =
                 || !poll::readable(&[self.answers.as_fd()], Some(LAST_WORDS)).unwrap_or(false);
             if last && silent() {
                 break Ok(());
             }
-            match self.hear(desk) {
+            match self.hear(context) {
                 Ok(true) => {}
                 Ok(false) => break Ok(()),
                 Err(error) => break Err(error),
@@ -110,11 +110,11 @@ impl Watcher for AnswerWatcher {
             for name in &entry.names {
                 let why = "the runner of hooks and collectors is gone".to_owned();
                 entry.keep(name, format!("[its end is unknown: {why}]\n"));
-                tell(desk, &entry, name, ProgramEvent::NotRun { why });
+                tell(context, &entry, name, ProgramEvent::NotRun { why });
             }
         }
-        if !desk.stopping() {
-            desk.confess(
+        if !context.stopping() {
+            context.report_missed(
                 "the runner of hooks and collectors ended; they run again after a restart",
             );
         }
@@ -122,11 +122,11 @@ impl Watcher for AnswerWatcher {
     }
 }
 
-fn tell(desk: &mut Desk, entry: &Entry, name: &str, event: ProgramEvent) {
-    desk.send(Fact::Program(Box::new(entry.note(name, event))));
+fn tell(context: &mut WatcherContext, entry: &PendingRequest, name: &str, event: ProgramEvent) {
+    context.send(Fact::Program(Box::new(entry.note(name, event))));
 }
 
-fn event(end: &End) -> ProgramEvent {
+fn event(end: &ProgramEnd) -> ProgramEvent {
     let last = end.output.lines().rev().find(|line| !line.trim().is_empty());
     ProgramEvent::Ended {
         ending: end.ending.clone(),
@@ -139,8 +139,8 @@ fn event(end: &End) -> ProgramEvent {
 }
 
 /// What is kept: its output, and how it ended.
-fn content(end: End) -> String {
-    let End { ending, ran_ns, mut output, beyond, .. } = end;
+fn content(end: ProgramEnd) -> String {
+    let ProgramEnd { ending, ran_ns, mut output, beyond, .. } = end;
     if !output.is_empty() && !output.ends_with('\n') {
         output.push('\n');
     }
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_says_how_it_ended() {
-        let end = |output: &str, beyond| End {
+        let end = |output: &str, beyond| ProgramEnd {
             ending: "exit status: 1".to_owned(),
             success: false,
             ran_ns: 1_500_000_000,

@@ -3,6 +3,7 @@
 
 mod imports;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -123,6 +124,26 @@ fn only_time_reads_clocks_and_only_sys_is_unsafe() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Names that mean the same in every room: what can be tuned, and how something stands.
+const EVERYWHERE: [&str; 2] = ["Options", "State"];
+/// Rooms that may call a type of theirs by the same name: in a third one, nobody knows which is meant.
+const ROOMS_OF_A_NAME: usize = 2;
+
+#[test]
+fn a_name_of_a_type_stands_in_two_rooms_at_most() {
+    let mut rooms: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (file, text) in sources(Path::new(SOURCE)).iter().filter(|(file, _)| !is_test(file)) {
+        for name in types(program(text)) {
+            rooms.entry(name.to_owned()).or_default().insert(room(file));
+        }
+    }
+    assert!(rooms.contains_key("Recorder"), "types are found");
+    rooms.retain(|name, rooms| {
+        rooms.len() > ROOMS_OF_A_NAME && !EVERYWHERE.contains(&name.as_str())
+    });
+    assert!(rooms.is_empty(), "names with too many meanings: {rooms:#?}");
+}
+
 /// The first folder of a file, or the file's own name without its ending.
 fn room(file: &Path) -> String {
     let inside = file.strip_prefix(SOURCE).unwrap();
@@ -139,7 +160,7 @@ fn module(file: &Path) -> String {
 
 /// True for files that hold nothing but tests, or what only tests need.
 fn is_test(file: &Path) -> bool {
-    const NAMES: [&str; 3] = ["lab.rs", "model.rs", "tests.rs"];
+    const NAMES: [&str; 3] = ["lab.rs", "lane/model.rs", "tests.rs"];
     file.components().any(|part| ["house", "tests"].iter().any(|name| part.as_os_str() == *name))
         || NAMES.iter().any(|name| file.ends_with(name))
 }
@@ -155,6 +176,20 @@ fn mentions(text: &str) -> impl Iterator<Item = &str> {
     text.split("crate::").skip(1).filter_map(|rest| {
         let end = rest.find(|c: char| !c.is_ascii_lowercase() && c != '_')?;
         Some(&rest[..end]).filter(|name| !name.is_empty())
+    })
+}
+
+/// Names of the structures, enumerations and traits that a text defines.
+fn types(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| {
+        let line = line.trim_start();
+        let public = line.strip_prefix("pub").unwrap_or(line);
+        let line = public.split_once(") ").filter(|(scope, _)| scope.starts_with('('));
+        let line = line.map_or(public, |(_, rest)| rest).trim_start();
+        let name =
+            ["struct ", "enum ", "trait "].iter().find_map(|kind| line.strip_prefix(kind))?;
+        let end = name.find(|c: char| !c.is_alphanumeric())?;
+        Some(&name[..end])
     })
 }
 

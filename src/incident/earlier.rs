@@ -15,14 +15,14 @@ use serde::Serialize;
 
 use super::moment::Moment;
 use super::{ClassTrack, Incident, Track, recovered};
-use crate::ring::metadata::Standing;
+use crate::ring::metadata::RecordingMetadata;
 use crate::ring::{LaneCounters, RecoveredLane, Recovery};
 use crate::time::{Mono, Stamp, Window};
 
 /// The newest frames of the recording before.
 #[derive(Debug)]
 pub struct Earlier {
-    standing: Standing,
+    standing: RecordingMetadata,
     lanes: Vec<RecoveredLane>,
     frames: Window,
     resumed: Stamp,
@@ -32,7 +32,7 @@ pub struct Earlier {
 
 /// What a bundle tells of the recording before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Account {
+pub struct EarlierRecording {
     /// The program that had made it.
     pub program: String,
     /// Its process id.
@@ -74,8 +74,8 @@ impl Earlier {
         incident.earlier = Some(self.account());
     }
 
-    fn account(&self) -> Account {
-        Account {
+    fn account(&self) -> EarlierRecording {
+        EarlierRecording {
             program: self.standing.program.clone(),
             process: self.standing.process,
             started: Stamp::from(self.standing.started).into(),
@@ -88,7 +88,7 @@ impl Earlier {
 
 impl fmt::Display for Earlier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Standing { program, process, .. } = &self.standing;
+        let RecordingMetadata { program, process, .. } = &self.standing;
         let reach = self.frames.to.since(self.frames.from).as_secs_f64();
         let gap = self.resumed.mono.since(self.frames.to).as_secs_f64();
         write!(

@@ -26,7 +26,7 @@ use crate::trigger::{Trigger, TriggerKind};
 use crate::visible;
 
 use super::Incident;
-use super::progress::Course;
+use super::progress::IncidentProgress;
 use super::runs::Run;
 
 /// One line.
@@ -65,7 +65,7 @@ enum Event<'a> {
     Incident {
         sentence: String,
         #[serde(flatten)]
-        course: &'a Course,
+        course: &'a IncidentProgress,
     },
 }
 
@@ -119,7 +119,7 @@ pub fn of_pulled(trigger: &Trigger) -> Map<String, Value> {
 }
 
 /// The fields of one step of an incident: only those who listen live are told.
-pub fn of_course(course: &Course) -> Map<String, Value> {
+pub fn of_course(course: &IncidentProgress) -> Map<String, Value> {
     let event = Event::Incident { sentence: course.sentence(), course };
     fields(&Line { time: course.at.wall, mono_ns: course.at.mono, event })
 }

@@ -97,7 +97,7 @@ pub struct Incident {
     /// Where it comes from if no recorder closed it.
     pub recovered: Option<recovered::Recovered>,
     /// The recording before this one, if the window reaches back to it.
-    pub earlier: Option<earlier::Account>,
+    pub earlier: Option<earlier::EarlierRecording>,
 }
 
 /// Why an incident's window ends.

@@ -75,12 +75,12 @@ impl Default for Level {
 pub struct CaptureFile<W: Write> {
     out: PcapNgWriter<BufWriter<W>>,
     host: Host,
-    interfaces: Vec<Interface>,
+    interfaces: Vec<InterfaceBlock>,
     shortened: u64,
     runs: Runs,
 }
 
-struct Interface {
+struct InterfaceBlock {
     origin: Arc<Origin>,
     filter: Option<String>,
     written: Written,
@@ -190,7 +190,7 @@ impl<W: Write> CaptureFile<W> {
         let linktype = DataLink::from(u32::from(origin.link_type.0));
         let block = InterfaceDescriptionBlock { linktype, snaplen: origin.snaplen, options };
         self.out.write_pcapng_block(block).map_err(io_error)?;
-        self.interfaces.push(Interface {
+        self.interfaces.push(InterfaceBlock {
             origin: Arc::clone(origin),
             filter: filter.map(str::to_owned),
             written: Written::default(),

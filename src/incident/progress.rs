@@ -12,7 +12,7 @@ use crate::trigger::{Trigger, TriggerKind};
 
 /// One step of one incident.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Course {
+pub struct IncidentProgress {
     /// When.
     #[serde(skip)]
     pub at: Stamp,
@@ -69,7 +69,7 @@ pub enum Step {
     },
 }
 
-impl Course {
+impl IncidentProgress {
     /// The first step of the incident that `trigger` opened.
     pub fn frozen(trigger: &Trigger, pinned_after: Duration, from: Wall, to: Wall) -> Self {
         let asked = trigger.kind.is_explicit();

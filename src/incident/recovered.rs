@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::moment::Moment;
 use super::{ClassTrack, Ending, Host, Incident, Track};
-use crate::ring::metadata::{InterfaceStanding, Standing};
+use crate::ring::metadata::{InterfaceMetadata, RecordingMetadata};
 use crate::ring::{LaneCounters, RecoveredLane, Recovery, RecoveryCounts};
 use crate::time::{Offset, Stamp, Window};
 use crate::trigger::{Trigger, TriggerKind};
@@ -110,7 +110,7 @@ fn sentence(recovered: &Recovered) -> String {
 
 /// The last moment at which the recording lived, as far as is known: its standing tells the time, its
 /// last frame may be later.
-fn last_sign(standing: &Standing, frames: Window, lanes: &[RecoveredLane]) -> Stamp {
+fn last_sign(standing: &RecordingMetadata, frames: Window, lanes: &[RecoveredLane]) -> Stamp {
     let told = Stamp::from(standing.at);
     if told.mono >= frames.to && told.wall.0 > 0 {
         return told;
@@ -124,7 +124,7 @@ fn last_sign(standing: &Standing, frames: Window, lanes: &[RecoveredLane]) -> St
 }
 
 /// One per interface, in order of name, with the classes whose lanes have frames.
-pub(super) fn tracks(standing: &Standing, lanes: Vec<RecoveredLane>) -> Vec<Track> {
+pub(super) fn tracks(standing: &RecordingMetadata, lanes: Vec<RecoveredLane>) -> Vec<Track> {
     let mut tracks: Vec<Track> = Vec::new();
     for RecoveredLane { lane, origin, slice } in lanes {
         let name = standing.lanes.iter().find(|name| name.lane == lane.0);
@@ -150,8 +150,8 @@ pub(super) fn tracks(standing: &Standing, lanes: Vec<RecoveredLane>) -> Vec<Trac
 fn begun(
     interface: String,
     origin: &Arc<crate::frame::Origin>,
-    standing: &Standing,
-    stood: Option<&InterfaceStanding>,
+    standing: &RecordingMetadata,
+    stood: Option<&InterfaceMetadata>,
     class: ClassTrack,
 ) -> Track {
     let mut unknowns = vec!["what was counted after the last standing".to_owned()];

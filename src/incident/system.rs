@@ -56,11 +56,11 @@ pub fn search_path() -> String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Item {
     file: String,
-    question: Question,
+    question: HostQuestion,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Question {
+enum HostQuestion {
     Read(PathBuf),
     Run { program: &'static str, arguments: Vec<String> },
     KernelLog,
@@ -122,10 +122,10 @@ impl Collection {
 /// What is asked, what changes fastest first.
 fn items(interfaces: &[String]) -> Vec<Item> {
     let net = PathBuf::from("/proc/thread-self/net");
-    let read = |file: String, path: PathBuf| Item { file, question: Question::Read(path) };
+    let read = |file: String, path: PathBuf| Item { file, question: HostQuestion::Read(path) };
     let run = |file: String, program: &'static str, arguments: &[&str]| {
         let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
-        Item { file, question: Question::Run { program, arguments } }
+        Item { file, question: HostQuestion::Run { program, arguments } }
     };
     let bonds = fs::read_dir(net.join("bonding")).into_iter().flatten().flatten();
     let mut items: Vec<Item> = bonds
@@ -136,7 +136,7 @@ fn items(interfaces: &[String]) -> Vec<Item> {
         .collect();
     items.push(read("net-dev.txt".to_owned(), net.join("dev")));
     items.push(read("softnet-stat.txt".to_owned(), net.join("softnet_stat")));
-    items.push(Item { file: "kernel-log.txt".to_owned(), question: Question::KernelLog });
+    items.push(Item { file: "kernel-log.txt".to_owned(), question: HostQuestion::KernelLog });
     items.push(run("ip-link.txt".to_owned(), "ip", &["-s", "-d", "link"]));
     items.push(run("ip-neigh.txt".to_owned(), "ip", &["neigh"]));
     items.push(run("ip-addr.txt".to_owned(), "ip", &["addr"]));
@@ -158,9 +158,9 @@ fn ask(items: Vec<Item>, answers: &Sender<SystemFile>) {
         late = late || over.try_recv().is_ok();
         let content = match question {
             _ if late => not_collected("the items before it took too long"),
-            Question::Read(path) => read(&path),
-            Question::KernelLog => kernel_log(),
-            Question::Run { program, arguments } => {
+            HostQuestion::Read(path) => read(&path),
+            HostQuestion::KernelLog => kernel_log(),
+            HostQuestion::Run { program, arguments } => {
                 let (content, ran_over) = run(program, &arguments, &over);
                 if ran_over {
                     (late, over) = (true, never());
@@ -328,7 +328,7 @@ mod tests {
 
     fn shell(file: &str, script: &str) -> Item {
         let arguments = vec!["-c".to_owned(), script.to_owned()];
-        Item { file: file.to_owned(), question: Question::Run { program: "sh", arguments } }
+        Item { file: file.to_owned(), question: HostQuestion::Run { program: "sh", arguments } }
     }
 
     fn collected(items: Vec<Item>) -> Vec<(String, String)> {
@@ -405,11 +405,11 @@ mod tests {
 
     #[test]
     fn what_fails_says_why_and_stops_nothing() {
-        let missing = Question::Run { program: "dashcap-no-such-program", arguments: vec![] };
+        let missing = HostQuestion::Run { program: "dashcap-no-such-program", arguments: vec![] };
         let files = collected(vec![
             shell("fails", "echo out; echo err >&2; exit 3"),
             Item { file: "missing".to_owned(), question: missing },
-            Item { file: "absent".to_owned(), question: Question::Read("/proc/none".into()) },
+            Item { file: "absent".to_owned(), question: HostQuestion::Read("/proc/none".into()) },
             shell("huge", "exec yes"),
             shell("hangs", "echo before; exec sleep 1000"),
             shell("after", "echo fine"),

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use super::folder::Folder;
 use super::layout::{AFTER, MANIFEST, SIGNATURE};
 use super::manifest::read::{self, Manifest};
-use super::store::record::Record;
+use super::store::record::StoreRecord;
 use super::store::{KEPT, Stored};
 
 /// Bytes summed at once.
@@ -28,7 +28,7 @@ const DEPTH: u32 = 4;
 
 /// What was found out about one bundle.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct Verdict {
+pub struct Verification {
     /// Its name.
     pub name: String,
     /// Files that are what the manifest says.
@@ -47,7 +47,7 @@ pub struct Verdict {
     pub notes: Vec<String>,
 }
 
-impl Verdict {
+impl Verification {
     /// True if nothing speaks against it.
     pub fn is_in_order(&self) -> bool {
         let Self { added, changed, missing, chain, .. } = self;
@@ -56,8 +56,8 @@ impl Verdict {
 }
 
 /// Checks one bundle; `record` is that of its store.
-pub fn verify(bundle: &Stored, record: Option<&Record>) -> Verdict {
-    let mut verdict = Verdict { name: bundle.name.clone(), ..Verdict::default() };
+pub fn verify(bundle: &Stored, record: Option<&StoreRecord>) -> Verification {
+    let mut verdict = Verification { name: bundle.name.clone(), ..Verification::default() };
     let text = Folder::open(&bundle.path).and_then(|folder| read::text(&folder));
     let text = text.map_err(|error| error.to_string());
     match text.and_then(|text| read::parse(&text).map(|told| (text, told))) {
@@ -77,7 +77,7 @@ pub fn verify(bundle: &Stored, record: Option<&Record>) -> Verdict {
 }
 
 /// Each file against its sum, and what else is there.
-fn files(folder: &Path, told: &Manifest, verdict: &mut Verdict) {
+fn files(folder: &Path, told: &Manifest, verdict: &mut Verification) {
     let mut there = BTreeMap::new();
     list(folder, "", DEPTH, &mut there);
     for file in &told.files {
@@ -114,7 +114,7 @@ fn list(folder: &Path, before: &str, depth: u32, there: &mut BTreeMap<String, bo
 }
 
 /// The manifest against the record, and against the one before it.
-fn chain(sum: &str, told: &Manifest, record: &Record, verdict: &mut Verdict) {
+fn chain(sum: &str, told: &Manifest, record: &StoreRecord, verdict: &mut Verification) {
     let Some(previous) = &told.previous else {
         verdict.notes.push("it was written before manifests were recorded".to_owned());
         return;
@@ -179,8 +179,8 @@ mod tests {
         Listing::read(place).unwrap().bundles
     }
 
-    fn verdicts(place: &Path, bundles: &[Stored]) -> Vec<Verdict> {
-        let record = Record::read(place).unwrap();
+    fn verdicts(place: &Path, bundles: &[Stored]) -> Vec<Verification> {
+        let record = StoreRecord::read(place).unwrap();
         bundles.iter().map(|bundle| verify(bundle, record.as_ref())).collect()
     }
 
@@ -243,18 +243,18 @@ mod tests {
         let gone = || -> Vec<String> {
             let listing = Listing::read(place).unwrap();
             let there = listing.bundles.iter().map(|bundle| bundle.name.as_str()).collect();
-            let record = Record::read(place).unwrap().unwrap();
+            let record = StoreRecord::read(place).unwrap().unwrap();
             record.gone(&there).into_iter().map(str::to_owned).collect()
         };
         store::remove(&bundles[1].path, false).unwrap();
         assert_eq!(gone(), [""; 0]);
-        assert!(verify(&bundles[2], Record::read(place).unwrap().as_ref()).is_in_order());
+        assert!(verify(&bundles[2], StoreRecord::read(place).unwrap().as_ref()).is_in_order());
         fs::remove_dir_all(&bundles[0].path).unwrap();
         assert_eq!(gone(), [bundles[0].name.as_str()]);
         // Slipped in: a copy under a name of its own.
         let mut copy = bundles[2].clone();
         copy.name.push_str("-9");
-        let verdict = verify(&copy, Record::read(place).unwrap().as_ref());
+        let verdict = verify(&copy, StoreRecord::read(place).unwrap().as_ref());
         assert_eq!(verdict.chain, ["manifest.json is not in the record"]);
         fs::remove_file(place.join(RECORD)).unwrap();
         let verdict = verify(&bundles[2], None);

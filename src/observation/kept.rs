@@ -11,9 +11,9 @@ use super::Observation;
 
 /// Bytes that all observations on it take. Cloning gives a second hand on the same account.
 #[derive(Debug, Clone, Default)]
-pub struct Account(Arc<AtomicUsize>);
+pub struct KeptBytes(Arc<AtomicUsize>);
 
-impl Account {
+impl KeptBytes {
     /// Bytes that are kept now.
     pub fn bytes(&self) -> usize {
         self.0.load(Ordering::Relaxed)
@@ -28,12 +28,12 @@ pub struct Kept(Arc<Counted>);
 struct Counted {
     observation: Observation,
     bytes: usize,
-    account: Account,
+    account: KeptBytes,
 }
 
 impl Kept {
     /// Keeps it on this account.
-    pub fn new(observation: Observation, account: &Account) -> Self {
+    pub fn new(observation: Observation, account: &KeptBytes) -> Self {
         let bytes = size(&observation);
         account.0.fetch_add(bytes, Ordering::Relaxed);
         Self(Arc::new(Counted { observation, bytes, account: account.clone() }))
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_on_the_account_as_long_as_somebody_keeps_it() {
-        let account = Account::default();
+        let account = KeptBytes::default();
         let missed = |what: &str| {
             let fact = Fact::Missed { watcher: "log".to_owned(), what: what.to_owned() };
             Kept::new(Observation { at: Stamp::default(), fact }, &account)

@@ -136,9 +136,9 @@ pub enum Fact {
         #[serde(rename = "ran_ns", serialize_with = "as_nanos")]
         ran: Duration,
     },
-    /// Somebody asked for a snapshot through one of the doors.
+    /// Somebody asked for a snapshot through one of the endpoints.
     Asked(Box<Ask>),
-    /// Somebody told through one of the doors what opens no incident: that an alert is over.
+    /// Somebody told through one of the endpoints what opens no incident: that an alert is over.
     Told {
         /// Through which door.
         door: Door,

@@ -19,7 +19,7 @@ const LOCK: &str = "lock";
 /// Everything that is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grants {
-    places: Vec<Place>,
+    places: Vec<WritableDirectory>,
     /// May be read, with all below; need not exist.
     read: Vec<PathBuf>,
     /// Are there and must be readable, or that is told.
@@ -31,7 +31,7 @@ pub struct Grants {
 
 /// A directory that is written to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct WritableDirectory {
     /// The directory; made if it is missing.
     pub path: PathBuf,
     /// Its mode, if it has to be made.
@@ -52,7 +52,7 @@ impl Default for Grants {
 
 impl Grants {
     /// Files in `place` may be read, made, changed and removed.
-    pub fn write(&mut self, place: Place) {
+    pub fn write(&mut self, place: WritableDirectory) {
         self.places.push(place);
     }
 
@@ -73,7 +73,7 @@ impl Grants {
     }
 
     /// Where it writes.
-    pub fn places(&self) -> impl Iterator<Item = &Place> {
+    pub fn places(&self) -> impl Iterator<Item = &WritableDirectory> {
         self.places.iter()
     }
 
@@ -101,7 +101,7 @@ impl Grants {
     }
 }
 
-impl Place {
+impl WritableDirectory {
     /// A directory that others may use, too.
     pub fn new(path: impl Into<PathBuf>, mode: u32) -> Self {
         Self { path: path.into(), mode, is_ours: false }
@@ -167,17 +167,17 @@ mod tests {
         let uid = |path: &Path| fs::symlink_metadata(path).unwrap().uid();
         let there = home.path().join("there");
         fs::create_dir(&there).unwrap();
-        Place::new(there.join("a/b"), 0o750).make(Some(&nobody)).unwrap();
+        WritableDirectory::new(there.join("a/b"), 0o750).make(Some(&nobody)).unwrap();
         assert_eq!(uid(&there), 0, "others use it");
         assert_eq!((uid(&there.join("a")), uid(&there.join("a/b"))), (65_534, 65_534));
-        Place::new(&there, 0o750).make(Some(&nobody)).unwrap();
+        WritableDirectory::new(&there, 0o750).make(Some(&nobody)).unwrap();
         assert_eq!(uid(&there), 0, "it was there");
 
         fs::write(there.join("x.lock"), "").unwrap();
         fs::write(there.join("secret"), "").unwrap();
         fs::hard_link(there.join("secret"), there.join("y.lock")).unwrap();
         symlink("secret", there.join("z.lock")).unwrap();
-        let ours = Place { is_ours: true, ..Place::new(&there, 0o750) };
+        let ours = WritableDirectory { is_ours: true, ..WritableDirectory::new(&there, 0o750) };
         let held = File::open(there.join("x.lock")).unwrap();
         held.lock().unwrap();
         ours.make(Some(&nobody)).unwrap();

@@ -4,7 +4,7 @@
 //!   root, or a user with CAP_NET_RAW          one thread                        many threads
 //!   ──────────────────────────────────┬──────────────────────────────────────┬──────────────────►
 //!   programs that need privileges are │ directories made, kernel log kept     │ ring, captures,
-//!   started; sockets whose buffers    │ user ─► capabilities ─► no new ones   │ watchers, doors,
+//!   started; sockets whose buffers    │ user ─► capabilities ─► no new ones   │ watchers, endpoints,
 //!   need CAP_NET_ADMIN are opened     │ ─► Landlock ─► seccomp ─► proven      │ writer
 //! ```
 //!
@@ -15,7 +15,7 @@
 //!
 //! What remains is [`Grants`]: CAP_NET_RAW, because interfaces that appear later are recorded too, and what
 //! the operator's settings prove to need. What the kernel does not offer is left out, never half-done in
-//! silence: it is a line of [`Account::limitations`], for the log, `dashcap status` and every bundle.
+//! silence: it is a line of [`Confinement::limitations`], for the log, `dashcap status` and every bundle.
 //! `docs/security.md` tells which threat each part answers.
 
 mod capabilities;
@@ -34,7 +34,7 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior,
 use rustix::thread::set_no_new_privs;
 
 pub use self::files::Files;
-pub use self::grants::{Grants, Place};
+pub use self::grants::{Grants, WritableDirectory};
 pub use self::trust::is_roots_alone;
 pub use rustix::thread::CapabilitySet as Capabilities;
 
@@ -76,7 +76,7 @@ impl Options {
 
 /// What became of the privileges.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Account {
+pub struct Confinement {
     /// As whom the process goes on.
     pub user: String,
     /// Capabilities it still has, as capabilities(7) calls them.
@@ -92,7 +92,7 @@ pub struct Account {
 /// # Errors
 /// When there is another thread already, the user is not known or cannot be become, or that user cannot
 /// write where bundles appear.
-pub fn give_up(options: &Options, grants: &Grants) -> Result<Account> {
+pub fn give_up(options: &Options, grants: &Grants) -> Result<Confinement> {
     options.check()?;
     check_alone()?;
     undumpable();
@@ -104,15 +104,15 @@ pub fn give_up(options: &Options, grants: &Grants) -> Result<Account> {
 ///
 /// # Errors
 /// When there is another thread already, or the kernel refuses.
-pub fn give_up_for_files(files: &Files) -> Result<Account> {
+pub fn give_up_for_files(files: &Files) -> Result<Confinement> {
     check_alone()?;
     undumpable();
     apply_for_files(files)
 }
 
 /// The same for the calling thread alone.
-fn apply_for_files(files: &Files) -> Result<Account> {
-    let mut account = Account { user: User::current().name, ..Account::default() };
+fn apply_for_files(files: &Files) -> Result<Confinement> {
+    let mut account = Confinement { user: User::current().name, ..Confinement::default() };
     capabilities::forget_for_programs().map_err(|e| failed("give up", "capabilities", e))?;
     let kept = capabilities::keep_file_access()?;
     account.capabilities = capabilities::names(kept);
@@ -147,10 +147,10 @@ fn undumpable() {
 }
 
 /// The same for the calling thread alone.
-fn apply(options: &Options, grants: &Grants) -> Result<Account> {
+fn apply(options: &Options, grants: &Grants) -> Result<Confinement> {
     let before = User::current();
     let next = user::next(&before, options.user.as_deref())?;
-    let mut account = Account { user: next.name.clone(), ..Account::default() };
+    let mut account = Confinement { user: next.name.clone(), ..Confinement::default() };
     if before.is_root() {
         grants.make(Some(&next));
     } else {
@@ -173,13 +173,13 @@ fn apply(options: &Options, grants: &Grants) -> Result<Account> {
 }
 
 /// Landlock before seccomp, whose filter need not let it through.
-fn confine(grants: &Grants, account: &mut Account) {
+fn confine(grants: &Grants, account: &mut Confinement) {
     note("Landlock", landlock::confine(grants), account);
     note("seccomp", seccomp::confine(Sockets::Recording), account);
 }
 
 /// What confines, or why it does not.
-fn note(name: &str, done: Result<Option<String>, String>, account: &mut Account) {
+fn note(name: &str, done: Result<Option<String>, String>, account: &mut Confinement) {
     match done {
         Ok(limitation) => {
             account.confined_by.push(name.to_owned());
@@ -200,7 +200,7 @@ fn failed(doing: &'static str, object: &str, error: io::Error) -> Error {
 }
 
 /// `nobody, cap_net_raw; confined by Landlock, seccomp`.
-impl fmt::Display for Account {
+impl fmt::Display for Confinement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let listed = |words: &[String]| match words {
             [] => "nothing".to_owned(),

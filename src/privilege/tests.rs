@@ -19,14 +19,14 @@ use super::*;
 fn confined<T: Send>(
     options: &Options,
     also: impl FnOnce(&Path, &mut Grants),
-    story: impl FnOnce(&Path, Account) -> T + Send,
+    story: impl FnOnce(&Path, Confinement) -> T + Send,
 ) -> Option<T> {
     User::nobody_to_become()?;
     let home = tempfile::tempdir().unwrap();
     fs::set_permissions(home.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let output = home.path().join("bundles");
     let mut grants = Grants::default();
-    grants.write(Place::new(&output, 0o750));
+    grants.write(WritableDirectory::new(&output, 0o750));
     for program in ["/bin/uname", "/usr/bin/uname"] {
         grants.run(program);
     }
@@ -216,7 +216,7 @@ fn root_that_stays_keeps_what_it_needs_to_reach_what_was_named() {
     let home = |home: &Path, grants: &mut Grants| {
         fs::create_dir(home.join("theirs")).unwrap();
         nobodys(&home.join("theirs"));
-        grants.write(Place::new(home.join("theirs"), 0o750));
+        grants.write(WritableDirectory::new(home.join("theirs"), 0o750));
     };
     confined(&root, home, |_, account| {
         assert_eq!(account.capabilities, ["cap_dac_override", "cap_net_raw"]);
@@ -240,7 +240,7 @@ fn what_the_user_cannot_reach_is_told_before_it_is_missed() {
     let account = give_up(&grants).unwrap();
     let [limitation] = &account.limitations[..] else { panic!("{account:?}") };
     assert!(limitation.ends_with("dashcap.toml cannot be read by user nobody"), "{limitation}");
-    grants.write(Place::new(home.path().join("roots"), 0o750));
+    grants.write(WritableDirectory::new(home.path().join("roots"), 0o750));
     let refused = give_up(&grants).unwrap_err().to_string();
     let command = format!("chown nobody '{}'", home.path().join("roots").display());
     assert!(refused.contains(&command), "{refused}");

@@ -2,18 +2,18 @@
 
 use super::audience::progress::absolute;
 use super::audience::status_line::{classes, depths};
-use super::frame_store::Keeper;
+use super::frame_store::FrameStore;
 use super::incidents::is_about_open;
 use super::{ClassDepth, Recorder};
 use crate::APPLICATION;
 use crate::api::question::Question;
-use crate::api::status::{Bundles, Depth, Figures, Interface, Standing, Watcher};
-use crate::capture::Report;
+use crate::api::status::{Bundles, Depth, Figures, Interface, RecorderStatus, Watcher};
+use crate::capture::CaptureReport;
 use crate::frames::Feed;
 use crate::incident::journal::{Entry, worth_a_line};
 use crate::time::{Mono, Window};
 use crate::trigger::Rule;
-use crate::watch::Watch;
+use crate::watch::RunningWatcher;
 
 impl Recorder {
     /// Answers a question; the answer is refused only by a client that is gone.
@@ -59,13 +59,13 @@ impl Recorder {
         }
     }
 
-    fn standing(&mut self) -> Standing {
+    fn standing(&mut self) -> RecorderStatus {
         let now = self.clock.now();
         let captures = &mut self.captures;
         let asked = self.audience.clients.reports(now.mono, || captures.reports());
         let (begun, rules) = (self.audience.clients.begun(), &self.options.rules);
         let (disarmed, ignored_triggers) = self.audience.clients.disarmed();
-        let standing = Standing {
+        let standing = RecorderStatus {
             program: APPLICATION.to_owned(),
             host: self.incidents.host().name.clone(),
             process: std::process::id(),
@@ -94,8 +94,8 @@ impl Recorder {
         standing
     }
 
-    fn interfaces(&self, reports: &[Report], now: Mono) -> Vec<Interface> {
-        let interface = |report: &Report| Interface {
+    fn interfaces(&self, reports: &[CaptureReport], now: Mono) -> Vec<Interface> {
+        let interface = |report: &CaptureReport| Interface {
             name: report.origin.interface.clone(),
             up: self.captures.is_up(&report.origin.interface),
             source: report.source.to_owned(),
@@ -140,6 +140,6 @@ fn depth(depth: &ClassDepth) -> Depth {
     }
 }
 
-fn watcher(watch: &Watch) -> Watcher {
+fn watcher(watch: &RunningWatcher) -> Watcher {
     Watcher { name: watch.name().to_owned(), missed: watch.missed(), running: watch.is_running() }
 }

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::frame_store::{Held, Keeper};
+use super::frame_store::{FrameStore, Held};
 use super::ring_file;
 use super::selection::{Links, Selection};
 use crate::capture::afpacket::Options as Ring;
 use crate::capture::{
-    self, Capture, Follower, Interface, KernelRoom, Memory, Report, Sliced, Tapping,
+    self, Capture, CaptureReport, Follower, Interface, KernelRoom, Memory, Sliced, Tapping,
 };
 use crate::error::Result;
 use crate::observation::link::LinkState;
@@ -227,7 +227,7 @@ impl Captures {
     }
 }
 
-impl Keeper for Captures {
+impl FrameStore for Captures {
     const LIVE: bool = true;
 
     fn follow(&mut self, fact: &Fact) -> Result<bool> {
@@ -289,7 +289,7 @@ impl Keeper for Captures {
         self.running.values().map(|capture| capture.slice(window, Some(release))).collect()
     }
 
-    fn reports(&mut self) -> Vec<Report> {
+    fn reports(&mut self) -> Vec<CaptureReport> {
         let reports = collect(self.running.values().map(Capture::report).collect());
         if let Some(file) = &self.ring_file {
             ring_file::note(file, self.clock.now(), &reports);
@@ -306,7 +306,7 @@ impl Keeper for Captures {
         })
     }
 
-    fn stop(self) -> Vec<Report> {
+    fn stop(self) -> Vec<CaptureReport> {
         // All at once, so that the last ones do not record what the first no longer do for long.
         let threads: Vec<_> = self
             .running

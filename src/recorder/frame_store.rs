@@ -6,14 +6,14 @@ use std::fmt::Debug;
 
 use crossbeam_channel::Receiver;
 
-use crate::capture::{Report, Sliced};
+use crate::capture::{CaptureReport, Sliced};
 use crate::error::Result;
 use crate::observation::Fact;
 use crate::ring::HoldId;
 use crate::time::{Mono, Window};
 
 /// Keeps frames, by interface.
-pub trait Keeper: Debug {
+pub trait FrameStore: Debug {
     /// True if this is about the present, and the host can be asked.
     const LIVE: bool;
 
@@ -44,7 +44,7 @@ pub trait Keeper: Debug {
     fn slice(&mut self, window: Window, release: HoldId) -> Vec<Receiver<Sliced>>;
 
     /// How all interfaces stand; those that do not answer are left out.
-    fn reports(&mut self) -> Vec<Report>;
+    fn reports(&mut self) -> Vec<CaptureReport>;
 
     /// What went wrong in keeping them and was not told yet.
     fn mishap(&mut self) -> Option<String> {
@@ -52,7 +52,7 @@ pub trait Keeper: Debug {
     }
 
     /// Stops after the last frame.
-    fn stop(self) -> Vec<Report>;
+    fn stop(self) -> Vec<CaptureReport>;
 }
 
 /// What holding came to.

@@ -8,7 +8,7 @@ use glob::glob;
 
 use super::Options;
 use crate::incident::system;
-use crate::privilege::{Capabilities, Grants, Place};
+use crate::privilege::{Capabilities, Grants, WritableDirectory};
 use crate::sys::attribute;
 use crate::watch::logs;
 
@@ -44,18 +44,18 @@ impl Options {
     }
 
     fn grant_places(&self, grants: &mut Grants) {
-        grants.write(Place::new(&self.output, PRIVATE));
+        grants.write(WritableDirectory::new(&self.output, PRIVATE));
         if let Some(control) = &self.api.control {
             let directory = control.path.parent().filter(|path| !path.as_os_str().is_empty());
             let is_ours = !control.required;
             let path = directory.unwrap_or(Path::new("."));
-            grants.write(Place { is_ours, ..Place::new(path, PUBLIC) });
+            grants.write(WritableDirectory { is_ours, ..WritableDirectory::new(path, PUBLIC) });
         }
         if let Some(directory) = &self.api.directory {
-            grants.write(Place::new(&directory.path, PRIVATE));
+            grants.write(WritableDirectory::new(&directory.path, PRIVATE));
         }
         if let Some(directory) = self.ring_file.as_deref().and_then(Path::parent) {
-            grants.write(Place::new(directory, PRIVATE));
+            grants.write(WritableDirectory::new(directory, PRIVATE));
         }
         let webhooks = self.api.export.webhooks.iter();
         let secrets = webhooks.flat_map(|webhook| {

@@ -47,7 +47,7 @@ pub use watchers::options::{Logs, WatcherOptions};
 
 use self::audience::Audience;
 use self::captures::Captures;
-use self::frame_store::Keeper;
+use self::frame_store::FrameStore;
 use self::incidents::Incidents;
 use self::reload::Inbox;
 use self::watchers::Watchers;
@@ -153,7 +153,7 @@ impl Recorder {
     }
 }
 
-impl<K: Keeper> Recorder<K> {
+impl<K: FrameStore> Recorder<K> {
     /// Armed, with nothing seen yet.
     fn around(
         captures: K,

@@ -18,15 +18,17 @@ use std::path::{Path, PathBuf};
 
 use super::Options;
 use crate::APPLICATION;
-use crate::capture::Report;
+use crate::capture::CaptureReport;
 use crate::error::{Error, Result};
 use crate::incident::bundle::{self, Bundle};
 use crate::incident::earlier::Earlier;
 use crate::incident::pcapng::Level;
 use crate::incident::store::Store;
 use crate::incident::{Host, Incident, recovered};
-use crate::ring::metadata::{ClassStanding, InterfaceStanding, Machine, Moment, Standing};
-use crate::ring::{LeftRing, PAGE_SIZE, Pool, RingFile, Wanted, Whose, memory_available};
+use crate::ring::metadata::{
+    ClassMetadata, InterfaceMetadata, Machine, MetadataMoment, RecordingMetadata,
+};
+use crate::ring::{LeftRing, PAGE_SIZE, Pool, RingFile, WantedFrames, Whose, memory_available};
 use crate::time::{Clock, Mono, Stamp};
 use crate::trigger::Rules;
 
@@ -114,7 +116,7 @@ impl Heir<'_> {
             self.options.reach(&Rules::new(self.options.rules.clone(), self.options.usual()));
         let room = self.options.pool.memory / EARLIER / PAGE_SIZE as u64;
         let pages = usize::try_from(room).unwrap_or(usize::MAX);
-        let recovery = match left.recover(Wanted { since: now.mono.minus(reach), pages }) {
+        let recovery = match left.recover(WantedFrames { since: now.mono.minus(reach), pages }) {
             Ok(recovery) => recovery,
             Err(error) => {
                 tracing::error!("{error}");
@@ -137,7 +139,7 @@ impl Heir<'_> {
     /// Makes a bundle of a recording that ended without stopping.
     fn rescue(&self, path: &Path, left: LeftRing, into: &mut Left) -> Result<()> {
         let begun = self.clock.now().mono;
-        let recovery = match left.recover(Wanted::ALL) {
+        let recovery = match left.recover(WantedFrames::ALL) {
             Ok(recovery) => recovery,
             Err(error) => {
                 tracing::error!("{error}");
@@ -182,9 +184,9 @@ fn write(store: &Store, incident: &Incident, level: Level) -> Result<Bundle> {
 }
 
 /// Of a recording that begins.
-fn standing(now: Stamp) -> Standing {
+fn standing(now: Stamp) -> RecordingMetadata {
     let Host { name, kernel, architecture, boot_id } = Host::read();
-    Standing {
+    RecordingMetadata {
         program: APPLICATION.to_owned(),
         process: std::process::id(),
         machine: Machine { name, kernel, architecture, boot_id },
@@ -197,7 +199,7 @@ fn standing(now: Stamp) -> Standing {
 }
 
 /// Tells the file how the captures stand.
-pub(super) fn note(file: &RingFile, now: Stamp, reports: &[Report]) {
+pub(super) fn note(file: &RingFile, now: Stamp, reports: &[CaptureReport]) {
     file.note(|standing| {
         standing.at = now.into();
         standing.interfaces = reports.iter().map(interface).collect();
@@ -212,16 +214,16 @@ pub(super) fn stopped(file: &RingFile, now: Stamp) {
     });
 }
 
-fn interface(report: &Report) -> InterfaceStanding {
-    let class = |class: &crate::capture::ClassReport| ClassStanding {
+fn interface(report: &CaptureReport) -> InterfaceMetadata {
+    let class = |class: &crate::capture::ClassReport| ClassMetadata {
         name: class.name.to_string(),
         counters: class.counters,
         quota: class.quota,
     };
-    InterfaceStanding {
+    InterfaceMetadata {
         name: report.origin.interface.clone(),
         source: report.source.to_owned(),
-        since: Moment::from(report.since),
+        since: MetadataMoment::from(report.since),
         stats: report.stats,
         classes: report.classes.iter().map(class).collect(),
     }

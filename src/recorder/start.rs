@@ -6,7 +6,7 @@ use std::fmt;
 use crossbeam_channel::bounded;
 
 use super::captures::Captures;
-use super::frame_store::Keeper;
+use super::frame_store::FrameStore;
 use super::incidents::Incidents;
 use super::ring_file::Memory;
 use super::{Options, Privileged, Recorder, Selection};
@@ -106,7 +106,7 @@ impl Recorder {
         let watchers = options.watchers.open(watchers)?;
         let (retention, now) = (options.writer.retention, clock.now());
         let store = Store::open_within(&options.output, options.pool.memory, retention, now)?;
-        let doors = api::Doors::open(&options.api, &Host::read().name)?;
+        let endpoints = api::Endpoints::open(&options.api, &Host::read().name)?;
         let directory = options.api.directory.as_ref();
         let directory = directory.map(|o| DirectoryWatcher::open(o, &clock)).transpose()?;
         let Memory { pool, file, left } = Memory::obtain(&options, &store, &clock)?;
@@ -155,14 +155,14 @@ impl Recorder {
         if let Some(directory) = directory {
             recorder.watchers.add(directory)?;
         }
-        if let Some(doors) = doors {
-            recorder.audience.clients.serve(doors, recorder.clock.clone())?;
+        if let Some(endpoints) = endpoints {
+            recorder.audience.clients.serve(endpoints, recorder.clock.clone())?;
         }
         Ok(recorder)
     }
 
     /// What was done with the privileges, for `dashcap status` and every bundle.
-    pub fn confined(&mut self, account: privilege::Account) {
+    pub fn confined(&mut self, account: privilege::Confinement) {
         self.watchers.limit(account.limitations);
     }
 

@@ -1,11 +1,11 @@
 //! The end: what was recorded is accounted for, what waits is written.
 
-use super::frame_store::Keeper;
+use super::frame_store::FrameStore;
 use super::{Recorder, Summary, ring_file};
-use crate::capture::Report;
+use crate::capture::CaptureReport;
 use crate::stats::CaptureStats;
 
-impl<K: Keeper> Recorder<K> {
+impl<K: FrameStore> Recorder<K> {
     /// Watchers first, then the captures to the last frame, then the disk.
     pub(super) fn stop(mut self) -> Summary {
         let leaving = self.audience.leave();
@@ -33,7 +33,7 @@ impl<K: Keeper> Recorder<K> {
 }
 
 /// Exact: the kernel was drained. A replay has its own account of what was read.
-fn tell_counts(report: &Report) {
+fn tell_counts(report: &CaptureReport) {
     let CaptureStats { stored, folded, filtered, lane_dropped, .. } = report.stats;
     let known = |count: Option<u64>| count.map_or("unknown".to_owned(), |n| n.to_string());
     tracing::info!(

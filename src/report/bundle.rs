@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{ENDS_AT, Look, Options, html, json, report_while, text};
 use crate::error::Result;
-use crate::incident::secured::{Pages, Subject};
+use crate::incident::secured::{ReportPages, ReportSubject};
 use crate::time::Wall;
 
 /// Reports on a bundle for its writer: a page for browsers, a text of [`Look::WIDTH`] columns,
@@ -13,8 +13,8 @@ use crate::time::Wall;
 ///
 /// # Errors
 /// When the bundle cannot be read.
-pub fn of_bundle(subject: &Subject<'_>) -> Result<Pages> {
-    let Subject { folder, name, in_time } = *subject;
+pub fn of_bundle(subject: &ReportSubject<'_>) -> Result<ReportPages> {
+    let ReportSubject { folder, name, in_time } = *subject;
     let options = Options { files: vec![folder.to_owned()], ..Options::default() };
     let mut report = report_while(&options, |_| in_time())?;
     let sentences = report.damage.iter_mut().chain(&mut report.notes);
@@ -22,7 +22,7 @@ pub fn of_bundle(subject: &Subject<'_>) -> Result<Pages> {
     report.files = vec![name.to_owned()];
     let offset_minutes = report.span.and_then(|span| local_offset(span.from));
     let look = Look { width: Look::WIDTH, color: false, offset_minutes };
-    Ok(Pages {
+    Ok(ReportPages {
         html: html(&report, offset_minutes)?,
         text: text(&report, look),
         json: json(&report)?,
@@ -68,7 +68,7 @@ mod tests {
         fs::File::options().write(true).open(&capture).unwrap().set_len(whole - 7).unwrap();
         let parent = partial(&capture);
         let folder = parent.path().join("story.partial");
-        let subject = Subject { folder: &folder, name: "story", in_time: &|| true };
+        let subject = ReportSubject { folder: &folder, name: "story", in_time: &|| true };
         let pages = of_bundle(&subject).unwrap();
         assert!(pages.text.starts_with("dashcap report of story\n"), "{}", pages.text);
         assert!(pages.text.contains("story/capture.pcapng.zst"), "{}", pages.text);
@@ -95,7 +95,7 @@ mod tests {
             asked.set(asked.get() + 1);
             false
         };
-        let subject = Subject { folder: &folder, name: "story", in_time: &in_time };
+        let subject = ReportSubject { folder: &folder, name: "story", in_time: &in_time };
         let pages = of_bundle(&subject).unwrap();
         let lacks = pages.lacks.unwrap();
         assert_eq!(lacks, "the report ends at 1970-01-01T00:04:22.143Z, its time was over");

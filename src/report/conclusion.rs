@@ -1,9 +1,9 @@
 //! The report, once everything was read: what the pass counted and what hosts told, put together.
 
-use super::findings::Ledger;
-use super::host::Told;
+use super::findings::Findings;
+use super::host::BundleFacts;
 use super::interface::{Judged, Shared};
-use super::model::{self, Count, Interface, Report, Series, Span, seconds_between};
+use super::model::{self, Count, InterfaceReport, Report, Series, Span, seconds_between};
 use super::pass::Pass;
 use super::series::Columns;
 use super::talkers::Talkers;
@@ -26,7 +26,7 @@ impl Pass<'_> {
         mut self,
         options: &Options,
         files: &Merged,
-        mut told: Told,
+        mut told: BundleFacts,
     ) -> Result<Report> {
         self.settle(told.covered);
         let notes = self.notes(files);
@@ -189,16 +189,16 @@ fn within(at: &Moment, span: Option<Span>) -> Result<Wall> {
 }
 
 /// Those of frames and those that hosts told, in order of time, and how many more there were.
-fn all_findings(mut ledger: Ledger, told: &mut Told) -> (Vec<model::Entry>, u64) {
+fn all_findings(mut ledger: Findings, told: &mut BundleFacts) -> (Vec<model::Entry>, u64) {
     ledger.add_loops();
     told.entries.drain(..).for_each(|entry| ledger.add_told(entry));
     ledger.finish()
 }
 
-fn described(judged: &Judged) -> Interface {
+fn described(judged: &Judged) -> InterfaceReport {
     let (first, last) = judged.span.unwrap_or_default();
     let [unknown, received, sent] = judged.counts;
-    Interface {
+    InterfaceReport {
         name: judged.name.to_string(),
         link_type: judged.link_type.0,
         span: Span { from: first, to: last, seconds: seconds_between(first, last) },

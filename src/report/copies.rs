@@ -24,14 +24,14 @@ use crate::wire::Flow;
 #[derive(Debug)]
 pub(super) struct Copies {
     hash: FixedState,
-    places: Box<[Place]>,
-    runs: Vec<Run>,
+    places: Box<[Sighting]>,
+    runs: Vec<FastFrame>,
     /// Copies of frames for which there was no room among the runs.
     refused: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct Sighting {
     digest: u64,
     first: Mono,
     last: Mono,
@@ -40,7 +40,7 @@ struct Place {
 
 /// A frame that comes fast.
 #[derive(Debug, Clone)]
-pub(super) struct Run {
+pub(super) struct FastFrame {
     digest: u64,
     /// Number of its class.
     pub(super) class: usize,
@@ -64,7 +64,7 @@ pub(super) struct Run {
     pub(super) untold: u64,
 }
 
-impl Run {
+impl FastFrame {
     /// The frame is received and sent again and again, as on a port that is part of a loop: whoever only hears a
     /// storm, or only sends one, has it one way.
     pub(super) fn circulates(&self) -> bool {
@@ -74,7 +74,7 @@ impl Run {
     }
 }
 
-const EMPTY: Place = Place { digest: 0, first: Mono(0), last: Mono(0), count: 0 };
+const EMPTY: Sighting = Sighting { digest: 0, first: Mono(0), last: Mono(0), count: 0 };
 
 impl Copies {
     /// Places in the table, a power of two: 128 KiB.
@@ -107,7 +107,7 @@ impl Copies {
         class: usize,
         (first, last): (Mono, Mono),
         count: u64,
-    ) -> Option<&mut Run> {
+    ) -> Option<&mut FastFrame> {
         let bytes = frame.parts[0];
         if bytes.len() < frame.header.original_len as usize || bytes.is_empty() {
             return None;
@@ -116,7 +116,7 @@ impl Copies {
         hasher.write(bytes);
         let digest = hasher.finish();
         // Storms are few and come often: a look at each is faster than the table.
-        let same = |run: &Run| run.digest == digest && *run.bytes == *bytes;
+        let same = |run: &FastFrame| run.digest == digest && *run.bytes == *bytes;
         if let Some(known) = self.runs.iter().position(same) {
             let run = &mut self.runs[known];
             run.copies += count;
@@ -134,7 +134,7 @@ impl Copies {
         class: usize,
         (first, last): (Mono, Mono),
         count: u64,
-    ) -> Option<&mut Run> {
+    ) -> Option<&mut FastFrame> {
         let at = digest as usize & (Self::PLACES - 1);
         let place = match [at, at ^ 1] {
             [one, _] if self.places[one].digest == digest => one,
@@ -146,7 +146,7 @@ impl Copies {
         let place = &mut self.places[place];
         let again = place.digest == digest && first.since(place.last) < Self::PAUSE;
         if !again {
-            *place = Place { digest, first, last, count: 0 };
+            *place = Sighting { digest, first, last, count: 0 };
         }
         place.last = last;
         place.count = place.count.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
@@ -156,7 +156,7 @@ impl Copies {
         }
         let (begun, copies) = (place.first, u64::from(place.count).max(count));
         let offset = Offset::of(Stamp { mono: first, wall: frame.header.wall });
-        self.begin(Run {
+        self.begin(FastFrame {
             digest,
             class,
             header: frame.header,
@@ -172,7 +172,7 @@ impl Copies {
     }
 
     #[cold]
-    fn begin(&mut self, run: Run) -> Option<&mut Run> {
+    fn begin(&mut self, run: FastFrame) -> Option<&mut FastFrame> {
         if self.runs.len() >= Self::RUNS || run.bytes.len() > Self::LONGEST {
             self.refused += 1;
             return None;
@@ -183,7 +183,7 @@ impl Copies {
 
     /// All runs, as the detectors want to see them.
     pub(super) fn storms(&self) -> Vec<Storm> {
-        let storm = |run: &Run| Storm {
+        let storm = |run: &FastFrame| Storm {
             class: run.class,
             header: run.header,
             bytes: run.bytes[..run.bytes.len().min(Shown::LONGEST)].to_vec(),
@@ -205,12 +205,12 @@ impl Copies {
     }
 
     /// Forgets the runs that are over at `now`, and gives them back.
-    pub(super) fn over(&mut self, now: Mono) -> Vec<Run> {
+    pub(super) fn over(&mut self, now: Mono) -> Vec<FastFrame> {
         self.runs.extract_if(.., |run| now.since(run.last) > Self::END).collect()
     }
 
     /// The runs that still go on.
-    pub(super) fn rest(&self) -> &[Run] {
+    pub(super) fn rest(&self) -> &[FastFrame] {
         &self.runs
     }
 

@@ -10,7 +10,7 @@ use super::{loops, words};
 
 /// Entries so far.
 #[derive(Debug, Default)]
-pub(super) struct Ledger {
+pub(super) struct Findings {
     entries: Vec<Entry>,
     more: u64,
 }
@@ -39,7 +39,7 @@ const COUNTED: [FindingKind; 6] = [
     FindingKind::IcmpUnreachableBurst,
 ];
 
-impl Ledger {
+impl Findings {
     /// Most entries: more than anybody reads, a few MiB. Those beyond are counted.
     const MOST: usize = 10_000;
 

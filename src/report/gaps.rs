@@ -67,7 +67,7 @@ pub(super) struct Feed {
 
 /// What an interface is to do when time passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Turn {
+pub(super) enum GapTurn {
     /// It is so late.
     Tick(Stamp),
     /// It ended then, and no file went on for long.
@@ -164,14 +164,14 @@ impl Feed {
     }
 
     /// What is to be done `now`.
-    pub(super) fn turn(&mut self, now: Stamp) -> Turn {
+    pub(super) fn turn(&mut self, now: Stamp) -> GapTurn {
         match self.ended {
-            None => Turn::Tick(self.own(now)),
+            None => GapTurn::Tick(self.own(now)),
             Some(ended) if !self.settled && now.mono.since(ended.mono) >= SHORTEST => {
                 self.settled = true;
-                Turn::Settle(self.own(ended))
+                GapTurn::Settle(self.own(ended))
             }
-            Some(_) => Turn::Wait,
+            Some(_) => GapTurn::Wait,
         }
     }
 
@@ -301,15 +301,15 @@ mod tests {
         feed.begins(1, at(3));
         feed.ends(0, at(10));
         assert!(!feed.has_ended());
-        assert_eq!(feed.turn(at(11)), Turn::Tick(at(11)));
+        assert_eq!(feed.turn(at(11)), GapTurn::Tick(at(11)));
         feed.ends(1, at(12));
         feed.ends(1, at(13));
         assert!(feed.has_ended());
-        assert_eq!((feed.turn(at(13)), feed.last(at(13))), (Turn::Wait, Some(at(12))));
-        assert_eq!((feed.turn(at(14)), feed.last(at(14))), (Turn::Settle(at(12)), None));
-        assert_eq!(feed.turn(at(15)), Turn::Wait);
+        assert_eq!((feed.turn(at(13)), feed.last(at(13))), (GapTurn::Wait, Some(at(12))));
+        assert_eq!((feed.turn(at(14)), feed.last(at(14))), (GapTurn::Settle(at(12)), None));
+        assert_eq!(feed.turn(at(15)), GapTurn::Wait);
         feed.begins(2, at(20));
         assert_eq!(feed.own(at(20)), Stamp { mono: at(12).mono, ..at(20) });
-        assert_eq!(feed.turn(at(21)), Turn::Tick(Stamp { mono: at(13).mono, ..at(21) }));
+        assert_eq!(feed.turn(at(21)), GapTurn::Tick(Stamp { mono: at(13).mono, ..at(21) }));
     }
 }

@@ -15,7 +15,7 @@ use super::facts::{
     array, begun, direction, is_set_down, is_wrong, judged, moment, parties, string, subject, way,
     word,
 };
-use super::model::{Entry, Event, Loss, Span, Trigger, seconds_between};
+use super::model::{Entry, HostEvent, Loss, Span, Trigger, seconds_between};
 use super::passage::ClockSet;
 use super::relations::Relations;
 use super::states::Tracks;
@@ -40,9 +40,9 @@ const TOLD_AGAIN: [FindingKind; 1] = [FindingKind::LinkFlapping];
 
 /// What bundles tell.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct BundleFacts {
     pub(super) entries: Vec<Entry>,
-    pub(super) events: Vec<Event>,
+    pub(super) events: Vec<HostEvent>,
     pub(super) events_more: u64,
     /// Bytes of their sentences.
     sentences: usize,
@@ -73,7 +73,7 @@ pub(super) struct Told {
 ///
 /// # Errors
 /// When a file that is there cannot be read.
-pub(super) fn read(folder: &Path, told: &mut Told) -> Result<()> {
+pub(super) fn read(folder: &Path, told: &mut BundleFacts) -> Result<()> {
     let manifest = folder.join(layout::MANIFEST);
     let text = Folder::named(folder).and_then(|folder| manifest::read::text(&folder));
     let text = text.map_err(|e| failed(&manifest, e))?;
@@ -88,7 +88,7 @@ pub(super) fn read(folder: &Path, told: &mut Told) -> Result<()> {
     Ok(())
 }
 
-fn read_events(path: &Path, told: &mut Told) -> Result<()> {
+fn read_events(path: &Path, told: &mut BundleFacts) -> Result<()> {
     let mut reader = open(path)?;
     let mut line = Vec::new();
     (told.senseless, told.clocks) = (0, None);
@@ -130,7 +130,7 @@ fn failed(path: &Path, error: std::io::Error) -> Error {
     Error::operation("read", path.display().to_string(), error)
 }
 
-impl Told {
+impl BundleFacts {
     /// The first trigger, the window, what is missing, and what was lost of each interface.
     fn manifest(&mut self, manifest: &Value) {
         let trigger = &manifest["triggers"][0];
@@ -272,7 +272,7 @@ impl Told {
         }
         if has_room {
             self.sentences = told_bytes;
-            self.events.push(Event { time, kind: kind.to_owned(), interface, sentence });
+            self.events.push(HostEvent { time, kind: kind.to_owned(), interface, sentence });
         } else {
             self.events_more += 1;
         }
@@ -388,7 +388,7 @@ mod tests {
             let line = format!(
                 r#"{{"time":"2026-11-22T14:14:20.811089123Z","kind":"observation","sentence":"x",{what}}}"#
             );
-            let mut told = Told::default();
+            let mut told = BundleFacts::default();
             told.line(&serde_json::from_str(&line).unwrap()).unwrap();
             let entry = told.entries.first().map(|entry| (entry.kind.as_str(), entry.severity));
             assert_eq!(entry, expected, "{what}");
@@ -402,7 +402,7 @@ mod tests {
                 r#"{{"time":"2026-11-22T14:14:{second}Z","kind":"observation","sentence":"s","what":{what}}}"#
             )
         };
-        let mut told = Told::default();
+        let mut told = BundleFacts::default();
         for text in [
             line(20, r#"{"fact":"probe_down","probe":"a","first_lost":"2026-11-22T14:14:17Z"}"#),
             line(25, r#"{"fact":"probe_down","probe":"b","first_lost":"2026-11-22T14:14:22Z"}"#),
@@ -427,7 +427,7 @@ mod tests {
             )
         };
         for (end, lasts) in [(None, true), (Some(flaps(59, 10, true)), false)] {
-            let mut told = Told::default();
+            let mut told = BundleFacts::default();
             let lines = [flaps(20, 3, false), flaps(30, 5, false), flaps(50, 10, false)];
             for line in lines.into_iter().chain(end) {
                 told.line(&serde_json::from_str(&line).unwrap()).unwrap();
@@ -439,7 +439,7 @@ mod tests {
 
     #[test]
     fn a_step_of_the_clock_is_told_by_both_clocks_of_events() {
-        let mut told = Told::default();
+        let mut told = BundleFacts::default();
         for (time, mono) in [("10:00:00", 5_u64), ("10:00:01", 6), ("11:00:02", 7), ("11:00:03", 8)]
         {
             let line = format!(
@@ -460,7 +460,7 @@ mod tests {
             let line = format!(
                 r#"{{"time":"2026-11-22T14:14:20Z","kind":"observation","{key}":{value},"what":{{"{key}":{value}}}}}"#
             );
-            let mut told = Told::default();
+            let mut told = BundleFacts::default();
             if let Ok(value) = serde_json::from_str(&line) {
                 told.line(&value);
                 told.manifest(&value);

@@ -10,7 +10,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::model::{Entry, Onset, Report, Step, Trigger, seconds_between};
-use super::rows::{Row, course, rows};
+use super::rows::{FindingRow, course, rows};
 use super::words;
 use crate::error::{Error, Result};
 use crate::visible;
@@ -33,10 +33,10 @@ struct Drawn<'a> {
     trigger: &'a Option<Trigger>,
     onset: &'a Option<Onset>,
     findings: &'a [Entry],
-    interfaces: &'a [super::model::Interface],
+    interfaces: &'a [super::model::InterfaceReport],
     series: &'a [super::model::Series],
     tracks: &'a [super::model::Track],
-    events: &'a [super::model::Event],
+    events: &'a [super::model::HostEvent],
 }
 
 /// A row of the table of findings: one of them, or several that say the same.
@@ -52,8 +52,8 @@ struct Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    fn of(row: &Row<'a>) -> Self {
-        let Row { entry, at, until, lasts, count, .. } = row;
+    fn of(row: &FindingRow<'a>) -> Self {
+        let FindingRow { entry, at, until, lasts, count, .. } = row;
         let seconds = until.map_or(0.0, |until| seconds_between(entry.first, until));
         let lasted = match (seconds > 0.0, lasts) {
             (true, true) => format!("{}, until the end", words::lasting(seconds)),

@@ -15,8 +15,8 @@ use crate::time::{Mono, Offset, Stamp, Wall};
 use crate::wire::control::is_control;
 use crate::wire::{Flow, Reading};
 
-use super::copies::{Copies, Run};
-use super::findings::{Ledger, Settled, first_since};
+use super::copies::{Copies, FastFrame};
+use super::findings::{Findings, Settled, first_since};
 use super::model::Count;
 use super::questions::Questions;
 use super::relations::Relations;
@@ -77,7 +77,7 @@ pub(super) struct Shared {
     pub(super) offset: Offset,
     pub(super) talkers: Talkers,
     pub(super) tracks: Tracks,
-    pub(super) ledger: Ledger,
+    pub(super) ledger: Findings,
     pub(super) questions: Questions,
     pub(super) relations: Relations,
 }
@@ -105,9 +105,9 @@ impl Judged {
         let classes = CLASSES.map(Arc::from).to_vec();
         let subject = Subject { interface: Arc::clone(&name), classes, filters: Vec::new() };
         let protocols = Protocols::new(&name, &protocols::Options::default(), together);
-        let bell = Wakeup::new().map_err(|e| Error::operation("judge", &*name, e))?;
+        let wakeup = Wakeup::new().map_err(|e| Error::operation("judge", &*name, e))?;
         let (mut tap, detectors) =
-            Detectors::new(subject, traffic, vec![Box::new(protocols)], bell)?;
+            Detectors::new(subject, traffic, vec![Box::new(protocols)], wakeup)?;
         tap.begin(origin.link_type);
         Ok(Self {
             name,
@@ -285,7 +285,7 @@ impl Judged {
         self.spread = spread;
     }
 
-    fn settle(&self, run: &Run, shared: &mut Shared) {
+    fn settle(&self, run: &FastFrame, shared: &mut Shared) {
         let wall = |mono: Mono| Stamp { mono, wall: run.offset.wall(mono) };
         let line = words::frame(self.link_type, &run.header, &run.bytes);
         shared.ledger.settle(Settled {

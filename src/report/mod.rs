@@ -49,7 +49,7 @@ pub use self::html::html;
 pub use self::model::Report;
 pub use self::text::{Look, text};
 
-use self::host::Told;
+use self::host::BundleFacts;
 use self::pass::Pass;
 use self::stations::Stations;
 use crate::capture_file::inputs::{self, Progress};
@@ -107,7 +107,7 @@ pub fn report_while(
 ) -> Result<Report> {
     options.check()?;
     let captures: Vec<_> = options.files.iter().map(|path| capture_of(path)).collect();
-    let mut told = Told::default();
+    let mut told = BundleFacts::default();
     for folder in folders(&options.files) {
         host::read(&folder, &mut told)?;
     }

@@ -51,7 +51,7 @@ pub struct Report {
     /// Whom each interface heard last: anybody, its next hops, hosts that are probed.
     pub last_heard: Vec<LastHeard>,
     /// Where frames were seen.
-    pub interfaces: Vec<Interface>,
+    pub interfaces: Vec<InterfaceReport>,
     /// Numbers over time.
     pub series: Vec<Series>,
     /// Who sent most to whom.
@@ -63,7 +63,7 @@ pub struct Report {
     /// States over time: LACP, VRRP, HSRP, probes.
     pub tracks: Vec<Track>,
     /// What hosts logged, and what else happened on them.
-    pub events: Vec<Event>,
+    pub events: Vec<HostEvent>,
     /// Events beyond those.
     pub events_more: u64,
     /// Each way in which frames were lost, also where it is zero or not known.
@@ -229,7 +229,7 @@ pub struct Looked {
 
 /// One interface.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Interface {
+pub struct InterfaceReport {
     /// Its name, or the file's where that tells none.
     pub name: String,
     /// `LINKTYPE_*`.
@@ -324,7 +324,7 @@ pub struct State {
 
 /// Something that happened on a host.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Event {
+pub struct HostEvent {
     /// When.
     pub time: Wall,
     /// Kind of the observation: `link`, `log`, ...

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use super::model::{Entry, Onset, Step, Trigger, seconds_between};
 use super::relations::{Relations, Ties, family, is_flood, is_silence};
-use super::rows::{Row, rows};
+use super::rows::{FindingRow, rows};
 use crate::finding::{FindingKind, Severity};
 use crate::frame::Direction;
 use crate::time::Wall;
@@ -135,8 +135,8 @@ fn shorten(steps: &mut Vec<Step>, symptom: Wall) -> u64 {
 }
 
 /// A row of findings, and the frame that proves it.
-fn steps(row: &Row<'_>, before: impl Fn(Wall) -> f64) -> Vec<Step> {
-    let Row { entry, times, until, lasts, count, .. } = row;
+fn steps(row: &FindingRow<'_>, before: impl Fn(Wall) -> f64) -> Vec<Step> {
+    let FindingRow { entry, times, until, lasts, count, .. } = row;
     let mut steps = vec![Step {
         time: entry.first,
         about: entry.about,

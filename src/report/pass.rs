@@ -4,8 +4,8 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
-use super::findings::Ledger;
-use super::gaps::{Feed, Pauses, Turn, series_of};
+use super::findings::Findings;
+use super::gaps::{Feed, GapTurn, Pauses, series_of};
 use super::interface::{Judged, Shared};
 use super::passage::{ClockSet, Passage};
 use super::questions::Questions;
@@ -65,7 +65,7 @@ impl<'a> Pass<'a> {
             offset: Offset::default(),
             talkers: Talkers::new(),
             tracks: Tracks::default(),
-            ledger: Ledger::default(),
+            ledger: Findings::default(),
             questions: Questions::default(),
             relations,
         };
@@ -148,13 +148,13 @@ impl<'a> Pass<'a> {
         let column = self.column(now);
         for (interface, feed) in self.interfaces.iter_mut().zip(&mut self.feeds) {
             let turn = feed.turn(now);
-            if let Turn::Tick(own) | Turn::Settle(own) = turn {
+            if let GapTurn::Tick(own) | GapTurn::Settle(own) = turn {
                 self.shared.offset = Offset::of(own);
             }
             match turn {
-                Turn::Tick(own) => interface.tick(own, column, &mut self.shared),
-                Turn::Settle(own) => interface.finish(own, column, &mut self.shared),
-                Turn::Wait => {}
+                GapTurn::Tick(own) => interface.tick(own, column, &mut self.shared),
+                GapTurn::Settle(own) => interface.finish(own, column, &mut self.shared),
+                GapTurn::Wait => {}
             }
         }
     }

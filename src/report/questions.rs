@@ -34,7 +34,7 @@ const NAMED: usize = 3;
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Kind {
+enum QuestionKind {
     Tcp,
     Dns,
     Ping,
@@ -43,16 +43,16 @@ enum Kind {
 }
 
 /// The same question, however often it is sent: kind, who asks, who is asked, and what tells it from others.
-type Question = (Kind, IpAddr, IpAddr, u64);
+type AskedQuestion = (QuestionKind, IpAddr, IpAddr, u64);
 
 /// All of the files.
 #[derive(Debug, Default)]
 pub(super) struct Questions {
     /// When each was asked first.
-    waiting: HashMap<Question, Wall>,
-    counts: [Count; Kind::ALL.len()],
+    waiting: HashMap<AskedQuestion, Wall>,
+    counts: [Count; QuestionKind::ALL.len()],
     /// Who answered what, and when last.
-    servers: HashMap<(Kind, IpAddr, u16), Wall>,
+    servers: HashMap<(QuestionKind, IpAddr, u16), Wall>,
     /// Questions for which there was no room.
     passed_over: u64,
 }
@@ -65,7 +65,7 @@ struct Count {
     refused: u64,
 }
 
-impl Kind {
+impl QuestionKind {
     const ALL: [Self; 5] = [Self::Tcp, Self::Dns, Self::Ping, Self::Arp, Self::Nd];
 
     /// As talkers call it, what is asked, and how an answer is called.
@@ -82,9 +82,9 @@ impl Kind {
 
 /// Half of an exchange.
 enum Half {
-    Asks(Question),
+    Asks(AskedQuestion),
     /// An answer to it, from this port, and whether it says no.
-    Answers(Question, u16, bool),
+    Answers(AskedQuestion, u16, bool),
 }
 
 impl Questions {
@@ -97,7 +97,7 @@ impl Questions {
         }
     }
 
-    fn asks(&mut self, question: Question, at: Wall) {
+    fn asks(&mut self, question: AskedQuestion, at: Wall) {
         if self.waiting.contains_key(&question) {
             return;
         }
@@ -113,7 +113,7 @@ impl Questions {
         self.counts[question.0 as usize].asked += 1;
     }
 
-    fn answers(&mut self, question: Question, port: u16, no: bool, at: Wall) {
+    fn answers(&mut self, question: AskedQuestion, port: u16, no: bool, at: Wall) {
         let (kind, _, server, _) = question;
         if self.waiting.remove(&question).is_none() {
             return;
@@ -134,14 +134,15 @@ impl Questions {
 
     /// A line for each kind that was asked; files end at `end`.
     pub(super) fn looked_at(&self, end: Wall) -> Vec<Looked> {
-        let line = |kind: Kind| {
+        let line = |kind: QuestionKind| {
             let on_the_way = end.0.saturating_sub(ON_THE_WAY.as_nanos() as u64);
-            let waits =
-                |(question, asked): &(&Question, &Wall)| question.0 == kind && asked.0 > on_the_way;
+            let waits = |(question, asked): &(&AskedQuestion, &Wall)| {
+                question.0 == kind && asked.0 > on_the_way
+            };
             let open = self.waiting.iter().filter(waits).count() as u64;
             self.counts[kind as usize].line(kind, open)
         };
-        Kind::ALL.into_iter().filter_map(line).collect()
+        QuestionKind::ALL.into_iter().filter_map(line).collect()
     }
 
     /// Who answered, and when last.
@@ -155,13 +156,16 @@ impl Questions {
             .servers
             .iter()
             .filter(|((kind, ..), last)| {
-                **last > since && matches!(kind, Kind::Tcp | Kind::Dns | Kind::Ping)
+                **last > since
+                    && matches!(kind, QuestionKind::Tcp | QuestionKind::Dns | QuestionKind::Ping)
             })
             .collect();
         servers.sort_by_key(|(server, last)| (std::cmp::Reverse(**last), **server));
         let named = servers.into_iter().take(NAMED).map(|((kind, host, port), _)| match kind {
-            Kind::Tcp => format!("{} accepts connections", std::net::SocketAddr::new(*host, *port)),
-            Kind::Dns => format!("{host} answers DNS"),
+            QuestionKind::Tcp => {
+                format!("{} accepts connections", std::net::SocketAddr::new(*host, *port))
+            }
+            QuestionKind::Dns => format!("{host} answers DNS"),
             _ => format!("{host} answers pings"),
         });
         named.collect()
@@ -169,7 +173,7 @@ impl Questions {
 }
 
 impl Count {
-    fn line(self, kind: Kind, on_the_way: u64) -> Option<Looked> {
+    fn line(self, kind: QuestionKind, on_the_way: u64) -> Option<Looked> {
         let Self { asked, answered, refused } = self;
         let asked = asked.saturating_sub(on_the_way);
         if asked == 0 {
@@ -197,9 +201,9 @@ fn half(reading: &Reading<'_>) -> Option<Half> {
     if let Message::Arp(arp) = &reading.message {
         let (sender, target) = (arp.sender.into(), arp.target.into());
         return match arp.is_reply {
-            true => Some(Half::Answers((Kind::Arp, target, sender, 0), 0, false)),
+            true => Some(Half::Answers((QuestionKind::Arp, target, sender, 0), 0, false)),
             false if arp.is_probe() || arp.is_gratuitous() => None,
-            false => Some(Half::Asks((Kind::Arp, sender, target, 0))),
+            false => Some(Half::Asks((QuestionKind::Arp, sender, target, 0))),
         };
     }
     let packet = reading.packet?;
@@ -207,19 +211,21 @@ fn half(reading: &Reading<'_>) -> Option<Half> {
     match &reading.message {
         Message::Tcp(tcp) => connection(tcp, from, to),
         Message::Dns(dns, udp) => Some(name(dns, udp, from, to)),
-        Message::Nd(nd) if nd.is_advertisement => {
-            nd.solicited.then_some(Half::Answers((Kind::Nd, to, nd.target.into(), 0), 0, false))
-        }
+        Message::Nd(nd) if nd.is_advertisement => nd.solicited.then_some(Half::Answers(
+            (QuestionKind::Nd, to, nd.target.into(), 0),
+            0,
+            false,
+        )),
         // Whoever asks for an address of its own has none yet.
         Message::Nd(nd) if !from.is_unspecified() => {
-            Some(Half::Asks((Kind::Nd, from, nd.target.into(), 0)))
+            Some(Half::Asks((QuestionKind::Nd, from, nd.target.into(), 0)))
         }
         Message::Icmp(icmp) => {
             let token = u64::from(u32::from_be_bytes(*packet.content.get(4..)?.first_chunk()?));
             match (icmp.is_v6, icmp.kind) {
-                (false, 8) | (true, 128) => Some(Half::Asks((Kind::Ping, from, to, token))),
+                (false, 8) | (true, 128) => Some(Half::Asks((QuestionKind::Ping, from, to, token))),
                 (false, 0) | (true, 129) => {
-                    Some(Half::Answers((Kind::Ping, to, from, token), 0, false))
+                    Some(Half::Answers((QuestionKind::Ping, to, from, token), 0, false))
                 }
                 _ => None,
             }
@@ -236,12 +242,16 @@ fn connection(tcp: &Tcp<'_>, from: IpAddr, to: IpAddr) -> Option<Half> {
     let begins = tcp.has(Tcp::SYN);
     if begins && !tcp.has(Tcp::ACK) {
         let token = token(tcp.source, tcp.destination, tcp.sequence);
-        return Some(Half::Asks((Kind::Tcp, from, to, token)));
+        return Some(Half::Asks((QuestionKind::Tcp, from, to, token)));
     }
     let refuses = tcp.has(Tcp::RST);
     let first = tcp.acknowledgement.wrapping_sub(1);
     let token = token(tcp.destination, tcp.source, first);
-    (begins || refuses).then_some(Half::Answers((Kind::Tcp, to, from, token), tcp.source, refuses))
+    (begins || refuses).then_some(Half::Answers(
+        (QuestionKind::Tcp, to, from, token),
+        tcp.source,
+        refuses,
+    ))
 }
 
 /// A message of the domain name system; told from others by the client's port and its identifier.
@@ -249,9 +259,9 @@ fn name(dns: &Dns<'_>, udp: &Udp<'_>, from: IpAddr, to: IpAddr) -> Half {
     let token = |port: u16| u64::from(port) << 16 | u64::from(dns.id);
     if dns.is_response {
         let no = matches!(dns.code, Dns::SERVFAIL | Dns::REFUSED);
-        Half::Answers((Kind::Dns, to, from, token(udp.destination)), udp.source, no)
+        Half::Answers((QuestionKind::Dns, to, from, token(udp.destination)), udp.source, no)
     } else {
-        Half::Asks((Kind::Dns, from, to, token(udp.source)))
+        Half::Asks((QuestionKind::Dns, from, to, token(udp.source)))
     }
 }
 
@@ -262,7 +272,7 @@ mod tests {
     const END: Wall = Wall(1_000_000_000_000);
 
     /// Questions of one kind, of which so many get an answer, and so many a no.
-    fn lines(kind: Kind, asked: u64, answered: u64, refused: u64) -> Vec<Looked> {
+    fn lines(kind: QuestionKind, asked: u64, answered: u64, refused: u64) -> Vec<Looked> {
         let (client, server) = (IpAddr::from([10, 6, 0, 10]), IpAddr::from([10, 8, 0, 20]));
         let mut questions = Questions::default();
         for n in 0..asked {
@@ -280,36 +290,36 @@ mod tests {
     #[test]
     fn each_question_counts_once_and_says_what_came_of_it() {
         for (kind, asked, answered, refused, sentence, in_order) in [
-            (Kind::Tcp, 812, 812, 0, "TCP: 812 connections, all accepted", true),
-            (Kind::Tcp, 5, 3, 2, "TCP: 5 connections, 3 accepted, 2 refused", false),
-            (Kind::Dns, 30, 0, 0, "DNS: 30 questions, none answered", false),
+            (QuestionKind::Tcp, 812, 812, 0, "TCP: 812 connections, all accepted", true),
+            (QuestionKind::Tcp, 5, 3, 2, "TCP: 5 connections, 3 accepted, 2 refused", false),
+            (QuestionKind::Dns, 30, 0, 0, "DNS: 30 questions, none answered", false),
             (
-                Kind::Dns,
+                QuestionKind::Dns,
                 7,
                 5,
                 1,
                 "DNS: 7 questions, 5 answered, 1 refused, 1 without an answer here",
                 false,
             ),
-            (Kind::Arp, 1, 1, 0, "ARP: 1 request, answered", true),
+            (QuestionKind::Arp, 1, 1, 0, "ARP: 1 request, answered", true),
         ] {
             let lines = lines(kind, asked, answered, refused);
             assert_eq!(lines.len(), 1, "{sentence}");
             assert_eq!((&*lines[0].sentence, lines[0].in_order), (sentence, in_order));
         }
-        assert_eq!(lines(Kind::Ping, 0, 0, 0), []);
+        assert_eq!(lines(QuestionKind::Ping, 0, 0, 0), []);
     }
 
     #[test]
     fn what_was_asked_at_the_very_end_is_on_its_way() {
         let host = IpAddr::from([10, 6, 0, 10]);
         let mut questions = Questions::default();
-        questions.asks((Kind::Ping, host, host, 1), Wall(0));
-        questions.asks((Kind::Ping, host, host, 2), Wall(END.0 - 1));
+        questions.asks((QuestionKind::Ping, host, host, 1), Wall(0));
+        questions.asks((QuestionKind::Ping, host, host, 2), Wall(END.0 - 1));
         // This one is sent again and again.
-        questions.asks((Kind::Dns, host, host, 3), Wall(0));
-        questions.asks((Kind::Dns, host, host, 3), Wall(END.0));
-        questions.answers((Kind::Ping, host, host, 1), 0, false, Wall(5));
+        questions.asks((QuestionKind::Dns, host, host, 3), Wall(0));
+        questions.asks((QuestionKind::Dns, host, host, 3), Wall(END.0));
+        questions.answers((QuestionKind::Ping, host, host, 1), 0, false, Wall(5));
         let said = questions.looked_at(END).into_iter().map(|looked| looked.sentence);
         assert_eq!(
             said.collect::<Vec<_>>(),
@@ -323,10 +333,11 @@ mod tests {
     fn questions_without_room_are_counted() {
         let host = IpAddr::from([10, 6, 0, 10]);
         let mut questions = Questions::default();
-        (0..WAITING as u64 + 3).for_each(|n| questions.asks((Kind::Tcp, host, host, n), Wall(n)));
+        (0..WAITING as u64 + 3)
+            .for_each(|n| questions.asks((QuestionKind::Tcp, host, host, n), Wall(n)));
         assert_eq!(questions.passed_over(), 3);
         let late = Wall(GIVEN_UP.as_nanos() as u64 * 2);
-        questions.asks((Kind::Tcp, host, host, u64::MAX), late);
+        questions.asks((QuestionKind::Tcp, host, host, u64::MAX), late);
         assert_eq!((questions.passed_over(), questions.waiting.len()), (3, 1));
     }
 }

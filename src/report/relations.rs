@@ -32,7 +32,7 @@ pub(super) struct Relations {
     /// Interfaces that lie upon each other; none where nobody tells.
     kin: Option<BTreeSet<(String, String)>>,
     /// Where frames of a host come from, and go to.
-    hosts: HashMap<IpAddr, Place>,
+    hosts: HashMap<IpAddr, Attachment>,
     /// Which station says that it has an address (ARP, ND).
     claims: HashMap<IpAddr, Mac>,
     senders: HashSet<Mac>,
@@ -45,7 +45,7 @@ pub(super) struct Relations {
 
 /// Where a host is reached.
 #[derive(Debug)]
-struct Place {
+struct Attachment {
     interface: Arc<str>,
     station: Option<Mac>,
 }
@@ -167,7 +167,7 @@ impl Relations {
     fn seen(&mut self, host: IpAddr, interface: &Arc<str>, station: Option<Mac>) {
         let known = self.hosts.contains_key(&host);
         if !host.is_multicast() && !host.is_unspecified() && (known || self.hosts.len() < MOST) {
-            self.hosts.insert(host, Place { interface: Arc::clone(interface), station });
+            self.hosts.insert(host, Attachment { interface: Arc::clone(interface), station });
         }
     }
 

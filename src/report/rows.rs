@@ -14,7 +14,7 @@ const NAMED: usize = 4;
 
 /// One or several findings.
 #[derive(Debug)]
-pub(super) struct Row<'a> {
+pub(super) struct FindingRow<'a> {
     /// The first of them.
     pub(super) entry: &'a Entry,
     /// Its place among those that were given.
@@ -36,8 +36,8 @@ pub(super) struct Row<'a> {
 type Likeness<'a> = (&'a str, Severity, Option<&'a str>, String);
 
 /// The rows of `entries`, in their order.
-pub(super) fn rows<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Row<'a>> {
-    let mut rows: Vec<Row<'a>> = Vec::new();
+pub(super) fn rows<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<FindingRow<'a>> {
+    let mut rows: Vec<FindingRow<'a>> = Vec::new();
     let mut known: HashMap<Likeness<'a>, usize> = HashMap::new();
     for (at, entry) in entries.enumerate() {
         let likenesses = likenesses(entry);
@@ -48,7 +48,7 @@ pub(super) fn rows<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Row<'a>>
                 row
             }
             None => {
-                rows.push(Row::of(at, entry));
+                rows.push(FindingRow::of(at, entry));
                 rows.len() - 1
             }
         };
@@ -69,7 +69,7 @@ fn likenesses(entry: &Entry) -> Vec<Likeness<'_>> {
     all
 }
 
-impl<'a> Row<'a> {
+impl<'a> FindingRow<'a> {
     fn of(at: usize, entry: &'a Entry) -> Self {
         let until = (entry.last > entry.first).then_some(entry.last);
         let (lasts, count) = (!entry.over, entry.count);

@@ -13,11 +13,11 @@ use super::model::{State, Track};
 /// All tracks.
 #[derive(Debug, Default)]
 pub(super) struct Tracks {
-    tracks: Vec<Told>,
+    tracks: Vec<ToldState>,
 }
 
 #[derive(Debug)]
-struct Told {
+struct ToldState {
     track: Track,
     heard: Wall,
     /// So long it may be silent; none for what is told at each change only.
@@ -125,7 +125,7 @@ impl Tracks {
             None if self.tracks.len() < TRACKS => {
                 let track = Track { kind, name, states: Vec::new(), more: 0 };
                 let (silent, group, leads) = (NOT_HEARD, None, false);
-                self.tracks.push(Told { track, heard: at, patience, silent, group, leads });
+                self.tracks.push(ToldState { track, heard: at, patience, silent, group, leads });
                 let last = self.tracks.len() - 1;
                 &mut self.tracks[last]
             }
@@ -145,7 +145,7 @@ impl Tracks {
     }
 }
 
-impl Told {
+impl ToldState {
     fn silent_until(&mut self, now: Wall) {
         let Some(patience) = self.patience else { return };
         let until = self.heard.0.saturating_add(patience.as_nanos() as u64);

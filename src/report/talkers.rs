@@ -22,7 +22,7 @@ pub(super) struct Talkers {
     /// By a hash that is another in each process, so that nobody can make flows that collide.
     flows: HashMap<Flow, Count, RandomState>,
     /// Of flows that made room.
-    services: HashMap<Flow, Service, RandomState>,
+    services: HashMap<Flow, Conversation, RandomState>,
     /// Services that made room.
     small: Count,
     protocols: Vec<(&'static str, Count, Series)>,
@@ -31,7 +31,7 @@ pub(super) struct Talkers {
 
 /// All connections of a client with a service, both ways; or a flow that has no ports.
 #[derive(Debug, Clone, Copy, Default)]
-struct Service {
+struct Conversation {
     count: Count,
     /// Connections: pairs of ports, by the way that sends more.
     ways: [u64; 2],
@@ -130,7 +130,7 @@ impl Talkers {
         self.flows.iter().for_each(|(flow, count)| add_to(&mut services, flow, *count));
         let mut all: Vec<_> = services
             .into_iter()
-            .map(|(flow, Service { count, ways })| {
+            .map(|(flow, Conversation { count, ways })| {
                 let connections = if flow.has_ports() { ways[0].max(ways[1]) } else { 0 };
                 model::Talker { flow: flow.to_string(), connections, count }
             })
@@ -164,7 +164,7 @@ impl Talkers {
 }
 
 /// Adds a flow to the service it belongs to.
-fn add_to(services: &mut HashMap<Flow, Service, RandomState>, flow: &Flow, count: Count) {
+fn add_to(services: &mut HashMap<Flow, Conversation, RandomState>, flow: &Flow, count: Count) {
     let service = flow.service();
     let known = services.entry(service).or_default();
     known.count.add(count);

@@ -9,7 +9,7 @@
 //! becomes what it is by one word that is stored last: vacant to open by its magic, one record longer by
 //! its length, open to closed by its state. Whoever reads it then sees the one or the other, never half.
 
-use super::summary::{LaneId, Summary};
+use super::summary::{LaneId, SegmentSummary};
 use crate::frame::{LinkType, Origin, StampClock};
 use crate::sys::pages::Chunk;
 use crate::time::{Offset, Wall};
@@ -17,7 +17,7 @@ use crate::time::{Offset, Wall};
 /// Writes the layout of a chunk's first bytes, little-endian.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ChunkHeader<'a> {
-    pub(super) summary: &'a Summary,
+    pub(super) summary: &'a SegmentSummary,
     pub(super) origin: &'a Origin,
     pub(super) codec: Codec,
     /// What the chunks of one chain have in common, and no others of the pool.
@@ -103,7 +103,8 @@ impl ChunkHeader<'_> {
         index: usize,
         state: State,
     ) -> [u8; ChunkHeader::SIZE] {
-        let Summary { lane, sequence, offset, first, last, frames, folded, faded } = *self.summary;
+        let SegmentSummary { lane, sequence, offset, first, last, frames, folded, faded } =
+            *self.summary;
         let origin = self.origin;
         let mut name = [0; Self::NAME];
         let bytes = origin.interface.as_bytes();
@@ -149,7 +150,7 @@ pub(super) struct Described {
     pub(super) index: u32,
     /// Bytes of content behind the header; they are there.
     pub(super) length: usize,
-    pub(super) summary: Summary,
+    pub(super) summary: SegmentSummary,
     pub(super) origin: Origin,
 }
 
@@ -200,7 +201,7 @@ impl Described {
             chain: long(96),
             index: number(12),
             length: number(ChunkHeader::LENGTH) as usize,
-            summary: Summary {
+            summary: SegmentSummary {
                 lane: LaneId(short(8)),
                 sequence: long(24),
                 offset: Offset(long(32).cast_signed()),
@@ -243,7 +244,7 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::pages::{Account, Pages, Request};
+    use crate::sys::pages::{PageCount, Pages, Request};
 
     fn origin() -> Origin {
         Origin {
@@ -255,7 +256,7 @@ mod tests {
         }
     }
 
-    const SUMMARY: Summary = Summary {
+    const SUMMARY: SegmentSummary = SegmentSummary {
         lane: LaneId(0x0102),
         sequence: 5,
         offset: Offset(-3),
@@ -268,7 +269,7 @@ mod tests {
 
     fn chunk() -> Chunk {
         let request = Request { page_size: 4096, pages: 1, lock: false };
-        let mut chunk = Pages::map(request).unwrap().take(&Account::default()).unwrap();
+        let mut chunk = Pages::map(request).unwrap().take(&PageCount::default()).unwrap();
         chunk.fill(0xaa);
         chunk
     }
@@ -305,7 +306,7 @@ mod tests {
         ChunkHeader::commit(&mut chunk, ChunkHeader::SIZE + 30);
         assert_eq!(length(&chunk), Some((State::Open, 30)));
         // Closing writes everything but the state first: a process that dies there leaves it open.
-        let closing = ChunkHeader { summary: &Summary { frames: 9, ..SUMMARY }, ..header };
+        let closing = ChunkHeader { summary: &SegmentSummary { frames: 9, ..SUMMARY }, ..header };
         let half = closing.encode(90, 0, State::Last);
         chunk[8..ChunkHeader::SIZE].copy_from_slice(&half[8..]);
         assert_eq!(length(&chunk), Some((State::Open, 90)));

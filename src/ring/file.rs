@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::{FallocateFlags, fallocate, fstatfs};
 
-use super::metadata::{LaneName, Standing};
+use super::metadata::{LaneName, RecordingMetadata};
 use crate::error::{Error, Result};
 use crate::ring::PAGE_SIZE;
 use crate::sys::locked_file::LockedFile;
@@ -32,25 +32,25 @@ pub struct RingFile(Arc<Inner>);
 struct Inner {
     path: PathBuf,
     file: LockedFile,
-    told: Mutex<Told>,
+    told: Mutex<WrittenMetadata>,
 }
 
 /// What was written last.
 #[derive(Debug)]
-struct Told {
+struct WrittenMetadata {
     number: u64,
-    standing: Standing,
+    standing: RecordingMetadata,
 }
 
 /// What a file says of itself in its first bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Form {
+pub(super) struct FileHead {
     pub(super) version: u32,
     pub(super) page_size: u32,
     pub(super) pages: u64,
 }
 
-impl Form {
+impl FileHead {
     const MAGIC: [u8; 8] = *b"DCring\r\n";
     /// Raised when a reader of the old one would misunderstand.
     pub(super) const VERSION: u32 = 1;
@@ -96,7 +96,7 @@ impl RingFile {
     ///
     /// # Errors
     /// When it is there, or cannot be made.
-    pub fn create(path: &Path, standing: Standing) -> Result<Self> {
+    pub fn create(path: &Path, standing: RecordingMetadata) -> Result<Self> {
         let failed = |e: io::Error| Error::operation("make ring file", told(path), e);
         let mut options = OpenOptions::new();
         let file = options
@@ -114,15 +114,18 @@ impl RingFile {
                 path.display()
             );
         }
-        let told = Mutex::new(Told { number: 0, standing });
+        let told = Mutex::new(WrittenMetadata { number: 0, standing });
         Ok(Self(Arc::new(Inner { path: path.to_owned(), file, told })))
     }
 
     /// Obtains room for so many pages; from here on it is a ring file.
     pub(super) fn reserve(&self, pages: usize) -> io::Result<&LockedFile> {
         let Inner { file, .. } = &*self.0;
-        let form =
-            Form { version: Form::VERSION, page_size: PAGE_SIZE as u32, pages: pages as u64 };
+        let form = FileHead {
+            version: FileHead::VERSION,
+            page_size: PAGE_SIZE as u32,
+            pages: pages as u64,
+        };
         file.write_all_at(&form.encode(), 0)?;
         self.write(&mut self.told())?;
         let length = Self::HEAD + (pages * PAGE_SIZE) as u64;
@@ -148,7 +151,7 @@ impl RingFile {
     }
 
     /// Writes how the recording stands, as `change` makes it.
-    pub fn note(&self, change: impl FnOnce(&mut Standing)) {
+    pub fn note(&self, change: impl FnOnce(&mut RecordingMetadata)) {
         let mut told = self.told();
         change(&mut told.standing);
         if let Err(error) = self.write(&mut told) {
@@ -156,7 +159,7 @@ impl RingFile {
         }
     }
 
-    fn write(&self, told: &mut Told) -> io::Result<()> {
+    fn write(&self, told: &mut WrittenMetadata) -> io::Result<()> {
         told.number += 1;
         let place = Self::PLACES[(told.number % 2) as usize];
         let standing = told.standing.encode(told.number, Self::PLACE);
@@ -164,7 +167,7 @@ impl RingFile {
     }
 
     /// A standing is changed as a whole, so a poisoned one is whole.
-    fn told(&self) -> MutexGuard<'_, Told> {
+    fn told(&self) -> MutexGuard<'_, WrittenMetadata> {
         self.0.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -76,7 +76,7 @@ pub(super) enum Verdict {
 
 /// A frame, and how many copies of it were counted.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(super) struct FoldedRun {
     pub(super) header: FrameHeader,
     pub(super) bytes: Vec<u8>,
     pub(super) tally: Tally,
@@ -106,7 +106,7 @@ pub(super) struct Folder {
     /// How often digests were seen lately, by their low bits: most frames only ever come here.
     candidates: Box<[Candidate]>,
     /// Frames that come fast.
-    runs: Vec<Run>,
+    runs: Vec<OpenRun>,
     /// When the oldest copy that was counted and not told yet arrived, and on which clock.
     untold: Option<(Mono, Offset)>,
 }
@@ -122,7 +122,7 @@ struct Candidate {
 
 /// A frame that comes fast, with all its bytes.
 #[derive(Debug)]
-struct Run {
+struct OpenRun {
     header: FrameHeader,
     bytes: Vec<u8>,
     /// Where its candidate is; none while the place is free.
@@ -162,7 +162,7 @@ impl Folder {
     const TAIL: usize = 32;
 
     pub(super) fn new(options: FoldOptions) -> Self {
-        let place = || Run {
+        let place = || OpenRun {
             header: FrameHeader::default(),
             bytes: Vec::with_capacity(Self::LONGEST),
             candidate: None,
@@ -299,7 +299,7 @@ impl Folder {
     #[cold]
     fn promote(&mut self, candidate: usize, frame: &Frame<'_>, arrival: Mono) {
         let length = frame.captured_len();
-        let free = |run: &Run| run.candidate.is_none() && run.tally.is_none();
+        let free = |run: &OpenRun| run.candidate.is_none() && run.tally.is_none();
         let place = self.runs.iter().position(|run| free(run) || run.is_over(arrival));
         let Some(place) = place.filter(|_| length <= Self::LONGEST) else { return };
         let run = &mut self.runs[place];
@@ -326,14 +326,14 @@ impl Folder {
     }
 
     /// Takes every tally that was not told yet; counting begins anew.
-    pub(super) fn tell(&mut self) -> Vec<Told> {
+    pub(super) fn tell(&mut self) -> Vec<FoldedRun> {
         if self.untold.take().is_none() {
             return Vec::new();
         }
-        let told = |run: &mut Run| {
+        let told = |run: &mut OpenRun| {
             let tally = run.tally.take().filter(|tally| tally.count > 0)?;
             let header = FrameHeader { wall: tally.first, ..run.header };
-            Some(Told { header, bytes: run.bytes.clone(), tally })
+            Some(FoldedRun { header, bytes: run.bytes.clone(), tally })
         };
         self.runs.iter_mut().filter_map(told).collect()
     }
@@ -357,7 +357,7 @@ impl Folder {
     }
 }
 
-impl Run {
+impl OpenRun {
     /// All bytes, the direction and the lengths.
     #[inline]
     fn equals(&self, frame: &Frame<'_>) -> bool {

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use super::file::{Form, RingFile, in_use, lock, told};
-use super::metadata::Standing;
-use super::recovery::{self, Image, ReadAt, Recovery, Wanted};
+use super::file::{FileHead, RingFile, in_use, lock, told};
+use super::metadata::RecordingMetadata;
+use super::recovery::{self, Image, ReadAt, Recovery, WantedFrames};
 use crate::error::{Error, Result};
 use crate::ring::PAGE_SIZE;
 use crate::sys::locked_file::LockedFile;
@@ -71,7 +71,7 @@ impl LeftRing {
     ///
     /// # Errors
     /// When its version is another.
-    pub fn recover(&self, wanted: Wanted) -> Result<Recovery> {
+    pub fn recover(&self, wanted: WantedFrames) -> Result<Recovery> {
         read(&*self.file, self.length, wanted)
             .map_err(|why| Error::operation("recover", told(&self.path), why))
     }
@@ -82,7 +82,7 @@ impl LeftRing {
     }
 
     /// What it says of its recording, without a look at its frames.
-    pub fn standing(&self) -> Option<Standing> {
+    pub fn standing(&self) -> Option<RecordingMetadata> {
         standing(&*self.file)
     }
 
@@ -168,37 +168,42 @@ impl Whose {
 ///
 /// # Errors
 /// When they are of another version, or of no ring file.
-pub(super) fn read(source: &dyn ReadAt, length: u64, wanted: Wanted) -> Result<Recovery, String> {
+pub(super) fn read(
+    source: &dyn ReadAt,
+    length: u64,
+    wanted: WantedFrames,
+) -> Result<Recovery, String> {
     if length == 0 {
         let nothing = Image::new(source, 0, RingFile::HEAD, 0);
-        return Ok(recovery::read(Standing::unknown(), &nothing, wanted));
+        return Ok(recovery::read(RecordingMetadata::unknown(), &nothing, wanted));
     }
     let form = form(source).ok_or("it is no ring file")?;
-    if form.version != Form::VERSION || form.page_size as usize != PAGE_SIZE {
+    if form.version != FileHead::VERSION || form.page_size as usize != PAGE_SIZE {
         return Err(format!(
             "its version is {} with pages of {} bytes, this dashcap reads {} with {}",
             form.version,
             form.page_size,
-            Form::VERSION,
+            FileHead::VERSION,
             PAGE_SIZE
         ));
     }
     let standing = standing(source);
     let is_lost = standing.is_none();
     let image = Image::new(source, length, RingFile::HEAD, form.pages);
-    let mut recovery = recovery::read(standing.unwrap_or_else(Standing::unknown), &image, wanted);
+    let mut recovery =
+        recovery::read(standing.unwrap_or_else(RecordingMetadata::unknown), &image, wanted);
     recovery.counts.damaged_pages += u64::from(is_lost);
     Ok(recovery)
 }
 
-fn form(source: &dyn ReadAt) -> Option<Form> {
-    Form::decode(&recovery::bytes(source, 0, Form::SIZE))
+fn form(source: &dyn ReadAt) -> Option<FileHead> {
+    FileHead::decode(&recovery::bytes(source, 0, FileHead::SIZE))
 }
 
 /// The newest of the two that is whole.
-fn standing(source: &dyn ReadAt) -> Option<Standing> {
+fn standing(source: &dyn ReadAt) -> Option<RecordingMetadata> {
     let places = RingFile::PLACES.map(|at| recovery::bytes(source, at, RingFile::PLACE));
-    let whole = places.iter().filter_map(|place| Standing::decode(place));
+    let whole = places.iter().filter_map(|place| RecordingMetadata::decode(place));
     whole.max_by_key(|(number, _)| *number).map(|(_, standing)| standing)
 }
 
@@ -219,7 +224,7 @@ mod tests {
     fn left() -> (tempfile::TempDir, PathBuf) {
         let directory = tempfile::tempdir_in("/dev/shm").unwrap();
         let path = directory.path().join("ring");
-        let file = RingFile::create(&path, Standing::unknown()).unwrap();
+        let file = RingFile::create(&path, RecordingMetadata::unknown()).unwrap();
         let memory = PoolOptions::MIN_MEMORY;
         Pool::in_file(&PoolOptions { memory, lock: false }, &file).unwrap();
         (directory, path)
@@ -274,11 +279,11 @@ mod tests {
     fn f11_a_file_that_is_cut_short_while_it_is_read_is_damaged_and_raises_no_signal() {
         let (_directory, path) = left();
         let left = LeftRing::open(&path, Whose::Ours).unwrap().unwrap();
-        let whole = left.recover(Wanted::ALL).unwrap();
+        let whole = left.recover(WantedFrames::ALL).unwrap();
         assert!(whole.is_blank && !whole.counts.is_damaged());
         let length = RingFile::HEAD + 100;
         OpenOptions::new().write(true).open(&path).unwrap().set_len(length).unwrap();
-        let cut = left.recover(Wanted::ALL).unwrap();
+        let cut = left.recover(WantedFrames::ALL).unwrap();
         assert!(cut.counts.absent_pages > 0 && cut.counts.is_damaged() && !cut.is_blank);
     }
 
@@ -289,6 +294,6 @@ mod tests {
         let length = RingFile::HEAD + 3 * PAGE_SIZE as u64;
         OpenOptions::new().write(true).open(&path).unwrap().set_len(length).unwrap();
         let left = LeftRing::open(&path, Whose::Ours).unwrap().unwrap();
-        assert_eq!(left.recover(Wanted::ALL).unwrap().counts.absent_pages, pages - 3);
+        assert_eq!(left.recover(WantedFrames::ALL).unwrap().counts.absent_pages, pages - 3);
     }
 }

@@ -15,7 +15,7 @@ use crate::time::{Mono, Stamp, Wall};
 
 /// How a recording stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Standing {
+pub struct RecordingMetadata {
     /// Program and version.
     pub program: String,
     /// Process id.
@@ -23,15 +23,15 @@ pub struct Standing {
     /// Its machine.
     pub machine: Machine,
     /// When the recording began.
-    pub started: Moment,
+    pub started: MetadataMoment,
     /// When this was written: the process lived then.
-    pub at: Moment,
+    pub at: MetadataMoment,
     /// True if the recording ended as it should, with every incident on the disk.
     pub stopped: bool,
     /// Which lane is which.
     pub lanes: Vec<LaneName>,
     /// How each interface stood.
-    pub interfaces: Vec<InterfaceStanding>,
+    pub interfaces: Vec<InterfaceMetadata>,
 }
 
 /// The machine of a recording.
@@ -49,7 +49,7 @@ pub struct Machine {
 
 /// A moment on both clocks, in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Moment {
+pub struct MetadataMoment {
     /// CLOCK_MONOTONIC.
     pub mono: u64,
     /// CLOCK_REALTIME.
@@ -69,22 +69,22 @@ pub struct LaneName {
 
 /// How an interface stood.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InterfaceStanding {
+pub struct InterfaceMetadata {
     /// Its name.
     pub name: String,
     /// How it was captured.
     pub source: String,
     /// When its recording began.
-    pub since: Moment,
+    pub since: MetadataMoment,
     /// What was counted since then.
     pub stats: CaptureStats,
     /// Its classes.
-    pub classes: Vec<ClassStanding>,
+    pub classes: Vec<ClassMetadata>,
 }
 
 /// How a class of an interface stood.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ClassStanding {
+pub struct ClassMetadata {
     /// Its name.
     pub name: String,
     /// What was counted since the recording began.
@@ -93,27 +93,27 @@ pub struct ClassStanding {
     pub quota: u64,
 }
 
-impl From<Stamp> for Moment {
+impl From<Stamp> for MetadataMoment {
     fn from(stamp: Stamp) -> Self {
         Self { mono: stamp.mono.0, wall: stamp.wall.0 }
     }
 }
 
-impl From<Moment> for Stamp {
-    fn from(moment: Moment) -> Self {
+impl From<MetadataMoment> for Stamp {
+    fn from(moment: MetadataMoment) -> Self {
         Self { mono: Mono(moment.mono), wall: Wall(moment.wall) }
     }
 }
 
-impl Standing {
+impl RecordingMetadata {
     /// Of a recording of which nothing is known.
     pub(super) fn unknown() -> Self {
         Self {
             program: "dashcap".to_owned(),
             process: 0,
             machine: Machine::default(),
-            started: Moment::default(),
-            at: Moment::default(),
+            started: MetadataMoment::default(),
+            at: MetadataMoment::default(),
             stopped: false,
             lanes: Vec::new(),
             interfaces: Vec::new(),
@@ -123,7 +123,7 @@ impl Standing {
     /// What stands in a place: its head, then JSON. What does not fit into `room` is left out, counts
     /// first: about 1,500 interfaces do.
     pub(super) fn encode(&self, number: u64, room: usize) -> Vec<u8> {
-        let room = room - Place::HEAD;
+        let room = room - MetadataSlot::HEAD;
         let mut text = serde_json::to_vec(self).unwrap_or_default();
         if text.len() > room {
             text = serde_json::to_vec(&Self { interfaces: Vec::new(), ..self.clone() })
@@ -133,25 +133,25 @@ impl Standing {
             let bare = Self { interfaces: Vec::new(), lanes: Vec::new(), ..self.clone() };
             text = serde_json::to_vec(&bare).unwrap_or_default();
         }
-        let mut place = Vec::with_capacity(Place::HEAD + text.len());
-        place.extend_from_slice(&Place::MAGIC);
+        let mut place = Vec::with_capacity(MetadataSlot::HEAD + text.len());
+        place.extend_from_slice(&MetadataSlot::MAGIC);
         place.extend_from_slice(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
         place.extend_from_slice(&number.to_le_bytes());
-        place.extend_from_slice(&Place::sum(number, &text).to_le_bytes());
+        place.extend_from_slice(&MetadataSlot::sum(number, &text).to_le_bytes());
         place.extend_from_slice(&text);
         place
     }
 
     /// What stands in a place and its number, if it is whole.
     pub(super) fn decode(place: &[u8]) -> Option<(u64, Self)> {
-        if place.get(..4)? != Place::MAGIC {
+        if place.get(..4)? != MetadataSlot::MAGIC {
             return None;
         }
         let length = u32::from_le_bytes(place.get(4..8)?.try_into().ok()?) as usize;
         let number = u64::from_le_bytes(place.get(8..16)?.try_into().ok()?);
         let sum = u32::from_le_bytes(place.get(16..20)?.try_into().ok()?);
-        let text = place.get(Place::HEAD..)?.get(..length)?;
-        if sum != Place::sum(number, text) {
+        let text = place.get(MetadataSlot::HEAD..)?.get(..length)?;
+        if sum != MetadataSlot::sum(number, text) {
             return None;
         }
         Some((number, serde_json::from_slice(text).ok()?))
@@ -159,9 +159,9 @@ impl Standing {
 }
 
 /// One of the two places.
-struct Place;
+struct MetadataSlot;
 
-impl Place {
+impl MetadataSlot {
     const MAGIC: [u8; 4] = *b"DCst";
     /// Magic 4, length of the JSON 4, number 8, CRC-32 of number and JSON 4.
     const HEAD: usize = 20;
@@ -178,12 +178,12 @@ impl Place {
 mod tests {
     use super::*;
 
-    fn standing(interfaces: usize) -> Standing {
+    fn standing(interfaces: usize) -> RecordingMetadata {
         let name = |n: usize| format!("eth{n}");
-        let interface = |n| InterfaceStanding {
+        let interface = |n| InterfaceMetadata {
             name: name(n),
             source: "packet ring".to_owned(),
-            since: Moment { mono: 1, wall: 2 },
+            since: MetadataMoment { mono: 1, wall: 2 },
             stats: CaptureStats::default(),
             classes: Vec::new(),
         };
@@ -192,10 +192,10 @@ mod tests {
             interface: name(n),
             class: "data".to_owned(),
         };
-        Standing {
+        RecordingMetadata {
             lanes: (0..interfaces).map(lane).collect(),
             interfaces: (0..interfaces).map(interface).collect(),
-            ..Standing::unknown()
+            ..RecordingMetadata::unknown()
         }
     }
 
@@ -203,19 +203,19 @@ mod tests {
     fn a_whole_place_reads_back_and_a_damaged_one_does_not() {
         let (before, room) = (standing(2), 1 << 20);
         let place = before.encode(7, room);
-        assert_eq!(Standing::decode(&place), Some((7, before)));
+        assert_eq!(RecordingMetadata::decode(&place), Some((7, before)));
         for at in 0..place.len() {
             let mut damaged = place.clone();
             damaged[at] ^= 0x10;
-            assert_eq!(Standing::decode(&damaged), None, "{at}");
-            assert_eq!(Standing::decode(&place[..at]), None, "{at}");
+            assert_eq!(RecordingMetadata::decode(&damaged), None, "{at}");
+            assert_eq!(RecordingMetadata::decode(&place[..at]), None, "{at}");
         }
     }
 
     #[test]
     fn what_finds_no_room_is_left_out_counts_first() {
         let full = standing(2_000);
-        let read = |room| Standing::decode(&full.encode(1, room)).unwrap().1;
+        let read = |room| RecordingMetadata::decode(&full.encode(1, room)).unwrap().1;
         assert_eq!(read(1 << 20), full);
         let named = read(150_000);
         assert_eq!((named.lanes.len(), named.interfaces.len()), (2_000, 0));

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::chunk::{ChunkHeader, Codec};
-use super::fold::Told;
+use super::fold::FoldedRun;
 use super::record::Record;
 use super::segment::{Part, Segment};
-use super::summary::{LaneId, Summary};
+use super::summary::{LaneId, SegmentSummary};
 use crate::frame::{Frame, Origin};
 use crate::sys::pages::Chunk;
 use crate::time::{Mono, Offset, Wall};
@@ -136,7 +136,7 @@ impl Chain {
 #[derive(Debug)]
 pub(super) struct OpenSegment {
     origin: Arc<Origin>,
-    summary: Summary,
+    summary: SegmentSummary,
     chain: Chain,
     /// Frames and copies that its lane stored before it.
     before: u64,
@@ -159,7 +159,7 @@ impl OpenSegment {
         mut chain: Chain,
         before: u64,
     ) -> Self {
-        let summary = Summary::empty(lane, sequence, offset);
+        let summary = SegmentSummary::empty(lane, sequence, offset);
         let (number, codec) = (chain.number, Codec::Plain);
         let header = ChunkHeader { summary: &summary, origin: &origin, codec, chain: number };
         if chain.outlives {
@@ -192,8 +192,8 @@ impl OpenSegment {
     }
 
     /// Appends a run: a frame and the tally of its copies. Room is needed for [`Self::TALLY`] more.
-    pub(super) fn append_run(&mut self, run: &Told, spare: &mut Vec<Chunk>) {
-        let Told { header, bytes, tally } = run;
+    pub(super) fn append_run(&mut self, run: &FoldedRun, spare: &mut Vec<Chunk>) {
+        let FoldedRun { header, bytes, tally } = run;
         let length = u32::try_from(bytes.len() + Record::TALLY).unwrap_or(u32::MAX);
         let record = Record::encode(header, length, Record::RUN);
         for part in [&record[..], bytes, &Record::encode_tally(tally)] {

@@ -28,7 +28,7 @@ use super::summary::LaneId;
 use crate::error::{Error, Result};
 use crate::frame::LinkType;
 use crate::ring::PAGE_SIZE;
-use crate::sys::pages::{Account, Chunk};
+use crate::sys::pages::{Chunk, PageCount};
 use crate::wire::headers;
 
 /// What the operator decides about packing and fading.
@@ -94,7 +94,7 @@ pub struct Job {
     pub(super) lane: LaneId,
     pub(super) work: Work,
     /// Who pays for the pages.
-    pub(super) account: Account,
+    pub(super) account: PageCount,
     /// Numbers of the first and last segment.
     pub(super) span: (u64, u64),
     /// In their order.

@@ -14,7 +14,7 @@ use crate::sys::priority;
 
 /// A job, and where its outcome goes.
 #[derive(Debug)]
-pub struct Request {
+pub struct PackRequest {
     /// What to do.
     pub job: Job,
     /// Must have room for the outcome: the thread waits for nobody.
@@ -24,7 +24,7 @@ pub struct Request {
 /// The thread at work. It ends when the last sender of requests is dropped.
 #[derive(Debug)]
 pub struct PackThread {
-    requests: Sender<Request>,
+    requests: Sender<PackRequest>,
     thread: JoinHandle<()>,
     panics: Arc<AtomicU64>,
 }
@@ -53,7 +53,7 @@ impl PackThread {
     }
 
     /// Where requests go.
-    pub fn requests(&self) -> Sender<Request> {
+    pub fn requests(&self) -> Sender<PackRequest> {
         self.requests.clone()
     }
 
@@ -71,11 +71,11 @@ impl PackThread {
     }
 }
 
-fn serve(mut packer: Packer, pool: &Pool, inbox: &Receiver<Request>, panics: &AtomicU64) {
+fn serve(mut packer: Packer, pool: &Pool, inbox: &Receiver<PackRequest>, panics: &AtomicU64) {
     if let Err(error) = priority::step_back(PackThread::NICE) {
         tracing::debug!("cannot lower the priority of packing: {error}");
     }
-    for Request { job, reply } in inbox {
+    for PackRequest { job, reply } in inbox {
         // A lane that is gone needs no outcome.
         let _ = reply.try_send(work(&mut packer, pool, &job, panics));
     }
@@ -102,7 +102,7 @@ mod tests {
     use super::super::summary::LaneId;
     use super::super::{PoolOptions, pack::Work};
     use super::*;
-    use crate::sys::pages::Account;
+    use crate::sys::pages::PageCount;
 
     #[test]
     fn a_panic_costs_one_job_and_is_counted() {
@@ -113,12 +113,12 @@ mod tests {
             let job = Job {
                 lane: LaneId(1),
                 work: Work::Pack,
-                account: Account::default(),
+                account: PageCount::default(),
                 span: (0, 0),
                 segments: Vec::new(),
                 breaks,
             };
-            thread.requests().send(Request { job, reply: reply.clone() }).unwrap();
+            thread.requests().send(PackRequest { job, reply: reply.clone() }).unwrap();
         }
         for _ in 0..2 {
             let outcome = outcomes.recv_timeout(Duration::from_secs(60)).unwrap();

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use super::file::RingFile;
 use crate::error::{Error, Result};
 use crate::ring::PAGE_SIZE;
-use crate::sys::pages::{Account, Chunk, Pages, Request};
+use crate::sys::pages::{Chunk, PageCount, Pages, Request};
 
 /// What the operator decides about the memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,12 +149,12 @@ impl Pool {
         self.pages.free() > self.reserve()
     }
 
-    pub(super) fn take(&self, account: &Account) -> Option<Chunk> {
+    pub(super) fn take(&self, account: &PageCount) -> Option<Chunk> {
         self.pages.take(account)
     }
 
     /// So many pages for packing, or none; a few are left to frames that arrive meanwhile.
-    pub(super) fn take_to_pack(&self, count: usize, account: &Account) -> Option<Vec<Chunk>> {
+    pub(super) fn take_to_pack(&self, count: usize, account: &PageCount) -> Option<Vec<Chunk>> {
         const LEFT: usize = 2;
         if self.pages.free() < count + LEFT {
             return None;

@@ -23,7 +23,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::chunk::{ChunkHeader, Codec};
 use super::record::Record;
-use super::summary::Summary;
+use super::summary::SegmentSummary;
 use crate::frame::{Origin, StoredFrame};
 use crate::time::Mono;
 
@@ -42,7 +42,7 @@ pub struct Segment {
 #[derive(Debug, Clone)]
 pub(super) struct Part {
     pub(super) origin: Arc<Origin>,
-    pub(super) summary: Summary,
+    pub(super) summary: SegmentSummary,
     /// Bytes of its records.
     pub(super) length: usize,
     /// Frames and copies that its lane had stored before it; zero where nobody follows a lane, in what was
@@ -222,9 +222,9 @@ impl Part {
     }
 
     /// What its whole records come to, and their bytes in `chain`.
-    pub(super) fn summed_up(&self, chain: Vec<Bytes>) -> (Summary, usize) {
-        let Summary { lane, sequence, offset, .. } = self.summary;
-        let (mut summary, mut whole) = (Summary::empty(lane, sequence, offset), 0);
+    pub(super) fn summed_up(&self, chain: Vec<Bytes>) -> (SegmentSummary, usize) {
+        let SegmentSummary { lane, sequence, offset, .. } = self.summary;
+        let (mut summary, mut whole) = (SegmentSummary::empty(lane, sequence, offset), 0);
         for frame in self.read(chain) {
             let tally = frame.tally.map_or(0, |_| Record::TALLY);
             whole += Record::SIZE + frame.bytes.len() + tally;
@@ -315,7 +315,7 @@ mod tests {
     use crate::frame::{Direction, Frame, FrameHeader, LinkType, Reception, StampClock};
     use crate::ring::LaneId;
     use crate::sys::pages::Chunk;
-    use crate::sys::pages::{Account, Pages, Request};
+    use crate::sys::pages::{PageCount, Pages, Request};
     use crate::time::{Offset, Wall};
 
     const PAGE: usize = 4096;
@@ -341,7 +341,7 @@ mod tests {
 
     /// Appends one frame of each length and returns the sealed segment.
     fn filled(lengths: &[usize]) -> (Segment, Option<Chunk>) {
-        let account = Account::default();
+        let account = PageCount::default();
         let pages = Pages::map(Request { page_size: PAGE, pages: 64, lock: false }).unwrap();
         let chain = Chain::new(pages.take(&account).unwrap(), 1);
         let mut open = OpenSegment::new(LaneId(9), 77, origin(), Offset(1_000), chain, 0);

@@ -9,7 +9,7 @@ pub struct LaneId(pub u16);
 
 /// What a segment says of itself without being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Summary {
+pub(super) struct SegmentSummary {
     pub(super) lane: LaneId,
     pub(super) sequence: u64,
     pub(super) offset: Offset,
@@ -21,7 +21,7 @@ pub(super) struct Summary {
     pub(super) faded: u32,
 }
 
-impl Summary {
+impl SegmentSummary {
     /// Of a segment without frames.
     pub(super) fn empty(lane: LaneId, sequence: u64, offset: Offset) -> Self {
         let (first, last) = (Wall(u64::MAX), Wall(0));

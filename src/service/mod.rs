@@ -43,7 +43,7 @@ pub struct Service {
     vitals: Vitals,
     looked: Option<Mono>,
     feed_at: Mono,
-    phase: Phase,
+    phase: Announced,
     /// What [`Word`] of the phase was not taken yet.
     owes: bool,
     status_at: Option<Mono>,
@@ -51,7 +51,7 @@ pub struct Service {
 
 /// What the service manager knows, or is to know next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum Announced {
     /// Not every capture has read its interface yet.
     Starting,
     /// Frames are recorded.
@@ -76,7 +76,7 @@ impl Service {
             vitals: Vitals::new(patience, now),
             looked: None,
             feed_at: now,
-            phase: Phase::Starting,
+            phase: Announced::Starting,
             owes: true,
             status_at: None,
         })
@@ -98,13 +98,13 @@ impl Service {
         for change in self.vitals.look(now, captures) {
             self.tell(&change);
         }
-        if self.phase == Phase::Starting && self.vitals.all_began() {
-            self.phase = Phase::Ready;
+        if self.phase == Announced::Starting && self.vitals.all_began() {
+            self.phase = Announced::Ready;
         }
         self.pay();
         if let Some(within) = self.watchdog
             && now >= self.feed_at
-            && self.phase != Phase::Starting
+            && self.phase != Announced::Starting
             && self.vitals.standing().next().is_none()
             && self.say(&[Word::Watchdog])
         {
@@ -131,14 +131,14 @@ impl Service {
 
     /// The configuration that was read again holds.
     pub fn reloaded(&mut self) {
-        self.owes |= self.phase == Phase::Ready;
+        self.owes |= self.phase == Announced::Ready;
         self.pay();
     }
 
     /// The recording ends.
     pub fn stopping(&mut self) {
-        if self.phase != Phase::Stopping {
-            (self.phase, self.owes) = (Phase::Stopping, true);
+        if self.phase != Announced::Stopping {
+            (self.phase, self.owes) = (Announced::Stopping, true);
         }
         self.pay();
     }
@@ -154,9 +154,9 @@ impl Service {
     /// Says what is owed; what was not taken stays owed.
     fn pay(&mut self) {
         let word = match self.phase {
-            Phase::Starting => return,
-            Phase::Ready => Word::Ready,
-            Phase::Stopping => Word::Stopping,
+            Announced::Starting => return,
+            Announced::Ready => Word::Ready,
+            Announced::Stopping => Word::Stopping,
         };
         if self.owes && self.say(&[word]) {
             self.owes = false;

@@ -21,12 +21,12 @@ const LOOK: Duration = Duration::from_secs(1);
 pub struct Vitals {
     patience: Duration,
     looked: Mono,
-    parts: BTreeMap<String, Part>,
+    parts: BTreeMap<String, PartVitals>,
 }
 
 /// What is known of one.
 #[derive(Debug)]
-struct Part {
+struct PartVitals {
     rounds: u64,
     /// For how long there was no further one.
     stood: Duration,
@@ -78,13 +78,13 @@ impl Vitals {
                     if stands && !part.told {
                         changes.push(Change::Stands { part: name.to_owned(), stood });
                     }
-                    Part { rounds, stood, told: stands }
+                    PartVitals { rounds, stood, told: stands }
                 }
-                Some(Part { told: true, stood, .. }) => {
+                Some(PartVitals { told: true, stood, .. }) => {
                     changes.push(Change::Moves { part: name.to_owned(), stood });
-                    Part { rounds, stood: Duration::ZERO, told: false }
+                    PartVitals { rounds, stood: Duration::ZERO, told: false }
                 }
-                _ => Part { rounds, stood: Duration::ZERO, told: false },
+                _ => PartVitals { rounds, stood: Duration::ZERO, told: false },
             };
             self.parts.insert(name.to_owned(), part);
         }

@@ -27,7 +27,7 @@ const FLAG_RX_VLAN: u32 = 1 << 8;
 /// `struct ethtool_value`, and room for what else is asked.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
-struct Answer {
+struct EthtoolAnswer {
     command: u32,
     /// Of `struct ethtool_ringparam`: most received, mini, jumbo, sent, then the same as they are. A
     /// value has only the first.
@@ -38,7 +38,7 @@ struct Answer {
 #[repr(C)]
 struct Request {
     name: [c_char; NAME],
-    data: *mut Answer,
+    data: *mut EthtoolAnswer,
     rest: [u64; 2],
 }
 
@@ -84,7 +84,7 @@ pub fn offloads(name: &str) -> io::Result<Offloads> {
     })
 }
 
-fn ask(socket: &Socket, name: &str, command: u32) -> io::Result<Answer> {
+fn ask(socket: &Socket, name: &str, command: u32) -> io::Result<EthtoolAnswer> {
     let mut request = Request { name: [0; NAME], data: std::ptr::null_mut(), rest: [0; 2] };
     if name.len() >= NAME {
         return Err(io::Error::from_raw_os_error(libc::ENODEV));
@@ -92,7 +92,7 @@ fn ask(socket: &Socket, name: &str, command: u32) -> io::Result<Answer> {
     for (place, byte) in request.name.iter_mut().zip(name.bytes()) {
         *place = byte.cast_signed() as c_char;
     }
-    let mut answer = Answer { command, ..Answer::default() };
+    let mut answer = EthtoolAnswer { command, ..EthtoolAnswer::default() };
     request.data = &raw mut answer;
     let place = &raw mut request;
     // SAFETY: the socket is open; the request is one ifreq in size and layout, its name ends with a zero

@@ -39,9 +39,9 @@ pub struct Request {
 
 /// How many pages somebody holds. Cloning gives a second hand on the same account.
 #[derive(Debug, Clone, Default)]
-pub struct Account(Arc<AtomicUsize>);
+pub struct PageCount(Arc<AtomicUsize>);
 
-impl Account {
+impl PageCount {
     /// Pages taken for this account that have not come back yet.
     pub fn pages(&self) -> usize {
         self.0.load(Ordering::Relaxed)
@@ -122,7 +122,7 @@ impl Pages {
     }
 
     /// A whole free page for `account`, zeroed only when it was never used; none when all are taken.
-    pub fn take(&self, account: &Account) -> Option<Chunk> {
+    pub fn take(&self, account: &PageCount) -> Option<Chunk> {
         let page = self.0.free.try_recv().ok()?;
         account.0.fetch_add(1, Ordering::Relaxed);
         let lease =
@@ -184,7 +184,7 @@ impl Drop for Mapping {
 struct Lease {
     mapping: Arc<Mapping>,
     page: usize,
-    account: Account,
+    account: PageCount,
 }
 
 impl Drop for Lease {
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn pages_come_back_when_their_last_chunk_is_dropped() {
-        let (pages, account) = (pages(2), Account::default());
+        let (pages, account) = (pages(2), PageCount::default());
         let mut first = pages.take(&account).unwrap();
         let second = pages.take(&account).unwrap();
         assert!(pages.take(&account).is_none());
@@ -318,7 +318,7 @@ mod tests {
 
     #[test]
     fn chunks_of_a_page_do_not_overlap() {
-        let (pages, account) = (pages(1), Account::default());
+        let (pages, account) = (pages(1), PageCount::default());
         let mut front = pages.take(&account).unwrap();
         let mut back = front.split_off(10);
         let mut nothing = back.split_off(9999);
@@ -334,7 +334,8 @@ mod tests {
         let file = LockedFile::lock(tempfile::tempfile().unwrap()).unwrap();
         file.set_len(4 * 4096).unwrap();
         let request = Request { page_size: 4096, pages: 3, lock: false };
-        let (pages, account) = (Pages::map_file(request, &file, 4096).unwrap(), Account::default());
+        let (pages, account) =
+            (Pages::map_file(request, &file, 4096).unwrap(), PageCount::default());
         let mut chunk = pages.take(&account).unwrap();
         chunk[..8].copy_from_slice(b"whatever");
         chunk.publish(4, u32::from_le_bytes(*b"this"));
@@ -355,7 +356,7 @@ mod tests {
     #[test]
     fn frozen_chunks_outlive_the_pool() {
         let bytes = {
-            let (pages, account) = (pages(1), Account::default());
+            let (pages, account) = (pages(1), PageCount::default());
             let mut chunk = pages.take(&account).unwrap();
             chunk[..3].copy_from_slice(b"abc");
             bytes::Bytes::from_owner(chunk).slice(..3)

@@ -8,7 +8,7 @@ use foldhash::fast::RandomState;
 use serde::{Serialize, Serializer};
 
 use super::limits::Limits;
-use super::second::{Aside, Bucket, Interfaces, Key, Kind};
+use super::second::{Aside, Bucket, BucketKey, BucketKind, Interfaces};
 use crate::capture_file::Damage;
 use crate::time::Wall;
 
@@ -114,12 +114,12 @@ pub struct Between {
 
 /// The account being kept.
 #[derive(Debug)]
-pub(super) struct Ledger {
-    flows: HashMap<Key, Share, RandomState>,
+pub(super) struct OpenAccount {
+    flows: HashMap<BucketKey, Share, RandomState>,
     pub(super) total: Share,
 }
 
-impl Ledger {
+impl OpenAccount {
     /// Flows remembered one by one, 10 MiB.
     const MOST: usize = 32_768;
 
@@ -148,16 +148,16 @@ impl Ledger {
         let (_, median, _) = bytes.select_nth_unstable(middle);
         let median = *median;
         let is_small =
-            |key: &Key, share: &mut Share| key.flow.is_some() && share.read.bytes <= median;
+            |key: &BucketKey, share: &mut Share| key.flow.is_some() && share.read.bytes <= median;
         let small: Vec<_> = self.flows.extract_if(|key, share| is_small(key, share)).collect();
         for (key, share) in small {
-            self.flows.entry(Key { flow: None, ..key }).or_default().join(&share);
+            self.flows.entry(BucketKey { flow: None, ..key }).or_default().join(&share);
         }
     }
 
     /// Flows of which something is set aside, at most so many, and all others together.
     pub(super) fn shares(&self, most: usize, interfaces: &Interfaces) -> (Vec<FlowShare>, Share) {
-        let named = |(key, share): (&Key, &Share)| FlowShare {
+        let named = |(key, share): (&BucketKey, &Share)| FlowShare {
             interface: interfaces.name(key.interface).to_owned(),
             flow: name(key),
             share: *share,
@@ -187,7 +187,7 @@ impl Ledger {
 }
 
 /// Whose frames these are, in words.
-pub(super) fn name(key: &Key) -> String {
+pub(super) fn name(key: &BucketKey) -> String {
     match (key.flow, key.control) {
         (Some(flow), _) => flow.to_string(),
         (None, Some(protocol)) => format!("other flows of {protocol}"),
@@ -201,8 +201,8 @@ impl Share {
         let read = Count { frames: frames + exempt, bytes };
         let hole = Hole::of(&aside);
         let (folded, thinned) = match bucket.kind {
-            Kind::Run(_) => (hole, Hole::default()),
-            Kind::Flow => (Hole::default(), hole),
+            BucketKind::Run(_) => (hole, Hole::default()),
+            BucketKind::Flow => (Hole::default(), hole),
         };
         let mut kept = read;
         kept.subtract(hole.count);

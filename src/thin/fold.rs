@@ -25,10 +25,10 @@ use crate::wire::link::{Content, Link, ethertype};
 pub(super) struct Folds {
     hash: FixedState,
     /// By a digest of all bytes: the run it is a copy of.
-    exact: Box<[Known]>,
+    exact: Box<[KnownFrame]>,
     /// By a digest of what routers do not change.
     near: Box<[Candidate]>,
-    runs: Vec<Run>,
+    runs: Vec<FastFrame>,
     /// Where the search for a run that is over goes on.
     oldest: usize,
 }
@@ -47,7 +47,7 @@ pub(super) struct Seen<'a> {
 
 /// A frame that comes fast.
 #[derive(Debug)]
-pub(super) struct Run {
+pub(super) struct FastFrame {
     place: u32,
     bytes: Vec<u8>,
     changeable: Changeable,
@@ -71,7 +71,7 @@ pub(super) enum Likeness {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Known {
+struct KnownFrame {
     digest: u64,
     run: u32,
 }
@@ -108,7 +108,7 @@ impl Folds {
     const NO_RUN: u32 = u32::MAX;
 
     pub(super) fn new() -> Self {
-        let known = Known { digest: 0, run: Self::NO_RUN };
+        let known = KnownFrame { digest: 0, run: Self::NO_RUN };
         let candidate = Candidate { digest: 0, second: 0, seen: 0, run: Self::NO_RUN };
         Self {
             hash: FixedState::with_seed(0),
@@ -119,7 +119,7 @@ impl Folds {
         }
     }
 
-    pub(super) fn run(&mut self, number: usize) -> &mut Run {
+    pub(super) fn run(&mut self, number: usize) -> &mut FastFrame {
         &mut self.runs[number]
     }
 
@@ -165,7 +165,7 @@ impl Folds {
             run.last = seen.wall;
             if run.bytes == seen.bytes {
                 // Another frame took its place.
-                self.exact[place(exact)] = Known { digest: exact, run: candidate.run };
+                self.exact[place(exact)] = KnownFrame { digest: exact, run: candidate.run };
                 return Likeness::Copy(candidate.run as usize);
             }
             let ttl = seen.bytes.get(changeable.ttl).copied().unwrap_or_default();
@@ -183,7 +183,7 @@ impl Folds {
 
     #[cold]
     fn begin(&mut self, seen: &Seen<'_>, exact: u64, near: usize, changeable: Changeable) {
-        let run = Run {
+        let run = FastFrame {
             place: seen.place,
             bytes: seen.bytes.to_vec(),
             changeable,
@@ -206,7 +206,7 @@ impl Folds {
         };
         // There are fewer runs than a u32 counts.
         self.near[near].run = number as u32;
-        self.exact[place(exact)] = Known { digest: exact, run: number as u32 };
+        self.exact[place(exact)] = KnownFrame { digest: exact, run: number as u32 };
     }
 
     #[inline]
@@ -234,7 +234,7 @@ impl Folds {
     }
 }
 
-impl Run {
+impl FastFrame {
     /// The time to live of its first copy.
     pub(super) fn ttl(&self) -> u8 {
         self.bytes.get(self.changeable.ttl).copied().unwrap_or_default()

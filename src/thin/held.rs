@@ -9,7 +9,7 @@
 //! that does not help, the second is over early, and a new part of it begins.
 
 use super::limits::Limits;
-use super::second::{Bucket, Place};
+use super::second::{Bucket, HeldPlace};
 use crate::capture_file::writer::Writer;
 use crate::error::Result;
 use crate::time::Wall;
@@ -24,7 +24,7 @@ pub(super) struct Held {
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
     /// None for a journal entry.
-    place: Option<Place>,
+    place: Option<HeldPlace>,
     at: usize,
     length: usize,
     wall: Wall,
@@ -44,7 +44,13 @@ impl Held {
     }
 
     /// What was appended to the bytes since `at`.
-    pub(super) fn note(&mut self, at: usize, place: Option<Place>, wall: Wall, original_len: u32) {
+    pub(super) fn note(
+        &mut self,
+        at: usize,
+        place: Option<HeldPlace>,
+        wall: Wall,
+        original_len: u32,
+    ) {
         let length = self.bytes.len() - at;
         self.frames.push(Waiting { place, at, length, wall, original_len });
     }
@@ -54,7 +60,7 @@ impl Held {
         let mut end = 0;
         let bytes = &mut self.bytes;
         self.frames.retain_mut(|frame| {
-            if let Some(Place { bucket, ordinal }) = frame.place {
+            if let Some(HeldPlace { bucket, ordinal }) = frame.place {
                 let bucket = &mut buckets[bucket as usize];
                 if !bucket.keeps(ordinal, limits) {
                     bucket.aside.add(frame.wall, frame.original_len);
@@ -81,7 +87,7 @@ impl Held {
         self.shrink(buckets, limits);
         for frame in &self.frames {
             let bytes = &self.bytes[frame.at..frame.at + frame.length];
-            let Some(Place { bucket, ordinal }) = frame.place else {
+            let Some(HeldPlace { bucket, ordinal }) = frame.place else {
                 out.release_entry(bytes)?;
                 continue;
             };

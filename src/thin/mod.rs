@@ -26,11 +26,11 @@ mod words;
 
 use std::path::PathBuf;
 
-use self::account::Ledger;
+use self::account::OpenAccount;
 pub use self::account::{Account, Between, Count, FORMAT, FlowShare, Hole, Share, VERSION};
 use self::held::Held;
 pub use self::limits::Limits;
-use self::second::{Second, Verdict};
+use self::second::{FrameVerdict, Second};
 use self::survey::Survey;
 use self::words::comment;
 use crate::APPLICATION;
@@ -228,7 +228,7 @@ struct Pass<'a> {
     out: Writer,
     second: Second,
     held: Held,
-    ledger: Ledger,
+    ledger: OpenAccount,
     span: Between,
     read: u64,
 }
@@ -251,7 +251,7 @@ impl<'a> Pass<'a> {
             out: Writer::behind(output, options.format),
             second: Second::new(limits),
             held: Held::default(),
-            ledger: Ledger::new(),
+            ledger: OpenAccount::new(),
             span: Between { first: Wall(u64::MAX), last: Wall(0) },
             read: 0,
         })
@@ -304,7 +304,7 @@ impl<'a> Pass<'a> {
         let origin = &source.file.origins()[frame.origin];
         let interface = self.second.interfaces.number(number, frame.origin, origin);
         let verdict = self.second.judge(interface, origin.link_type, &frame, wall, stored(&frame));
-        if let Verdict::Hold(place) = verdict {
+        if let FrameVerdict::Hold(place) = verdict {
             let (at, original_len) = (self.held.bytes.len(), frame.original_len);
             self.out.hold(&source.file, &mut source.numbers, wall, &mut self.held.bytes)?;
             self.held.note(at, Some(place), wall, original_len);

@@ -33,7 +33,7 @@ pub(super) struct Second {
     limits: Limits,
     folds: Folds,
     pub(super) interfaces: Interfaces,
-    flows: HashMap<Key, u32, RandomState>,
+    flows: HashMap<BucketKey, u32, RandomState>,
     pub(super) buckets: Vec<Bucket>,
     /// Counts seconds, and parts of seconds.
     number: u64,
@@ -51,7 +51,7 @@ pub(super) struct Interfaces {
 
 /// Whose frames are counted together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Key {
+pub(super) struct BucketKey {
     /// A number of [`Interfaces`].
     pub(super) interface: u32,
     /// None: of all flows that found no place.
@@ -63,8 +63,8 @@ pub(super) struct Key {
 /// What came together.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bucket {
-    pub(super) key: Key,
-    pub(super) kind: Kind,
+    pub(super) key: BucketKey,
+    pub(super) kind: BucketKind,
     /// Frames that are counted, and those that are kept whatever they are.
     pub(super) frames: u64,
     pub(super) exempt: u64,
@@ -79,7 +79,7 @@ pub(super) struct Bucket {
 
 /// Why they are in one bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum BucketKind {
     /// Frames of a flow.
     Flow,
     /// Copies of a frame; if near ones are among them, from the lowest time to live to the highest.
@@ -97,21 +97,21 @@ pub(super) struct Aside {
 
 /// What is to become of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum FrameVerdict {
     /// It is one copy too many.
     Aside,
     /// Whether it is kept is known when its second is over.
-    Hold(Place),
+    Hold(HeldPlace),
 }
 
 /// Which bucket, and which frame in it; `ordinal` is that of no frame for an exempt one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct HeldPlace {
     pub(super) bucket: u32,
     pub(super) ordinal: u64,
 }
 
-impl Place {
+impl HeldPlace {
     /// Of a frame that is kept whatever it is.
     pub(super) const EXEMPT: u64 = u64::MAX;
 }
@@ -136,7 +136,7 @@ impl Aside {
 }
 
 impl Bucket {
-    pub(super) fn new(key: Key, kind: Kind) -> Self {
+    pub(super) fn new(key: BucketKey, kind: BucketKind) -> Self {
         Self {
             key,
             kind,
@@ -153,9 +153,9 @@ impl Bucket {
     pub(super) fn keeps(&self, ordinal: u64, limits: &Limits) -> bool {
         let keep = self.keep(limits);
         match self.kind {
-            _ if ordinal == Place::EXEMPT => true,
-            Kind::Run(_) => ordinal < keep,
-            Kind::Flow => ordinal < keep || ordinal.saturating_add(keep) >= self.frames,
+            _ if ordinal == HeldPlace::EXEMPT => true,
+            BucketKind::Run(_) => ordinal < keep,
+            BucketKind::Flow => ordinal < keep || ordinal.saturating_add(keep) >= self.frames,
         }
     }
 
@@ -167,9 +167,9 @@ impl Bucket {
     /// Frames kept from the begin, and of a flow from the end, too.
     fn keep(&self, limits: &Limits) -> u64 {
         let keep = match (self.kind, self.key.control) {
-            (Kind::Run(_), _) => limits.copies,
-            (Kind::Flow, Some(_)) => limits.control,
-            (Kind::Flow, None) => limits.keep,
+            (BucketKind::Run(_), _) => limits.copies,
+            (BucketKind::Flow, Some(_)) => limits.control,
+            (BucketKind::Flow, None) => limits.keep,
         };
         keep.into()
     }
@@ -248,7 +248,7 @@ impl Second {
         frame: &FileFrame<'_>,
         wall: Wall,
         stored: u64,
-    ) -> Verdict {
+    ) -> FrameVerdict {
         let bytes = frame.bytes;
         let is_plain = frame.wall.is_some() && !frame.commented;
         if is_plain && bytes.len() >= frame.original_len as usize && !bytes.is_empty() {
@@ -272,33 +272,33 @@ impl Second {
         frame: &FileFrame<'_>,
         wall: Wall,
         stored: u64,
-    ) -> Verdict {
+    ) -> FrameVerdict {
         let run = self.folds.run(run);
         if run.bucket.0 != self.number {
             // There are fewer buckets than a u32 counts.
             run.bucket = (self.number, self.buckets.len() as u32);
-            let key = Key { interface, flow: Some(run.flow), control: None };
-            self.buckets.push(Bucket::new(key, Kind::Run(None)));
+            let key = BucketKey { interface, flow: Some(run.flow), control: None };
+            self.buckets.push(Bucket::new(key, BucketKind::Run(None)));
         }
         let number = run.bucket.1;
         let bucket = &mut self.buckets[number as usize];
         if let Some(ttl) = ttl {
             let begun = (run.ttl(), run.ttl());
             let (lowest, highest) = match bucket.kind {
-                Kind::Run(Some(known)) => known,
+                BucketKind::Run(Some(known)) => known,
                 _ => begun,
             };
-            bucket.kind = Kind::Run(Some((lowest.min(ttl), highest.max(ttl))));
+            bucket.kind = BucketKind::Run(Some((lowest.min(ttl), highest.max(ttl))));
         }
         let ordinal = bucket.frames;
         bucket.frames += 1;
         bucket.bytes += u64::from(frame.original_len);
         bucket.stored += stored;
         if ordinal < self.limits.copies.into() {
-            return Verdict::Hold(Place { bucket: number, ordinal });
+            return FrameVerdict::Hold(HeldPlace { bucket: number, ordinal });
         }
         bucket.aside.add(wall, frame.original_len);
-        Verdict::Aside
+        FrameVerdict::Aside
     }
 
     fn other(
@@ -307,27 +307,27 @@ impl Second {
         link_type: LinkType,
         frame: &FileFrame<'_>,
         stored: u64,
-    ) -> Verdict {
+    ) -> FrameVerdict {
         let whole = Frame::whole(FrameHeader::default(), frame.bytes);
         let exempt = frame.wall.is_none() || frame.commented;
         let flow = Flow::of(link_type, frame.bytes);
         let control = is_control(link_type, &whole).then(|| flow.protocol());
-        let number = self.bucket(Key { interface, flow: Some(flow), control });
+        let number = self.bucket(BucketKey { interface, flow: Some(flow), control });
         let bucket = &mut self.buckets[number as usize];
         bucket.bytes += u64::from(frame.original_len);
         if exempt {
             bucket.exempt += 1;
             bucket.stored_exempt += stored;
-            return Verdict::Hold(Place { bucket: number, ordinal: Place::EXEMPT });
+            return FrameVerdict::Hold(HeldPlace { bucket: number, ordinal: HeldPlace::EXEMPT });
         }
         let ordinal = bucket.frames;
         bucket.frames += 1;
         bucket.stored += stored;
-        Verdict::Hold(Place { bucket: number, ordinal })
+        FrameVerdict::Hold(HeldPlace { bucket: number, ordinal })
     }
 
     /// The bucket of a flow, or where there are too many that of all others.
-    fn bucket(&mut self, mut key: Key) -> u32 {
+    fn bucket(&mut self, mut key: BucketKey) -> u32 {
         if let Some(known) = self.flows.get(&key) {
             return *known;
         }
@@ -339,7 +339,7 @@ impl Second {
         }
         // There are fewer buckets than a u32 counts.
         let number = self.buckets.len() as u32;
-        self.buckets.push(Bucket::new(key, Kind::Flow));
+        self.buckets.push(Bucket::new(key, BucketKind::Flow));
         self.flows.insert(key, number);
         number
     }

@@ -4,7 +4,7 @@
 //! is seen when it is written, and then the next rung is taken.
 
 use super::limits::Limits;
-use super::second::{Bucket, Kind};
+use super::second::{Bucket, BucketKind};
 
 /// Bytes for each rung.
 #[derive(Debug)]
@@ -28,16 +28,16 @@ impl Survey {
             let mut others = [(0, 0); 2];
             for bucket in buckets {
                 match bucket.kind {
-                    Kind::Run(_) => {
+                    BucketKind::Run(_) => {
                         let kept = limits.of_copies(bucket.frames);
                         *sum += part(bucket.stored, kept, bucket.frames);
                     }
-                    Kind::Flow if flows < limits.flows => {
+                    BucketKind::Flow if flows < limits.flows => {
                         flows += 1;
                         let kept = kept(limits, bucket.key.control.is_some(), bucket.frames);
                         *sum += bucket.stored_exempt + part(bucket.stored, kept, bucket.frames);
                     }
-                    Kind::Flow => {
+                    BucketKind::Flow => {
                         *sum += bucket.stored_exempt;
                         let (frames, stored) =
                             &mut others[usize::from(bucket.key.control.is_some())];
@@ -102,19 +102,22 @@ fn part(stored: u64, kept: u64, frames: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::second::Key;
+    use super::super::second::BucketKey;
     use super::*;
 
-    fn bucket(kind: Kind, frames: u64) -> Bucket {
-        let key = Key { interface: 0, flow: None, control: None };
+    fn bucket(kind: BucketKind, frames: u64) -> Bucket {
+        let key = BucketKey { interface: 0, flow: None, control: None };
         Bucket { frames, stored: 100 * frames, stored_exempt: 50, ..Bucket::new(key, kind) }
     }
 
     #[test]
     fn the_finest_rung_that_fits_is_taken() {
         let mut survey = Survey::new();
-        let buckets =
-            [bucket(Kind::Flow, 100_000), bucket(Kind::Flow, 10), bucket(Kind::Run(None), 900)];
+        let buckets = [
+            bucket(BucketKind::Flow, 100_000),
+            bucket(BucketKind::Flow, 10),
+            bucket(BucketKind::Run(None), 900),
+        ];
         for _ in 0..10 {
             survey.add(&buckets);
         }
@@ -139,7 +142,7 @@ mod tests {
     #[test]
     fn flows_beyond_those_told_apart_are_one() {
         let mut survey = Survey::new();
-        survey.add(&vec![bucket(Kind::Flow, 1); 10_000]);
+        survey.add(&vec![bucket(BucketKind::Flow, 1); 10_000]);
         let [.., (few, coarse)] = survey.rungs[..] else { panic!("no rungs") };
         assert_eq!(few.flows, 4);
         assert_eq!(coarse, 10_000 * 50 + 4 * 100 + 2 * 100 + Survey::COMMENT);

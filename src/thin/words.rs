@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::account::{Account, name};
 use super::limits::Limits;
-use super::second::{Aside, Bucket, Kind};
+use super::second::{Aside, Bucket, BucketKind};
 use super::{Amount, Options};
 use crate::APPLICATION;
 use crate::capture_file::{Copies, comment, inputs};
@@ -19,9 +19,9 @@ pub(super) fn comment(bucket: &Bucket, wall: Wall) -> String {
     let flow = name(&bucket.key);
     let aside = comment::Aside { frames, bytes, first, last, flow: &flow };
     match bucket.kind {
-        Kind::Run(None) => comment::folded(wall, Copies { count: frames + 1, last }),
-        Kind::Run(Some(lives)) => comment::routed(aside, lives),
-        Kind::Flow => comment::thinned(aside),
+        BucketKind::Run(None) => comment::folded(wall, Copies { count: frames + 1, last }),
+        BucketKind::Run(Some(lives)) => comment::routed(aside, lives),
+        BucketKind::Flow => comment::thinned(aside),
     }
 }
 

@@ -16,9 +16,9 @@ use serde_json::Value;
 
 use self::rates::{InterfaceRates, rates};
 pub use self::view::draw;
-use crate::api::digest::{Digest, Line};
+use crate::api::digest::{Digest, DigestLine};
 use crate::api::question::Verdict;
-use crate::api::status::Standing;
+use crate::api::status::RecorderStatus;
 use crate::finding::Severity;
 use crate::visible;
 
@@ -34,7 +34,7 @@ const USUAL_REASON: &str = "asked for in dashcap top";
 /// What is known, and what is shown of it.
 #[derive(Debug, Default)]
 pub struct Top {
-    standing: Option<Standing>,
+    standing: Option<RecorderStatus>,
     /// Why there is no answer, if there is none.
     gone: Option<String>,
     rates: BTreeMap<String, InterfaceRates>,
@@ -86,7 +86,7 @@ impl Top {
     }
 
     /// dashcap answered how it stands.
-    pub fn stands(&mut self, standing: Standing) {
+    pub fn stands(&mut self, standing: RecorderStatus) {
         let before = self.standing.as_ref().filter(|before| {
             // Another process counts from zero.
             (before.process, &before.since) == (standing.process, &standing.since)
@@ -185,7 +185,7 @@ impl Top {
 }
 
 /// `14:14:20.811 link       eth0: DOWN`; triggers and findings stand out by their word.
-fn words(Line { time, who, sentence }: &Line) -> String {
+fn words(DigestLine { time, who, sentence }: &DigestLine) -> String {
     // Today's, mostly: the hour is enough.
     let time = time.get(11..23).unwrap_or_default();
     let line: String =

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::status::{Class, Interface, Standing, Traffic};
+use crate::api::status::{Class, Interface, RecorderStatus, Traffic};
 
 /// Frames and bits a second.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -31,7 +31,10 @@ impl InterfaceRates {
 }
 
 /// What passed each interface between two answers of one process; none if no time did.
-pub(super) fn rates(before: &Standing, now: &Standing) -> Option<BTreeMap<String, InterfaceRates>> {
+pub(super) fn rates(
+    before: &RecorderStatus,
+    now: &RecorderStatus,
+) -> Option<BTreeMap<String, InterfaceRates>> {
     let seconds = now.uptime_seconds - before.uptime_seconds;
     if seconds <= 0.0 {
         return None;
@@ -106,7 +109,11 @@ mod tests {
             let mut interface =
                 Interface { name: "eth0".into(), classes: vec![class], ..Interface::default() };
             interface.counts.lane_dropped = dropped;
-            Standing { uptime_seconds, interfaces: vec![interface], ..Standing::default() }
+            RecorderStatus {
+                uptime_seconds,
+                interfaces: vec![interface],
+                ..RecorderStatus::default()
+            }
         };
         let rates = rates(&at(10.0, 100, 0), &at(12.0, 300, 5)).unwrap();
         let eth0 = &rates["eth0"];
@@ -114,7 +121,7 @@ mod tests {
         assert_eq!((eth0.outbound, eth0.classes["data"]), (Rate::default(), eth0.inbound));
         assert_eq!((eth0.dropped, eth0.frames()), (5, 100.0));
         assert_eq!(super::rates(&at(10.0, 1, 0), &at(10.0, 2, 0)), None);
-        let fresh = super::rates(&Standing::default(), &at(1.0, 7, 0)).unwrap();
+        let fresh = super::rates(&RecorderStatus::default(), &at(1.0, 7, 0)).unwrap();
         assert_eq!(fresh["eth0"], InterfaceRates::default(), "nothing to compare with yet");
     }
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::api::status::{Class, Depth, Interface, OpenIncident, Traffic, Watcher};
 
-fn standing(uptime_seconds: f64, frames: u64) -> Standing {
+fn standing(uptime_seconds: f64, frames: u64) -> RecorderStatus {
     let class = |name: &str, frames: u64| Class {
         name: name.into(),
         inbound: Traffic { frames, bytes: frames * 100 },
@@ -24,7 +24,7 @@ fn standing(uptime_seconds: f64, frames: u64) -> Standing {
         classes: vec![class("control", frames / 100), class("data", frames)],
         ..Interface::default()
     };
-    Standing {
+    RecorderStatus {
         program: "dashcap 0.1.0".into(),
         host: "router".into(),
         process: 7,
@@ -37,7 +37,7 @@ fn standing(uptime_seconds: f64, frames: u64) -> Standing {
         watchers: ["link", "ip", "probe", "probe"]
             .map(|name| Watcher { name: name.into(), missed: 0, running: true })
             .into(),
-        ..Standing::default()
+        ..RecorderStatus::default()
     }
 }
 

@@ -12,7 +12,7 @@ use ratatui::widgets::{Block, Clear, Paragraph, RenderDirection, Sparkline};
 
 use super::Top;
 use super::rates::{InterfaceRates, short};
-use crate::api::status::{Class, Interface, Standing};
+use crate::api::status::{Class, Interface, RecorderStatus};
 use crate::time::rough;
 
 /// Columns of an interface before its sparkline.
@@ -71,8 +71,8 @@ pub fn draw(top: &Top, frame: &mut Frame<'_>) {
 }
 
 impl Top {
-    fn head(&self, standing: &Standing) -> Vec<Line<'static>> {
-        let Standing { program, host, .. } = standing;
+    fn head(&self, standing: &RecorderStatus) -> Vec<Line<'static>> {
+        let RecorderStatus { program, host, .. } = standing;
         let mut state = vec![Span::raw(match &self.standing {
             Some(_) => format!("{program} on {host}, for {}  ", words(standing.uptime_seconds)),
             None => "dashcap  ".to_owned(),
@@ -111,7 +111,7 @@ impl Top {
         ]
     }
 
-    fn state(&self, standing: &Standing) -> Span<'static> {
+    fn state(&self, standing: &RecorderStatus) -> Span<'static> {
         match &standing.incident {
             Some(open) => {
                 let left = open.left_seconds;
@@ -123,7 +123,7 @@ impl Top {
     }
 
     /// Who watches: only what is not well is told one by one; and where exports do not get through.
-    fn watchers(&self, standing: &Standing) -> Vec<Span<'static>> {
+    fn watchers(&self, standing: &RecorderStatus) -> Vec<Span<'static>> {
         let watchers = &standing.watchers;
         let mut names: Vec<&str> = watchers.iter().map(|watcher| &*watcher.name).collect();
         names.dedup();
@@ -144,7 +144,7 @@ impl Top {
         spans
     }
 
-    fn interfaces(&self, standing: &Standing, area: Rect, frame: &mut Frame<'_>) {
+    fn interfaces(&self, standing: &RecorderStatus, area: Rect, frame: &mut Frame<'_>) {
         let head = format!(
             "{:<17} {:<4} {:>6} {:>6} {:>6} {:>6} {:>9} {:>4}",
             "interface", "is", "in/s", "bit/s", "out/s", "bit/s", "drops", "gaps"

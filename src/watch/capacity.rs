@@ -19,7 +19,7 @@ use crate::finding::{Finding, FindingKind, Severity};
 use crate::observation::Fact;
 use crate::time::Stamp;
 use crate::watch::ticks::Ticks;
-use crate::watch::{Desk, Wake, Watcher};
+use crate::watch::{Wake, Watcher, WatcherContext};
 
 /// Time between two rounds: four small files.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -61,23 +61,23 @@ const TABLES: [Table; 3] = [
 /// The watcher of tables that can be full.
 #[derive(Debug, Default)]
 pub struct CapacityWatcher {
-    courses: [Course; TABLES.len()],
+    courses: [Fullness; TABLES.len()],
 }
 
 impl Watcher for CapacityWatcher {
     const NAME: &'static str = "capacity";
 
-    fn run(mut self, desk: &mut Desk) -> Result<()> {
-        let mut ticks = Ticks::new(desk.now().mono, INTERVAL);
-        while desk.wait(&[], Some(ticks.due()))? != Wake::Stop {
-            let at = desk.now();
+    fn run(mut self, context: &mut WatcherContext) -> Result<()> {
+        let mut ticks = Ticks::new(context.now().mono, INTERVAL);
+        while context.wait(&[], Some(ticks.due()))? != Wake::Stop {
+            let at = context.now();
             for (table, course) in TABLES.iter().zip(&mut self.courses) {
                 let reading = table.read();
                 if let Some(finding) = reading.and_then(|now| course.judge(table, now, at)) {
-                    desk.send_at(at, Fact::Finding(Box::new(finding)));
+                    context.send_at(at, Fact::Finding(Box::new(finding)));
                 }
             }
-            ticks.served(desk.now().mono);
+            ticks.served(context.now().mono);
         }
         Ok(())
     }
@@ -119,13 +119,13 @@ fn column(text: &str, name: &str) -> Option<Vec<u64>> {
 
 /// What is known of a table over time. Pure, and told the time.
 #[derive(Debug, Default)]
-struct Course {
+struct Fullness {
     before: Option<Reading>,
     /// Since when it is full, and how many were refused by then.
     full: Option<(Stamp, u64)>,
 }
 
-impl Course {
+impl Fullness {
     /// What a reading adds: that it is full, or has room again.
     fn judge(&mut self, table: &Table, now: Reading, at: Stamp) -> Option<Finding> {
         let before = self.before.replace(now);
@@ -230,7 +230,7 @@ mod tests {
                 ],
             ),
         ] {
-            let mut known = Course::default();
+            let mut known = Fullness::default();
             for (second, (now, expected)) in (1..).zip(course) {
                 let at = Stamp { mono: Mono(second), wall: Wall(second) };
                 let told = known.judge(table, now, at).map(|finding| finding.to_string());

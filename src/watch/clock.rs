@@ -11,7 +11,7 @@ use crate::finding::{Finding, FindingKind, Severity};
 use crate::observation::Fact;
 use crate::time::{Offset, Stamp};
 use crate::watch::ticks::Ticks;
-use crate::watch::{Desk, Wake, Watcher};
+use crate::watch::{Wake, Watcher, WatcherContext};
 
 /// How often the clocks are compared: a step is told within this.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -28,13 +28,13 @@ pub struct ClockWatcher;
 impl Watcher for ClockWatcher {
     const NAME: &'static str = "clock";
 
-    fn run(self, desk: &mut Desk) -> Result<()> {
-        let mut before = Reading { at: desk.now(), asleep: desk.asleep() };
+    fn run(self, context: &mut WatcherContext) -> Result<()> {
+        let mut before = Reading { at: context.now(), asleep: context.asleep() };
         let mut ticks = Ticks::new(before.at.mono, INTERVAL);
-        while desk.wait(&[], Some(ticks.due()))? != Wake::Stop {
-            let now = Reading { at: desk.now(), asleep: desk.asleep() };
+        while context.wait(&[], Some(ticks.due()))? != Wake::Stop {
+            let now = Reading { at: context.now(), asleep: context.asleep() };
             for finding in now.differs(before) {
-                desk.send_at(now.at, Fact::Finding(Box::new(finding)));
+                context.send_at(now.at, Fact::Finding(Box::new(finding)));
             }
             before = now;
             ticks.served(now.at.mono);

@@ -34,7 +34,7 @@ use crate::observation::Fact;
 use crate::sys::signal::ignore_hangup;
 use crate::sys::wakeup::Wakeup;
 use crate::time::Mono;
-use crate::watch::{Desk, Wake, Watcher};
+use crate::watch::{Wake, Watcher, WatcherContext};
 
 /// A writer that pauses for longer is done: an editor takes milliseconds.
 const QUIET: Duration = Duration::from_millis(200);
@@ -146,29 +146,29 @@ impl<F> fmt::Debug for ConfigReader<F> {
 impl<F: FnMut() -> Result<()> + Send + 'static> Watcher for ConfigReader<F> {
     const NAME: &'static str = "config";
 
-    fn run(mut self, desk: &mut Desk) -> Result<()> {
+    fn run(mut self, context: &mut WatcherContext) -> Result<()> {
         let mut burst = Burst::default();
         if self.watcher.is_another() {
-            self.read(desk);
+            self.read(context);
         }
         loop {
             let (hangups, changes) = (&self.watcher.hangups, &self.watcher.changes);
-            match desk.wait(&[hangups.as_fd(), changes.as_fd()], burst.due())? {
+            match context.wait(&[hangups.as_fd(), changes.as_fd()], burst.due())? {
                 Wake::Stop => return Ok(()),
                 Wake::Ready => {
                     if self.watcher.hung_up()? {
                         self.watcher.is_another();
-                        self.read(desk);
+                        self.read(context);
                     }
                     // Heard last: what rings from now on wakes us again.
                     if changes_heard(&self.watcher.changes) {
-                        burst.goes_on(desk.now().mono);
+                        burst.goes_on(context.now().mono);
                     }
                 }
                 Wake::Due => {
                     burst = Burst::default();
                     if self.watcher.is_another() {
-                        self.read(desk);
+                        self.read(context);
                     }
                 }
             }
@@ -177,10 +177,10 @@ impl<F: FnMut() -> Result<()> + Send + 'static> Watcher for ConfigReader<F> {
 }
 
 impl<F: FnMut() -> Result<()>> ConfigReader<F> {
-    fn read(&mut self, desk: &mut Desk) {
+    fn read(&mut self, context: &mut WatcherContext) {
         if let Err(error) = (self.read)() {
             let file = self.watcher.file.display().to_string();
-            desk.send(Fact::ReloadRefused { file, reason: error.to_string() });
+            context.send(Fact::ReloadRefused { file, reason: error.to_string() });
         }
     }
 }
@@ -201,10 +201,10 @@ impl Burst {
     }
 }
 
-/// True if the bell rang; it is silent afterwards.
-fn changes_heard(bell: &Wakeup) -> bool {
-    let rang = crate::sys::poll::readable(&[bell.as_fd()], Some(Duration::ZERO)).unwrap_or(true);
-    bell.clear();
+/// True if the wakeup rang; it is silent afterwards.
+fn changes_heard(wakeup: &Wakeup) -> bool {
+    let rang = crate::sys::poll::readable(&[wakeup.as_fd()], Some(Duration::ZERO)).unwrap_or(true);
+    wakeup.clear();
     rang
 }
 
@@ -214,13 +214,13 @@ fn content(file: &Path) -> Option<Vec<u8>> {
 }
 
 /// Watches where the file's name is, and where the file is, should that be elsewhere.
-fn directories(file: &Path, bell: Wakeup) -> notify::Result<RecommendedWatcher> {
+fn directories(file: &Path, wakeup: Wakeup) -> notify::Result<RecommendedWatcher> {
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // An error may stand for changes that were not told.
         if event.is_ok_and(|event| is_reading(event.kind)) {
             return;
         }
-        bell.notify();
+        wakeup.notify();
     })?;
     let parent = |path: &Path| match path.parent() {
         Some(parent) if parent != Path::new("") => parent.to_owned(),
@@ -248,12 +248,12 @@ mod tests {
     use crate::lab::wait_for;
     use crate::observation::Observation;
     use crate::time::Clock;
-    use crate::watch::{Watch, spawn};
+    use crate::watch::{RunningWatcher, spawn};
 
     const S: u64 = 1_000_000_000;
 
     /// What was read, each time; a content of "bad" is refused.
-    fn watch(file: &Path) -> (Watch, Receiver<Observation>, Receiver<String>) {
+    fn watch(file: &Path) -> (RunningWatcher, Receiver<Observation>, Receiver<String>) {
         let (outbox, inbox) = bounded(16);
         let (told, read) = bounded(16);
         let path = file.to_owned();

@@ -3,13 +3,13 @@
 //!
 //! ```text
 //!   kernel, /sys, a host, a signal ──► watcher at its Desk ──► bounded channel ──► recorder
-//!                                         ▲ stop: a flag and a bell, heard in every wait
+//!                                         ▲ stop: a flag and a wakeup, heard in every wait
 //! ```
 //!
-//! What every watcher promises, because its [`Desk`] does it:
+//! What every watcher promises, because its [`WatcherContext`] does it:
 //!
 //! * It never blocks on the channel. What does not fit is dropped and counted under the watcher's
-//!   name, and the count is told in a [`Fact::Missed`] as soon as there is room ([`Watch::missed`]
+//!   name, and the count is told in a [`Fact::Missed`] as soon as there is room ([`RunningWatcher::missed`]
 //!   has the total, also when it is zero).
 //! * It stops within milliseconds, wherever it waits.
 //! * It opens what it needs before its thread starts, so what is refused is refused at the start;
@@ -61,14 +61,14 @@ pub trait Watcher: Send + 'static {
     /// cuts thread names at 15 (pthread_setname_np(3)) and `watch/` comes first.
     const NAME: &'static str;
 
-    /// Watches until [`Desk::wait`] says [`Wake::Stop`].
+    /// Watches until [`WatcherContext::wait`] says [`Wake::Stop`].
     ///
     /// # Errors
     /// When it cannot see any more and there is no way to recover.
-    fn run(self, desk: &mut Desk) -> Result<()>;
+    fn run(self, context: &mut WatcherContext) -> Result<()>;
 }
 
-/// Why [`Desk::wait`] returned.
+/// Why [`WatcherContext::wait`] returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wake {
     /// The watcher is to return.
@@ -83,11 +83,15 @@ pub enum Wake {
 ///
 /// # Errors
 /// When the process is out of file descriptors or threads.
-pub fn spawn<W: Watcher>(watcher: W, clock: Clock, outbox: Sender<Observation>) -> Result<Watch> {
+pub fn spawn<W: Watcher>(
+    watcher: W,
+    clock: Clock,
+    outbox: Sender<Observation>,
+) -> Result<RunningWatcher> {
     let failed = |reason: std::io::Error| Error::operation("start watcher", W::NAME, reason);
-    let stop = Stop { told: Arc::default(), bell: Wakeup::new().map_err(failed)? };
+    let stop = Stop { told: Arc::default(), wakeup: Wakeup::new().map_err(failed)? };
     let missed = Arc::new(AtomicU64::new(0));
-    let mut desk = Desk {
+    let mut context = WatcherContext {
         name: W::NAME,
         clock,
         outbox,
@@ -97,22 +101,22 @@ pub fn spawn<W: Watcher>(watcher: W, clock: Clock, outbox: Sender<Observation>) 
     };
     let thread = thread::Builder::new()
         .name(format!("watch/{}", W::NAME))
-        .spawn(move || desk.serve(watcher))
+        .spawn(move || context.serve(watcher))
         .map_err(failed)?;
-    Ok(Watch { name: W::NAME, stop, missed, thread })
+    Ok(RunningWatcher { name: W::NAME, stop, missed, thread })
 }
 
 /// A watcher at work. Dropping it lets the watcher work on, until the receiver of its observations is
 /// dropped.
 #[derive(Debug)]
-pub struct Watch {
+pub struct RunningWatcher {
     name: &'static str,
     stop: Stop,
     missed: Arc<AtomicU64>,
     thread: JoinHandle<()>,
 }
 
-impl Watch {
+impl RunningWatcher {
     /// The watcher's name.
     pub fn name(&self) -> &'static str {
         self.name
@@ -133,32 +137,32 @@ impl Watch {
         self.stop.tell();
     }
 
-    /// Stops the watcher, waits for its thread and returns the final [`Watch::missed`].
+    /// Stops the watcher, waits for its thread and returns the final [`RunningWatcher::missed`].
     pub fn join(self) -> u64 {
         self.stop();
-        // A panic inside was caught and told by the desk; there is nothing left to learn here.
+        // A panic inside was caught and told by the context; there is nothing left to learn here.
         let _ = self.thread.join();
         self.missed.load(Ordering::Relaxed)
     }
 }
 
-/// The stop flag, and the bell that wakes a waiting watcher to look at it.
+/// The stop flag, and the wakeup that wakes a waiting watcher to look at it.
 #[derive(Debug, Clone)]
 struct Stop {
     told: Arc<AtomicBool>,
-    bell: Wakeup,
+    wakeup: Wakeup,
 }
 
 impl Stop {
     fn tell(&self) {
         self.told.store(true, Ordering::Release);
-        self.bell.notify();
+        self.wakeup.notify();
     }
 }
 
-/// Where a watcher sits: it has the clock, the way out, and the ear for the stop bell.
+/// Where a watcher sits: it has the clock, the way out, and the ear for the stop wakeup.
 #[derive(Debug)]
-pub struct Desk {
+pub struct WatcherContext {
     name: &'static str,
     clock: Clock,
     outbox: Sender<Observation>,
@@ -168,7 +172,7 @@ pub struct Desk {
     missed: Arc<AtomicU64>,
 }
 
-impl Desk {
+impl WatcherContext {
     /// Now.
     pub fn now(&self) -> Stamp {
         self.clock.now()
@@ -205,7 +209,7 @@ impl Desk {
     ///
     /// # Errors
     /// When waiting fails.
-    pub fn insist(&mut self, at: Stamp, fact: &Fact) -> Result<()> {
+    pub fn send_until_taken(&mut self, at: Stamp, fact: &Fact) -> Result<()> {
         while !self.offer(at, fact.clone()) {
             if self.wait(&[], Some(self.now().mono.plus(RETRY)))? == Wake::Stop {
                 self.send_at(at, fact.clone());
@@ -216,7 +220,7 @@ impl Desk {
     }
 
     /// Says that something was missed which no count of unsent observations covers.
-    pub fn confess(&mut self, what: impl Into<String>) {
+    pub fn report_missed(&mut self, what: impl Into<String>) {
         let watcher = self.name.to_owned();
         self.send(Fact::Missed { watcher, what: what.into() });
     }
@@ -226,8 +230,8 @@ impl Desk {
     /// # Errors
     /// When the kernel is out of memory.
     pub fn wait(&mut self, fds: &[BorrowedFd<'_>], until: Option<Mono>) -> Result<Wake> {
-        let bell = self.stop.bell.clone();
-        let all: Vec<BorrowedFd<'_>> = fds.iter().copied().chain([bell.as_fd()]).collect();
+        let wakeup = self.stop.wakeup.clone();
+        let all: Vec<BorrowedFd<'_>> = fds.iter().copied().chain([wakeup.as_fd()]).collect();
         loop {
             let now = self.now();
             self.tell_missed(now);
@@ -271,7 +275,7 @@ impl Desk {
     }
 
     fn serve<W: Watcher>(&mut self, watcher: W) {
-        // The watcher is consumed, and the desk only counts: nothing half-changed is seen afterwards.
+        // The watcher is consumed, and the context only counts: nothing half-changed is seen afterwards.
         let ended = catch_unwind(AssertUnwindSafe(|| watcher.run(self)));
         let why = match ended {
             Ok(Ok(())) => return,
@@ -296,25 +300,25 @@ mod tests {
     const BOUND: Duration = Duration::from_secs(10);
 
     /// Sends as many snapshot requests as it holds, then does as its second field says.
-    struct Talker(usize, fn(&mut Desk) -> Result<()>);
+    struct Talker(usize, fn(&mut WatcherContext) -> Result<()>);
 
     impl Watcher for Talker {
         const NAME: &'static str = "talker";
 
-        fn run(self, desk: &mut Desk) -> Result<()> {
+        fn run(self, context: &mut WatcherContext) -> Result<()> {
             for _ in 0..self.0 {
-                desk.send(Fact::SnapshotSignal);
+                context.send(Fact::SnapshotSignal);
             }
-            (self.1)(desk)
+            (self.1)(context)
         }
     }
 
-    fn until_stopped(desk: &mut Desk) -> Result<()> {
-        while desk.wait(&[], None)? != Wake::Stop {}
+    fn until_stopped(context: &mut WatcherContext) -> Result<()> {
+        while context.wait(&[], None)? != Wake::Stop {}
         Ok(())
     }
 
-    fn talk(room: usize, talker: Talker) -> (Watch, Receiver<Observation>) {
+    fn talk(room: usize, talker: Talker) -> (RunningWatcher, Receiver<Observation>) {
         let (outbox, inbox) = bounded(room);
         (spawn(talker, Clock::system(), outbox).unwrap(), inbox)
     }
@@ -347,9 +351,9 @@ mod tests {
     fn what_is_insisted_on_arrives() {
         let (watch, inbox) = talk(
             1,
-            Talker(1, |desk| {
-                let at = desk.now();
-                desk.insist(at, &Fact::StopSignal)
+            Talker(1, |context| {
+                let at = context.now();
+                context.send_until_taken(at, &Fact::StopSignal)
             }),
         );
         assert_eq!(inbox.recv_timeout(BOUND).unwrap().fact, Fact::SnapshotSignal);

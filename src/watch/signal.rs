@@ -24,7 +24,7 @@ use crate::observation::Fact;
 use crate::sys::signal::{hangup_ignored, ignore_hangup};
 use crate::sys::wakeup::Wakeup;
 use crate::time::{Clock, Mono};
-use crate::watch::{Desk, Wake, Watcher};
+use crate::watch::{Wake, Watcher, WatcherContext};
 
 /// One wish to stop may come as two signals: timeout(1) signals its child and then the whole group,
 /// a terminal the group of a shell that passes it on. A person needs longer to lose patience.
@@ -71,11 +71,11 @@ impl SnapshotWatcher {
 impl Watcher for SnapshotWatcher {
     const NAME: &'static str = "signal";
 
-    fn run(mut self, desk: &mut Desk) -> Result<()> {
-        while desk.wait(&[self.inlet.as_fd()], None)? != Wake::Stop {
-            let at = desk.now();
+    fn run(mut self, context: &mut WatcherContext) -> Result<()> {
+        while context.wait(&[self.inlet.as_fd()], None)? != Wake::Stop {
+            let at = context.now();
             if self.heard()? {
-                desk.insist(at, &Fact::SnapshotSignal)?;
+                context.send_until_taken(at, &Fact::SnapshotSignal)?;
             }
         }
         Ok(())
@@ -90,7 +90,7 @@ impl Drop for SnapshotWatcher {
 
 /// The watcher of the signals that ask to stop.
 pub struct StopWatcher {
-    bell: Wakeup,
+    wakeup: Wakeup,
 }
 
 impl StopWatcher {
@@ -105,8 +105,8 @@ impl StopWatcher {
         let failed = |reason: &dyn fmt::Display| {
             Error::operation("listen for", "SIGINT and SIGTERM", reason)
         };
-        let bell = Wakeup::new().map_err(|e| failed(&e))?;
-        let (ring, mut wish) = (bell.clone(), Wish::default());
+        let wakeup = Wakeup::new().map_err(|e| failed(&e))?;
+        let (ring, mut wish) = (wakeup.clone(), Wish::default());
         let nohup = hangup_ignored();
         let handler = move || {
             if wish.is_impatient(clock.now().mono) {
@@ -119,7 +119,7 @@ impl StopWatcher {
         if nohup {
             ignore_hangup();
         }
-        Ok(Self { bell })
+        Ok(Self { wakeup })
     }
 }
 
@@ -132,11 +132,11 @@ impl fmt::Debug for StopWatcher {
 impl Watcher for StopWatcher {
     const NAME: &'static str = "stop";
 
-    fn run(self, desk: &mut Desk) -> Result<()> {
-        while desk.wait(&[self.bell.as_fd()], None)? != Wake::Stop {
-            let at = desk.now();
-            self.bell.clear();
-            desk.insist(at, &Fact::StopSignal)?;
+    fn run(self, context: &mut WatcherContext) -> Result<()> {
+        while context.wait(&[self.wakeup.as_fd()], None)? != Wake::Stop {
+            let at = context.now();
+            self.wakeup.clear();
+            context.send_until_taken(at, &Fact::StopSignal)?;
         }
         Ok(())
     }

@@ -18,7 +18,7 @@ use crate::observation::link::LinkState;
 use crate::watch::link::links;
 use crate::watch::table::{Reading, Table};
 use crate::watch::ticks::{Ticks, check_interval};
-use crate::watch::{Desk, Wake, Watcher};
+use crate::watch::{Wake, Watcher, WatcherContext};
 
 /// Where the kernel shows network interfaces (Documentation/ABI/testing/sysfs-class-net).
 const ROOT: &str = "/sys/class/net";
@@ -93,15 +93,17 @@ impl Sampler {
         )
     }
 
-    fn round(&self, desk: &mut Desk) {
-        let at = desk.now();
+    fn round(&self, context: &mut WatcherContext) {
+        let at = context.now();
         let watched = self.table.watched();
         let readings = match self.source.read(&watched) {
             Ok(readings) => readings,
-            Err(error) => return desk.confess(format!("one round of the timeline: {error}")),
+            Err(error) => {
+                return context.report_missed(format!("one round of the timeline: {error}"));
+            }
         };
         for (interface, reading) in watched.iter().zip(readings) {
-            desk.send_at(at, Fact::Sample(self.table.row(at.mono, interface, reading)));
+            context.send_at(at, Fact::Sample(self.table.row(at.mono, interface, reading)));
         }
     }
 }
@@ -109,13 +111,13 @@ impl Sampler {
 impl Watcher for Sampler {
     const NAME: &'static str = "sysfs";
 
-    fn run(self, desk: &mut Desk) -> Result<()> {
-        let mut ticks = Ticks::new(desk.now().mono, self.interval);
-        while desk.wait(&[], Some(ticks.due()))? != Wake::Stop {
-            self.round(desk);
-            let skipped = ticks.served(desk.now().mono);
+    fn run(self, context: &mut WatcherContext) -> Result<()> {
+        let mut ticks = Ticks::new(context.now().mono, self.interval);
+        while context.wait(&[], Some(ticks.due()))? != Wake::Stop {
+            self.round(context);
+            let skipped = ticks.served(context.now().mono);
             if skipped > 0 {
-                desk.confess(format!(
+                context.report_missed(format!(
                     "{skipped} rounds of the timeline: the last one took too long"
                 ));
             }

@@ -32,12 +32,12 @@ pub struct Dns<'a> {
     /// How it went (RCODE); zero in a question.
     pub code: u8,
     /// What is asked; none where it is left out or cut.
-    pub question: Option<Question<'a>>,
+    pub question: Option<DnsQuestion<'a>>,
 }
 
 /// One question (RFC 1035 §4.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Question<'a> {
+pub struct DnsQuestion<'a> {
     /// Labels with their lengths, without the empty one at the end.
     labels: &'a [u8],
     /// The type of the records that are wanted.
@@ -72,7 +72,7 @@ impl<'a> Dns<'a> {
             is_truncated: first & TRUNCATED != 0,
             wants_recursion: first & RECURSION != 0,
             code: second & 0x0f,
-            question: if questions > 0 { Question::parse(behind) } else { None },
+            question: if questions > 0 { DnsQuestion::parse(behind) } else { None },
         })
     }
 
@@ -91,7 +91,7 @@ impl<'a> Dns<'a> {
     }
 }
 
-impl<'a> Question<'a> {
+impl<'a> DnsQuestion<'a> {
     fn parse(bytes: &'a [u8]) -> Option<Self> {
         let mut end = 0;
         loop {
@@ -119,7 +119,7 @@ impl<'a> Question<'a> {
     }
 }
 
-impl fmt::Display for Question<'_> {
+impl fmt::Display for DnsQuestion<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             1 => f.write_str("A "),

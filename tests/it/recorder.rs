@@ -9,7 +9,7 @@ use dashcap::observation::Fact;
 use dashcap::recorder::{Options, Recorder, WatcherOptions, WindowOptions};
 use dashcap::ring::PoolOptions;
 use dashcap::time::Clock;
-use dashcap::watch::{Desk, Watcher, sysfs};
+use dashcap::watch::{Watcher, WatcherContext, sysfs};
 use dashcap::{api, capture, trigger::Rule};
 
 use crate::lab::{self, Lab, Pace, bundles_in, frame, until};
@@ -268,8 +268,11 @@ struct Told(Receiver<Fact>);
 impl Watcher for Told {
     const NAME: &'static str = "story";
 
-    fn run(self, desk: &mut Desk) -> Result<()> {
-        self.0.iter().chain([Fact::StopSignal]).try_for_each(|fact| desk.insist(desk.now(), &fact))
+    fn run(self, context: &mut WatcherContext) -> Result<()> {
+        self.0
+            .iter()
+            .chain([Fact::StopSignal])
+            .try_for_each(|fact| context.send_until_taken(context.now(), &fact))
     }
 }
 

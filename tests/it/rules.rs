@@ -14,7 +14,7 @@ use dashcap::recorder::{Options, Recorder, WatcherOptions, WindowOptions};
 use dashcap::ring::PoolOptions;
 use dashcap::time::Clock;
 use dashcap::trigger::Rule;
-use dashcap::watch::{Desk, Wake, Watcher, sysfs};
+use dashcap::watch::{Wake, Watcher, WatcherContext, sysfs};
 
 use crate::lab::{Dashcap, Lab, Pace};
 
@@ -132,10 +132,10 @@ struct Storm {
 impl Watcher for Storm {
     const NAME: &'static str = "storm";
 
-    fn run(self, desk: &mut Desk) -> Result<()> {
+    fn run(self, context: &mut WatcherContext) -> Result<()> {
         const PAUSE: Duration = Duration::from_millis(1);
         for n in 0..self.findings {
-            let at = desk.now();
+            let at = context.now();
             let kind = [FindingKind::Drops, FindingKind::VrrpSilence][usize::from(n % 10 == 0)];
             let finding = Finding {
                 kind,
@@ -151,12 +151,12 @@ impl Watcher for Storm {
                 parties: Vec::new(),
                 over: false,
             };
-            desk.insist(at, &Fact::Finding(Box::new(finding)))?;
-            if desk.wait(&[], Some(at.mono.plus(PAUSE)))? == Wake::Stop {
+            context.send_until_taken(at, &Fact::Finding(Box::new(finding)))?;
+            if context.wait(&[], Some(at.mono.plus(PAUSE)))? == Wake::Stop {
                 return Ok(());
             }
         }
-        desk.insist(desk.now(), &Fact::StopSignal)
+        context.send_until_taken(context.now(), &Fact::StopSignal)
     }
 }
 

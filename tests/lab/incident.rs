@@ -13,7 +13,7 @@ use dashcap::frame::{
     Direction, Frame, FrameHeader, LinkType, Origin, Reception, StampClock, StoredFrame,
 };
 use dashcap::incident::{ClassTrack, Ending, Host, Incident, SystemFile, Track};
-use dashcap::observation::kept::{Account, Kept};
+use dashcap::observation::kept::{Kept, KeptBytes};
 use dashcap::observation::link::{LinkSample, LinkState, OperState};
 use dashcap::observation::{Fact, Observation};
 use dashcap::ring::{Lane, LaneCounters, LaneId, LaneOptions, Pool, PoolOptions, Slice};
@@ -220,5 +220,5 @@ impl Story {
 
 /// As history keeps them.
 fn keep(observations: Vec<Observation>) -> Vec<Kept> {
-    observations.into_iter().map(|seen| Kept::new(seen, &Account::default())).collect()
+    observations.into_iter().map(|seen| Kept::new(seen, &KeptBytes::default())).collect()
 }

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::io;
 
 use super::{MetricsOptions, Options};
-use crate::api::line::Line;
+use crate::api::line::RecorderLine;
 use crate::error::Result;
 
 /// None can be made.
@@ -22,7 +22,7 @@ impl Endpoints {
         Ok(None)
     }
 
-    pub(in crate::api) fn serve(self, _: &Line) -> io::Result<()> {
+    pub(in crate::api) fn serve(self, _: &RecorderLine) -> io::Result<()> {
         match self.0 {}
     }
 }

@@ -65,7 +65,7 @@ impl Class {
 #[serde(default)]
 pub struct Figures {
     /// Triggers that counted, by kind.
-    pub triggers: Vec<Trigger>,
+    pub triggers: Vec<TriggerFigures>,
     /// Triggers that opened nothing because the same had just opened an incident.
     pub cooling: u64,
     /// Triggers that opened nothing because an hour had brought as many incidents as it may.
@@ -88,7 +88,7 @@ pub struct Figures {
 
 /// Triggers of one kind.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Trigger {
+pub struct TriggerFigures {
     /// The kind.
     pub kind: String,
     /// How many.

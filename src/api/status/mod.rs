@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::figures::{Class, Figures, Timing, Traffic, Trigger};
+pub use self::figures::{Class, Figures, Timing, Traffic, TriggerFigures};
 use crate::export;
 use crate::stats::CaptureStats;
 use crate::time;
@@ -17,7 +17,7 @@ use crate::time;
 /// since the start.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Standing {
+pub struct RecorderStatus {
     /// Program and version.
     pub program: String,
     /// Host name.
@@ -63,7 +63,7 @@ pub struct Standing {
     /// What triggers and incidents came to.
     pub figures: Figures,
     /// Who is told of it elsewhere.
-    pub exports: Vec<export::Standing>,
+    pub exports: Vec<export::DestinationStatus>,
 }
 
 /// An incident that is still collecting.
@@ -140,7 +140,7 @@ pub struct Watcher {
 }
 
 /// A table of one screen; names are cut to its columns, and only the first interfaces are listed.
-impl fmt::Display for Standing {
+impl fmt::Display for RecorderStatus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let uptime = words(self.uptime_seconds);
         writeln!(f, "{} on {}, process {}, for {uptime}", self.program, self.host, self.process)?;
@@ -173,7 +173,7 @@ impl fmt::Display for Standing {
 /// are armed.
 const LISTED: usize = 8;
 
-impl Standing {
+impl RecorderStatus {
     fn arming(&self) -> String {
         match &self.disarmed_by {
             _ if self.armed => "armed:".to_owned(),
@@ -294,7 +294,7 @@ fn words(seconds: f64) -> String {
 mod tests {
     use super::*;
 
-    fn standing() -> Standing {
+    fn standing() -> RecorderStatus {
         let counts = CaptureStats {
             kernel_received: Some(1_234_567),
             kernel_dropped: Some(0),
@@ -309,7 +309,7 @@ mod tests {
             counts,
             classes: Vec::new(),
         };
-        Standing {
+        RecorderStatus {
             program: "dashcap 0.1.0".into(),
             host: "router".into(),
             process: 4_711,
@@ -331,7 +331,7 @@ mod tests {
                 Watcher { name: "link".into(), missed: 0, running: true },
                 Watcher { name: "probe".into(), missed: 3, running: true },
             ],
-            ..Standing::default()
+            ..RecorderStatus::default()
         }
     }
 
@@ -361,7 +361,7 @@ mod tests {
 
     #[test]
     fn disarmed_cannot_be_overlooked() {
-        let standing = Standing {
+        let standing = RecorderStatus {
             armed: false,
             disarmed_by: Some("uid 0, process 7".into()),
             ignored_triggers: 2,
@@ -376,6 +376,6 @@ mod tests {
         let mut json = serde_json::to_value(standing()).unwrap();
         json["weather"] = "fine".into();
         json.as_object_mut().unwrap().remove("limitations");
-        assert_eq!(serde_json::from_value::<Standing>(json).unwrap(), standing());
+        assert_eq!(serde_json::from_value::<RecorderStatus>(json).unwrap(), standing());
     }
 }

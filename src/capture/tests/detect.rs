@@ -17,7 +17,7 @@ use crate::lab::BOUND;
 use crate::observation::{Fact, Observation};
 use crate::ring::{LaneId, PackThread, Pool, PoolOptions};
 use crate::time::{Clock, Stamp};
-use crate::watch::{Watch, spawn};
+use crate::watch::{RunningWatcher, spawn};
 
 const ACK: u8 = 0x10;
 const RST: u8 = 4;
@@ -31,7 +31,7 @@ const TALK: Duration = Duration::from_secs(8);
 struct Judged {
     net: Net,
     capture: Capture,
-    watch: Watch,
+    watch: RunningWatcher,
     inbox: Receiver<Observation>,
 }
 

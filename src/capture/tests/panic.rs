@@ -10,7 +10,7 @@ use crate::capture::order::{Hands, Order, SliceOrder};
 use crate::capture::pulse::Pulse;
 use crate::capture::recording::Recording;
 use crate::capture::source::Source;
-use crate::capture::{Memory, Options, Report, Sliced, Tapping};
+use crate::capture::{CaptureReport, Memory, Options, Sliced, Tapping};
 use crate::detect::watcher::{self, DetectWatcher};
 use crate::frame::StoredFrame;
 use crate::lab::BOUND;
@@ -49,10 +49,10 @@ fn a_panic_in_capture_marks_a_gap_and_keeps_the_history() {
     let pool = Pool::new(&PoolOptions { memory: 8 << 20, lock: false }).unwrap();
     let pack = PackThread::start(pool.clone()).unwrap();
     let memory = Memory { pool, requests: pack.requests() };
-    let bell = Wakeup::new().unwrap();
+    let wakeup = Wakeup::new().unwrap();
     let pulse = Pulse::default();
     let hands =
-        Hands { bell: bell.clone(), clock, inbox, followed, events: outbox, tapping, pulse };
+        Hands { wakeup: wakeup.clone(), clock, inbox, followed, events: outbox, tapping, pulse };
     let mut sender = net.inside(|| Sender::on("b"));
     let mut send = |fill: u8| sender.send(&frame(&[], 100, fill));
 
@@ -73,12 +73,12 @@ fn a_panic_in_capture_marks_a_gap_and_keeps_the_history() {
     let (reply, sliced) = bounded(1);
     let window = Window { from: Mono(0), to: Clock::system().now().mono };
     orders.send(Order::Slice(SliceOrder { window, release: None, reply })).unwrap();
-    bell.notify();
+    wakeup.notify();
     let sliced = sliced.recv_deadline(Instant::now() + BOUND).expect("it lives");
     assert_eq!(fills(&sliced), [0, 1, 2, 10, 11, 12, 13, 14]);
     drop(orders);
-    bell.notify();
-    let Report { stats, .. } = capture.join().unwrap();
+    wakeup.notify();
+    let CaptureReport { stats, .. } = capture.join().unwrap();
     assert_eq!((stats.gaps, stats.stored, stats.lane_dropped), (1, 8, 0));
     drop(memory);
     pack.join();

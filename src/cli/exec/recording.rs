@@ -28,7 +28,7 @@ use crate::privilege;
 use crate::recorder::{Privileged, Recorder};
 use crate::time::Clock;
 use crate::trigger::Rule;
-use crate::watch::{Desk, Wake, Watcher};
+use crate::watch::{Wake, Watcher, WatcherContext};
 
 /// The hidden option that makes a dashcap the recorder.
 const ROLE: &str = "--beside-command";
@@ -133,7 +133,7 @@ struct CommandWatcher {
 impl Watcher for CommandWatcher {
     const NAME: &'static str = "command";
 
-    fn run(self, desk: &mut Desk) -> Result<()> {
+    fn run(self, desk: &mut WatcherContext) -> Result<()> {
         if desk.wait(&[io::stdin().as_fd()], None)? == Wake::Stop {
             return Ok(());
         }
@@ -144,7 +144,7 @@ impl Watcher for CommandWatcher {
         let at = desk.now();
         // Nothing: there is no command, or whoever runs it is gone.
         let Ok(Ended { status, ran_ns }) = serde_json::from_str(&line) else {
-            return desk.insist(at, &Fact::StopSignal);
+            return desk.send_until_taken(at, &Fact::StopSignal);
         };
         let status = ExitStatus::from_raw(status);
         let fact = Fact::CommandEnded {
@@ -153,6 +153,6 @@ impl Watcher for CommandWatcher {
             success: status.success(),
             ran: Duration::from_nanos(ran_ns),
         };
-        desk.insist(at, &fact)
+        desk.send_until_taken(at, &fact)
     }
 }

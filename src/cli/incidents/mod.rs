@@ -14,7 +14,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use clap::{Args, Subcommand};
 
-use self::shown::Shown;
+use self::shown::ShownBundle;
 use super::control::print;
 use super::settings::Settings;
 use crate::error::{Error, Result, nearest};
@@ -120,7 +120,7 @@ impl Incidents {
             Do::List if json => print(&table::json(&directory, &listing))?,
             Do::List => print(table::text(&directory, &listing).trim_end())?,
             Do::Show { name } => {
-                let shown = Shown::of(found(&listing, &name)?)?;
+                let shown = ShownBundle::of(found(&listing, &name)?)?;
                 print(&if json { shown.json() } else { shown.text() })?;
             }
             Do::Open { name } => open(found(&listing, &name)?)?,

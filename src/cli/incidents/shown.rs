@@ -24,13 +24,13 @@ const HEAD: usize = 15;
 
 /// A bundle with what its files say.
 #[derive(Debug)]
-pub(super) struct Shown<'a> {
+pub(super) struct ShownBundle<'a> {
     bundle: &'a Stored,
     manifest: Value,
     report: Option<String>,
 }
 
-impl<'a> Shown<'a> {
+impl<'a> ShownBundle<'a> {
     /// Reads it.
     ///
     /// # Errors
@@ -210,7 +210,7 @@ mod tests {
         });
         let report = Some((0..30).map(|n| format!("line {n}\x07\n")).collect::<String>());
         let bundle = stored("2026-11-22T14-14-20.811Z_link-down_dp0bond0");
-        let told = Shown { bundle: &bundle, manifest, report }.text();
+        let told = ShownBundle { bundle: &bundle, manifest, report }.text();
         for expected in [
             "2026-11-22T14-14-20.811Z_link-down_dp0bond0\n",
             "by               link-down dp0bond0: dp0bond0: DOWN\n",
@@ -238,7 +238,7 @@ mod tests {
         ) {
             let manifest = serde_json::from_str(&format!("{{\"{key}\":{value}}}")).unwrap();
             let bundle = stored("x");
-            let told = Shown { bundle: &bundle, manifest, report: None }.text();
+            let told = ShownBundle { bundle: &bundle, manifest, report: None }.text();
             prop_assert!(told.contains("make one: dashcap report"));
         }
     }

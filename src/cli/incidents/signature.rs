@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use crate::error::{Error, Result};
 use crate::incident::layout::{MANIFEST, SIGNATURE};
-use crate::incident::verify::Verdict;
+use crate::incident::verify::Verification;
 
 /// What a signature is made for, so that one that was made for something else is none.
 const NAMESPACE: &str = "dashcap";
@@ -32,7 +32,7 @@ impl Signers {
     ///
     /// # Errors
     /// When it cannot be checked.
-    pub(super) fn judge(&self, bundle: &Path, verdict: &mut Verdict) -> Result<()> {
+    pub(super) fn judge(&self, bundle: &Path, verdict: &mut Verification) -> Result<()> {
         let signature = bundle.join(SIGNATURE);
         if !signature.is_file() {
             verdict.chain.push(format!("{MANIFEST} is not signed"));

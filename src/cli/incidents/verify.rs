@@ -11,9 +11,9 @@ use super::super::control::print;
 use super::all_found;
 use super::signature::Signers;
 use crate::error::{Error, Result};
-use crate::incident::store::record::{RECORD, Record};
+use crate::incident::store::record::{RECORD, StoreRecord};
 use crate::incident::store::{Listing, Stored, What};
-use crate::incident::verify::{Verdict, verify};
+use crate::incident::verify::{Verification, verify};
 use crate::visible::{self, plain};
 
 /// Checks the bundles called `names`, or all and that none is missing; exit status 1 if anything is not in order.
@@ -24,7 +24,7 @@ pub(super) fn run(
     signers: Option<&Path>,
     json: bool,
 ) -> Result<ExitCode> {
-    let record = Record::read(directory)
+    let record = StoreRecord::read(directory)
         .map_err(|e| Error::operation("read", directory.join(RECORD).display().to_string(), e))?;
     let bundles = match names {
         [] => listing.bundles.iter().collect(),
@@ -36,7 +36,7 @@ pub(super) fn run(
         let signed = signers.as_ref().map(|signers| signers.judge(&bundle.path, &mut verdict));
         signed.transpose().map(|_| verdict)
     };
-    let mut told = bundles.into_iter().map(judged).collect::<Result<Vec<Verdict>>>()?;
+    let mut told = bundles.into_iter().map(judged).collect::<Result<Vec<Verification>>>()?;
     let mut gone = Vec::new();
     if names.is_empty() {
         told.extend(listing.others.iter().filter_map(|other| damaged(&other.name, &other.what)));
@@ -55,12 +55,16 @@ pub(super) fn run(
     Ok(ExitCode::from(u8::from(bad > 0)))
 }
 
-fn damaged(name: &str, what: &What) -> Option<Verdict> {
+fn damaged(name: &str, what: &What) -> Option<Verification> {
     let What::Damaged { reason } = what else { return None };
-    Some(Verdict { name: name.to_owned(), chain: vec![reason.clone()], ..Verdict::default() })
+    Some(Verification {
+        name: name.to_owned(),
+        chain: vec![reason.clone()],
+        ..Verification::default()
+    })
 }
 
-fn words(told: &[Verdict], gone: &[&str], bad: usize) -> String {
+fn words(told: &[Verification], gone: &[&str], bad: usize) -> String {
     let mut out = String::new();
     for verdict in told {
         tell(verdict, &mut out);
@@ -75,8 +79,8 @@ fn words(told: &[Verdict], gone: &[&str], bad: usize) -> String {
     out
 }
 
-fn tell(verdict: &Verdict, out: &mut String) {
-    let Verdict { name, in_order, added, changed, missing, chain, after, notes } = verdict;
+fn tell(verdict: &Verification, out: &mut String) {
+    let Verification { name, in_order, added, changed, missing, chain, after, notes } = verdict;
     let state = if verdict.is_in_order() { "in order" } else { "NOT IN ORDER" };
     line(out, name, &format!("{state}, {in_order} files as written"));
     for (what, files) in [("changed", changed), ("missing", missing), ("added", added)] {
@@ -102,12 +106,12 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_named() {
-        let good = Verdict { name: "a".to_owned(), in_order: 5, ..Verdict::default() };
-        let bad = Verdict {
+        let good = Verification { name: "a".to_owned(), in_order: 5, ..Verification::default() };
+        let bad = Verification {
             name: "b".to_owned(),
             changed: vec!["events.jsonl".to_owned()],
             added: vec!["e\u{1b}vil".to_owned()],
-            ..Verdict::default()
+            ..Verification::default()
         };
         assert_eq!(
             words(&[good, bad], &["c"], 2),

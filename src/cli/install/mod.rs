@@ -25,7 +25,7 @@ use self::host::{SERVICE, USER, give_to_group, has_systemd, has_user, make_user,
 use self::pieces::{
     CONFIGURATION_DIRECTORY, CONFIGURATION_PATH, Owner, Piece, STATE_DIRECTORY, UNIT_PATH,
 };
-use self::record::{Record, digest, digest_of};
+use self::record::{InstallRecord, digest, digest_of};
 use crate::error::{Error, Result};
 
 /// Where the package's unit is; older systems say /lib.
@@ -141,7 +141,7 @@ impl Uninstall {
         let place = &self.place;
         place.check()?;
         let record = place.record()?;
-        if record == Record::default() {
+        if record == InstallRecord::default() {
             let nothing = format!("there is no {}", place.record_file().display());
             return Err(Error::operation("uninstall", "dashcap", nothing)
                 .hint("--prefix as it was installed; a package is removed with apt"));
@@ -221,16 +221,16 @@ impl Place {
     }
 
     /// What was installed before; nothing if nothing was.
-    fn record(&self) -> Result<Record> {
+    fn record(&self) -> Result<InstallRecord> {
         let file = self.record_file();
         match fs::read(&file) {
-            Ok(text) => Ok(Record::parse(&String::from_utf8_lossy(&text))),
-            Err(e) if e.kind() == ErrorKind::NotFound => Ok(Record::default()),
+            Ok(text) => Ok(InstallRecord::parse(&String::from_utf8_lossy(&text))),
+            Err(e) if e.kind() == ErrorKind::NotFound => Ok(InstallRecord::default()),
             Err(e) => Err(refused("read", &file, &e)),
         }
     }
 
-    fn write_record(&self, record: &mut Record) -> Result<()> {
+    fn write_record(&self, record: &mut InstallRecord) -> Result<()> {
         let file = self.record_file();
         let installed = self.prefix.join(RECORD);
         self.make_parents(&installed, record)?;
@@ -238,7 +238,7 @@ impl Place {
     }
 
     /// Puts a file in its place, unless it became the operator's.
-    fn put(&self, piece: &Piece, record: &mut Record, out: &mut dyn Write) -> Result<()> {
+    fn put(&self, piece: &Piece, record: &mut InstallRecord, out: &mut dyn Write) -> Result<()> {
         let real = self.real(&piece.path);
         let failed = |e: io::Error| refused("write", &real, &e);
         let shown = real.display();
@@ -259,7 +259,7 @@ impl Place {
     }
 
     /// Makes the directories a file needs, and remembers which.
-    fn make_parents(&self, path: &Path, record: &mut Record) -> Result<()> {
+    fn make_parents(&self, path: &Path, record: &mut InstallRecord) -> Result<()> {
         let parents: Vec<_> = path.ancestors().skip(1).collect();
         for parent in parents.into_iter().rev() {
             let real = self.real(parent);

@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 
 /// What is remembered of one installation. Paths are those of the installed system, also in an image.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Record {
+pub(super) struct InstallRecord {
     /// Files, and the SHA-256 they had.
     pub(super) files: BTreeMap<PathBuf, String>,
     /// Directories that were not there before.
@@ -38,7 +38,7 @@ const DIGITS: usize = 64;
 /// Bytes read at a time.
 const CHUNK: usize = 64 << 10;
 
-impl Record {
+impl InstallRecord {
     /// Understands a record; what is no line of one is passed over, and then nothing is done about it.
     pub(super) fn parse(text: &str) -> Self {
         let mut record = Self::default();
@@ -108,26 +108,26 @@ mod tests {
 
     #[test]
     fn it_reads_what_it_writes() {
-        let mut record = Record { user: Some("dashcap".into()), ..Record::default() };
+        let mut record = InstallRecord { user: Some("dashcap".into()), ..InstallRecord::default() };
         record.directories.insert("/etc/dashcap".into());
         record.files.insert("/usr/bin/with two  blanks".into(), digest(&b"hello\n"[..]).unwrap());
         let text = record.text();
         let hello = "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03";
         assert!(text.contains(&format!("\n{hello}  /usr/bin/with two  blanks\n")), "{text}");
-        assert_eq!(Record::parse(&text), record);
+        assert_eq!(InstallRecord::parse(&text), record);
     }
 
     #[test]
     fn what_is_no_line_of_a_record_is_nothing_to_remove() {
         let relative = format!("{}  ../etc/passwd\n# directory tmp\n", "0".repeat(DIGITS));
-        assert_eq!(Record::parse(&relative), Record::default());
+        assert_eq!(InstallRecord::parse(&relative), InstallRecord::default());
         assert_eq!(digest_of(Path::new("/does/not/exist")).unwrap(), None);
     }
 
     proptest! {
         #[test]
         fn any_text_is_read(text in ".{0,400}") {
-            let record = Record::parse(&text);
+            let record = InstallRecord::parse(&text);
             prop_assert!(record.files.keys().all(|path| path.is_absolute()));
         }
     }

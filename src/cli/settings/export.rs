@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cli::values::Span;
+use crate::cli::values::TimeSpan;
 use crate::error::{Error, Result};
 use crate::export::Options;
 use crate::export::choice::{Choice, What};
 use crate::export::remote::{self, Form};
-use crate::export::webhook::{self, Address, Moment};
+use crate::export::webhook::{self, Address, CallTime};
 use crate::finding::Severity;
 
 /// The keys of `[[export]]`.
@@ -24,7 +24,7 @@ pub(super) struct Export {
     #[serde(skip_serializing_if = "Option::is_none")]
     severity: Option<Severity>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    interval: Option<Span>,
+    interval: Option<TimeSpan>,
     #[serde(skip_serializing_if = "Option::is_none")]
     facility: Option<u8>,
 }
@@ -52,7 +52,7 @@ pub(super) struct Webhook {
     #[serde(skip_serializing_if = "Option::is_none")]
     severity: Option<Severity>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    timeout: Option<Span>,
+    timeout: Option<TimeSpan>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tries: Option<u32>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -133,7 +133,7 @@ impl Export {
             to: options.to.to_string(),
             what: Some(options.choice.what.iter().map(What::to_string).collect()),
             severity: Some(options.choice.severity),
-            interval: Some(Span(options.interval)),
+            interval: Some(TimeSpan(options.interval)),
             facility,
         }
     }
@@ -151,7 +151,7 @@ impl Webhook {
                 return Err(Error::usage("webhook", name.unwrap_or_default(), reason, accepted));
             }
         };
-        let on = self.on.as_ref().map(|on| words::<Moment>("on of webhook", on));
+        let on = self.on.as_ref().map(|on| words::<CallTime>("on of webhook", on));
         Ok(webhook::Options {
             on: on.transpose()?.unwrap_or(usual.on),
             severity: self.severity.unwrap_or(usual.severity),
@@ -172,9 +172,9 @@ impl Webhook {
             name: options.name.clone(),
             url: options.address.file().is_none().then(|| options.address.shown()),
             url_file: options.address.file().map(Into::into),
-            on: Some(options.on.iter().map(Moment::to_string).collect()),
+            on: Some(options.on.iter().map(CallTime::to_string).collect()),
             severity: Some(options.severity),
-            timeout: Some(Span(options.timeout)),
+            timeout: Some(TimeSpan(options.timeout)),
             tries: Some(options.tries),
             headers: options.headers.iter().map(hidden).collect(),
             token_file: options.token_file.clone(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{OFF, Settings};
-use crate::cli::values::Span;
+use crate::cli::values::TimeSpan;
 use crate::error::Result;
 use crate::hook::{self, CommandLine, Pattern, When};
 
@@ -23,11 +23,11 @@ pub(super) struct Hook {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     on: Vec<Pattern>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    timeout: Option<Span>,
+    timeout: Option<TimeSpan>,
     #[serde(skip_serializing_if = "Option::is_none")]
     at_most: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    per: Option<Span>,
+    per: Option<TimeSpan>,
 }
 
 impl Hook {
@@ -48,9 +48,9 @@ impl Hook {
             command: hook.command.clone(),
             when: Some(hook.when),
             on: hook.on.clone(),
-            timeout: Some(Span(hook.timeout)),
+            timeout: Some(TimeSpan(hook.timeout)),
             at_most: Some(hook.at_most),
-            per: Some(Span(hook.per)),
+            per: Some(TimeSpan(hook.per)),
         }
     }
 }

@@ -24,12 +24,12 @@ use serde::{Deserialize, Serialize};
 
 use self::export::{Export, Webhook};
 use self::hooks::Hook;
-use self::probes::Entry;
-use self::table::Table;
+use self::probes::WrittenProbe;
+use self::table::TriggerTable;
 use self::traffic::{FilterMatch, RateLimit, Silence};
 use self::watchers::{Attribute, Log};
-use super::values::{Age, On, Part, Size, Span};
-use crate::capture::Choice;
+use super::values::{Age, On, Part, Size, TimeSpan};
+use crate::capture::SourceChoice;
 use crate::error::Result;
 
 /// Every option as typed; none means not typed.
@@ -61,23 +61,23 @@ pub(super) struct Settings {
     /// takes 93 s to show; with exec: 0s before the command].
     #[arg(long, value_name = "DUR")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    pre: Option<Span>,
+    pre: Option<TimeSpan>,
 
     /// Time kept from after the last trigger [default: 10s; with exec: 1s].
     #[arg(long, value_name = "DUR")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    post: Option<Span>,
+    post: Option<TimeSpan>,
 
     /// Longest time after the first trigger, however many follow [default: six times --post].
     #[arg(long, value_name = "DUR")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    limit: Option<Span>,
+    limit: Option<TimeSpan>,
 
     /// After an incident, time during which the same trigger opens no other; doubled, up to 1h, while
     /// it keeps coming back as soon as it may [default: 30s].
     #[arg(long, value_name = "DUR")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    cool_down: Option<Span>,
+    cool_down: Option<TimeSpan>,
 
     /// Record only frames that match, in libpcap's syntax: 'vlan 956 and port 1434' [default: all].
     #[arg(short, long, value_name = "EXPR")]
@@ -101,7 +101,7 @@ pub(super) struct Settings {
     /// packet ring, or pnet where the kernel refuses it].
     #[arg(long, value_name = "SOURCE")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    source: Option<Choice>,
+    source: Option<SourceChoice>,
 
     /// Memory the kernel keeps per interface until frames are read [default: 64MiB].
     #[arg(long, value_name = "SIZE")]
@@ -133,7 +133,7 @@ pub(super) struct Settings {
     /// The newest time that is not cut to headers, as far as half of the memory holds it [default: 30s].
     #[arg(long, value_name = "DUR")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    full: Option<Span>,
+    full: Option<TimeSpan>,
 
     /// Part of each interface's memory that only control traffic (LACP, STP, LLDP, ARP, VRRP, OSPF, BGP,
     /// ICMP, ...) can take; what it does not use is lent [default: 12.5%].
@@ -144,7 +144,7 @@ pub(super) struct Settings {
     /// Classes of the operator's own, in the file only: `[[class]]` with name, filter and memory.
     #[arg(skip)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    class: Vec<Class>,
+    class: Vec<WrittenClass>,
 
     /// What to ask whether it is there: HOST or icmp:HOST (ping), arp:HOST[%IF] (the neighbour itself, for
     /// IPv6 by neighbour discovery), tcp:HOST:PORT, http://HOST:PORT/PATH, dns:SERVER:PORT/NAME (their PORT may be left out); %IF
@@ -152,17 +152,17 @@ pub(super) struct Settings {
     /// several.
     #[arg(short, long, value_name = "PROBE")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    probe: Vec<Entry>,
+    probe: Vec<WrittenProbe>,
 
     /// Time between two pings [default: 1s].
     #[arg(long, value_name = "DUR")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    probe_interval: Option<Span>,
+    probe_interval: Option<TimeSpan>,
 
     /// Time after which a ping counts as lost [default: 1s].
     #[arg(long, value_name = "DUR")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    probe_timeout: Option<Span>,
+    probe_timeout: Option<TimeSpan>,
 
     /// Pings lost in a row that fire probe-lost [default: 3].
     #[arg(long, value_name = "N")]
@@ -224,12 +224,12 @@ pub(super) struct Settings {
     /// Triggers with all they can have, in the file only: `[[trigger]]` with kind and further keys.
     #[arg(skip)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    trigger: Vec<Table>,
+    trigger: Vec<TriggerTable>,
 
     /// Time between two rows of timeline.csv for an interface; a change gives a row at once [default: 1s].
     #[arg(long, value_name = "DUR")]
     #[serde(skip_serializing_if = "Option::is_none")]
-    interval: Option<Span>,
+    interval: Option<TimeSpan>,
 
     /// Directory in which bundles appear; made if it is missing [default: .].
     #[arg(short, long, value_name = "DIR")]
@@ -350,7 +350,7 @@ pub(super) struct Settings {
 /// A class of the operator's own, as the file has it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Class {
+struct WrittenClass {
     name: String,
     filter: String,
     memory: Part,

@@ -2,14 +2,14 @@
 
 use std::path::PathBuf;
 
-use super::probes::Entry;
+use super::probes::WrittenProbe;
 use super::traffic::{FilterMatch, RateLimit, Silence};
 use super::watchers::{Attribute, Log};
-use super::{Class, Defaults, Fade, Fold, OFF, Pack, Sandbox, Settings, export, file};
+use super::{Defaults, Fade, Fold, OFF, Pack, Sandbox, Settings, WrittenClass, export, file};
 use crate::api::{self, control, directory, http};
 use crate::capture::filter::Filter;
 use crate::capture::{self, Wanted, afpacket, classes};
-use crate::cli::values::{Size, Span};
+use crate::cli::values::{Size, TimeSpan};
 use crate::detect;
 use crate::error::{Error, Result};
 use crate::frame::MAX_SNAPLEN;
@@ -36,7 +36,7 @@ impl Settings {
             Some(file) => self.or(file::read(&file)?),
             None => self,
         };
-        let span = |given: Option<Span>, default| given.map_or(default, |span| span.0);
+        let span = |given: Option<TimeSpan>, default| given.map_or(default, |span| span.0);
         let mut window = WindowOptions::new(
             span(settings.pre, defaults.pre),
             span(settings.post, defaults.post),
@@ -119,7 +119,7 @@ impl Settings {
     }
 
     fn classes(&self) -> Result<classes::Options> {
-        let own = |class: &Class| {
+        let own = |class: &WrittenClass| {
             let filter = Filter::parse(&class.filter)?;
             Ok(classes::Class { name: (&*class.name).into(), filter, memory: class.memory.0 })
         };
@@ -172,8 +172,8 @@ impl Settings {
     /// What is armed unless the operator names triggers: what always is, and what he said to watch.
     pub(in crate::cli) fn usual_rules(&self) -> Vec<Rule> {
         let plain = [
-            (TriggerKind::ProbeSlow, self.probe.iter().any(Entry::has_slow)),
-            (TriggerKind::ProbeLossy, self.probe.iter().any(Entry::has_loss)),
+            (TriggerKind::ProbeSlow, self.probe.iter().any(WrittenProbe::has_slow)),
+            (TriggerKind::ProbeLossy, self.probe.iter().any(WrittenProbe::has_loss)),
         ];
         let plain = plain.into_iter().filter(|(_, wanted)| *wanted);
         let mut rules = Rule::defaults(!self.probe.is_empty());

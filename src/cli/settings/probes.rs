@@ -8,12 +8,12 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::cli::values::Span;
+use crate::cli::values::TimeSpan;
 use crate::watch::probe::{Loss, Options, Slow};
 
 /// A probe as written.
 #[derive(Debug, Clone)]
-pub(super) enum Entry {
+pub(super) enum WrittenProbe {
     /// What is asked; the rest as for all.
     Host(String),
     /// With keys of its own.
@@ -26,9 +26,9 @@ pub(super) enum Entry {
 pub(super) struct Keys {
     host: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    interval: Option<Span>,
+    interval: Option<TimeSpan>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    timeout: Option<Span>,
+    timeout: Option<TimeSpan>,
     #[serde(skip_serializing_if = "Option::is_none")]
     fall: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,7 +47,7 @@ pub(super) struct Keys {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SlowKeys {
-    above: Span,
+    above: TimeSpan,
     in_a_row: u32,
 }
 
@@ -59,7 +59,7 @@ struct LossKeys {
     of: u32,
 }
 
-impl FromStr for Entry {
+impl FromStr for WrittenProbe {
     type Err = String;
 
     fn from_str(typed: &str) -> Result<Self, String> {
@@ -67,7 +67,7 @@ impl FromStr for Entry {
     }
 }
 
-impl Entry {
+impl WrittenProbe {
     /// The probe it is; what it leaves open is as in `usual`.
     pub(super) fn options(&self, usual: &Options) -> Options {
         let mut options = match self {
@@ -81,7 +81,7 @@ impl Entry {
         options
     }
 
-    fn timeout(&self) -> Option<Span> {
+    fn timeout(&self) -> Option<TimeSpan> {
         match self {
             Self::Host(_) => None,
             Self::Table(keys) => keys.timeout,
@@ -96,15 +96,15 @@ impl Entry {
         }
         Self::Table(Box::new(Keys {
             host: probe.host.clone(),
-            interval: Some(Span(probe.interval)),
-            timeout: Some(Span(probe.timeout)),
+            interval: Some(TimeSpan(probe.interval)),
+            timeout: Some(TimeSpan(probe.timeout)),
             fall: Some(probe.fall),
             rise: Some(probe.rise),
             interface: probe.interface.clone(),
             source: probe.source,
             slow: probe
                 .slow
-                .map(|Slow { above, in_a_row }| SlowKeys { above: Span(above), in_a_row }),
+                .map(|Slow { above, in_a_row }| SlowKeys { above: TimeSpan(above), in_a_row }),
             loss: probe.loss.map(|Loss { percent, of }| LossKeys { percent, of }),
         }))
     }
@@ -139,7 +139,7 @@ impl Keys {
     }
 }
 
-impl Serialize for Entry {
+impl Serialize for WrittenProbe {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Host(host) => host.serialize(serializer),
@@ -149,24 +149,24 @@ impl Serialize for Entry {
 }
 
 /// By hand, as of an untagged enumeration serde does not tell what is wrong with a table.
-impl<'de> Deserialize<'de> for Entry {
+impl<'de> Deserialize<'de> for WrittenProbe {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Either;
 
         impl<'de> Visitor<'de> for Either {
-            type Value = Entry;
+            type Value = WrittenProbe;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a host, or a table with host and further keys")
             }
 
-            fn visit_str<E>(self, host: &str) -> Result<Entry, E> {
-                Ok(Entry::Host(host.to_owned()))
+            fn visit_str<E>(self, host: &str) -> Result<WrittenProbe, E> {
+                Ok(WrittenProbe::Host(host.to_owned()))
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, keys: A) -> Result<Entry, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, keys: A) -> Result<WrittenProbe, A::Error> {
                 let keys = Keys::deserialize(MapAccessDeserializer::new(keys))?;
-                Ok(Entry::Table(Box::new(keys)))
+                Ok(WrittenProbe::Table(Box::new(keys)))
             }
         }
 

@@ -3,13 +3,13 @@
 use super::export::{Export, Webhook};
 use super::hooks::Hook;
 use super::options::usual_probe;
-use super::probes::Entry;
-use super::table::Table;
+use super::probes::WrittenProbe;
+use super::table::TriggerTable;
 use super::traffic::{FilterMatch, RateLimit, Silence};
 use super::watchers::{Attribute, Log};
-use super::{Class, Fade, Fold, OFF, Pack, Sandbox, Settings};
+use super::{Fade, Fold, OFF, Pack, Sandbox, Settings, WrittenClass};
 use crate::capture;
-use crate::cli::values::{Age, On, Part, Size, Span};
+use crate::cli::values::{Age, On, Part, Size, TimeSpan};
 use crate::recorder;
 use crate::ring::LaneOptions;
 use crate::trigger::Choice;
@@ -29,10 +29,10 @@ impl Settings {
             memory: Some(Size(options.pool.memory)),
             lock_memory: options.pool.lock,
             ring_file: options.ring_file.clone(),
-            pre: Some(Span(options.window.pre)),
-            post: Some(Span(options.window.post)),
-            limit: Some(Span(options.window.limit)),
-            cool_down: Some(Span(options.cool_down)),
+            pre: Some(TimeSpan(options.window.pre)),
+            post: Some(TimeSpan(options.window.post)),
+            limit: Some(TimeSpan(options.window.limit)),
+            cool_down: Some(TimeSpan(options.cool_down)),
             filter: options.capture.filter(),
             snaplen: Some(ring.snaplen),
             promiscuous: ring.promiscuous,
@@ -43,20 +43,20 @@ impl Settings {
             fold_keep: Some(fold.keep),
             pack: Some(if pack.enabled { Pack::Zstd } else { Pack::Off }),
             fade: Some(if pack.fade { Fade::Headers } else { Fade::Off }),
-            full: Some(Span(pack.full)),
+            full: Some(TimeSpan(pack.full)),
             control_memory: Some(Part(classes.control)),
             class: classes
                 .own
                 .iter()
-                .map(|class| Class {
+                .map(|class| WrittenClass {
                     name: class.name.to_string(),
                     filter: class.filter.to_string(),
                     memory: Part(class.memory),
                 })
                 .collect(),
-            probe: options.probes.iter().map(|p| Entry::of(p, &usual_probe)).collect(),
-            probe_interval: probe.map(|probe| Span(probe.interval)),
-            probe_timeout: probe.map(|probe| Span(probe.timeout)),
+            probe: options.probes.iter().map(|p| WrittenProbe::of(p, &usual_probe)).collect(),
+            probe_interval: probe.map(|probe| TimeSpan(probe.interval)),
+            probe_timeout: probe.map(|probe| TimeSpan(probe.timeout)),
             probe_fall: Some(usual_probe.fall),
             log: Log::of(logs),
             neighbour: ip.neighbours.clone(),
@@ -76,8 +76,13 @@ impl Settings {
                 .filter(|rule| rule.is_short())
                 .map(|rule| On(vec![Choice::Arm(rule.clone())]))
                 .collect(),
-            trigger: options.rules.iter().filter(|rule| !rule.is_short()).map(Table::of).collect(),
-            interval: Some(Span(options.timeline.interval)),
+            trigger: options
+                .rules
+                .iter()
+                .filter(|rule| !rule.is_short())
+                .map(TriggerTable::of)
+                .collect(),
+            interval: Some(TimeSpan(options.timeline.interval)),
             output: Some(options.output.clone()),
             compression: Some(options.writer.level.0),
             hourly_count: Some(options.budget.count),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::cli::values::{Kind, Span};
+use crate::cli::values::{Kind, TimeSpan};
 use crate::error::Result;
 use crate::finding::Severity;
 use crate::trigger::{Bound, Hold, Names, Rule, Threshold, Words};
@@ -10,7 +10,7 @@ use crate::trigger::{Bound, Hold, Names, Rule, Threshold, Words};
 /// One table. Read, it is a rule that was checked; written, it is what was read.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(try_from = "Keys", into = "Keys")]
-pub(super) struct Table(Rule);
+pub(super) struct TriggerTable(Rule);
 
 /// The keys of a table.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -40,13 +40,13 @@ struct Keys {
     #[serde(skip_serializing_if = "Option::is_none")]
     hysteresis: Option<f64>,
     #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
-    lasting: Option<Span>,
+    lasting: Option<TimeSpan>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pre: Option<Span>,
+    pre: Option<TimeSpan>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    post: Option<Span>,
+    post: Option<TimeSpan>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    cool_down: Option<Span>,
+    cool_down: Option<TimeSpan>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hold: Option<HoldKeys>,
 }
@@ -56,10 +56,10 @@ struct Keys {
 #[serde(deny_unknown_fields)]
 struct HoldKeys {
     confirm: String,
-    within: Span,
+    within: TimeSpan,
 }
 
-impl Table {
+impl TriggerTable {
     /// The rule it is.
     pub(super) fn rule(&self) -> &Rule {
         &self.0
@@ -71,7 +71,7 @@ impl Table {
     }
 }
 
-impl TryFrom<Keys> for Table {
+impl TryFrom<Keys> for TriggerTable {
     type Error = String;
 
     fn try_from(keys: Keys) -> Result<Self, String> {
@@ -140,8 +140,8 @@ impl Keys {
     }
 }
 
-impl From<Table> for Keys {
-    fn from(Table(rule): Table) -> Self {
+impl From<TriggerTable> for Keys {
+    fn from(TriggerTable(rule): TriggerTable) -> Self {
         let (above, below) = match rule.threshold.map(|threshold| threshold.bound) {
             Some(Bound::Above(bound)) => (Some(bound), None),
             Some(Bound::Below(bound)) => (None, Some(bound)),
@@ -163,13 +163,13 @@ impl From<Table> for Keys {
             above,
             below,
             hysteresis: rule.threshold.map(|threshold| threshold.hysteresis),
-            lasting: (!rule.lasting.is_zero()).then_some(Span(rule.lasting)),
-            pre: rule.pre.map(Span),
-            post: rule.post.map(Span),
-            cool_down: rule.cool_down.map(Span),
+            lasting: (!rule.lasting.is_zero()).then_some(TimeSpan(rule.lasting)),
+            pre: rule.pre.map(TimeSpan),
+            post: rule.post.map(TimeSpan),
+            cool_down: rule.cool_down.map(TimeSpan),
             hold: rule
                 .hold
-                .map(|hold| HoldKeys { confirm: hold.confirm, within: Span(hold.within) }),
+                .map(|hold| HoldKeys { confirm: hold.confirm, within: TimeSpan(hold.within) }),
         }
     }
 }

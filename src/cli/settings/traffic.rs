@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::capture::Wanted;
 use crate::capture::filter::Filter;
-use crate::cli::values::Span;
+use crate::cli::values::TimeSpan;
 use crate::detect::traffic::{self, Bound, ClassSilence, Unit};
 use crate::error::{Error, Result};
 use crate::frame::Direction;
@@ -31,7 +31,7 @@ pub(super) struct RateLimit {
     #[serde(skip_serializing_if = "Option::is_none")]
     class: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    direction: Option<Way>,
+    direction: Option<TrafficDirection>,
     #[serde(default)]
     unit: Of,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -41,13 +41,13 @@ pub(super) struct RateLimit {
     #[serde(default = "hysteresis")]
     hysteresis: f64,
     #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
-    lasting: Option<Span>,
+    lasting: Option<TimeSpan>,
 }
 
 /// Which way.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Way {
+enum TrafficDirection {
     Inbound,
     Outbound,
 }
@@ -67,7 +67,7 @@ enum Of {
 #[serde(deny_unknown_fields)]
 pub(super) struct Silence {
     class: String,
-    after: Span,
+    after: TimeSpan,
 }
 
 /// A tenth of the bound: ordinary traffic varies by that from second to second.
@@ -126,8 +126,8 @@ impl RateLimit {
             interface: self.interface.as_ref().map(glob).transpose()?,
             class: self.class.as_deref().map(Into::into),
             direction: self.direction.map(|way| match way {
-                Way::Inbound => Direction::Inbound,
-                Way::Outbound => Direction::Outbound,
+                TrafficDirection::Inbound => Direction::Inbound,
+                TrafficDirection::Outbound => Direction::Outbound,
             }),
             unit: match self.unit {
                 Of::Frames => Unit::Frames,
@@ -150,8 +150,8 @@ impl RateLimit {
             interface: limit.interface.as_ref().map(|glob| glob.glob().glob().to_owned()),
             class: limit.class.as_ref().map(ToString::to_string),
             direction: limit.direction.and_then(|direction| match direction {
-                Direction::Inbound => Some(Way::Inbound),
-                Direction::Outbound => Some(Way::Outbound),
+                Direction::Inbound => Some(TrafficDirection::Inbound),
+                Direction::Outbound => Some(TrafficDirection::Outbound),
                 Direction::Unknown => None,
             }),
             unit: match limit.unit {
@@ -161,7 +161,7 @@ impl RateLimit {
             above,
             below,
             hysteresis: limit.hysteresis,
-            lasting: (!limit.hold.is_zero()).then_some(Span(limit.hold)),
+            lasting: (!limit.hold.is_zero()).then_some(TimeSpan(limit.hold)),
         }
     }
 }
@@ -174,6 +174,6 @@ impl Silence {
 
     /// As the operator would write it.
     pub(super) fn of(silence: &ClassSilence) -> Self {
-        Self { class: silence.class.to_string(), after: Span(silence.after) }
+        Self { class: silence.class.to_string(), after: TimeSpan(silence.after) }
     }
 }

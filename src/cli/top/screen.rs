@@ -22,7 +22,7 @@ use signal_hook::consts::SIGTERM;
 use crate::api::client::Client;
 use crate::api::protocol::{Answer, Command};
 use crate::api::question::Verdict;
-use crate::api::status::Standing;
+use crate::api::status::RecorderStatus;
 use crate::error::{Error, Result};
 use crate::finding::Severity;
 use crate::top::{Key, Top, Wish, draw};
@@ -38,7 +38,7 @@ const BATCH: usize = 256;
 
 /// What a thread learned.
 enum News {
-    Stands(Box<Standing>),
+    Stands(Box<RecorderStatus>),
     Gone(String),
     Begin,
     Saw(Value),

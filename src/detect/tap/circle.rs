@@ -12,7 +12,7 @@
 //! keeps its place for some milliseconds and others that would need the place are not looked at
 //! meanwhile, so under load a sample is watched; where packets circle, they are most of the traffic.
 
-use super::packet::Packet;
+use super::packet::TappedPacket;
 use crate::frame::{Frame, FrameHeader};
 use crate::time::Mono;
 
@@ -52,14 +52,14 @@ pub(super) struct Circles {
     packets: u64,
     copies: u64,
     newest: Option<usize>,
-    places: Box<[Place]>,
+    places: Box<[Slot]>,
     circles: Box<[Watched]>,
     scratch: Vec<u8>,
 }
 
 /// A digest that was seen.
 #[derive(Debug, Clone, Copy, Default)]
-struct Place {
+struct Slot {
     /// Upper half of the digest; the lower half chose the place.
     tag: u32,
     /// When it last came, in units of [`UNIT_SHIFT`].
@@ -115,7 +115,7 @@ impl Circles {
             packets: 0,
             copies: 0,
             newest: None,
-            places: vec![Place::default(); Self::PLACES].into_boxed_slice(),
+            places: vec![Slot::default(); Self::PLACES].into_boxed_slice(),
             circles: (0..Self::WATCHED).map(|_| watched()).collect(),
             scratch: Vec::with_capacity(Self::LONGEST),
         }
@@ -128,20 +128,20 @@ impl Circles {
 
     /// Looks at a packet.
     #[inline]
-    pub(super) fn packet(&mut self, packet: &Packet, frame: &Frame<'_>, arrival: Mono) {
+    pub(super) fn packet(&mut self, packet: &TappedPacket, frame: &Frame<'_>, arrival: Mono) {
         let now = (arrival.0 >> UNIT_SHIFT) as u16;
         let tag = (packet.digest >> 32) as u32;
         let place = &mut self.places[packet.digest as usize & (Self::PLACES - 1)];
         if place.tag == tag {
             self.again(packet, frame, arrival, now);
         } else if now.wrapping_sub(place.seen) > Self::KEPT {
-            *place = Place { tag, seen: now, ttl: packet.ttl, falls: 0 };
+            *place = Slot { tag, seen: now, ttl: packet.ttl, falls: 0 };
         }
     }
 
     /// A digest that was seen lately.
     #[cold]
-    fn again(&mut self, packet: &Packet, frame: &Frame<'_>, arrival: Mono, now: u16) {
+    fn again(&mut self, packet: &TappedPacket, frame: &Frame<'_>, arrival: Mono, now: u16) {
         let place = &mut self.places[packet.digest as usize & (Self::PLACES - 1)];
         let late = now.wrapping_sub(place.seen) > Self::KEPT;
         place.seen = now;
@@ -164,7 +164,7 @@ impl Circles {
     }
 
     /// Copies the frame, without what routers change, to where it is compared.
-    fn mask(&mut self, packet: &Packet, frame: &Frame<'_>) {
+    fn mask(&mut self, packet: &TappedPacket, frame: &Frame<'_>) {
         self.scratch.clear();
         frame.parts.iter().for_each(|part| self.scratch.extend_from_slice(part));
         for place in packet.changeable() {
@@ -174,7 +174,7 @@ impl Circles {
         }
     }
 
-    fn compare(&mut self, at: usize, packet: &Packet, frame: &Frame<'_>, arrival: Mono) {
+    fn compare(&mut self, at: usize, packet: &TappedPacket, frame: &Frame<'_>, arrival: Mono) {
         let circle = &mut self.circles[at].circle;
         let same = circle.header.direction == frame.header.direction
             && circle.header.original_len == frame.header.original_len
@@ -196,7 +196,7 @@ impl Circles {
     }
 
     /// Remembers the packet, if there is room.
-    fn watch(&mut self, packet: &Packet, frame: &Frame<'_>, arrival: Mono) {
+    fn watch(&mut self, packet: &TappedPacket, frame: &Frame<'_>, arrival: Mono) {
         let over = |watched: &Watched| arrival.0.saturating_sub(watched.circle.last.0) > Self::OVER;
         let Some(at) = self.circles.iter().position(over) else { return };
         if self.newest == Some(at) {
@@ -225,7 +225,7 @@ mod tests {
 
     fn show(circles: &mut Circles, bytes: &[u8], at: u64) {
         let frame = Frame::whole(FrameHeader::default(), bytes);
-        let packet = Packet::of(LinkType::ETHERNET, &frame).unwrap();
+        let packet = TappedPacket::of(LinkType::ETHERNET, &frame).unwrap();
         circles.packet(&packet, &frame, Mono(START + at));
     }
 

@@ -5,7 +5,7 @@
 //!   cap/IF  frame ─► Tap ── counts by class, TCP, circles, stations ─────── summary, every 100 ms ─┐
 //!                     ├──── control frames, first 512 bytes ── channel ──┐                         │
 //!                     └──── questions and answers of services ─ channel ─┤                         │
-//!                                                                        ▼      bell, once a block ▼
+//!                                                                        ▼      wakeup, once a block ▼
 //!   watch/detect                                                   Detectors ─► findings
 //! ```
 //!
@@ -27,7 +27,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use self::circle::Circles;
 pub use self::circle::{Circle, CircleCounts};
-use self::packet::Packet;
+use self::packet::TappedPacket;
 use self::repeated::Repeated;
 pub use self::stations::{Hearing, Open, Station, StationCounts, Vlan};
 use self::stations::{Passing, Stations};
@@ -99,7 +99,7 @@ impl Shown {
 
 /// Frames of one class and direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Count {
+pub struct TrafficCount {
     /// Frames, copies that were folded included.
     pub frames: u64,
     /// Their original length in bytes.
@@ -109,7 +109,7 @@ pub struct Count {
 }
 
 /// One class: a count for each [`Direction`], in the order of their numbers.
-pub type ClassCount = [Count; 3];
+pub type ClassCount = [TrafficCount; 3];
 
 /// How the capture of the interface stands, which the capture thread knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -191,8 +191,8 @@ pub struct Tap {
     frames: Sender<Shown>,
     exchanges: Sender<Shown>,
     summaries: Sender<Summary>,
-    bell: Wakeup,
-    /// Something was sent and the bell not rung.
+    wakeup: Wakeup,
+    /// Something was sent and the wakeup not rung.
     news: bool,
     due: Mono,
 }
@@ -216,9 +216,9 @@ impl Tap {
     /// Summaries on their way; one that finds no room is left out, and the next says all it would have.
     const SUMMARIES: usize = 8;
 
-    /// A tap for an interface with so many classes, of which [`CONTROL`] is the first, and filters. `bell`
+    /// A tap for an interface with so many classes, of which [`CONTROL`] is the first, and filters. `wakeup`
     /// wakes who has the outlet.
-    pub fn new(classes: usize, filters: usize, bell: Wakeup) -> (Self, Outlet) {
+    pub fn new(classes: usize, filters: usize, wakeup: Wakeup) -> (Self, Outlet) {
         let (frames, seen) = bounded(Self::FRAMES);
         let (exchanges, exchanged) = bounded(Self::EXCHANGES);
         let (summaries, told) = bounded(Self::SUMMARIES);
@@ -235,7 +235,7 @@ impl Tap {
             frames,
             exchanges,
             summaries,
-            bell,
+            wakeup,
             news: false,
             due: Mono(0),
         };
@@ -282,7 +282,7 @@ impl Tap {
             return false;
         }
         let is_control = class == CONTROL;
-        let packet = Packet::of(self.link_type, frame);
+        let packet = TappedPacket::of(self.link_type, frame);
         let passing = Passing { frame, packet: packet.as_ref(), is_control, at: arrival };
         self.stations.frame(self.link_type, passing);
         let mut why = is_control.then_some(Why::Control);
@@ -313,11 +313,11 @@ impl Tap {
     #[inline]
     pub fn block(&mut self) {
         if std::mem::take(&mut self.news) {
-            self.bell.notify();
+            self.wakeup.notify();
         }
     }
 
-    /// True, once, if the detectors have something to hear: for whoever hears without a bell.
+    /// True, once, if the detectors have something to hear: for whoever hears without a wakeup.
     pub fn has_news(&mut self) -> bool {
         std::mem::take(&mut self.news)
     }
@@ -367,10 +367,10 @@ impl Tap {
 
 impl Summary {
     /// All classes together, one direction.
-    pub fn total(&self, direction: Direction) -> Count {
-        self.classes.iter().fold(Count::default(), |sum, class| {
+    pub fn total(&self, direction: Direction) -> TrafficCount {
+        self.classes.iter().fold(TrafficCount::default(), |sum, class| {
             let count = class[direction as usize];
-            Count {
+            TrafficCount {
                 frames: sum.frames + count.frames,
                 bytes: sum.bytes + count.bytes,
                 addressed: sum.addressed + count.addressed,
@@ -417,7 +417,7 @@ mod tests {
         tap.frame(&frame(&data, Direction::Inbound), 1, true, Offset(0));
         tap.frame(&frame(&group, Direction::Outbound), 0, false, Offset(2));
         let seen = summary(&mut tap, &outlet);
-        let count = |frames, bytes, addressed| Count { frames, bytes, addressed };
+        let count = |frames, bytes, addressed| TrafficCount { frames, bytes, addressed };
         assert_eq!(seen.classes[1][1], count(2, 2 * data.len() as u64, 2));
         assert_eq!(seen.classes[0][2], count(1, 700, 0));
         assert_eq!(seen.total(Direction::Inbound), seen.classes[1][1]);

@@ -31,7 +31,7 @@ pub(super) const K: [u64; 3] =
 
 /// What the tap keeps of a packet while it looks at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Packet {
+pub(super) struct TappedPacket {
     /// Where in the frame the IP header begins.
     pub(super) at: usize,
     /// Version of IP.
@@ -40,7 +40,7 @@ pub(super) struct Packet {
     pub(super) ttl: u8,
     /// The same for all packets of a connection in one direction, rarely for others.
     pub(super) flow: u64,
-    /// Sum and difference of its hosts' addresses, whichever of the two sends: see [`Packet::pair`].
+    /// Sum and difference of its hosts' addresses, whichever of the two sends: see [`TappedPacket::pair`].
     hosts: [u64; 2],
     /// The same for packets that differ in nothing but what routers change.
     pub(super) digest: u64,
@@ -96,7 +96,7 @@ impl Segment {
     }
 }
 
-impl Packet {
+impl TappedPacket {
     /// The packet in a frame, if it is one.
     #[inline]
     pub(super) fn of(link_type: LinkType, frame: &Frame<'_>) -> Option<Self> {
@@ -171,7 +171,7 @@ fn behind_type(mut at: usize, mut bytes: &[u8]) -> Option<(usize, &[u8])> {
 }
 
 #[inline]
-fn v4(at: usize, bytes: &[u8], direction: Direction) -> Option<Packet> {
+fn v4(at: usize, bytes: &[u8], direction: Direction) -> Option<TappedPacket> {
     const SHORTEST: usize = 20;
     const OFFSET: u16 = 0x1fff;
     let header = bytes.first_chunk::<SHORTEST>()?;
@@ -186,19 +186,19 @@ fn v4(at: usize, bytes: &[u8], direction: Direction) -> Option<Packet> {
         content,
     };
     let addresses = word(&header[12..20]);
-    let packet = Packet {
+    let packet = TappedPacket {
         at,
         version: Version::V4,
         ttl: header[8],
         hosts: hosts(addresses & u64::from(u32::MAX), addresses >> 32),
         identification: u16::from_be_bytes([header[4], header[5]]),
-        ..Packet::default()
+        ..TappedPacket::default()
     };
     Some(transport.fill(packet, addresses ^ K[0], direction))
 }
 
 #[inline]
-fn v6(at: usize, bytes: &[u8], direction: Direction) -> Option<Packet> {
+fn v6(at: usize, bytes: &[u8], direction: Direction) -> Option<TappedPacket> {
     let (header, content) = bytes.split_first_chunk::<40>()?;
     let transport = Transport {
         protocol: header[6],
@@ -208,12 +208,12 @@ fn v6(at: usize, bytes: &[u8], direction: Direction) -> Option<Packet> {
     };
     let from = mix(word(&header[8..16]) ^ K[1], word(&header[16..24]) ^ K[2]);
     let to = mix(word(&header[24..32]) ^ K[1], word(&header[32..40]) ^ K[2]);
-    let packet = Packet {
+    let packet = TappedPacket {
         at,
         version: Version::V6,
         ttl: header[7],
         hosts: hosts(from, to),
-        ..Packet::default()
+        ..TappedPacket::default()
     };
     Some(transport.fill(packet, from ^ to.rotate_left(1), direction))
 }
@@ -235,7 +235,7 @@ struct Transport<'a> {
 impl Transport<'_> {
     /// What the transport adds to the `packet` that carries it.
     #[inline]
-    fn fill(&self, packet: Packet, addresses: u64, direction: Direction) -> Packet {
+    fn fill(&self, packet: TappedPacket, addresses: u64, direction: Direction) -> TappedPacket {
         let whole = self.content.first_chunk::<HEAD>();
         let head = whole.copied().unwrap_or_else(|| padded(self.content));
         let ports = u64::from(u32::from_le_bytes([head[0], head[1], head[2], head[3]]));
@@ -247,7 +247,7 @@ impl Transport<'_> {
             if self.protocol == TCP && self.begins { whole.map(|h| self.tcp(h)) } else { None };
         let port = |at| u16::from_be_bytes([head[at], head[at + 1]]);
         let is_dns = self.protocol == UDP && self.begins && (port(0) == DNS || port(2) == DNS);
-        Packet { flow, digest, segment, is_dns, ..packet }
+        TappedPacket { flow, digest, segment, is_dns, ..packet }
     }
 
     #[inline]
@@ -307,12 +307,12 @@ pub(super) mod tests {
     }
 
     /// A packet of a connection, numbered.
-    pub(crate) fn packet(flow: u64, identification: u16) -> Packet {
-        Packet { flow, identification, hosts: [1, 2], ..Packet::default() }
+    pub(crate) fn packet(flow: u64, identification: u16) -> TappedPacket {
+        TappedPacket { flow, identification, hosts: [1, 2], ..TappedPacket::default() }
     }
 
-    fn of(bytes: &[u8]) -> Option<Packet> {
-        Packet::of(LinkType::ETHERNET, &Frame::whole(FrameHeader::default(), bytes))
+    fn of(bytes: &[u8]) -> Option<TappedPacket> {
+        TappedPacket::of(LinkType::ETHERNET, &Frame::whole(FrameHeader::default(), bytes))
     }
 
     #[test]
@@ -338,7 +338,7 @@ pub(super) mod tests {
             assert_eq!(of(&changed).unwrap().digest != packet.digest, other, "byte {place}");
         }
         let sent = FrameHeader { direction: Direction::Outbound, ..FrameHeader::default() };
-        let sent = Packet::of(LinkType::ETHERNET, &Frame::whole(sent, &bytes)).unwrap();
+        let sent = TappedPacket::of(LinkType::ETHERNET, &Frame::whole(sent, &bytes)).unwrap();
         assert_ne!(sent.digest, packet.digest);
     }
 
@@ -351,9 +351,9 @@ pub(super) mod tests {
         assert_eq!(whole.at, 18);
         let parts = [&tagged[..12], &tagged[12..16], &tagged[16..]];
         let put_back = Frame { header: FrameHeader::default(), parts };
-        assert_eq!(Packet::of(LinkType::ETHERNET, &put_back), Some(whole));
+        assert_eq!(TappedPacket::of(LinkType::ETHERNET, &put_back), Some(whole));
         let raw = Frame::whole(FrameHeader::default(), &plain[14..]);
-        assert_eq!(Packet::of(LinkType::RAW, &raw).unwrap().digest, whole.digest);
+        assert_eq!(TappedPacket::of(LinkType::RAW, &raw).unwrap().digest, whole.digest);
         let mut six = vec![0; 12];
         six.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 20, 6, 63]);
         six.resize(14 + 40 + 20, 1);
@@ -374,8 +374,8 @@ pub(super) mod tests {
             let (first, rest) = bytes.split_at(cut.min(bytes.len()));
             for link_type in [LinkType::ETHERNET, LinkType::RAW, LinkType::NETLINK] {
                 let header = FrameHeader::default();
-                let _ = Packet::of(link_type, &Frame { header, parts: [first, &[], rest] });
-                let _ = Packet::of(link_type, &Frame::whole(header, &bytes));
+                let _ = TappedPacket::of(link_type, &Frame { header, parts: [first, &[], rest] });
+                let _ = TappedPacket::of(link_type, &Frame::whole(header, &bytes));
             }
         }
     }

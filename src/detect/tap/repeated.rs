@@ -13,12 +13,12 @@ use crate::wire::link::{Content, LINUX_SLL, LINUX_SLL2, Link};
 /// Packets that were seen lately.
 #[derive(Debug)]
 pub(super) struct Repeated {
-    places: Box<[Place]>,
+    places: Box<[Slot]>,
     count: u64,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Place {
+struct Slot {
     digest: u64,
     at: Mono,
 }
@@ -33,7 +33,7 @@ impl Repeated {
     const BYTES: usize = 256;
 
     pub(super) fn new() -> Self {
-        Self { places: vec![Place::default(); Self::PLACES].into(), count: 0 }
+        Self { places: vec![Slot::default(); Self::PLACES].into(), count: 0 }
     }
 
     /// Packets that were seen before.
@@ -55,7 +55,7 @@ impl Repeated {
         let place = &mut self.places[digest as usize & (Self::PLACES - 1)];
         let again = place.digest == digest && at.0.saturating_sub(place.at.0) <= Self::WITHIN;
         if !again {
-            *place = Place { digest, at };
+            *place = Slot { digest, at };
         }
         self.count += u64::from(again);
         again

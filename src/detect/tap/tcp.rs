@@ -19,7 +19,7 @@
 
 use std::time::Duration;
 
-use super::packet::{K, Packet, Segment};
+use super::packet::{K, Segment, TappedPacket};
 use crate::time::Mono;
 
 /// Counts since the tap was made.
@@ -74,7 +74,7 @@ pub struct Again {
 #[derive(Debug)]
 pub(super) struct Tcp {
     pub(super) counts: TcpCounts,
-    places: Box<[Place]>,
+    places: Box<[SenderProgress]>,
     recent: Box<[Recent]>,
     pairs: Box<[Pair]>,
     closed: [ClosedWindow; Tcp::CLOSED],
@@ -86,7 +86,7 @@ pub(super) struct Tcp {
 
 /// How far the sender of one direction of a connection had come.
 #[derive(Debug, Clone, Copy, Default)]
-struct Place {
+struct SenderProgress {
     /// Upper half of the flow's number; the lower half chose the place.
     tag: u32,
     /// The sequence number expected next.
@@ -102,7 +102,7 @@ struct Place {
 struct Recent {
     /// Of flow and sequence number.
     key: u32,
-    /// Of everything else, see [`Packet::digest`], with the identification.
+    /// Of everything else, see [`TappedPacket::digest`], with the identification.
     content: u32,
     at: u32,
 }
@@ -160,7 +160,7 @@ impl Tcp {
     pub(super) fn new() -> Self {
         Self {
             counts: TcpCounts::default(),
-            places: vec![Place::default(); Self::PLACES].into_boxed_slice(),
+            places: vec![SenderProgress::default(); Self::PLACES].into_boxed_slice(),
             recent: vec![Recent::default(); Self::RECENT].into_boxed_slice(),
             pairs: vec![Pair::default(); Self::PAIRS].into_boxed_slice(),
             closed: [ClosedWindow::default(); Self::CLOSED],
@@ -179,7 +179,7 @@ impl Tcp {
     pub(super) fn segment(
         &mut self,
         segment: &Segment,
-        packet: &Packet,
+        packet: &TappedPacket,
         arrival: Mono,
     ) -> Option<Noticed> {
         self.counts.segments += 1;
@@ -195,7 +195,12 @@ impl Tcp {
     }
 
     #[inline(never)]
-    fn opens_or_ends(&mut self, segment: &Segment, packet: &Packet, now: u32) -> Option<Noticed> {
+    fn opens_or_ends(
+        &mut self,
+        segment: &Segment,
+        packet: &TappedPacket,
+        now: u32,
+    ) -> Option<Noticed> {
         self.forget_window(packet.flow);
         if segment.has(Segment::RST) {
             self.counts.resets += u64::from(!segment.refuses());
@@ -209,7 +214,7 @@ impl Tcp {
     }
 
     /// A SYN. It is followed if there is a place; one that is sent again changes nothing.
-    fn begins(&mut self, segment: &Segment, packet: &Packet, now: u32) -> Option<Noticed> {
+    fn begins(&mut self, segment: &Segment, packet: &TappedPacket, now: u32) -> Option<Noticed> {
         let tag = tag_of(packet.flow);
         let place = &mut self.places[packet.flow as usize & (Self::PLACES - 1)];
         if place.tag != tag && !place.is_free(now) {
@@ -217,13 +222,13 @@ impl Tcp {
         }
         let next = segment.next();
         if place.tag != tag || place.next != next {
-            *place = Place { tag, next, moved: now, sent: 0 };
+            *place = SenderProgress { tag, next, moved: now, sent: 0 };
         }
         Some(Noticed::Followed)
     }
 
     #[inline]
-    fn follow(&mut self, segment: &Segment, packet: &Packet, now: u32) -> Option<Noticed> {
+    fn follow(&mut self, segment: &Segment, packet: &TappedPacket, now: u32) -> Option<Noticed> {
         let tag = tag_of(packet.flow);
         let next = segment.next();
         let (key, content) = (key_of(packet.flow, segment.sequence), content_of(packet));
@@ -232,7 +237,7 @@ impl Tcp {
         let since = now.wrapping_sub(place.moved);
         if place.tag != tag {
             if place.is_free(now) {
-                *place = Place { tag, next, moved: now, sent: 1 };
+                *place = SenderProgress { tag, next, moved: now, sent: 1 };
                 *recent = Recent { key, content, at: now };
             }
             return None;
@@ -258,7 +263,7 @@ impl Tcp {
     #[cold]
     fn repeated(
         &mut self,
-        packet: &Packet,
+        packet: &TappedPacket,
         (key, content): (u32, u32),
         since: u32,
         now: u32,
@@ -337,10 +342,10 @@ impl Tcp {
     }
 }
 
-/// The bit of [`Place::sent`] that says: its sender sends again since it last moved.
+/// The bit of [`SenderProgress::sent`] that says: its sender sends again since it last moved.
 const WAITS: u32 = 1 << 31;
 
-impl Place {
+impl SenderProgress {
     /// Its connection paused for so long that another may have it.
     #[inline]
     fn is_free(&self, now: u32) -> bool {
@@ -373,7 +378,7 @@ fn key_of(flow: u64, sequence: u32) -> u32 {
 }
 
 #[inline]
-fn content_of(packet: &Packet) -> u32 {
+fn content_of(packet: &TappedPacket) -> u32 {
     tag_of(packet.digest) ^ u32::from(packet.identification)
 }
 

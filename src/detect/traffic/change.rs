@@ -14,7 +14,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::condition::Span;
+use super::condition::ConditionSpan;
 use super::limit::DIRECTIONS;
 use super::{Draft, Scene};
 use crate::detect::tap::Summary;
@@ -34,7 +34,7 @@ pub(super) struct Changes {
 struct Seconds {
     begun: Option<(Stamp, u64)>,
     rates: VecDeque<f64>,
-    told: Option<(Span, String)>,
+    told: Option<(ConditionSpan, String)>,
 }
 
 /// Seconds that are usual, and that are recent.
@@ -69,7 +69,7 @@ impl Changes {
 }
 
 impl Seconds {
-    fn look(&mut self, at: Stamp, total: u64, factor: f64) -> Option<(Span, String)> {
+    fn look(&mut self, at: Stamp, total: u64, factor: f64) -> Option<(ConditionSpan, String)> {
         let (begun, before) = *self.begun.get_or_insert((at, total));
         let passed = at.mono.since(begun.mono);
         if passed < SECOND {
@@ -81,7 +81,7 @@ impl Seconds {
             return None;
         }
         if let Some((span, what)) = self.told.take() {
-            return Some((Span { last: at, over: true, ..span }, what));
+            return Some((ConditionSpan { last: at, over: true, ..span }, what));
         }
         self.rates.truncate(USUAL + RECENT);
         let usual: Vec<f64> = self.rates.iter().take(USUAL).copied().collect();
@@ -100,7 +100,7 @@ impl Seconds {
         let unlike = recent.iter().take_while(|rate| !like(**rate)).count();
         let changed = at.mono.minus(SECOND * (RECENT - unlike) as u32);
         let changed = Stamp { mono: changed, wall: at.offset().wall(changed) };
-        let span = Span { first: changed, last: at, ..Span::moment(at) };
+        let span = ConditionSpan { first: changed, last: at, ..ConditionSpan::moment(at) };
         self.told = Some((span, what.clone()));
         Some((span, what))
     }

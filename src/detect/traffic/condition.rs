@@ -41,14 +41,14 @@ impl Level {
 
 /// What has come of it so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Span {
+pub(super) struct ConditionSpan {
     pub(super) first: Stamp,
     pub(super) last: Stamp,
     pub(super) count: u64,
     pub(super) over: bool,
 }
 
-impl Span {
+impl ConditionSpan {
     /// Of something that is told at once.
     pub(super) fn moment(at: Stamp) -> Self {
         Self { first: at, last: at, count: 0, over: false }
@@ -66,7 +66,7 @@ impl Span {
 pub(super) struct Course {
     hold: Duration,
     quiet: Duration,
-    span: Option<Span>,
+    span: Option<ConditionSpan>,
     told: bool,
 }
 
@@ -82,10 +82,10 @@ impl Course {
     }
 
     /// `count` more were counted until `at`; returns what is to be told now.
-    pub(super) fn judge(&mut self, at: Stamp, level: Level, count: u64) -> Option<Span> {
+    pub(super) fn judge(&mut self, at: Stamp, level: Level, count: u64) -> Option<ConditionSpan> {
         let lasts = level == Level::Beyond || level == Level::Between && self.told;
         if lasts {
-            let begun = Span { first: at, last: at, count: 0, over: false };
+            let begun = ConditionSpan { first: at, last: at, count: 0, over: false };
             let span = self.span.get_or_insert(begun);
             span.last = at;
             span.count += count;
@@ -98,7 +98,7 @@ impl Course {
             return None;
         }
         self.span = None;
-        std::mem::take(&mut self.told).then_some(Span { over: true, ..span })
+        std::mem::take(&mut self.told).then_some(ConditionSpan { over: true, ..span })
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::addresses::Addresses;
-use super::condition::{Course, Level, Span};
+use super::condition::{ConditionSpan, Course, Level};
 use super::limit::DIRECTIONS;
 use super::{Draft, Scene};
 use crate::detect::tap::{Station, StationCounts, Summary, Tap};
@@ -135,8 +135,8 @@ impl Floods {
 
 /// What is to be told now.
 #[derive(Debug, Clone, Copy)]
-struct Told {
-    span: Span,
+struct FloodNews {
+    span: ConditionSpan,
     rate: f64,
 }
 
@@ -153,7 +153,7 @@ impl Flood {
         }
     }
 
-    fn look(&mut self, at: Stamp, count: u64, counts: &StationCounts) -> Option<Told> {
+    fn look(&mut self, at: Stamp, count: u64, counts: &StationCounts) -> Option<FloodNews> {
         while self.recent.get(1).is_some_and(|(then, _)| at.mono.since(then.mono) >= WINDOW) {
             self.recent.pop_front();
         }
@@ -185,7 +185,7 @@ impl Flood {
         if let Some(begun) = &self.begun {
             (span.first, span.count) = (begun.first, count - begun.before);
         }
-        Some(Told { span, rate: per_second })
+        Some(FloodNews { span, rate: per_second })
     }
 
     /// The station that most of it is from, and its part.
@@ -206,7 +206,7 @@ impl Flood {
         scene: Scene<'_>,
         addresses: &Addresses,
         counts: &StationCounts,
-        told: Told,
+        told: FloodNews,
     ) -> Finding {
         let count = counts.flooded[self.direction as usize];
         let source = self.source(counts, count);
@@ -224,7 +224,7 @@ impl Flood {
         scene: Scene<'_>,
         addresses: &Addresses,
         counts: &StationCounts,
-        told: Told,
+        told: FloodNews,
     ) -> Finding {
         let source = self.source(counts, counts.strays);
         let says = format!(
@@ -237,7 +237,7 @@ impl Flood {
         self.finding(scene, addresses, (kind, "frames for unknown stations"), &says, told, source)
     }
 
-    fn of_sources(&self, scene: Scene<'_>, told: Told) -> Finding {
+    fn of_sources(&self, scene: Scene<'_>, told: FloodNews) -> Finding {
         let says = format!(
             "MAC flood: {} new link addresses a second {}: the address tables of switches fill up, and they pass \
              on everything to every port",
@@ -254,7 +254,7 @@ impl Flood {
         addresses: &Addresses,
         (kind, what): (FindingKind, &str),
         says: &str,
-        Told { span, .. }: Told,
+        FloodNews { span, .. }: FloodNews,
         source: Option<(&Station, f64)>,
     ) -> Finding {
         let from = source.map_or_else(String::new, |(station, part)| {

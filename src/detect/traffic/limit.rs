@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::condition::{Course, Level, Meter};
 use super::{Bound, Draft, RateLimit, Scene, Unit};
-use crate::detect::tap::{Count, Summary};
+use crate::detect::tap::{Summary, TrafficCount};
 use crate::detect::words::{self, figure};
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
@@ -90,7 +90,7 @@ impl Watched {
         const BITS: u64 = 8;
         let classes = summary.classes.iter().enumerate();
         let wanted = classes.filter(|(number, _)| self.class.is_none_or(|class| class == *number));
-        let count = |count: &Count| match self.limit.unit {
+        let count = |count: &TrafficCount| match self.limit.unit {
             Unit::Frames => count.frames,
             Unit::Bits => count.bytes * BITS,
         };

@@ -29,7 +29,7 @@ use self::addresses::Addresses;
 use self::burst::Bursts;
 use self::change::Changes;
 use self::circle::Circling;
-use self::condition::Span;
+use self::condition::ConditionSpan;
 use self::filter::Matches;
 use self::flood::Floods;
 use self::limit::Limits;
@@ -190,7 +190,7 @@ impl Scene<'_> {
         }
     }
 
-    fn finding(self, span: Span, draft: Draft) -> Finding {
+    fn finding(self, span: ConditionSpan, draft: Draft) -> Finding {
         let Draft { kind, severity, direction, what, sentence } = draft;
         Finding {
             kind,
@@ -212,7 +212,9 @@ impl Scene<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detect::tap::{CircleCounts, ClassCount, Count, Health, StationCounts, TcpCounts};
+    use crate::detect::tap::{
+        CircleCounts, ClassCount, Health, StationCounts, TcpCounts, TrafficCount,
+    };
     use crate::frame::LinkType;
     use crate::time::{Mono, Wall};
 
@@ -239,8 +241,8 @@ mod tests {
 
     /// Frames of 100 bytes to single stations, received and sent.
     pub(super) fn counts(received: u64, sent: u64) -> ClassCount {
-        let count = |frames| Count { frames, bytes: frames * 100, addressed: frames };
-        [Count::default(), count(received), count(sent)]
+        let count = |frames| TrafficCount { frames, bytes: frames * 100, addressed: frames };
+        [TrafficCount::default(), count(received), count(sent)]
     }
 
     #[test]

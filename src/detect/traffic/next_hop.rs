@@ -18,7 +18,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::addresses::Addresses;
-use super::condition::Span;
+use super::condition::ConditionSpan;
 use super::usual::{Listener, Missing, Usual};
 use super::{Draft, Scene};
 use crate::detect::tap::{Station, StationCounts, Summary};
@@ -118,7 +118,8 @@ fn silence(
         others(at, counts),
     );
     let (kind, direction) = (FindingKind::NextHopSilent, Direction::Outbound);
-    let span = Span { first: usual.due(at), last: at, count: open.sent.into(), over: false };
+    let span =
+        ConditionSpan { first: usual.due(at), last: at, count: open.sent.into(), over: false };
     let finding = scene.finding(span, Draft { kind, severity, direction, what, sentence });
     addresses.about(finding, mac, vlan)
 }
@@ -162,7 +163,8 @@ fn moved(
     let (kind, severity) = (FindingKind::TaggingChanged, Severity::Warning);
     let begun = elsewhere.hearing.first;
     let first = Stamp { mono: begun, wall: at.offset().wall(begun) };
-    let span = Span { first, last: at, count: elsewhere.hearing.heard.into(), over: false };
+    let span =
+        ConditionSpan { first, last: at, count: elsewhere.hearing.heard.into(), over: false };
     let direction = Direction::Inbound;
     let finding = scene.finding(span, Draft { kind, severity, direction, what, sentence });
     let finding = addresses.about(finding, station.mac, station.vlan);

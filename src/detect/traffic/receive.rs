@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::addresses::Addresses;
-use super::condition::Span;
+use super::condition::ConditionSpan;
 use super::usual::{Listener, Missing, Usual};
 use super::{Draft, Scene};
 use crate::detect::tap::{Hearing, Station, StationCounts, Summary, Vlan};
@@ -114,7 +114,8 @@ fn silence(
         open.asked,
     );
     let (kind, severity) = (FindingKind::ReceiveSilence, Severity::Critical);
-    let span = Span { first: usual.due(at), last: at, count: open.sent.into(), over: false };
+    let span =
+        ConditionSpan { first: usual.due(at), last: at, count: open.sent.into(), over: false };
     let direction = Direction::Inbound;
     scene.finding(span, Draft { kind, severity, direction, what, sentence })
 }
@@ -158,7 +159,7 @@ fn moved(
     let (kind, severity) = (FindingKind::TaggingChanged, Severity::Critical);
     let begun = new.hearing.first;
     let first = Stamp { mono: begun, wall: at.offset().wall(begun) };
-    let span = Span { first, last: at, count: new.hearing.heard.into(), over: false };
+    let span = ConditionSpan { first, last: at, count: new.hearing.heard.into(), over: false };
     let direction = Direction::Inbound;
     let finding = scene.finding(span, Draft { kind, severity, direction, what, sentence });
     with_vlan(with_vlan(finding, old), new.id)

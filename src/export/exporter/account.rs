@@ -4,14 +4,14 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::export::Standing;
+use crate::export::DestinationStatus;
 
 /// The counts of one destination, kept by its tasks and read by anybody.
 #[derive(Debug, Clone)]
-pub struct Account(Arc<Counts>);
+pub struct Account(Arc<DestinationCounts>);
 
 #[derive(Debug, Default)]
-struct Counts {
+struct DestinationCounts {
     to: String,
     sent: AtomicU64,
     bytes: AtomicU64,
@@ -24,7 +24,7 @@ struct Counts {
 impl Account {
     /// Nothing told yet.
     pub(super) fn new(to: String) -> Self {
-        Self(Arc::new(Counts { to, ..Counts::default() }))
+        Self(Arc::new(DestinationCounts { to, ..DestinationCounts::default() }))
     }
 
     /// The destination.
@@ -33,9 +33,9 @@ impl Account {
     }
 
     /// How it stands.
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> DestinationStatus {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Standing {
+        DestinationStatus {
             to: self.0.to.clone(),
             sent: read(&self.0.sent),
             bytes: read(&self.0.bytes),
@@ -93,7 +93,7 @@ mod tests {
             "json udp://192.0.2.1:9: 0 sent, 3 dropped, 1 failures; NOT REACHED: connection refused"
         );
         account.sent(100);
-        let Standing { sent, bytes, reached, trouble, .. } = account.standing();
+        let DestinationStatus { sent, bytes, reached, trouble, .. } = account.standing();
         assert_eq!((sent, bytes, reached, trouble), (1, 100, true, None));
     }
 }

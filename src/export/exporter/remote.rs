@@ -101,7 +101,7 @@ impl Remote {
     }
 
     async fn send_all(&self, mut waiting: mpsc::Receiver<Arc<Event>>, clock: &Clock) {
-        let mut line = Connection::default();
+        let mut line = HostConnection::default();
         let mut told = 0;
         while let Some(event) = waiting.recv().await {
             let dropped = self.account.dropped();
@@ -114,7 +114,7 @@ impl Remote {
     }
 
     /// Sends one message, however long that takes over TCP; true if it got through.
-    async fn send(&self, line: &mut Connection, event: &Event) -> bool {
+    async fn send(&self, line: &mut HostConnection, event: &Event) -> bool {
         let bytes = self.bytes(event);
         if bytes.len() > LONGEST {
             self.account.drop_messages(1);
@@ -130,7 +130,7 @@ impl Remote {
                 Ok(Err(error)) => self.failed(&error),
                 Err(_) => self.failed(&format!("it took longer than {PATIENCE:?}")),
             }
-            *line = Connection::default();
+            *line = HostConnection::default();
             tries += 1;
             if !self.options.to.tcp && tries >= TRIES_UDP {
                 self.account.drop_messages(1);
@@ -161,14 +161,14 @@ impl Remote {
 
 /// A way to the host, if there is one now.
 #[derive(Debug, Default)]
-enum Connection {
+enum HostConnection {
     #[default]
     None,
     Tcp(TcpStream),
     Udp(UdpSocket),
 }
 
-impl Connection {
+impl HostConnection {
     async fn send(&mut self, to: &Target, bytes: &[u8]) -> io::Result<()> {
         if let Self::Tcp(stream) = self
             && has_ended(stream)

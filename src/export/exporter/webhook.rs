@@ -25,7 +25,7 @@ use crate::APPLICATION;
 use crate::error::{Error, Result};
 use crate::export::Feed;
 use crate::export::event::Event;
-use crate::export::webhook::{Address, Moment, Options, origin};
+use crate::export::webhook::{Address, CallTime, Options, origin};
 use crate::finding::Severity;
 
 /// Calls that wait. Beyond it the newest are dropped: incidents are seconds apart at least.
@@ -108,7 +108,7 @@ impl Options {
 #[derive(Debug)]
 pub(super) struct Webhook {
     call: Arc<Call>,
-    on: Vec<Moment>,
+    on: Vec<CallTime>,
     severity: Severity,
     host: String,
     tries: u32,
@@ -244,7 +244,7 @@ impl Call {
 }
 
 /// The moment an event is about, if it is one of an incident.
-fn moment(event: &Event) -> Option<Moment> {
+fn moment(event: &Event) -> Option<CallTime> {
     let state = event.text("kind").filter(|kind| *kind == "incident");
     state.and_then(|_| event.text("state")?.parse().ok())
 }
@@ -337,7 +337,7 @@ mod tests {
     #[test]
     fn only_the_course_of_an_incident_is_a_moment() {
         for (kind, state, expected) in [
-            ("incident", "lost", Some(Moment::Lost)),
+            ("incident", "lost", Some(CallTime::Lost)),
             ("trigger", "lost", None),
             ("incident", "x", None),
         ] {

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::allowance::Allowance;
 use super::collectors::{self, Collector};
-use super::context::{Place, Story};
+use super::context::{BundlePath, HookContext};
 use super::message::{Answer, Request, line, next_line};
 use super::options::{Hook, When};
 use super::program::{Errand, run};
@@ -104,7 +104,7 @@ impl<W: Write + Send> Runner<'_, W> {
         self.tell(&Answer::NotRun { id, name: name.to_owned(), why: why.into() });
     }
 
-    fn hook<'s>(&'s self, scope: &'s Scope<'s, '_>, id: u64, name: &str, story: Story) {
+    fn hook<'s>(&'s self, scope: &'s Scope<'s, '_>, id: u64, name: &str, story: HookContext) {
         let Some((allowance, hook)) = self.hooks.iter().find(|(_, hook)| hook.name == name) else {
             return self.not_run(id, name, "there is no such hook");
         };
@@ -136,12 +136,12 @@ impl<W: Write + Send> Runner<'_, W> {
     }
 
     /// What a hook is run with; in words, why it is not.
-    fn errand(&self, hook: &Hook, story: Story) -> Result<Errand, String> {
+    fn errand(&self, hook: &Hook, story: HookContext) -> Result<Errand, String> {
         let Hook { name, command, when, timeout, .. } = hook;
         let story = story.checked()?;
         // A window that is frozen has no bundle yet, whatever is asked.
         let bundle = story.bundle.as_deref().filter(|_| *when == When::Written);
-        let place = Place::of(&self.store, bundle)
+        let place = BundlePath::of(&self.store, bundle)
             .map_err(|error| format!("{}: {error}", bundle.unwrap_or_default()))?;
         Ok(Errand {
             words: command.words(),
@@ -164,14 +164,20 @@ impl<W: Write + Send> Runner<'_, W> {
     }
 
     /// Runs all collectors side by side, one collection at a time.
-    fn collect<'s>(&'s self, scope: &'s Scope<'s, '_>, id: u64, directory: &Path, story: Story) {
+    fn collect<'s>(
+        &'s self,
+        scope: &'s Scope<'s, '_>,
+        id: u64,
+        directory: &Path,
+        story: HookContext,
+    ) {
         let refused = |name: &str, why: String| {
             self.tell(&Answer::Expect { id, names: vec![name.to_owned()] });
             self.not_run(id, name, why);
         };
         const ALL: &str = "collectors";
         let told = story.checked().map_err(str::to_owned).and_then(|story| {
-            let place = Place::of(&self.store, None).map_err(|error| error.to_string())?;
+            let place = BundlePath::of(&self.store, None).map_err(|error| error.to_string())?;
             Ok((story, place))
         });
         let (story, place) = match told {
@@ -201,7 +207,7 @@ impl<W: Write + Send> Runner<'_, W> {
         }
     }
 
-    fn run_all(&self, id: u64, found: &[Collector], story: &Story, place: &Place) {
+    fn run_all(&self, id: u64, found: &[Collector], story: &HookContext, place: &BundlePath) {
         thread::scope(|scope| {
             for Collector { name, path, refused } in found {
                 if let Some(why) = refused {

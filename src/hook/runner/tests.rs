@@ -87,7 +87,7 @@ fn hooks_run_by_name_and_nothing_else_does() {
     let bundle = store.path().join("b");
     fs::create_dir(&bundle).unwrap();
     let mut asked = Asked::with_store(vec![free, written, missing], None, store.path());
-    let story = Story { bundle: Some("b".to_owned()), ..story() };
+    let story = HookContext { bundle: Some("b".to_owned()), ..story() };
     let whole = format!("exit status: 0|{}\n", bundle.display());
     for (name, expected) in [
         ("free", "exit status: 0|frozen\n"),
@@ -114,7 +114,7 @@ fn a_story_cannot_name_a_file_of_its_choice() {
     let reads = Hook { when: When::Written, ..hook("reads", "cat \"$DASHCAP_BUNDLE\"") };
     let mut asked = Asked::with_store(vec![reads], None, store.path());
     for bundle in ["/etc/shadow", "../../etc/shadow", "link", "missing"] {
-        let story = Story { bundle: Some(bundle.to_owned()), ..story() };
+        let story = HookContext { bundle: Some(bundle.to_owned()), ..story() };
         asked.say(&Request::Hook { id: 1, name: "reads".to_owned(), story });
         let (name, why) = asked.told();
         assert!(name == "reads" && !why.contains("exit status"), "{bundle}: {why}");

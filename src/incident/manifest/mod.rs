@@ -78,7 +78,7 @@ pub struct Manifest<'a> {
     /// The recording before, from which the window's first frames are: its program and process, when it
     /// began and ended, and when this one began. Nothing was recorded in between.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub earlier: Option<&'a earlier::Account>,
+    pub earlier: Option<&'a earlier::EarlierRecording>,
 }
 
 /// One trigger.

@@ -17,9 +17,9 @@ const LONGEST: u64 = 64 << 20;
 #[serde(default)]
 pub(in crate::incident) struct Manifest {
     pub(in crate::incident) format: String,
-    pub(in crate::incident) triggers: Vec<Trigger>,
-    pub(in crate::incident) window: Window,
-    pub(in crate::incident) interfaces: Vec<Interface>,
+    pub(in crate::incident) triggers: Vec<TriggerEntry>,
+    pub(in crate::incident) window: WindowEntry,
+    pub(in crate::incident) interfaces: Vec<InterfaceEntry>,
     pub(in crate::incident) files: Vec<FileEntry>,
     /// None where manifests were not recorded yet.
     #[serde(deserialize_with = "there")]
@@ -33,7 +33,7 @@ fn there<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<Recorded>>
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(in crate::incident) struct Trigger {
+pub(in crate::incident) struct TriggerEntry {
     pub(in crate::incident) kind: String,
     pub(in crate::incident) object: Option<String>,
     pub(in crate::incident) sentence: String,
@@ -42,20 +42,20 @@ pub(in crate::incident) struct Trigger {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(in crate::incident) struct Window {
-    pub(in crate::incident) closed: Span,
-    pub(in crate::incident) covered: Span,
+pub(in crate::incident) struct WindowEntry {
+    pub(in crate::incident) closed: SpanEntry,
+    pub(in crate::incident) covered: SpanEntry,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(in crate::incident) struct Span {
+pub(in crate::incident) struct SpanEntry {
     pub(in crate::incident) seconds: f64,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(in crate::incident) struct Interface {
+pub(in crate::incident) struct InterfaceEntry {
     pub(in crate::incident) name: String,
     pub(in crate::incident) in_bundle: InBundle,
 }

@@ -23,11 +23,11 @@ use super::store::{Store, record};
 use crate::error::{Error, Result};
 
 /// Makes the report of a bundle that is being built.
-pub type Reporter = fn(&Subject<'_>) -> Result<Pages>;
+pub type Reporter = fn(&ReportSubject<'_>) -> Result<ReportPages>;
 
 /// What is to be reported on.
 #[derive(Clone, Copy)]
-pub struct Subject<'a> {
+pub struct ReportSubject<'a> {
     /// Where the bundle lies now, whole but for its report.
     pub folder: &'a Path,
     /// What it will be called.
@@ -38,7 +38,7 @@ pub struct Subject<'a> {
 
 /// A report.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pages {
+pub struct ReportPages {
     /// For browsers.
     pub html: String,
     /// For a terminal.
@@ -58,12 +58,12 @@ pub struct Secured {
     incident: Box<Incident>,
     partial: Partial,
     contents: Contents,
-    report: Report,
+    report: ReportProgress,
 }
 
 /// How far the report of a bundle is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Report {
+enum ReportProgress {
     NotMade,
     /// It lies there, or what it lacks or why there is none is known; the manifest says nothing of it yet.
     Made {
@@ -108,7 +108,7 @@ impl Evidence {
         let slices = incident.tracks.iter_mut().flat_map(|track| &mut track.classes);
         slices.for_each(|class| class.slice.release());
         let Self { partial, contents } = self;
-        Secured { incident, partial, contents, report: Report::NotMade }
+        Secured { incident, partial, contents, report: ReportProgress::NotMade }
     }
 }
 
@@ -118,7 +118,7 @@ impl Secured {
         &self.incident
     }
 
-    /// Lets `reporter` make the report, and the bundle appear. `in_time` as in [`Subject`]. Can be asked
+    /// Lets `reporter` make the report, and the bundle appear. `in_time` as in [`ReportSubject`]. Can be asked
     /// again, and goes on where it was; the `last` time the bundle appears without its report rather than not
     /// at all.
     ///
@@ -130,12 +130,12 @@ impl Secured {
         in_time: &dyn Fn() -> bool,
         last: bool,
     ) -> Result<Bundle> {
-        if self.report == Report::NotMade {
+        if self.report == ReportProgress::NotMade {
             let missing = match reporter {
                 None => Some(NO_REPORT.to_owned()),
                 Some(reporter) => self.report(reporter, in_time),
             };
-            self.report = Report::Made { missing };
+            self.report = ReportProgress::Made { missing };
         }
         let waits = |error: Error, path: &Path| {
             let hint = format!(
@@ -144,7 +144,7 @@ impl Secured {
             );
             error.hint(hint)
         };
-        if let Report::Made { missing } = self.report.clone() {
+        if let ReportProgress::Made { missing } = self.report.clone() {
             match self.tell(missing.as_deref()) {
                 Ok(()) => {}
                 // The manifest that is there does not list a report, so there may be none.
@@ -154,7 +154,7 @@ impl Secured {
                 }
                 Err(error) => return Err(waits(error, &self.partial.path())),
             }
-            self.report = Report::Told;
+            self.report = ReportProgress::Told;
         }
         let path = self.partial.path();
         let published = bundle::publish(&mut self.partial, &self.contents, &self.incident);
@@ -164,7 +164,7 @@ impl Secured {
     /// Writes the report; tells what it lacks, or why there is none.
     fn report(&mut self, reporter: Reporter, in_time: &dyn Fn() -> bool) -> Option<String> {
         let folder = self.partial.path();
-        let subject = Subject { folder: &folder, name: self.partial.name(), in_time };
+        let subject = ReportSubject { folder: &folder, name: self.partial.name(), in_time };
         let made = catch_unwind(AssertUnwindSafe(|| reporter(&subject)));
         let made = made.unwrap_or_else(|_| {
             Err(Error::operation("report on", self.partial.name(), "dashcap panicked")
@@ -178,8 +178,8 @@ impl Secured {
         })
     }
 
-    fn pages(&mut self, pages: &Pages) -> Result<()> {
-        let Pages { html, text, json, lacks: _ } = pages;
+    fn pages(&mut self, pages: &ReportPages) -> Result<()> {
+        let ReportPages { html, text, json, lacks: _ } = pages;
         for (name, page) in REPORTS.into_iter().zip([html, text, json]) {
             self.partial.file(name, |file| file.write_all(page.as_bytes()))?;
         }

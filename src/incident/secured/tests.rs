@@ -55,26 +55,26 @@ fn incident(seconds: u64, kilobytes: u64) -> Box<Incident> {
     Box::new(incident)
 }
 
-fn made(subject: &Subject<'_>) -> Result<Pages> {
+fn made(subject: &ReportSubject<'_>) -> Result<ReportPages> {
     assert_eq!(subject.folder.extension().unwrap(), "partial");
     assert!(subject.folder.join(CAPTURE).is_file() && (subject.in_time)());
     let told = manifest(subject.folder)["report_missing"].as_str().map(str::to_owned);
     assert_eq!(told.as_deref(), Some(NOT_YET));
     let text = format!("the report of {}", subject.name);
-    Ok(Pages { html: format!("<p>{text}</p>"), text, json: "{}".to_owned(), lacks: None })
+    Ok(ReportPages { html: format!("<p>{text}</p>"), text, json: "{}".to_owned(), lacks: None })
 }
 
-fn refused(_: &Subject<'_>) -> Result<Pages> {
+fn refused(_: &ReportSubject<'_>) -> Result<ReportPages> {
     Err(Error::operation("report on", "it", "nobody knows how"))
 }
 
-fn panics(_: &Subject<'_>) -> Result<Pages> {
+fn panics(_: &ReportSubject<'_>) -> Result<ReportPages> {
     panic!("a defect, for this test");
 }
 
 /// More than the small disk of these tests holds.
-fn huge(_: &Subject<'_>) -> Result<Pages> {
-    Ok(Pages { html: "x".repeat(4 << 20), ..Pages::default() })
+fn huge(_: &ReportSubject<'_>) -> Result<ReportPages> {
+    Ok(ReportPages { html: "x".repeat(4 << 20), ..ReportPages::default() })
 }
 
 #[test]
@@ -134,12 +134,12 @@ fn frames_leave_the_memory_before_the_report_is_made() {
 #[test]
 fn evidence_of_all_comes_before_any_report() {
     static SEEN: AtomicU32 = AtomicU32::new(0);
-    fn counts(subject: &Subject<'_>) -> Result<Pages> {
+    fn counts(subject: &ReportSubject<'_>) -> Result<ReportPages> {
         let parent = subject.folder.parent().unwrap();
         let entries = fs::read_dir(parent).unwrap().flatten();
         let secured = entries.filter(|entry| entry.path().is_dir()).count();
         SEEN.fetch_max(secured as u32, Ordering::Relaxed);
-        Ok(Pages::default())
+        Ok(ReportPages::default())
     }
     let parent = tempfile::tempdir().unwrap();
     let directory = parent.path().join("out");
@@ -253,7 +253,10 @@ fn a_disk_that_is_full_at_the_start_is_cleared_as_limits_allow() {
     let mut store = Store::open_within(tmpfs.path(), 0, some, Stamp::default()).unwrap();
     let removed = store.take_removed();
     assert_eq!(removed.len(), 1);
-    assert_eq!((&removed[0].name, removed[0].why), (&incident(1, 0).name(), retention::Why::Full));
+    assert_eq!(
+        (&removed[0].name, removed[0].why),
+        (&incident(1, 0).name(), retention::RemovalReason::Full)
+    );
     assert!(store.take_removed().is_empty());
 }
 
@@ -284,15 +287,15 @@ fn a_disk_that_others_fill_costs_no_bundle() {
 }
 
 /// Puts something in the way of the bundle's name, or of its new manifest.
-fn blocks_name(subject: &Subject<'_>) -> Result<Pages> {
+fn blocks_name(subject: &ReportSubject<'_>) -> Result<ReportPages> {
     fs::create_dir_all(subject.folder.with_file_name(subject.name).join("x")).unwrap();
-    Ok(Pages::default())
+    Ok(ReportPages::default())
 }
 
-fn blocks_manifest(subject: &Subject<'_>) -> Result<Pages> {
+fn blocks_manifest(subject: &ReportSubject<'_>) -> Result<ReportPages> {
     fs::remove_file(subject.folder.join(MANIFEST)).unwrap();
     fs::create_dir(subject.folder.join(MANIFEST)).unwrap();
-    Ok(Pages::default())
+    Ok(ReportPages::default())
 }
 
 /// F4 of the faults: after one failed rename the incident was lost, and with a failed one of the manifest the

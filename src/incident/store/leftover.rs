@@ -10,7 +10,7 @@ use rustix::fs::FileType;
 use sha2::{Digest, Sha256};
 
 use super::is_our_name;
-use super::record::{self, Record};
+use super::record::{self, StoreRecord};
 use super::removal::REMOVING;
 use crate::incident::folder::{Folder, Inside};
 use crate::incident::layout::{MANIFEST, REPORTS, SUFFIX};
@@ -53,7 +53,7 @@ impl Leftovers<'_> {
     /// Records a manifest that was not yet when its dashcap died.
     fn record(&self, bundle: &Folder, name: &str) {
         let Ok(text) = read::text(bundle) else { return };
-        let known = Record::read(self.directory).ok().flatten().unwrap_or_default();
+        let known = StoreRecord::read(self.directory).ok().flatten().unwrap_or_default();
         let sum: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
         if known.place(name).is_none_or(|place| known.manifests[place].sha256 != sum) {
             record::add(self.directory, name, &sum);

@@ -35,7 +35,7 @@ use std::time::Duration;
 pub use self::listing::{Listing, Other, Stored, What};
 pub use self::removal::{KEPT, REMOVING, mark, remove};
 
-use self::retention::Why;
+use self::retention::RemovalReason;
 use self::steadiness::Steadiness;
 use super::folder::Folder;
 use super::layout::{DIRECTORY_MODE, SUFFIX};
@@ -77,7 +77,7 @@ pub struct Removed {
     /// What it took on the disk.
     pub bytes: u64,
     /// Why it went.
-    pub why: Why,
+    pub why: RemovalReason,
 }
 
 impl Store {
@@ -157,7 +157,7 @@ impl Store {
             let room: u64 = removed.iter().map(|removed| removed.bytes).sum();
             let going = self.limits.room(&bundles, bytes.saturating_sub(room));
             let Some(next) = going.first() else { return removed };
-            removed.extend(took_out(next, Why::Full));
+            removed.extend(took_out(next, RemovalReason::Full));
             // One that cannot be removed is no reason not to try the others.
             let name = next.name.clone();
             bundles.retain(|bundle| bundle.name != name);
@@ -199,7 +199,7 @@ impl Drop for Store {
     }
 }
 
-fn took_out(bundle: &Stored, why: Why) -> Option<Removed> {
+fn took_out(bundle: &Stored, why: RemovalReason) -> Option<Removed> {
     let Stored { name, bytes, path, .. } = bundle;
     match remove(path, false) {
         Ok(()) => Some(Removed { name: name.clone(), bytes: *bytes, why }),

@@ -46,7 +46,7 @@ pub struct Recorded {
 
 /// All of the record.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Record {
+pub struct StoreRecord {
     /// Manifests in the order they came.
     pub manifests: Vec<Recorded>,
     /// Bundles that were removed.
@@ -54,7 +54,7 @@ pub struct Record {
     places: BTreeMap<String, usize>,
 }
 
-impl Record {
+impl StoreRecord {
     /// The record in `directory`; none where there is none.
     ///
     /// # Errors
@@ -173,7 +173,7 @@ mod tests {
     fn what_is_added_is_read_again() {
         let directory = tempfile::tempdir().unwrap();
         let place = directory.path();
-        assert_eq!((Record::read(place).unwrap(), last(place)), (None, None));
+        assert_eq!((StoreRecord::read(place).unwrap(), last(place)), (None, None));
         remove(&place.join("a"));
         assert!(!place.join(RECORD).exists(), "no removal begins a record");
         let sum = |digit: char| digit.to_string().repeat(SUM);
@@ -183,7 +183,7 @@ mod tests {
         remove(&place.join("b"));
         let newest = Recorded { name: "c".to_owned(), sha256: sum('3') };
         assert_eq!(last(place), Some(newest.clone()));
-        let record = Record::read(place).unwrap().unwrap();
+        let record = StoreRecord::read(place).unwrap().unwrap();
         assert_eq!(record.manifests.last(), Some(&newest));
         assert_eq!((record.place("b"), record.place("x")), (Some(1), None));
         assert_eq!(record.gone(&BTreeSet::from(["c"])), ["a"], "b was removed");
@@ -198,13 +198,13 @@ mod tests {
         std::os::unix::fs::symlink(&victim, place.join(RECORD)).unwrap();
         add(place, "a", &"1".repeat(SUM));
         assert_eq!(std::fs::read_to_string(&victim).unwrap(), "kept");
-        assert!(Record::read(place).is_err());
+        assert!(StoreRecord::read(place).is_err());
         std::fs::remove_file(place.join(RECORD)).unwrap();
         let mode = rustix::fs::Mode::from_raw_mode(0o600);
         let pipe = rustix::fs::FileType::Fifo;
         rustix::fs::mknodat(rustix::fs::CWD, place.join(RECORD), pipe, mode, 0).unwrap();
         add(place, "a", &"1".repeat(SUM));
-        assert!(Record::read(place).is_err());
+        assert!(StoreRecord::read(place).is_err());
         assert_eq!(last(place), None);
     }
 }

@@ -36,7 +36,7 @@ pub struct Options {
 
 /// Why a bundle goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
+pub enum RemovalReason {
     /// More than that many.
     Count(u64),
     /// More than that many bytes.
@@ -49,7 +49,7 @@ pub enum Why {
     Full,
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for RemovalReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Count(count) => write!(f, "keep_count is {count}"),
@@ -116,12 +116,12 @@ impl Options {
         bundles: &'a [Stored],
         now: Option<Wall>,
         free: Option<u64>,
-    ) -> Vec<(&'a Stored, Why)> {
+    ) -> Vec<(&'a Stored, RemovalReason)> {
         let mut excess = Vec::new();
         let mut queue = Queue::of(bundles);
         if let Some((age, now)) = self.age.zip(now) {
             let old = queue.loose.extract_if(.., |bundle| age_of(bundle, now) > age);
-            excess.extend(old.map(|bundle| (bundle, Why::Age(age))));
+            excess.extend(old.map(|bundle| (bundle, RemovalReason::Age(age))));
         }
         let newest = bundles.last().map(|bundle| &*bundle.name);
         let mut freed: u64 = excess.iter().map(|(bundle, _)| bundle.bytes).sum();
@@ -134,13 +134,15 @@ impl Options {
     }
 
     /// The limit that what is left breaks.
-    fn broken(&self, left: &Queue<'_>, free: Option<u64>) -> Option<Why> {
+    fn broken(&self, left: &Queue<'_>, free: Option<u64>) -> Option<RemovalReason> {
         let count = left.loose.len() as u64;
         let bytes = left.loose.iter().map(|bundle| bundle.bytes).fold(0, u64::saturating_add);
         let broken = [
-            self.count.filter(|limit| count > *limit).map(Why::Count),
-            self.bytes.filter(|limit| bytes > *limit).map(Why::Bytes),
-            self.free.filter(|limit| free.is_some_and(|free| free < *limit)).map(Why::Free),
+            self.count.filter(|limit| count > *limit).map(RemovalReason::Count),
+            self.bytes.filter(|limit| bytes > *limit).map(RemovalReason::Bytes),
+            self.free
+                .filter(|limit| free.is_some_and(|free| free < *limit))
+                .map(RemovalReason::Free),
         ];
         broken.into_iter().flatten().next()
     }

@@ -1,19 +1,19 @@
 //! The thread that turns incidents into bundles, one after the other.
 //!
 //! ```text
-//!   recorder ── submit ──► shelf ──► writer ──► bundle on disk
+//!   recorder ── submit ──► queue ──► writer ──► bundle on disk
 //!            ◄─ outcomes ───────────────┤
-//!                            ▲          │ failed: back on the shelf, tried again after a pause
+//!                            ▲          │ failed: back on the queue, tried again after a pause
 //!                            └──────────┘
 //! ```
 //!
 //! It promises that an incident is written, or waits, or is told lost with the reason; that one which
 //! cannot be written does not hold up the next; and that neither capture nor the recorder ever waits for
-//! the disk: the shelf's lock is held for a push or a pop, never while writing. While an incident waits,
+//! the disk: the queue's lock is held for a push or a pop, never while writing. While an incident waits,
 //! its memory stays pinned; [`Writer::abandon`] gives the oldest one up when the recorder needs it.
 //!
 //! Evidence first: the reports of bundles, whose evidence is on the disk by then, wait until nothing is
-//! left on the shelf. Where a bundle does not fit the disk, old ones go as the store's limits allow, if it
+//! left on the queue. Where a bundle does not fit the disk, old ones go as the store's limits allow, if it
 //! fits then, and it is tried again at once.
 
 use std::collections::VecDeque;
@@ -37,7 +37,7 @@ use crate::trigger::Trigger;
 /// Pause before a failed incident is tried again: long enough not to fill the log, short enough that
 /// space freed by the operator is used at once.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
-/// Incidents on the shelf at most. Each pins memory, so more than a few never fit; beyond it
+/// Incidents on the queue at most. Each pins memory, so more than a few never fit; beyond it
 /// [`Writer::submit`] gives the incident back.
 const SHELF: usize = 16;
 /// Outcomes nobody has taken at most. Then the writer waits with the next written or lost incident;
@@ -142,7 +142,7 @@ pub struct Lost {
 /// The recorder's side of the writer.
 #[derive(Debug)]
 pub struct Writer {
-    shelf: Arc<Mutex<Shelf>>,
+    queue: Arc<Mutex<Queue>>,
     bell: Sender<()>,
     outcomes: Receiver<Outcome>,
     thread: JoinHandle<()>,
@@ -150,7 +150,7 @@ pub struct Writer {
 
 /// Incidents in the order they came; the one being written is not among them.
 #[derive(Debug, Default)]
-struct Shelf {
+struct Queue {
     waiting: VecDeque<Waiting>,
     came: u64,
     writing: bool,
@@ -182,32 +182,33 @@ impl Writer {
     /// When the options have no meaning or no thread can be made.
     pub fn start(mut store: Store, clock: Clock, options: Options) -> Result<Self> {
         options.check()?;
-        let shelf = Arc::new(Mutex::new(Shelf::default()));
-        // One ring is enough: the writer looks at the whole shelf when it hears it.
+        let queue = Arc::new(Mutex::new(Queue::default()));
+        // One ring is enough: the writer looks at the whole queue when it hears it.
         let (bell, rings) = bounded(1);
         let (told, outcomes) = bounded(OUTCOMES);
-        let (removed, shelf_there) = (store.take_removed(), Arc::clone(&shelf));
-        let mut desk = Desk { store, removed, clock, options, shelf: shelf_there, rings, told };
+        let (removed, queue_there) = (store.take_removed(), Arc::clone(&queue));
+        let mut thread =
+            WriterThread { store, removed, clock, options, queue: queue_there, rings, told };
         let thread = thread::Builder::new()
             .name("writer".to_owned())
-            .spawn(move || desk.work())
+            .spawn(move || thread.work())
             .map_err(|e| Error::operation("start thread", "writer", e))?;
-        Ok(Self { shelf, bell, outcomes, thread })
+        Ok(Self { queue, bell, outcomes, thread })
     }
 
     /// Hands an incident over; never waits.
     ///
     /// # Errors
-    /// Gives it back when the shelf is full: [`Writer::abandon`] one, or count this one as lost.
+    /// Gives it back when the queue is full: [`Writer::abandon`] one, or count this one as lost.
     pub fn submit(&self, incident: Box<Incident>) -> Result<(), Box<Incident>> {
-        let mut shelf = open(&self.shelf);
-        if shelf.waiting.len() >= SHELF {
+        let mut queue = open(&self.queue);
+        if queue.waiting.len() >= SHELF {
             return Err(incident);
         }
-        let number = shelf.came;
-        shelf.came += 1;
+        let number = queue.came;
+        queue.came += 1;
         let due = Mono::default();
-        shelf.waiting.push_back(Waiting {
+        queue.waiting.push_back(Waiting {
             number,
             incident,
             due,
@@ -216,7 +217,7 @@ impl Writer {
             size: None,
             favoured: false,
         });
-        drop(shelf);
+        drop(queue);
         self.notify();
         Ok(())
     }
@@ -228,25 +229,25 @@ impl Writer {
 
     /// Incidents whose bundle has not appeared yet, the one being written included.
     pub fn pending(&self) -> usize {
-        let shelf = open(&self.shelf);
-        shelf.waiting.len() + usize::from(shelf.writing) + shelf.secured
+        let queue = open(&self.queue);
+        queue.waiting.len() + usize::from(queue.writing) + queue.secured
     }
 
     /// Gives up the oldest incident that could not be written, so that its memory is free, and tells
     /// which. None if there is none: one that was not tried yet, or is being written, is not given up.
     /// Told only here, not among the outcomes.
     pub fn abandon(&self) -> Option<Lost> {
-        let mut shelf = open(&self.shelf);
-        let oldest = shelf.waiting.iter().position(|waiting| waiting.failed.is_some())?;
-        let Waiting { incident, attempts, failed, .. } = shelf.waiting.remove(oldest)?;
-        drop(shelf);
+        let mut queue = open(&self.queue);
+        let oldest = queue.waiting.iter().position(|waiting| waiting.failed.is_some())?;
+        let Waiting { incident, attempts, failed, .. } = queue.waiting.remove(oldest)?;
+        drop(queue);
         Some(Lost::of(&incident, attempts, failed?))
     }
 
     /// Tries every incident that is still waiting once more, at once, ends the thread, and tells the
     /// outcomes that were not taken yet. Takes as long as writing takes.
     pub fn stop(self) -> Vec<Outcome> {
-        open(&self.shelf).stopping = true;
+        open(&self.queue).stopping = true;
         self.notify();
         // Until the thread drops its end: it might be waiting for room in the channel.
         let outcomes = self.outcomes.iter().collect();
@@ -274,19 +275,19 @@ impl Lost {
     }
 }
 
-/// A panic while the lock is held leaves a shelf that is still in order: it is pushed to, popped from.
-fn open(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
-    shelf.lock().unwrap_or_else(PoisonError::into_inner)
+/// A panic while the lock is held leaves a queue that is still in order: it is pushed to, popped from.
+fn open(queue: &Mutex<Queue>) -> MutexGuard<'_, Queue> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The thread's side.
-struct Desk {
+struct WriterThread {
     store: Store,
     /// What went when the store was opened.
     removed: Vec<Removed>,
     clock: Clock,
     options: Options,
-    shelf: Arc<Mutex<Shelf>>,
+    queue: Arc<Mutex<Queue>>,
     rings: Receiver<()>,
     told: Sender<Outcome>,
 }
@@ -308,7 +309,7 @@ enum Next {
     End,
 }
 
-impl Shelf {
+impl Queue {
     /// The first that is due, else how long until one is. When stopping, all are due, for the last
     /// time.
     fn next(&mut self, now: Mono) -> Next {
@@ -336,7 +337,7 @@ impl Shelf {
     }
 }
 
-impl Desk {
+impl WriterThread {
     fn work(&mut self) {
         if let Err(error) = priority::step_back(NICE) {
             tracing::warn!("the writer keeps its priority: {error}");
@@ -345,7 +346,7 @@ impl Desk {
         self.removed.iter().for_each(|removed| self.tell(Outcome::Removed(removed.clone())));
         loop {
             let now = self.clock.now().mono;
-            let next = open(&self.shelf).next(now);
+            let next = open(&self.queue).next(now);
             let due = match next {
                 Next::Write { waiting, last } => {
                     secured.extend(self.write(waiting, last));
@@ -373,7 +374,7 @@ impl Desk {
         };
         if heard == Err(RecvTimeoutError::Disconnected) {
             // The recorder is gone without a word: write what there is and end.
-            open(&self.shelf).stopping = true;
+            open(&self.queue).stopping = true;
         }
     }
 
@@ -386,14 +387,14 @@ impl Desk {
         match written {
             Ok(evidence) => {
                 let (attempts, secured) = (waiting.attempts, evidence.secured(waiting.incident));
-                let mut shelf = open(&self.shelf);
-                shelf.hurry();
-                shelf.writing = false;
-                shelf.secured += 1;
+                let mut queue = open(&self.queue);
+                queue.hurry();
+                queue.writing = false;
+                queue.secured += 1;
                 return Some(Finishing { secured, begun, attempts, due: Mono::default() });
             }
             Err(reason) if last => {
-                open(&self.shelf).writing = false;
+                open(&self.queue).writing = false;
                 let lost = Lost::of(&waiting.incident, waiting.attempts, reason);
                 drop(waiting);
                 self.tell(Outcome::Lost(lost));
@@ -450,7 +451,7 @@ impl Desk {
     /// returned.
     fn finish(&mut self, mut finishing: Finishing) -> Option<Finishing> {
         let reporting = self.clock.now().mono;
-        let stopping = || open(&self.shelf).stopping;
+        let stopping = || open(&self.queue).stopping;
         let in_time = || {
             let time = if stopping() { LAST_REPORT_TIME } else { REPORT_TIME };
             self.clock.now().mono.since(reporting) < time
@@ -461,7 +462,7 @@ impl Desk {
         let bundle = match finished {
             Ok(bundle) => bundle,
             Err(reason) if last => {
-                open(&self.shelf).secured -= 1;
+                open(&self.queue).secured -= 1;
                 let incident = finishing.secured.incident();
                 self.tell(Outcome::Lost(Lost::of(incident, finishing.attempts, reason)));
                 return None;
@@ -475,7 +476,7 @@ impl Desk {
                 return Some(finishing);
             }
         };
-        open(&self.shelf).secured -= 1;
+        open(&self.queue).secured -= 1;
         self.tell(Outcome::Written { bundle, took: now.mono.since(finishing.begun) });
         for removed in self.store.sweep(now, is_kept_right()) {
             self.tell(Outcome::Removed(removed));
@@ -487,10 +488,10 @@ impl Desk {
         let (name, attempts) = (waiting.incident.name(), waiting.attempts);
         waiting.due = now.plus(self.options.retry_pause);
         waiting.failed = Some(reason.clone());
-        let mut shelf = open(&self.shelf);
-        shelf.put_back(waiting);
-        shelf.writing = false;
-        drop(shelf);
+        let mut queue = open(&self.queue);
+        queue.put_back(waiting);
+        queue.writing = false;
+        drop(queue);
         // Word of a retry may be dropped, the next one says the same.
         let _ = self.told.try_send(Outcome::Retrying { name, attempts, reason });
     }

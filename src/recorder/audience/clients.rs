@@ -15,12 +15,12 @@ use super::progress::{Courses, absolute};
 use crate::api::question::{Audience, BEHIND, Fate, Question, RECENT, Reply};
 use crate::api::status::Figures;
 use crate::api::{self, QUESTIONS, Server};
-use crate::capture::Report;
+use crate::capture::CaptureReport;
 use crate::error::Result;
 use crate::export::{self, choice::What};
 use crate::finding::Severity;
 use crate::incident::journal::Entry;
-use crate::incident::progress::Course;
+use crate::incident::progress::IncidentProgress;
 use crate::incident::writer::Outcome;
 use crate::incident::{Incident, events};
 use crate::observation::{Fact, Observation};
@@ -42,29 +42,29 @@ pub(in crate::recorder) struct Clients {
     /// Lines between the frames, for those who read frames.
     lines: broadcast::Sender<Entry>,
     /// The latest events, oldest first.
-    recent: VecDeque<Event>,
+    recent: VecDeque<Published>,
     /// By the observation being judged.
     pulled: Vec<Trigger>,
     /// What it froze.
-    frozen: Option<Course>,
+    frozen: Option<IncidentProgress>,
     courses: Courses,
     /// Who made triggers not count.
     disarmed: Option<String>,
     ignored: u64,
     /// By the name of the incident whose bundle they wait for.
     waiting: Vec<(String, Reply<Fate>)>,
-    asked: Option<(Mono, Vec<Report>)>,
+    asked: Option<(Mono, Vec<CaptureReport>)>,
 }
 
 /// What listeners hear of.
 #[derive(Debug)]
-enum Event {
+enum Published {
     Seen(Observation),
     Pulled(Trigger),
-    Course(Box<Course>),
+    Course(Box<IncidentProgress>),
 }
 
-impl Event {
+impl Published {
     /// As listeners are told it.
     fn told(&self) -> Arc<export::event::Event> {
         let (what, severity, fields) = match self {
@@ -118,8 +118,12 @@ impl Clients {
     }
 
     /// Lets clients ask from now on.
-    pub(in crate::recorder) fn serve(&mut self, doors: api::Doors, clock: Clock) -> Result<()> {
-        self.server = Some(doors.serve(clock, self.sender.clone())?);
+    pub(in crate::recorder) fn serve(
+        &mut self,
+        endpoints: api::Endpoints,
+        clock: Clock,
+    ) -> Result<()> {
+        self.server = Some(endpoints.serve(clock, self.sender.clone())?);
         Ok(())
     }
 
@@ -152,7 +156,7 @@ impl Clients {
     }
 
     /// Listeners are told of an incident, after the trigger that opened it.
-    pub(in crate::recorder) fn frozen(&mut self, course: Course) {
+    pub(in crate::recorder) fn frozen(&mut self, course: IncidentProgress) {
         self.frozen = Some(course);
     }
 
@@ -167,7 +171,7 @@ impl Clients {
     /// Tells listeners of an observation and the triggers it pulled.
     pub(super) fn publish(&mut self, seen: &Observation) {
         if !matches!(seen.fact, Fact::Sample(_)) {
-            self.event(Event::Seen(seen.clone()));
+            self.event(Published::Seen(seen.clone()));
         }
         let severity = match &seen.fact {
             Fact::Finding(finding) => Some(finding.severity),
@@ -180,21 +184,21 @@ impl Clients {
     /// else, and of the incident they opened.
     pub(in crate::recorder) fn tell_pulled(&mut self, finding: Option<Severity>) {
         for trigger in std::mem::take(&mut self.pulled) {
-            self.event(Event::Pulled(trigger));
+            self.event(Published::Pulled(trigger));
         }
         if let Some(course) = self.frozen.take() {
             let course = self.courses.frozen(course, finding);
-            self.event(Event::Course(course.into()));
+            self.event(Published::Course(course.into()));
         }
     }
 
-    fn tell_course(&mut self, course: Option<Course>) {
+    fn tell_course(&mut self, course: Option<IncidentProgress>) {
         if let Some(course) = course {
-            self.event(Event::Course(course.into()));
+            self.event(Published::Course(course.into()));
         }
     }
 
-    fn event(&mut self, event: Event) {
+    fn event(&mut self, event: Published) {
         // Nobody listens most of the time: then nothing is worded.
         if self.audience.receiver_count() > 0 {
             // Refused only when the last listener has just left.
@@ -213,14 +217,19 @@ impl Clients {
 
     /// A place for one more listener.
     pub(in crate::recorder) fn seat(&self) -> Audience {
-        let recent = self.recent.iter().map(Event::told).collect();
+        let recent = self.recent.iter().map(Published::told).collect();
         Audience { recent, live: self.audience.subscribe() }
     }
 
     /// Lines of the triggers since `from`, and those to come.
-    pub(in crate::recorder) fn lines(&self, from: Mono) -> (Vec<Entry>, broadcast::Receiver<Entry>) {
+    pub(in crate::recorder) fn lines(
+        &self,
+        from: Mono,
+    ) -> (Vec<Entry>, broadcast::Receiver<Entry>) {
         let pulled = self.recent.iter().filter_map(|event| match event {
-            Event::Pulled(trigger) if trigger.at.mono >= from => Some(Entry::of_trigger(trigger)),
+            Published::Pulled(trigger) if trigger.at.mono >= from => {
+                Some(Entry::of_trigger(trigger))
+            }
             _ => None,
         });
         (pulled.collect(), self.lines.subscribe())
@@ -279,7 +288,7 @@ impl Clients {
     }
 
     /// How exports stand.
-    pub(in crate::recorder) fn exports(&self) -> Vec<export::Standing> {
+    pub(in crate::recorder) fn exports(&self) -> Vec<export::DestinationStatus> {
         self.server.as_ref().map(Server::exports).unwrap_or_default()
     }
 
@@ -287,8 +296,8 @@ impl Clients {
     pub(in crate::recorder) fn reports(
         &mut self,
         now: Mono,
-        ask: impl FnOnce() -> Vec<Report>,
-    ) -> (Mono, Vec<Report>) {
+        ask: impl FnOnce() -> Vec<CaptureReport>,
+    ) -> (Mono, Vec<CaptureReport>) {
         match self.asked.take() {
             Some((at, reports)) if now.since(at) < FRESH => (at, reports),
             _ => (now, ask()),
@@ -296,11 +305,11 @@ impl Clients {
     }
 
     /// The next who asks may be told the same, for a moment.
-    pub(in crate::recorder) fn keep_reports(&mut self, asked: (Mono, Vec<Report>)) {
+    pub(in crate::recorder) fn keep_reports(&mut self, asked: (Mono, Vec<CaptureReport>)) {
         self.asked = Some(asked);
     }
 
-    /// Ends events, lets the last answers out, and closes the doors.
+    /// Ends events, lets the last answers out, and closes the endpoints.
     pub(super) fn close(self) {
         let Self { server, audience, lines, questions, sender, waiting, .. } = self;
         // Whoever still waits learns that nobody will answer.

@@ -18,16 +18,16 @@ pub(in crate::recorder) struct Log {
     since: Mono,
     told: u32,
     untold: u64,
-    counters: Counters,
+    counters: ToldCounters,
     /// A line about its trigger has told the present observation.
     was_told: bool,
 }
 
 /// Which counters were told, and when: one that grows all day is told once a minute.
 #[derive(Debug, Default)]
-struct Counters(HashMap<(String, Counter), Mono>);
+struct ToldCounters(HashMap<(String, Counter), Mono>);
 
-impl Counters {
+impl ToldCounters {
     const PAUSE: Duration = Duration::from_secs(60);
     /// Counters remembered; beyond that, all are forgotten and told anew.
     const MOST: usize = 4_096;

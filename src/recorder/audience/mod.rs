@@ -16,7 +16,7 @@ use self::programs::Programs;
 use self::service::ServiceManager;
 use self::status_line::{State, Status, StatusLine};
 use crate::api::question::{Fate, Reply};
-use crate::capture::Report;
+use crate::capture::CaptureReport;
 use crate::error::Result;
 use crate::hook::{Pending, Runner};
 use crate::incident::Incident;
@@ -125,7 +125,12 @@ impl Audience {
     }
 
     /// How it stands; nothing is under way if there is no `state`.
-    pub(super) fn status(&mut self, now: Mono, reports: &[Report], state: Option<State>) -> Status {
+    pub(super) fn status(
+        &mut self,
+        now: Mono,
+        reports: &[CaptureReport],
+        state: Option<State>,
+    ) -> Status {
         let idle = if self.clients.are_armed() { State::Armed } else { State::Disarmed };
         self.status_line.status(now, reports, state.unwrap_or(idle))
     }

@@ -13,13 +13,13 @@ use crate::observation::program::ProgramNote;
 use crate::observation::{Fact, Observation};
 use crate::time::Clock;
 use crate::trigger::Trigger;
-use crate::watch::{self, Watch};
+use crate::watch::{self, RunningWatcher};
 
 /// The runner at work, and the watcher of what it does.
 #[derive(Debug)]
 pub(super) struct Programs {
     hooks: Hooks,
-    watch: Watch,
+    watch: RunningWatcher,
 }
 
 impl Programs {

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::path::{self, Path};
 use std::time::Duration;
 
-use crate::api::status::{Figures, Timing, Trigger as TriggerCount};
+use crate::api::status::{Figures, Timing, TriggerFigures as TriggerCount};
 use crate::finding::Severity;
 use crate::incident::Incident;
-use crate::incident::progress::{Course, Step};
+use crate::incident::progress::{IncidentProgress, Step};
 use crate::incident::writer::Outcome;
 use crate::time::Stamp;
 use crate::trigger::TriggerKind;
@@ -22,7 +22,7 @@ const UNDER_WAY: usize = 64;
 /// What is known of incidents under way, and what all came to.
 #[derive(Debug, Default)]
 pub(super) struct Courses {
-    under_way: Vec<Course>,
+    under_way: Vec<IncidentProgress>,
     triggers: BTreeMap<TriggerKind, u64>,
     freezing: Timing,
     writing: Timing,
@@ -38,7 +38,11 @@ impl Courses {
     }
 
     /// An incident was frozen: what listeners are told, worse if its finding is.
-    pub(super) fn frozen(&mut self, mut course: Course, finding: Option<Severity>) -> Course {
+    pub(super) fn frozen(
+        &mut self,
+        mut course: IncidentProgress,
+        finding: Option<Severity>,
+    ) -> IncidentProgress {
         course.severity = finding.unwrap_or(course.severity);
         if let Step::Frozen { pinned_after } = course.step {
             note(&mut self.freezing, pinned_after);
@@ -60,7 +64,7 @@ impl Courses {
     }
 
     /// What became of an incident, if that is final.
-    pub(super) fn settle(&mut self, outcome: &Outcome, at: Stamp) -> Option<Course> {
+    pub(super) fn settle(&mut self, outcome: &Outcome, at: Stamp) -> Option<IncidentProgress> {
         match outcome {
             Outcome::Written { bundle, took } => {
                 note(&mut self.writing, *took);
@@ -87,16 +91,21 @@ impl Courses {
     }
 
     /// An incident is lost.
-    pub(super) fn lost(&mut self, name: &str, reason: &str, at: Stamp) -> Option<Course> {
+    pub(super) fn lost(&mut self, name: &str, reason: &str, at: Stamp) -> Option<IncidentProgress> {
         let step = Step::Lost { reason: reason.to_owned() };
         let mut course = self.end(|course| course.incident == name, step, at)?;
         course.severity = Severity::Critical;
         Some(course)
     }
 
-    fn end(&mut self, is_meant: impl Fn(&Course) -> bool, step: Step, at: Stamp) -> Option<Course> {
+    fn end(
+        &mut self,
+        is_meant: impl Fn(&IncidentProgress) -> bool,
+        step: Step,
+        at: Stamp,
+    ) -> Option<IncidentProgress> {
         let place = self.under_way.iter().position(is_meant)?;
-        Some(Course { at, step, ..self.under_way.remove(place) })
+        Some(IncidentProgress { at, step, ..self.under_way.remove(place) })
     }
 
     /// The figures.
@@ -137,10 +146,10 @@ mod tests {
     use crate::time::{Mono, Wall};
     use crate::trigger::Trigger;
 
-    fn course(kind: TriggerKind) -> Course {
+    fn course(kind: TriggerKind) -> IncidentProgress {
         let at = Stamp { mono: Mono(1), wall: Wall(1_795_356_860_811_089_123) };
         let trigger = Trigger { kind, object: None, at, sentence: "it failed".into() };
-        Course::frozen(&trigger, Duration::from_millis(2), Wall(1), Wall(3))
+        IncidentProgress::frozen(&trigger, Duration::from_millis(2), Wall(1), Wall(3))
     }
 
     fn written(name: &str) -> Outcome {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::status::{self, Traffic};
-use crate::capture::Report;
+use crate::capture::CaptureReport;
 use crate::detect::tap;
 use crate::ring::LaneCounters;
 use crate::time::{self, Mono};
@@ -89,8 +89,8 @@ fn rough(depth: Duration) -> String {
 }
 
 /// Frames that all captures together received and stored or lost.
-fn frames(reports: &[Report]) -> u64 {
-    let of = |report: &Report| {
+fn frames(reports: &[CaptureReport]) -> u64 {
+    let of = |report: &CaptureReport| {
         let stats = &report.stats;
         stats.kernel_received.unwrap_or(stats.stored + stats.folded + stats.filtered)
     };
@@ -100,7 +100,7 @@ fn frames(reports: &[Report]) -> u64 {
 /// How long a history each class has, on the interface where it is shortest: measured where something
 /// had to be forgotten, else computed from the traffic so far, which says nothing before [`KNOWN`] of the
 /// memory is used; nothing without traffic.
-pub(in crate::recorder) fn depths(reports: &[Report], now: Mono) -> Vec<ClassDepth> {
+pub(in crate::recorder) fn depths(reports: &[CaptureReport], now: Mono) -> Vec<ClassDepth> {
     let mut depths: Vec<ClassDepth> = Vec::new();
     for report in reports {
         for class in &report.classes {
@@ -138,9 +138,9 @@ pub(in crate::recorder) fn depths(reports: &[Report], now: Mono) -> Vec<ClassDep
 const KNOWN: f64 = 0.1;
 
 /// Each class of an interface: its traffic, its counts, how far back it reaches.
-pub(in crate::recorder) fn classes(report: &Report, now: Mono) -> Vec<status::Class> {
+pub(in crate::recorder) fn classes(report: &CaptureReport, now: Mono) -> Vec<status::Class> {
     let depths = depths(std::slice::from_ref(report), now);
-    let traffic = |count: tap::Count| Traffic { frames: count.frames, bytes: count.bytes };
+    let traffic = |count: tap::TrafficCount| Traffic { frames: count.frames, bytes: count.bytes };
     let each = report.classes.iter().zip(&report.traffic);
     each.map(|(class, &[unknown, inbound, outbound])| {
         let LaneCounters { stored, folded, dropped, faded, evicted, .. } = class.counters;
@@ -199,7 +199,7 @@ impl StatusLine {
     }
 
     /// How it stands.
-    pub(super) fn status(&mut self, now: Mono, reports: &[Report], state: State) -> Status {
+    pub(super) fn status(&mut self, now: Mono, reports: &[CaptureReport], state: State) -> Status {
         let (frames, passed) = (frames(reports), now.since(self.shown));
         self.per_second = frames.saturating_sub(self.frames) as f64 / passed.as_secs_f64();
         (self.shown, self.frames) = (now, frames);
@@ -217,7 +217,12 @@ impl StatusLine {
     }
 
     /// Says how many seconds the memory holds, if that is known and changed much; `pre` were asked for.
-    pub(in crate::recorder) fn tell_depth(&mut self, now: Mono, reports: &[Report], pre: Duration) {
+    pub(in crate::recorder) fn tell_depth(
+        &mut self,
+        now: Mono,
+        reports: &[CaptureReport],
+        pre: Duration,
+    ) {
         self.look_at = now.plus(Self::DEPTH_EVERY);
         let mut depths = depths(reports, now);
         depths.retain(|depth| depth.is_known);

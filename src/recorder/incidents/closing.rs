@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, TryRecvError};
 
-use super::phase::Count;
-use super::{Incidents, Open, phase};
+use super::phase::TriggerCount;
+use super::{Incidents, OpenedIncident, phase};
 use crate::api::question::{Fate, Reply};
 use crate::capture::{ClassReport, Sliced};
 use crate::hook::{OutputFile, Pending};
@@ -14,7 +14,7 @@ use crate::incident::{ClassTrack, Host, Incident, SystemFile, Track};
 use crate::observation::kept::Kept;
 use crate::recorder::Options;
 use crate::recorder::audience::Audience;
-use crate::recorder::frame_store::Keeper;
+use crate::recorder::frame_store::FrameStore;
 use crate::recorder::watchers::Watchers;
 use crate::time::{Mono, Stamp, Window};
 
@@ -27,8 +27,8 @@ const SYSTEM: Duration = Duration::from_secs(3);
 /// Collects slices.
 #[derive(Debug)]
 pub(super) struct Closing {
-    closed: phase::Closed,
-    open: Open,
+    closed: phase::ClosedIncident,
+    open: OpenedIncident,
     expected: Vec<Receiver<Sliced>>,
     tracks: Vec<Track>,
     begun: Mono,
@@ -48,8 +48,8 @@ pub(super) struct Circumstances {
 
 impl Closing {
     pub(super) fn new(
-        closed: phase::Closed,
-        open: Open,
+        closed: phase::ClosedIncident,
+        open: OpenedIncident,
         expected: Vec<Receiver<Sliced>>,
         begun: Mono,
     ) -> Self {
@@ -92,7 +92,7 @@ impl Closing {
 
     /// The incident, ready to be written.
     pub(super) fn incident(mut self, when: Circumstances) -> Incident {
-        let phase::Closed {
+        let phase::ClosedIncident {
             opened_by,
             extended_by,
             further_triggers,
@@ -167,23 +167,23 @@ fn track(sliced: Sliced) -> Track {
 
 impl Incidents {
     /// Closes the open incident if its window is over.
-    pub(in crate::recorder) fn close_if_due<K: Keeper>(&mut self, captures: &mut K) {
+    pub(in crate::recorder) fn close_if_due<K: FrameStore>(&mut self, captures: &mut K) {
         if let Some(closed) = self.phase.close_if_due(self.clock.now().mono) {
             self.begin_closing(closed, captures);
         }
     }
 
     /// Closes the open incident now.
-    pub(in crate::recorder) fn cut<K: Keeper>(&mut self, by: &str, captures: &mut K) {
+    pub(in crate::recorder) fn cut<K: FrameStore>(&mut self, by: &str, captures: &mut K) {
         if let Some(closed) = self.phase.cut(self.clock.now().mono, by) {
             self.begin_closing(closed, captures);
         }
     }
 
-    fn begin_closing<K: Keeper>(&mut self, closed: phase::Closed, captures: &mut K) {
+    fn begin_closing<K: FrameStore>(&mut self, closed: phase::ClosedIncident, captures: &mut K) {
         let Some(open) = self.open.take() else { return };
         let now = self.clock.now().mono;
-        for Count { tally, cool_down } in &closed.counts {
+        for TriggerCount { tally, cool_down } in &closed.counts {
             let of = (tally.kind, tally.object.clone());
             self.gate.closed(of, tally.first.mono, *cool_down, now);
         }
@@ -192,7 +192,7 @@ impl Incidents {
     }
 
     /// Hands incidents over to the writer once all their slices are there.
-    pub(in crate::recorder) fn collect_slices<K: Keeper>(
+    pub(in crate::recorder) fn collect_slices<K: FrameStore>(
         &mut self,
         options: &Options,
         watchers: &Watchers,
@@ -239,7 +239,7 @@ impl Incidents {
         }
     }
 
-    fn submit<K: Keeper>(
+    fn submit<K: FrameStore>(
         &mut self,
         incident: Box<Incident>,
         captures: &mut K,
@@ -257,7 +257,7 @@ impl Incidents {
     }
 
     /// New frames are worth more than an incident that nobody can write, or that nobody may want.
-    pub(super) fn make_memory<K: Keeper>(&mut self, captures: &mut K, audience: &mut Audience) {
+    pub(super) fn make_memory<K: FrameStore>(&mut self, captures: &mut K, audience: &mut Audience) {
         self.release_holds("new frames need its memory", captures);
         if let Some(lost) = self.writer.abandon() {
             audience.lost(&lost.name, &lost.reason.to_string());

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use crate::observation::kept::{Account, Kept};
+use crate::observation::kept::{Kept, KeptBytes};
 use crate::observation::neighbour::NeighbourChange;
 use crate::observation::route::RouteChange;
 use crate::observation::{Fact, Observation};
@@ -18,7 +18,7 @@ pub(super) struct History {
     /// Bytes that are kept at most, and as many again by incidents that wait.
     budget: usize,
     /// Of history and of incidents.
-    account: Account,
+    account: KeptBytes,
     /// Of [`Self::seen`].
     bytes: usize,
     seen: VecDeque<Kept>,
@@ -47,7 +47,7 @@ impl History {
         Self {
             span,
             budget: usize::try_from(budget).unwrap_or(usize::MAX),
-            account: Account::default(),
+            account: KeptBytes::default(),
             bytes: 0,
             seen: VecDeque::new(),
             lasting: BTreeMap::new(),

@@ -29,7 +29,7 @@ use self::summary::Summary;
 use super::Options;
 use super::audience::Audience;
 use super::audience::status_line::State;
-use super::frame_store::Keeper;
+use super::frame_store::FrameStore;
 use crate::api::question::{Fate, Reply, Verdict};
 use crate::api::status::OpenIncident;
 use crate::hook::Pending;
@@ -60,7 +60,7 @@ pub(super) struct Incidents {
     holds: Holds,
     holds_made: u64,
     phase: Phase,
-    open: Option<Open>,
+    open: Option<OpenedIncident>,
     closing: Vec<Closing>,
     history: History,
     /// What the recording before had, as long as a window may reach it.
@@ -74,7 +74,7 @@ pub(super) struct Incidents {
 
 /// What belongs to the open incident beside its phase.
 #[derive(Debug)]
-struct Open {
+struct OpenedIncident {
     hold: HoldId,
     pinned_after: Duration,
     system: Option<Collection>,
@@ -149,7 +149,7 @@ impl Incidents {
     }
 
     /// What a fact means beside the triggers it pulled.
-    pub(super) fn follow<K: Keeper>(
+    pub(super) fn follow<K: FrameStore>(
         &mut self,
         fact: &Fact,
         captures: &mut K,

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use super::holds::Held;
 use super::phase::Effect;
-use super::{Incidents, Open};
+use super::{Incidents, OpenedIncident};
 use crate::api::question::Verdict;
-use crate::incident::progress::Course;
+use crate::incident::progress::IncidentProgress;
 use crate::incident::system::Collection;
 use crate::observation::{Fact, Observation};
 use crate::recorder::audience::Audience;
 use crate::recorder::audience::log::short;
-use crate::recorder::frame_store::{Held as Pinned, Keeper};
+use crate::recorder::frame_store::{FrameStore, Held as Pinned};
 use crate::ring::HoldId;
 use crate::time::{Mono, Window, nanos};
 use crate::trigger::{Circumstances, Fired, Hold, Terms, Trigger};
@@ -24,7 +24,7 @@ const LOGGED: u64 = 16;
 
 impl Incidents {
     /// The verdict is for whoever asked with the observation.
-    pub(in crate::recorder) fn judge<K: Keeper>(
+    pub(in crate::recorder) fn judge<K: FrameStore>(
         &mut self,
         seen: &Observation,
         captures: &mut K,
@@ -41,7 +41,7 @@ impl Incidents {
     }
 
     /// What happens by itself when its time has come.
-    pub(in crate::recorder) fn judge_time<K: Keeper>(
+    pub(in crate::recorder) fn judge_time<K: FrameStore>(
         &mut self,
         captures: &mut K,
         audience: &mut Audience,
@@ -57,13 +57,17 @@ impl Incidents {
     }
 
     /// Releases every window that is still waiting to be confirmed.
-    pub(in crate::recorder) fn release_holds<K: Keeper>(&mut self, why: &str, captures: &mut K) {
+    pub(in crate::recorder) fn release_holds<K: FrameStore>(
+        &mut self,
+        why: &str,
+        captures: &mut K,
+    ) {
         for held in self.holds.all() {
             self.release(&held, why, captures);
         }
     }
 
-    fn fire<K: Keeper>(
+    fn fire<K: FrameStore>(
         &mut self,
         fired: Fired,
         captures: &mut K,
@@ -97,7 +101,7 @@ impl Incidents {
 
     /// Why it opens nothing, if the hour has brought enough that nobody asked for. What was captured long ago
     /// comes at the pace of a file: there is no hour to count.
-    fn over_budget<K: Keeper>(&mut self, trigger: &Trigger) -> Option<String> {
+    fn over_budget<K: FrameStore>(&mut self, trigger: &Trigger) -> Option<String> {
         if !K::LIVE || trigger.kind.is_asked_for() {
             return None;
         }
@@ -116,7 +120,7 @@ impl Incidents {
     }
 
     /// Freezes, and waits for somebody to confirm.
-    fn hold<K: Keeper>(
+    fn hold<K: FrameStore>(
         &mut self,
         fired: Fired,
         hold: &Hold,
@@ -145,7 +149,7 @@ impl Incidents {
     }
 
     /// Takes a sure trigger in, and what it confirms.
-    fn keep<K: Keeper>(
+    fn keep<K: FrameStore>(
         &mut self,
         fired: Fired,
         captures: &mut K,
@@ -194,7 +198,7 @@ impl Incidents {
     }
 
     /// Opens an incident: its frames are pinned before anything else is done.
-    fn begin<K: Keeper>(
+    fn begin<K: FrameStore>(
         &mut self,
         trigger: &Trigger,
         from: Mono,
@@ -211,7 +215,7 @@ impl Incidents {
         let system = system.inspect_err(|e| tracing::warn!("cannot ask the system: {e}"));
         let system = system.ok().flatten();
         let waiting = Vec::new();
-        self.open = Some(Open { hold, pinned_after, system, programs: None, waiting });
+        self.open = Some(OpenedIncident { hold, pinned_after, system, programs: None, waiting });
         self.refused = 0;
         if !trigger.kind.is_asked_for() {
             self.budget.opened(self.clock.now().mono);
@@ -219,7 +223,7 @@ impl Incidents {
         let until = self.phase.deadline();
         let (offset, to) = (trigger.at.offset(), until.unwrap_or(at));
         let (first, last) = (offset.wall(from), offset.wall(to));
-        audience.clients.frozen(Course::frozen(trigger, pinned_after, first, last));
+        audience.clients.frozen(IncidentProgress::frozen(trigger, pinned_after, first, last));
         let Trigger { kind, sentence, .. } = trigger;
         tracing::warn!("{kind}: {}; window frozen after {took:?}", short(sentence));
         audience.log.told_as_trigger();
@@ -244,7 +248,7 @@ impl Incidents {
         }
     }
 
-    fn release<K: Keeper>(&mut self, held: &Held, why: &str, captures: &mut K) {
+    fn release<K: FrameStore>(&mut self, held: &Held, why: &str, captures: &mut K) {
         self.unpin(held.id, captures);
         self.summary.holds_released += 1;
         let Trigger { kind, sentence, .. } = &held.fired.trigger;
@@ -257,14 +261,14 @@ impl Incidents {
     }
 
     /// Gives a hold up: a slice of a moment, which nobody waits for.
-    fn unpin<K: Keeper>(&self, hold: HoldId, captures: &mut K) {
+    fn unpin<K: FrameStore>(&self, hold: HoldId, captures: &mut K) {
         let now = self.clock.now().mono;
         drop(captures.slice(Window { from: now, to: now }, hold));
     }
 }
 
 /// Pins everything since `from`, for a trigger at `at`; returns from when on everything is there.
-fn pin<K: Keeper>(captures: &mut K, hold: HoldId, from: Mono, at: Mono) -> Mono {
+fn pin<K: FrameStore>(captures: &mut K, hold: HoldId, from: Mono, at: Mono) -> Mono {
     let Pinned { complete_from, silent } = captures.hold(hold, from);
     if silent > 0 {
         tracing::error!("{silent} captures did not answer; their frames may be missing");

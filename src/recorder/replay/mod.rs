@@ -28,7 +28,7 @@ use crossbeam_channel::bounded;
 
 use self::host::HostEvents;
 use self::reels::Reels;
-use super::frame_store::Keeper;
+use super::frame_store::FrameStore;
 use super::{Recorder, Summary};
 use crate::capture::Tapping;
 use crate::capture_file::Damage;
@@ -124,7 +124,7 @@ pub struct Replay {
 
 /// What a replay came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Account {
+pub struct ReplaySummary {
     /// Bundles and counts.
     pub recording: Summary,
     /// Per interface, in the same order: frames that were read, equal to stored, folded, filtered and
@@ -214,7 +214,7 @@ impl Replay {
     ///
     /// # Errors
     /// When an interface of the files cannot be replayed as configured.
-    pub fn run(mut self, mut show: impl FnMut(&Progress)) -> Result<Account> {
+    pub fn run(mut self, mut show: impl FnMut(&Progress)) -> Result<ReplaySummary> {
         for happened in 0_u64.. {
             self.tell_ended();
             match (self.files.next_at(), self.events.next_at()) {
@@ -332,13 +332,13 @@ impl Replay {
     }
 
     /// The end of the files cuts what is open.
-    fn finish(mut self) -> Account {
+    fn finish(mut self) -> ReplaySummary {
         self.close();
         let Recorder { incidents, captures, .. } = &mut self.recorder;
         incidents.cut("the end of the files", captures);
         self.close();
         let reels = &self.recorder.captures;
-        let mut account = Account {
+        let mut account = ReplaySummary {
             read: reels.read(),
             passed_over: reels.passed_over(),
             unseen: reels.unseen(),
@@ -355,7 +355,7 @@ impl Replay {
     }
 }
 
-impl Account {
+impl ReplaySummary {
     /// Each interface, what was read of it, and what became of that.
     pub fn interfaces(&self) -> impl Iterator<Item = (&str, u64, &CaptureStats)> {
         let each = self.recording.interfaces.iter().zip(&self.read);

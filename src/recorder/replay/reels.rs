@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, bounded};
 
-use crate::capture::{self, Reel, Report, Sliced, Tapping};
+use crate::capture::{self, CaptureReport, Reel, Sliced, Tapping};
 use crate::capture_file::merge::Head;
 use crate::error::{Error, Result};
 use crate::frame::Origin;
 use crate::observation::Fact;
-use crate::recorder::frame_store::{Held, Keeper};
+use crate::recorder::frame_store::{FrameStore, Held};
 use crate::recorder::selection::Links;
 use crate::ring::{HoldId, LaneId, Pool};
 use crate::time::{Clock, Mono, Offset, Stamp, Window};
@@ -29,7 +29,7 @@ pub(super) struct Reels {
     selected: Vec<String>,
     reels: Vec<Reel>,
     /// Where the frames of each file's origins go.
-    places: Vec<Vec<Option<Place>>>,
+    places: Vec<Vec<Option<Destination>>>,
     passed_over: u64,
     links: Links,
     /// What is watched beside recorded interfaces and their masters.
@@ -39,7 +39,7 @@ pub(super) struct Reels {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Place {
+enum Destination {
     Reel(usize),
     /// The operator did not select it.
     Nowhere,
@@ -84,18 +84,22 @@ impl Reels {
             None => self.place(head, offset)?,
         };
         match place {
-            Place::Reel(number) => {
+            Destination::Reel(number) => {
                 let frame = head.frame.stamped(head.wall, self.options.ring.snaplen);
                 self.reels[number].append(&frame, offset);
             }
-            Place::Nowhere => self.passed_over += 1,
+            Destination::Nowhere => self.passed_over += 1,
         }
         Ok(known.is_none())
     }
 
-    fn place(&mut self, head: &Head<'_>, offset: Offset) -> Result<Place> {
+    fn place(&mut self, head: &Head<'_>, offset: Offset) -> Result<Destination> {
         let selected = self.selected.is_empty() || self.selected.contains(&head.origin.interface);
-        let place = if selected { Place::Reel(self.reel(head, offset)?) } else { Place::Nowhere };
+        let place = if selected {
+            Destination::Reel(self.reel(head, offset)?)
+        } else {
+            Destination::Nowhere
+        };
         let wanted = self.places.len().max(head.file + 1);
         self.places.resize(wanted, Vec::new());
         let file = &mut self.places[head.file];
@@ -155,13 +159,13 @@ impl Reels {
         self.selected.iter().filter(|name| !names.contains(name)).cloned().collect()
     }
 
-    /// Frames that went into each interface's reel, in the order of [`Keeper::stop`].
+    /// Frames that went into each interface's reel, in the order of [`FrameStore::stop`].
     pub(super) fn read(&self) -> Vec<u64> {
         self.reels.iter().map(Reel::read).collect()
     }
 }
 
-impl Keeper for Reels {
+impl FrameStore for Reels {
     const LIVE: bool = false;
 
     fn follow(&mut self, fact: &Fact) -> Result<bool> {
@@ -204,12 +208,12 @@ impl Keeper for Reels {
             .collect()
     }
 
-    fn reports(&mut self) -> Vec<Report> {
+    fn reports(&mut self) -> Vec<CaptureReport> {
         let now = self.clock.now();
         self.reels.iter().map(|reel| reel.report(now)).collect()
     }
 
-    fn stop(mut self) -> Vec<Report> {
+    fn stop(mut self) -> Vec<CaptureReport> {
         self.reports()
     }
 }

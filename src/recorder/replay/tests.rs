@@ -74,7 +74,7 @@ impl Story {
         self.file("timeline.csv", table.as_bytes());
     }
 
-    fn replay(&self, files: &[&PathBuf]) -> Account {
+    fn replay(&self, files: &[&PathBuf]) -> ReplaySummary {
         let files = files.iter().map(|file| (*file).clone()).collect();
         let options = Options { files, events: Events::Beside };
         Replay::open(&options, self.options.clone()).unwrap().run(|_| {}).unwrap()
@@ -120,7 +120,7 @@ fn numbers(bundle: &Path) -> Vec<u64> {
     numbers
 }
 
-fn is_exact(account: &Account) {
+fn is_exact(account: &ReplaySummary) {
     for (interface, read, stats) in account.interfaces() {
         let CaptureStats { stored, folded, filtered, lane_dropped, .. } = *stats;
         assert_eq!(read, stored + folded + filtered + lane_dropped, "{interface}");

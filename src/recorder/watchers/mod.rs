@@ -21,18 +21,18 @@ use crate::watch::clock::ClockWatcher;
 use crate::watch::logs::{self, LogWatcher, Place};
 use crate::watch::probe::{self, Probe};
 use crate::watch::table::{Reading, Table};
-use crate::watch::{self, Watch, Watcher};
+use crate::watch::{self, RunningWatcher, Watcher};
 
 /// The watchers at work, what they cannot tell, and what is known of this host.
 #[derive(Debug)]
 pub(super) struct Watchers {
     clock: Clock,
     sender: Sender<Observation>,
-    running: Vec<Watch>,
+    running: Vec<RunningWatcher>,
     /// The probes, which come and go with the configuration.
-    probes: Vec<(probe::Options, Watch)>,
+    probes: Vec<(probe::Options, RunningWatcher)>,
     /// The logs, likewise.
-    logs: Vec<(logs::Options, Watch)>,
+    logs: Vec<(logs::Options, RunningWatcher)>,
     /// Observations that watchers which are gone found no room for.
     missed_before: u64,
     panicked: Panicked,
@@ -80,7 +80,7 @@ impl Watchers {
         Ok(())
     }
 
-    fn spawn(&self, watcher: impl Watcher) -> Result<Watch> {
+    fn spawn(&self, watcher: impl Watcher) -> Result<RunningWatcher> {
         watch::spawn(watcher, self.clock.clone(), self.sender.clone())
     }
 
@@ -120,7 +120,7 @@ impl Watchers {
     }
 
     /// All that are at work or were.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Watch> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &RunningWatcher> {
         let logs = self.logs.iter().map(|(_, watch)| watch);
         let probes = self.probes.iter().map(|(_, watch)| watch);
         self.running.iter().chain(logs).chain(probes)
@@ -128,7 +128,7 @@ impl Watchers {
 
     /// Observations that found no room, of all there are and were.
     pub(super) fn missed(&self) -> u64 {
-        self.missed_before + self.iter().map(Watch::missed).sum::<u64>()
+        self.missed_before + self.iter().map(RunningWatcher::missed).sum::<u64>()
     }
 
     /// What cannot be told here.
@@ -215,12 +215,12 @@ impl Watchers {
 }
 
 /// Joins those that are not wanted; returns what found no room with them.
-fn end_unwanted<O: PartialEq>(running: &mut Vec<(O, Watch)>, wanted: &[O]) -> u64 {
+fn end_unwanted<O: PartialEq>(running: &mut Vec<(O, RunningWatcher)>, wanted: &[O]) -> u64 {
     let ended = running.extract_if(.., |(options, _)| !wanted.contains(options));
     ended.map(|(_, watch)| watch.join()).sum()
 }
 
-fn is_new<O: PartialEq>(options: &O, running: &[(O, Watch)], wanted: &[O]) -> bool {
+fn is_new<O: PartialEq>(options: &O, running: &[(O, RunningWatcher)], wanted: &[O]) -> bool {
     wanted.contains(options) && !running.iter().any(|(other, _)| other == options)
 }
 

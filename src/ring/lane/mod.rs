@@ -19,7 +19,7 @@ use super::summary::LaneId;
 use crate::error::Result;
 use crate::frame::{Frame, Origin};
 use crate::ring::PAGE_SIZE;
-use crate::sys::pages::{Account, Chunk};
+use crate::sys::pages::{Chunk, PageCount};
 use crate::time::{Mono, Offset, Window};
 
 mod follow;
@@ -82,7 +82,7 @@ pub struct Lane {
     sealed: VecDeque<Arc<Segment>>,
     /// Segments before this place were pinned when last looked at.
     pinned: usize,
-    account: Account,
+    account: PageCount,
     next_sequence: u64,
     /// Frames and copies in all segments that were sealed so far.
     sealed_frames: u64,
@@ -125,7 +125,7 @@ impl Lane {
             spare: Vec::new(),
             sealed: VecDeque::new(),
             pinned: 0,
-            account: Account::default(),
+            account: PageCount::default(),
             next_sequence: 0,
             sealed_frames: 0,
             complete_from: now,

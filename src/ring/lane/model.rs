@@ -18,7 +18,7 @@ const FOREVER: Window = Window { from: Mono(0), to: Mono(u64::MAX) };
 const STORMS: u64 = 3;
 
 #[derive(Debug, Clone)]
-enum Step {
+enum ModelStep {
     /// Frames of a number of their own.
     Append {
         length: usize,
@@ -40,15 +40,15 @@ enum Step {
     Hold,
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+fn steps() -> impl Strategy<Value = Vec<ModelStep>> {
     let step = prop_oneof![
-        60 => (0_usize..9_000).prop_map(|length| Step::Append { length }),
-        3 => (0..STORMS, 1_u16..2_000).prop_map(|(which, copies)| Step::Storm { which, copies }),
-        10 => (0_u16..700).prop_map(|milliseconds| Step::Pause { milliseconds }),
-        20 => any::<bool>().prop_map(|newest| Step::Work { newest }),
-        1 => Just(Step::Slice),
-        1 => Just(Step::LetGo),
-        1 => Just(Step::Hold),
+        60 => (0_usize..9_000).prop_map(|length| ModelStep::Append { length }),
+        3 => (0..STORMS, 1_u16..2_000).prop_map(|(which, copies)| ModelStep::Storm { which, copies }),
+        10 => (0_u16..700).prop_map(|milliseconds| ModelStep::Pause { milliseconds }),
+        20 => any::<bool>().prop_map(|newest| ModelStep::Work { newest }),
+        1 => Just(ModelStep::Slice),
+        1 => Just(ModelStep::LetGo),
+        1 => Just(ModelStep::Hold),
     ];
     prop::collection::vec(step, 500..3_000)
 }
@@ -183,24 +183,24 @@ impl Trial {
         }
     }
 
-    fn step(&mut self, step: &Step) {
+    fn step(&mut self, step: &ModelStep) {
         match *step {
-            Step::Append { length } => {
+            ModelStep::Append { length } => {
                 self.next += 1;
                 self.append(self.next, length);
                 self.now += MS;
             }
-            Step::Storm { which, copies } => {
+            ModelStep::Storm { which, copies } => {
                 for _ in 0..copies {
                     self.append(which, 60);
                     self.now += 10_000;
                 }
             }
-            Step::Pause { milliseconds } => {
+            ModelStep::Pause { milliseconds } => {
                 self.now += u64::from(milliseconds) * MS;
                 self.lane.tick(Mono(self.now));
             }
-            Step::Work { newest } => {
+            ModelStep::Work { newest } => {
                 self.jobs.extend(self.lane.next_job(Mono(self.now)));
                 let job = if newest { self.jobs.pop() } else { self.jobs.drain(..).next() };
                 if let Some(job) = job {
@@ -208,14 +208,14 @@ impl Trial {
                 }
                 self.jobs.drain(..).for_each(|job| self.lane.decline(job));
             }
-            Step::Slice => {
+            ModelStep::Slice => {
                 let window = Window { from: Mono(self.now / 3), to: Mono(self.now) };
                 let slice = self.lane.slice(window, Some(HoldId(0)));
                 let told = story(&slice);
                 self.pinned.push((slice, told));
             }
-            Step::LetGo => drop(self.pinned.pop()),
-            Step::Hold => {
+            ModelStep::LetGo => drop(self.pinned.pop()),
+            ModelStep::Hold => {
                 self.lane.hold(HoldId(0), Mono(self.now.saturating_sub(300 * MS)));
             }
         }
@@ -243,7 +243,7 @@ proptest! {
         let mut trial = Trial::new(if tight { 4 << 20 } else { 16 << 20 }, pack);
         for step in &steps {
             trial.step(step);
-            if matches!(step, Step::Slice) {
+            if matches!(step, ModelStep::Slice) {
                 let (slice, _) = trial.pinned.last().unwrap();
                 trial.model.check(slice, fade);
             }
@@ -273,8 +273,8 @@ proptest! {
 fn a_slice_before_packing_equals_one_after() {
     let mut trial = Trial::new(8 << 20, PackOptions { fade: false, ..PackOptions::default() });
     for n in 0..3_500 {
-        trial.step(&Step::Append { length: (n * 37) % 3_000 });
-        trial.step(&Step::Storm { which: n as u64 % STORMS, copies: 20 });
+        trial.step(&ModelStep::Append { length: (n * 37) % 3_000 });
+        trial.step(&ModelStep::Storm { which: n as u64 % STORMS, copies: 20 });
     }
     let before = trial.lane.slice(FOREVER, None);
     let told = story(&before);
@@ -294,7 +294,7 @@ fn old_frames_lose_their_payload_before_they_are_forgotten() {
     let full = std::time::Duration::from_secs(1);
     let mut trial = Trial::new(8 << 20, PackOptions { full, ..PackOptions::default() });
     for _ in 0..40_000 {
-        trial.step(&Step::Append { length: 1_500 });
+        trial.step(&ModelStep::Append { length: 1_500 });
         while let Some(job) = trial.lane.next_job(Mono(trial.now)) {
             trial.work(&job);
         }
@@ -317,7 +317,7 @@ fn what_is_held_does_not_fade() {
         PackOptions { full: std::time::Duration::ZERO, ..PackOptions::default() },
     );
     for _ in 0..4_900 {
-        trial.step(&Step::Append { length: 1_500 });
+        trial.step(&ModelStep::Append { length: 1_500 });
     }
     let held = trial.lane.hold(HoldId(0), Mono(trial.now - 2_000 * MS));
     while let Some(job) = trial.lane.next_job(Mono(trial.now)) {

@@ -28,11 +28,11 @@ use serde::Serialize;
 pub(super) use self::image::{Image, ReadAt, bytes};
 
 use super::chunk::{ChunkHeader, Codec, Described, State};
-use super::metadata::Standing;
+use super::metadata::RecordingMetadata;
 use super::open::Chain;
 use super::segment::{Part, Segment};
 use super::slice::Slice;
-use super::summary::{LaneId, Summary};
+use super::summary::{LaneId, SegmentSummary};
 use crate::frame::Origin;
 use crate::ring::PAGE_SIZE;
 use crate::sys::pages::Chunk;
@@ -42,7 +42,7 @@ use crate::time::{Mono, Window};
 #[derive(Debug)]
 pub struct Recovery {
     /// What it says of its recording.
-    pub standing: Standing,
+    pub standing: RecordingMetadata,
     /// From its first frame to its last; none without frames.
     pub window: Option<Window>,
     /// Its lanes that have frames, by number.
@@ -103,14 +103,14 @@ impl RecoveryCounts {
 
 /// Which of the frames are wanted.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted {
+pub struct WantedFrames {
     /// Frames from then on, and what stands in one segment with them.
     pub since: Mono,
     /// Pages that are kept in memory, the newest first.
     pub pages: usize,
 }
 
-impl Wanted {
+impl WantedFrames {
     /// Everything there is.
     pub const ALL: Self = Self { since: Mono(0), pages: usize::MAX };
 }
@@ -136,12 +136,12 @@ struct Candidate {
     segment: Segment,
     /// Its numbers.
     sequences: Vec<u64>,
-    kind: Kind,
+    kind: ChunkKind,
     torn_records: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum ChunkKind {
     Sealed,
     Packed,
     Open,
@@ -149,7 +149,11 @@ enum Kind {
 
 /// Reads what is `wanted` of the pages behind the head of a ring file. They are looked at one by one; only
 /// those that hold what is wanted are kept in memory.
-pub(super) fn read(standing: Standing, image: &Image<'_>, wanted: Wanted) -> Recovery {
+pub(super) fn read(
+    standing: RecordingMetadata,
+    image: &Image<'_>,
+    wanted: WantedFrames,
+) -> Recovery {
     let absent_pages = image.absent();
     let mut counts = RecoveryCounts { absent_pages, ..RecoveryCounts::default() };
     let mut chunks = Vec::new();
@@ -175,7 +179,7 @@ pub(super) fn read(standing: Standing, image: &Image<'_>, wanted: Wanted) -> Rec
     Recovery { is_blank, ..finish(standing, lanes, counts) }
 }
 
-impl Wanted {
+impl WantedFrames {
     /// Those chains that are wanted, the newest first as far as there is room.
     fn of(self, mut chains: Vec<&[Found]>) -> Vec<&[Found]> {
         let last = |chain: &[Found]| chain.iter().map(|found| found.last).max();
@@ -235,7 +239,7 @@ impl Reader<'_> {
     /// are missing or damaged.
     fn segment(&mut self, chain: &[Found]) -> Result<Option<Candidate>, Option<(LaneId, u64)>> {
         let (first, _) = chain.first().and_then(|found| self.described(found)).ok_or(None)?;
-        let Summary { lane, sequence, .. } = first.summary;
+        let SegmentSummary { lane, sequence, .. } = first.summary;
         let broken = Some((lane, sequence));
         let (mut chunks, mut last) = (Vec::with_capacity(chain.len()), first.clone());
         for (found, expected) in chain.iter().zip(0..) {
@@ -259,14 +263,14 @@ impl Reader<'_> {
                     Part { origin, summary: last.summary, length, before: 0 },
                     chunks,
                 );
-                Ok(Some(Candidate::new(lane, segment, vec![sequence], Kind::Sealed)))
+                Ok(Some(Candidate::new(lane, segment, vec![sequence], ChunkKind::Sealed)))
             }
             (Codec::Plain, _) => Ok(open(origin, &first.summary, chunks)),
             (Codec::Zstd, State::Last) => {
                 let parts = self.parts(lane, &chunks).ok_or(broken)?;
                 let sequences = parts.iter().map(|part| part.summary.sequence).collect();
                 let segment = Segment::packed(parts, chunks);
-                Ok(Some(Candidate::new(lane, segment, sequences, Kind::Packed)))
+                Ok(Some(Candidate::new(lane, segment, sequences, ChunkKind::Packed)))
             }
             (Codec::Zstd, _) => Err(broken),
         }
@@ -312,11 +316,11 @@ impl Reader<'_> {
 }
 
 /// A segment that was being written, up to its last whole record; none if it has none.
-fn open(origin: Arc<Origin>, begun: &Summary, chunks: Vec<Bytes>) -> Option<Candidate> {
-    let Summary { lane, sequence, offset, .. } = *begun;
+fn open(origin: Arc<Origin>, begun: &SegmentSummary, chunks: Vec<Bytes>) -> Option<Candidate> {
+    let SegmentSummary { lane, sequence, offset, .. } = *begun;
     let length = chunks.iter().map(Bytes::len).sum();
     let mut part =
-        Part { origin, summary: Summary::empty(lane, sequence, offset), length, before: 0 };
+        Part { origin, summary: SegmentSummary::empty(lane, sequence, offset), length, before: 0 };
     let (summary, whole) = part.summed_up(chunks.clone());
     if whole == 0 {
         return None;
@@ -324,18 +328,18 @@ fn open(origin: Arc<Origin>, begun: &Summary, chunks: Vec<Bytes>) -> Option<Cand
     part.summary = summary;
     let torn_records = u64::from(whole < length);
     let segment = Segment::plain(part, chunks);
-    let candidate = Candidate::new(lane, segment, vec![sequence], Kind::Open);
+    let candidate = Candidate::new(lane, segment, vec![sequence], ChunkKind::Open);
     Some(Candidate { torn_records, ..candidate })
 }
 
 impl Candidate {
-    fn new(lane: LaneId, segment: Segment, sequences: Vec<u64>, kind: Kind) -> Self {
+    fn new(lane: LaneId, segment: Segment, sequences: Vec<u64>, kind: ChunkKind) -> Self {
         Self { lane, segment, sequences, kind, torn_records: 0 }
     }
 
     /// Of several copies the first in this order is taken: nothing cut, in one piece, the most at a time.
     fn rank(&self) -> (bool, bool, usize) {
-        let (cut, packed) = (self.segment.faded() > 0, self.kind == Kind::Packed);
+        let (cut, packed) = (self.segment.faded() > 0, self.kind == ChunkKind::Packed);
         (cut, !packed, usize::MAX - self.sequences.len())
     }
 }
@@ -383,16 +387,16 @@ fn choose(
 
 /// Counts, and makes a slice of each lane.
 fn finish(
-    standing: Standing,
+    standing: RecordingMetadata,
     lanes: BTreeMap<LaneId, Vec<Candidate>>,
     mut counts: RecoveryCounts,
 ) -> Recovery {
     for candidate in lanes.values().flatten() {
         let segment = &candidate.segment;
         let of_kind = match candidate.kind {
-            Kind::Sealed => &mut counts.sealed,
-            Kind::Packed => &mut counts.packed,
-            Kind::Open => &mut counts.open,
+            ChunkKind::Sealed => &mut counts.sealed,
+            ChunkKind::Packed => &mut counts.packed,
+            ChunkKind::Open => &mut counts.open,
         };
         *of_kind += candidate.sequences.len() as u64;
         counts.torn_records += candidate.torn_records;

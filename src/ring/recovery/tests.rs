@@ -30,7 +30,7 @@ impl Ring {
     fn new(memory: u64, options: LaneOptions) -> Self {
         let directory = tempfile::tempdir_in("/dev/shm").unwrap();
         let path = directory.path().join("ring");
-        let file = RingFile::create(&path, Standing::unknown()).unwrap();
+        let file = RingFile::create(&path, RecordingMetadata::unknown()).unwrap();
         let pool = Pool::in_file(&PoolOptions { memory, lock: false }, &file).unwrap();
         let lane = Lane::new(LaneId(4), pool.clone(), options, Arc::new(origin()), Mono(0));
         Self { lane, pool, path, _directory: directory, _file: file, appended: 0 }
@@ -59,7 +59,7 @@ impl Ring {
 
 /// Everything that these bytes of a ring file hold.
 fn recover(bytes: &[u8]) -> Result<Recovery, String> {
-    left::read(&bytes, bytes.len() as u64, Wanted::ALL)
+    left::read(&bytes, bytes.len() as u64, WantedFrames::ALL)
 }
 
 /// A number, and what no compressor makes smaller.
@@ -249,7 +249,7 @@ fn a_file_in_use_foreign_or_of_another_version_is_refused() {
     ring.append(60);
     let used = LeftRing::open(&ring.path, Whose::Ours).unwrap_err().to_string();
     assert!(used.contains("another dashcap uses it"), "{used}");
-    let there = RingFile::create(&ring.path, Standing::unknown()).unwrap_err().to_string();
+    let there = RingFile::create(&ring.path, RecordingMetadata::unknown()).unwrap_err().to_string();
     assert!(there.contains("File exists"), "{there}");
 
     let other = ring.path.with_file_name("other");
@@ -264,7 +264,7 @@ fn a_file_in_use_foreign_or_of_another_version_is_refused() {
     bytes[24..28].copy_from_slice(&sum);
     fs::write(&other, &bytes).unwrap();
     let version = open().unwrap().unwrap();
-    let refused = version.recover(Wanted::ALL).unwrap_err().to_string();
+    let refused = version.recover(WantedFrames::ALL).unwrap_err().to_string();
     assert!(refused.contains("its version is 9"), "{refused}");
     let aside = version.move_aside().unwrap();
     assert!(aside.ends_with("other.old") && aside.exists() && !other.exists());
@@ -274,7 +274,7 @@ fn a_file_in_use_foreign_or_of_another_version_is_refused() {
     fs::remove_file(&other).unwrap();
     fs::write(&other, b"").unwrap();
     let empty = open().unwrap().unwrap();
-    assert!(empty.recover(Wanted::ALL).unwrap().lanes.is_empty());
+    assert!(empty.recover(WantedFrames::ALL).unwrap().lanes.is_empty());
     empty.remove().unwrap();
 }
 
@@ -286,7 +286,7 @@ fn the_newest_frames_alone_are_read_where_only_they_are_wanted() {
     let bytes = ring.bytes();
     let read = |since, pages| {
         let bytes = &bytes[..];
-        left::read(&bytes, bytes.len() as u64, Wanted { since, pages }).unwrap()
+        left::read(&bytes, bytes.len() as u64, WantedFrames { since, pages }).unwrap()
     };
     assert_eq!(numbers(&read(Mono(2_500 * MS), 1_000)), (2_000..3_500).collect::<Vec<_>>());
     assert_eq!(numbers(&read(Mono(0), 20)), (2_000..3_500).collect::<Vec<_>>());
@@ -344,7 +344,7 @@ proptest! {
     #[test]
     fn random_pages_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..4_000)) {
         let (length, bytes) = (bytes.len() as u64, &bytes[..]);
-        read(Standing::unknown(), &Image::new(&bytes, length, 0, u64::MAX), Wanted::ALL);
+        read(RecordingMetadata::unknown(), &Image::new(&bytes, length, 0, u64::MAX), WantedFrames::ALL);
     }
 }
 

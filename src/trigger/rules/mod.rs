@@ -57,12 +57,12 @@ struct Armed {
     rule: Rule,
     called: String,
     terms: Terms,
-    courses: Vec<Course>,
+    courses: Vec<ObjectState>,
 }
 
 /// What a rule that waits or compares remembers of one object.
 #[derive(Debug)]
-struct Course {
+struct ObjectState {
     object: Option<String>,
     what: Option<String>,
     /// Its number is beyond the threshold.
@@ -143,7 +143,7 @@ impl Rules {
     /// When the next one is due, if nothing ends before.
     pub fn next_due(&self) -> Option<Mono> {
         let courses = self.armed.iter().flat_map(|armed| &armed.courses);
-        let due = |course: &Course| match course.wait {
+        let due = |course: &ObjectState| match course.wait {
             Wait::Until { due, .. } => Some(due),
             _ => None,
         };
@@ -223,14 +223,14 @@ impl Armed {
         Fired { trigger, rules, terms: self.terms, lasted, hold }
     }
 
-    fn course(&mut self, happening: &Happening<'_>) -> &mut Course {
+    fn course(&mut self, happening: &Happening<'_>) -> &mut ObjectState {
         let at = self.courses.iter().position(|course| course.is_of(happening));
         let at = at.unwrap_or_else(|| {
             if self.courses.len() >= Rules::MOST_COURSES {
                 self.courses.remove(0);
             }
             let owned = |text: Option<&str>| text.map(str::to_owned);
-            self.courses.push(Course {
+            self.courses.push(ObjectState {
                 object: owned(happening.object.as_deref()),
                 what: owned(happening.what.as_deref()),
                 beyond: false,
@@ -246,7 +246,7 @@ impl Armed {
     }
 }
 
-impl Course {
+impl ObjectState {
     fn is_of(&self, happening: &Happening<'_>) -> bool {
         self.object.as_deref() == happening.object.as_deref()
             && self.what.as_deref() == happening.what.as_deref()

@@ -22,7 +22,7 @@ use crate::observation::Fact;
 use crate::sys::attribute;
 use crate::time::Stamp;
 use crate::watch::ticks::{Ticks, check_interval};
-use crate::watch::{Desk, Wake, Watcher};
+use crate::watch::{Wake, Watcher, WatcherContext};
 
 pub mod bonding;
 
@@ -150,25 +150,25 @@ impl AttributeWatcher {
         Ok(watcher)
     }
 
-    fn round(&mut self, desk: &mut Desk) {
-        let at = desk.now();
+    fn round(&mut self, context: &mut WatcherContext) {
+        let at = context.now();
         let round = self.look();
         if round.too_many && !self.too_many {
             self.too_many = true;
-            desk.confess(format!("attributes beyond the first {FILES} files that match"));
+            context.report_missed(format!("attributes beyond the first {FILES} files that match"));
         }
         let gone: Vec<Key> =
             self.told.keys().filter(|key| !round.values.contains_key(*key)).cloned().collect();
         for key in gone {
-            self.settle(desk, at, key, None);
+            self.settle(context, at, key, None);
         }
         for (key, now) in round.values {
-            self.settle(desk, at, key, Some(now));
+            self.settle(context, at, key, Some(now));
         }
     }
 
     /// Tells what is new about a value, and remembers it unless there was no room to tell it.
-    fn settle(&mut self, desk: &mut Desk, at: Stamp, key: Key, now: Option<String>) {
+    fn settle(&mut self, context: &mut WatcherContext, at: Stamp, key: Key, now: Option<String>) {
         let Some(watched) = self.options.watched.get(key.0) else { return };
         let before = self.told.get(&key);
         if watched.condition.is_news(before.map(String::as_str), now.as_deref()) {
@@ -180,7 +180,7 @@ impl AttributeWatcher {
                 before: before.cloned(),
                 now: now.clone(),
             };
-            if !desk.send_at(at, Fact::Attribute(Box::new(change))) {
+            if !context.send_at(at, Fact::Attribute(Box::new(change))) {
                 return;
             }
         }
@@ -216,13 +216,15 @@ impl AttributeWatcher {
 impl Watcher for AttributeWatcher {
     const NAME: &'static str = "attribute";
 
-    fn run(mut self, desk: &mut Desk) -> Result<()> {
-        let mut ticks = Ticks::new(desk.now().mono, self.options.interval);
-        while desk.wait(&[], Some(ticks.due()))? != Wake::Stop {
-            self.round(desk);
-            let skipped = ticks.served(desk.now().mono);
+    fn run(mut self, context: &mut WatcherContext) -> Result<()> {
+        let mut ticks = Ticks::new(context.now().mono, self.options.interval);
+        while context.wait(&[], Some(ticks.due()))? != Wake::Stop {
+            self.round(context);
+            let skipped = ticks.served(context.now().mono);
             if skipped > 0 {
-                desk.confess(format!("{skipped} rounds of attributes: the last one took too long"));
+                context.report_missed(format!(
+                    "{skipped} rounds of attributes: the last one took too long"
+                ));
             }
         }
         Ok(())

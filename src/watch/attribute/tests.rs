@@ -8,7 +8,7 @@ use super::*;
 use crate::lab::{Namespace, wait_for};
 use crate::observation::Observation;
 use crate::time::Clock;
-use crate::watch::{Watch, spawn};
+use crate::watch::{RunningWatcher, spawn};
 
 const QUICK: Duration = Duration::from_millis(20);
 
@@ -92,7 +92,7 @@ fn paths_name_their_interface_and_long_values_are_cut() {
 }
 
 /// Starts a watcher of `files`, which [`Options::check`] need not like.
-fn start(watched: Vec<Watched>) -> (Watch, Receiver<Observation>) {
+fn start(watched: Vec<Watched>) -> (RunningWatcher, Receiver<Observation>) {
     let options = Options { interval: QUICK, watched };
     let (outbox, inbox) = bounded(crate::watch::CHANNEL);
     let watcher = AttributeWatcher { options, told: BTreeMap::new(), too_many: false };

@@ -21,7 +21,7 @@ use crate::observation::link::LinkState;
 use crate::time::Mono;
 use crate::watch::netlink::dump;
 use crate::watch::ticks::{Ticks, check_interval};
-use crate::watch::{Desk, Wake, Watcher, link};
+use crate::watch::{Wake, Watcher, WatcherContext, link};
 
 mod queueing;
 
@@ -139,12 +139,12 @@ impl CounterWatcher {
         Ok(Self { options, matcher, at: None, before: BTreeMap::new(), too_many: false })
     }
 
-    fn round(&mut self, desk: &mut Desk) {
+    fn round(&mut self, context: &mut WatcherContext) {
         let readings = match readings() {
             Ok(readings) => readings,
-            Err(error) => return desk.confess(format!("one round of counters: {error}")),
+            Err(error) => return context.report_missed(format!("one round of counters: {error}")),
         };
-        let at = desk.now();
+        let at = context.now();
         let passed = self.at.map_or(Duration::ZERO, |before| at.mono.since(before));
         self.at = Some(at.mono);
         let mut now = BTreeMap::new();
@@ -152,14 +152,16 @@ impl CounterWatcher {
             if now.len() >= INTERFACES {
                 if !self.too_many {
                     self.too_many = true;
-                    desk.confess(format!("counters beyond the first {INTERFACES} interfaces"));
+                    context.report_missed(format!(
+                        "counters beyond the first {INTERFACES} interfaces"
+                    ));
                 }
                 break;
             }
             if let Some(before) = self.before.get(&reading.index) {
                 for growth in growths(&reading, before, passed) {
                     if growth.per_second >= self.options.at_least {
-                        desk.send_at(at, Fact::Counter(Box::new(growth)));
+                        context.send_at(at, Fact::Counter(Box::new(growth)));
                     }
                 }
             }
@@ -180,12 +182,12 @@ impl CounterWatcher {
 impl Watcher for CounterWatcher {
     const NAME: &'static str = "counters";
 
-    fn run(mut self, desk: &mut Desk) -> Result<()> {
-        let mut ticks = Ticks::new(desk.now().mono, self.options.interval);
-        while desk.wait(&[], Some(ticks.due()))? != Wake::Stop {
-            self.round(desk);
+    fn run(mut self, context: &mut WatcherContext) -> Result<()> {
+        let mut ticks = Ticks::new(context.now().mono, self.options.interval);
+        while context.wait(&[], Some(ticks.due()))? != Wake::Stop {
+            self.round(context);
             // A late round loses nothing: the next one has the difference.
-            ticks.served(desk.now().mono);
+            ticks.served(context.now().mono);
         }
         Ok(())
     }

@@ -13,13 +13,13 @@ use std::time::Duration;
 use netlink_packet_core::NlasIterator;
 use socket2::SockFilter;
 
-use self::moves::{Address, Moves, Port};
+use self::moves::{BridgeAddress, Moves, Port};
 use crate::error::Result;
 use crate::observation::Fact;
 use crate::time::Stamp;
 use crate::watch::link;
 use crate::watch::netlink::{Heard, Subscription};
-use crate::watch::{Desk, Wake, Watcher};
+use crate::watch::{Wake, Watcher, WatcherContext};
 use crate::wire::Mac;
 
 mod moves;
@@ -56,9 +56,9 @@ impl FdbWatcher {
     }
 
     /// Reads what waits, as far as one round goes; true if there may be more.
-    fn round(&mut self, desk: &mut Desk) -> Result<bool> {
+    fn round(&mut self, context: &mut WatcherContext) -> Result<bool> {
         for _ in 0..ROUND {
-            let (at, news) = match self.subscription.hear(|| desk.now())? {
+            let (at, news) = match self.subscription.hear(|| context.now())? {
                 (_, Heard::Nothing) => return Ok(false),
                 (_, Heard::Overflow) => continue,
                 (at, Heard::News(news)) => (at, news),
@@ -67,7 +67,7 @@ impl FdbWatcher {
                 let Some(flapping) = self.moves.learn(at, address, port) else { continue };
                 self.learn_names(at, flapping.ports());
                 let finding = flapping.finding(at, &|index| self.name(index));
-                desk.send_at(at, Fact::Finding(Box::new(finding)));
+                context.send_at(at, Fact::Finding(Box::new(finding)));
             }
         }
         Ok(true)
@@ -95,26 +95,26 @@ impl FdbWatcher {
 impl Watcher for FdbWatcher {
     const NAME: &'static str = "fdb";
 
-    fn run(mut self, desk: &mut Desk) -> Result<()> {
+    fn run(mut self, context: &mut WatcherContext) -> Result<()> {
         let mut rest = None;
         loop {
             let fds = if rest.is_some() { vec![] } else { vec![self.subscription.as_fd()] };
             let until = rest.into_iter().chain(self.moves.due()).min();
-            if desk.wait(&fds, until)? == Wake::Stop {
+            if context.wait(&fds, until)? == Wake::Stop {
                 return Ok(());
             }
-            let now = desk.now();
-            rest = self.round(desk)?.then(|| now.mono.plus(REST));
-            for over in self.moves.tick(desk.now()) {
-                let finding = over.finding(desk.now(), &|index| self.name(index));
-                desk.send(Fact::Finding(Box::new(finding)));
+            let now = context.now();
+            rest = self.round(context)?.then(|| now.mono.plus(REST));
+            for over in self.moves.tick(context.now()) {
+                let finding = over.finding(context.now(), &|index| self.name(index));
+                context.send(Fact::Finding(Box::new(finding)));
             }
         }
     }
 }
 
 /// An address of a bridge's table is behind this port now; none if it is forgotten.
-type News = (Address, Option<Port>);
+type News = (BridgeAddress, Option<Port>);
 
 /// What a message says of a bridge's table.
 fn read(kind: u16, _flags: u16, payload: &[u8]) -> Option<News> {
@@ -139,7 +139,7 @@ fn read(kind: u16, _flags: u16, payload: &[u8]) -> Option<News> {
         }
     }
     let bridge = bridge?;
-    let address = Address { bridge, mac: mac?, vlan };
+    let address = BridgeAddress { bridge, mac: mac?, vlan };
     match kind {
         // An entry without a port is the bridge's own.
         RTM_NEWNEIGH if index != bridge => Some((address, Some(Port { index, bridge }))),
@@ -195,7 +195,7 @@ mod tests {
             bytes.extend(attribute(5, &10_u16.to_ne_bytes()));
             bytes
         };
-        let address = Address { bridge: 3, mac: Mac([2, 0, 0, 0, 0, 7]), vlan: 10 };
+        let address = BridgeAddress { bridge: 3, mac: Mac([2, 0, 0, 0, 0, 7]), vlan: 10 };
         let port = Port { index: 5, bridge: 3 };
         assert_eq!(read(RTM_NEWNEIGH, 0, &message(AF_BRIDGE, 5)), Some((address, Some(port))));
         assert_eq!(read(RTM_DELNEIGH, 0, &message(AF_BRIDGE, 5)), Some((address, None)));

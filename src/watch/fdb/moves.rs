@@ -22,7 +22,7 @@ pub(super) struct Port {
 
 /// An address in a bridge's table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Address {
+pub(super) struct BridgeAddress {
     pub(super) bridge: u32,
     pub(super) mac: Mac,
     /// 0 where the bridge has no VLANs.
@@ -32,7 +32,7 @@ pub(super) struct Address {
 /// All addresses that were learned or moved lately.
 #[derive(Debug, Default)]
 pub(super) struct Moves {
-    addresses: BTreeMap<Address, Learned>,
+    addresses: BTreeMap<BridgeAddress, Learned>,
     flapping: BTreeMap<u32, Flapping>,
 }
 
@@ -46,7 +46,7 @@ struct Learned {
 /// An address moves to and fro on a bridge.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Flapping {
-    address: Address,
+    address: BridgeAddress,
     ports: [Port; 2],
     first: Stamp,
     last: Stamp,
@@ -69,7 +69,7 @@ impl Moves {
     pub(super) fn learn(
         &mut self,
         at: Stamp,
-        address: Address,
+        address: BridgeAddress,
         port: Option<Port>,
     ) -> Option<Flapping> {
         let Some(port) = port else {
@@ -181,8 +181,8 @@ mod tests {
         Stamp { mono: Mono(ms * 1_000_000), wall: Wall(ms * 1_000_000) }
     }
 
-    fn address(last: u8) -> Address {
-        Address { bridge: 1, mac: Mac([2, 0, 0, 0, 0, last]), vlan: 0 }
+    fn address(last: u8) -> BridgeAddress {
+        BridgeAddress { bridge: 1, mac: Mac([2, 0, 0, 0, 0, last]), vlan: 0 }
     }
 
     fn port(index: u32) -> Option<Port> {

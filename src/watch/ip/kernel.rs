@@ -10,7 +10,7 @@ use netlink_packet_route::neighbour::NeighbourMessage;
 use netlink_packet_route::route::RouteMessage;
 use socket2::SockFilter;
 
-use super::told::News;
+use super::known::News;
 use super::{address, neighbour, route};
 use crate::error::Result;
 use crate::observation::link::LinkState;

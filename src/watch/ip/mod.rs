@@ -24,18 +24,18 @@ use crate::observation::Fact;
 use crate::time::{Mono, Stamp};
 use crate::watch::link;
 use crate::watch::netlink::{Heard, Messages, OVERFLOWED, RESYNC, Subscription};
-use crate::watch::{Desk, Wake, Watcher};
+use crate::watch::{Wake, Watcher, WatcherContext};
 
 pub mod address;
 mod kernel;
+mod known;
 pub mod neighbour;
 pub mod route;
 pub mod routers;
-mod told;
 
 pub(in crate::watch) use kernel::addresses;
 use kernel::{everything, read_news, routes, subscribe};
-use told::{News, Told};
+use known::{KnownNetwork, News};
 
 /// Routes are read anew so long after what may have moved them: one read for the whole burst of
 /// announcements that a falling interface makes, and soon enough to be part of the same failure.
@@ -101,7 +101,7 @@ impl Options {
 #[derive(Debug)]
 pub struct IpWatcher {
     subscription: Subscription<News>,
-    told: Told,
+    told: KnownNetwork,
     receive_buffer: usize,
     /// The recorder had no room for something; what it was told is behind.
     behind: bool,
@@ -121,7 +121,7 @@ impl IpWatcher {
     pub fn open(options: &Options) -> Result<Self> {
         options.check()?;
         let mut subscription = subscribe(options.receive_buffer)?;
-        let mut told = Told::new(options.neighbours.iter().copied());
+        let mut told = KnownNetwork::new(options.neighbours.iter().copied());
         for news in subscription.baseline(|| everything(options.receive_buffer))? {
             told.learn(news);
         }
@@ -141,67 +141,68 @@ impl IpWatcher {
         self.told.picture()
     }
 
-    fn read(&mut self, desk: &mut Desk) -> Result<()> {
-        match self.subscription.hear(|| desk.now())? {
+    fn read(&mut self, context: &mut WatcherContext) -> Result<()> {
+        match self.subscription.hear(|| context.now())? {
             (_, Heard::Nothing) => {}
             (_, Heard::Overflow) => {
-                self.resync(desk)?;
-                desk.confess(OVERFLOWED);
+                self.resync(context)?;
+                context.report_missed(OVERFLOWED);
             }
             (at, Heard::News(news)) => {
-                news.into_iter().for_each(|news| self.tell(desk, at, news));
+                news.into_iter().for_each(|news| self.tell(context, at, news));
             }
         }
         Ok(())
     }
 
-    fn tell(&mut self, desk: &mut Desk, at: Stamp, news: News) {
+    fn tell(&mut self, context: &mut WatcherContext, at: Stamp, news: News) {
         if self.confirm.is_none() && self.told.moves_routes(&news) {
             self.confirm = Some(at.mono.plus(CONFIRM).max(self.not_before));
         }
-        self.settle(desk, at, news);
+        self.settle(context, at, news);
     }
 
     /// Tells `news` and takes it into the picture, unless there was no room to tell it.
-    fn settle(&mut self, desk: &mut Desk, at: Stamp, news: News) {
+    fn settle(&mut self, context: &mut WatcherContext, at: Stamp, news: News) {
         if let Some(fact) = self.told.differs(&news)
-            && !desk.send_at(at, fact)
+            && !context.send_at(at, fact)
         {
             self.behind = true;
             return;
         }
         if !self.told.learn(news) && !self.full {
             self.full = true;
-            desk.confess(format!("what goes beyond {} addresses or neighbours", told::MAX));
+            context
+                .report_missed(format!("what goes beyond {} addresses or neighbours", known::MAX));
         }
     }
 
     /// Reads the whole state anew and tells what differs from what was told.
-    fn resync(&mut self, desk: &mut Desk) -> Result<()> {
+    fn resync(&mut self, context: &mut WatcherContext) -> Result<()> {
         self.behind = false;
         self.confirm = None;
         let receive_buffer = self.receive_buffer;
         let read = || everything(receive_buffer);
-        let (announced, state) = self.subscription.resync(|| desk.now(), read)?;
+        let (announced, state) = self.subscription.resync(|| context.now(), read)?;
         for (at, news) in announced {
-            self.settle(desk, at, news);
+            self.settle(context, at, news);
         }
-        let at = desk.now();
+        let at = context.now();
         for news in self.told.catch_up(state) {
-            self.settle(desk, at, news);
+            self.settle(context, at, news);
         }
         Ok(())
     }
 
     /// Reads the routes anew.
-    fn confirm(&mut self, desk: &mut Desk) -> Result<()> {
+    fn confirm(&mut self, context: &mut WatcherContext) -> Result<()> {
         self.confirm = None;
-        let begun = desk.now();
+        let begun = context.now();
         let state = routes(self.receive_buffer)?;
-        let at = desk.now();
+        let at = context.now();
         self.not_before = at.mono.plus(at.mono.since(begun.mono) * CONFIRM_SHARE);
         for news in self.told.catch_up_routes(state) {
-            self.settle(desk, at, news);
+            self.settle(context, at, news);
         }
         Ok(())
     }
@@ -210,7 +211,7 @@ impl IpWatcher {
 /// What the messages of a datagram tell somebody who knew nothing before it, and watches `neighbours`.
 /// Pure, and bears any bytes.
 pub fn told_by(datagram: &[u8], neighbours: &[IpAddr]) -> Vec<Fact> {
-    let mut told = Told::new(neighbours.iter().copied());
+    let mut told = KnownNetwork::new(neighbours.iter().copied());
     let mut facts = Vec::new();
     for news in Messages::of(datagram).read(read_news) {
         facts.extend(told.differs(&news));
@@ -222,15 +223,15 @@ pub fn told_by(datagram: &[u8], neighbours: &[IpAddr]) -> Vec<Fact> {
 impl Watcher for IpWatcher {
     const NAME: &'static str = "ip";
 
-    fn run(mut self, desk: &mut Desk) -> Result<()> {
+    fn run(mut self, context: &mut WatcherContext) -> Result<()> {
         loop {
-            let retry = self.behind.then(|| desk.now().mono.plus(RESYNC));
+            let retry = self.behind.then(|| context.now().mono.plus(RESYNC));
             let until = retry.into_iter().chain(self.confirm).min();
-            match desk.wait(&[self.subscription.as_fd()], until)? {
+            match context.wait(&[self.subscription.as_fd()], until)? {
                 Wake::Stop => return Ok(()),
-                Wake::Due if self.behind => self.resync(desk)?,
-                Wake::Due => self.confirm(desk)?,
-                Wake::Ready => self.read(desk)?,
+                Wake::Due if self.behind => self.resync(context)?,
+                Wake::Due => self.confirm(context)?,
+                Wake::Ready => self.read(context)?,
             }
         }
     }

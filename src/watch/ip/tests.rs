@@ -10,7 +10,7 @@ use crate::lab::{Namespace, wait_for};
 use crate::observation::address::Validity;
 use crate::observation::{Fact, Observation};
 use crate::time::Clock;
-use crate::watch::{Watch, spawn};
+use crate::watch::{RunningWatcher, spawn};
 
 /// A netlink attribute (linux/netlink.h): length, type, value, padding.
 fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
@@ -40,7 +40,7 @@ fn neighbour(state: u16) -> Vec<u8> {
 #[test]
 fn only_a_difference_is_news() {
     const REPLACE: u16 = NLM_F_REPLACE;
-    let mut told = Told::default();
+    let mut told = KnownNetwork::default();
     assert!(told.learn(News::Interface(7, "dp0s0".to_owned(), true)));
     let lookup = |kind, flags, payload: &[u8]| read_news(kind, flags, payload).unwrap();
     let elsewhere = [&[2, 24, 0, 0, 254, 3, 0, 1, 0, 0, 0, 0][..], &attribute(5, &[10, 0, 0, 9])];
@@ -107,7 +107,7 @@ fn only_a_difference_is_news() {
 
 #[test]
 fn facts_serialise_with_their_tag() {
-    let mut told = Told::new([[10, 0, 0, 1].into()]);
+    let mut told = KnownNetwork::new([[10, 0, 0, 1].into()]);
     told.learn(News::Interface(7, "dp0s0".to_owned(), true));
     let address = News::Address((7, [10, 0, 0, 2].into(), 24), Some(Validity::Preferred));
     let json = |news: &News| serde_json::to_string(&told.differs(news).unwrap()).unwrap();
@@ -146,7 +146,7 @@ fn options_have_bounds() {
     }
 }
 
-fn start(options: &Options) -> (Watch, Receiver<Observation>) {
+fn start(options: &Options) -> (RunningWatcher, Receiver<Observation>) {
     let (outbox, inbox) = bounded(crate::watch::CHANNEL);
     let watcher = IpWatcher::open(options).unwrap();
     (spawn(watcher, Clock::system(), outbox).unwrap(), inbox)
@@ -329,7 +329,7 @@ fn a_full_table_of_routes_to_somewhere_does_not_reach_us() {
 proptest! {
     #[test]
     fn random_messages_never_panic(kind in 16_u16..32, flags: u16, bytes: Vec<u8>) {
-        let mut told = Told::default();
+        let mut told = KnownNetwork::default();
         if let Some(news) = read_news(kind, flags, &bytes) {
             let _ = told.differs(&news).map(|fact| fact.to_string());
             told.learn(news);
@@ -350,7 +350,7 @@ proptest! {
         }
         bytes.truncate(keep.index(bytes.len() + 1));
         if let Some(news) = read_news(kind, 0, &bytes) {
-            let mut told = Told::default();
+            let mut told = KnownNetwork::default();
             let _ = told.differs(&news).map(|fact| fact.to_string());
             told.learn(news);
         }

@@ -31,7 +31,7 @@ use crate::observation::Fact;
 use crate::observation::link::LinkState;
 use crate::time::{Mono, Stamp};
 use crate::watch::netlink::{Heard, Messages, OVERFLOWED, RESYNC, Subscription, dump};
-use crate::watch::{Desk, Wake, Watcher};
+use crate::watch::{Wake, Watcher, WatcherContext};
 
 mod flapping;
 mod message;
@@ -122,7 +122,7 @@ pub fn links() -> Result<Vec<LinkState>> {
 #[derive(Debug)]
 pub struct LinkWatcher {
     subscription: Subscription<News>,
-    told: Told,
+    told: KnownLinks,
     flapping: Flapping,
     /// The recorder had no room for something; what it was told is behind.
     behind: bool,
@@ -140,7 +140,7 @@ impl LinkWatcher {
         let mut subscription =
             Subscription::open(&[GROUP_LINK], options.receive_buffer, News::read)?;
         let baseline = subscription.baseline(links)?;
-        let told = Told(baseline.into_iter().map(|state| (state.index, state)).collect());
+        let told = KnownLinks(baseline.into_iter().map(|state| (state.index, state)).collect());
         let flapping = Flapping::default();
         Ok(Self { subscription, told, flapping, behind: false, look_anew: options.look_anew })
     }
@@ -150,55 +150,55 @@ impl LinkWatcher {
         self.told.0.values().cloned().collect()
     }
 
-    fn read(&mut self, desk: &mut Desk) -> Result<()> {
-        match self.subscription.hear(|| desk.now())? {
+    fn read(&mut self, context: &mut WatcherContext) -> Result<()> {
+        match self.subscription.hear(|| context.now())? {
             (_, Heard::Nothing) => {}
             (_, Heard::Overflow) => {
-                self.resync(desk)?;
-                desk.confess(OVERFLOWED);
+                self.resync(context)?;
+                context.report_missed(OVERFLOWED);
             }
             (at, Heard::News(news)) => {
-                news.into_iter().for_each(|news| self.tell(desk, at, news));
+                news.into_iter().for_each(|news| self.tell(context, at, news));
             }
         }
         Ok(())
     }
 
-    fn tell(&mut self, desk: &mut Desk, at: Stamp, news: News) {
+    fn tell(&mut self, context: &mut WatcherContext, at: Stamp, news: News) {
         if let Some(fact) = self.told.differs(&news)
-            && !desk.send_at(at, fact)
+            && !context.send_at(at, fact)
         {
             self.behind = true;
             return;
         }
-        self.tell_flapping(desk, at, &news);
+        self.tell_flapping(context, at, &news);
         self.told.learn(news);
     }
 
     /// Tells that a link flaps, before `news` are learnt.
-    fn tell_flapping(&mut self, desk: &mut Desk, at: Stamp, news: &News) {
+    fn tell_flapping(&mut self, context: &mut WatcherContext, at: Stamp, news: &News) {
         match news {
             News::Gone(index) => self.flapping.gone(*index),
             News::State(now) => {
                 let before = self.told.0.get(&now.index);
                 let begins = before.and_then(|before| self.flapping.changed(before, now, at));
                 if let Some(finding) = begins {
-                    desk.send_at(at, Fact::Finding(Box::new(finding)));
+                    context.send_at(at, Fact::Finding(Box::new(finding)));
                 }
             }
         }
     }
 
     /// Reads the state anew and tells what differs from what was told.
-    fn resync(&mut self, desk: &mut Desk) -> Result<()> {
+    fn resync(&mut self, context: &mut WatcherContext) -> Result<()> {
         self.behind = false;
-        let (announced, now) = self.subscription.resync(|| desk.now(), links)?;
+        let (announced, now) = self.subscription.resync(|| context.now(), links)?;
         for (at, news) in announced {
-            self.tell(desk, at, news);
+            self.tell(context, at, news);
         }
-        let at = desk.now();
+        let at = context.now();
         for news in self.told.catch_up(now) {
-            self.tell(desk, at, news);
+            self.tell(context, at, news);
         }
         Ok(())
     }
@@ -207,25 +207,25 @@ impl LinkWatcher {
 impl Watcher for LinkWatcher {
     const NAME: &'static str = "link";
 
-    fn run(mut self, desk: &mut Desk) -> Result<()> {
-        let mut look = desk.now().mono.plus(self.look_anew);
+    fn run(mut self, context: &mut WatcherContext) -> Result<()> {
+        let mut look = context.now().mono.plus(self.look_anew);
         loop {
-            let retry = self.behind.then(|| desk.now().mono.plus(RESYNC));
+            let retry = self.behind.then(|| context.now().mono.plus(RESYNC));
             let look_due = self.told.has_lacp_ports().then_some(look);
             let dues = retry.into_iter().chain(look_due).chain(self.flapping.due());
-            let wake = desk.wait(&[self.subscription.as_fd()], dues.min())?;
-            for finding in self.flapping.over(desk.now().mono) {
-                desk.send(Fact::Finding(Box::new(finding)));
+            let wake = context.wait(&[self.subscription.as_fd()], dues.min())?;
+            for finding in self.flapping.over(context.now().mono) {
+                context.send(Fact::Finding(Box::new(finding)));
             }
-            let is_due = |due: Option<Mono>| due.is_some_and(|due| due <= desk.now().mono);
+            let is_due = |due: Option<Mono>| due.is_some_and(|due| due <= context.now().mono);
             match wake {
                 Wake::Stop => return Ok(()),
                 Wake::Due if !is_due(retry) && !is_due(look_due) => {}
                 Wake::Due => {
-                    self.resync(desk)?;
-                    look = desk.now().mono.plus(self.look_anew);
+                    self.resync(context)?;
+                    look = context.now().mono.plus(self.look_anew);
                 }
-                Wake::Ready => self.read(desk)?,
+                Wake::Ready => self.read(context)?,
             }
         }
     }
@@ -233,7 +233,7 @@ impl Watcher for LinkWatcher {
 
 /// What the messages of a datagram tell somebody who knew nothing before it. Pure, and bears any bytes.
 pub fn told_by(datagram: &[u8]) -> Vec<Fact> {
-    let mut told = Told::default();
+    let mut told = KnownLinks::default();
     let mut facts = Vec::new();
     for news in Messages::of(datagram).read(News::read) {
         facts.extend(told.differs(&news));
@@ -261,9 +261,9 @@ impl News {
 
 /// What the recorder was told, by interface index. Pure: the whole judgement of what is news.
 #[derive(Debug, Default)]
-struct Told(BTreeMap<u32, LinkState>);
+struct KnownLinks(BTreeMap<u32, LinkState>);
 
-impl Told {
+impl KnownLinks {
     /// What `news` changes in the recorder's picture, if anything.
     fn differs(&self, news: &News) -> Option<Fact> {
         match news {

@@ -8,7 +8,7 @@ use pcap_file::pcap::PcapReader;
 use proptest::prelude::*;
 
 use super::message::read_state;
-use super::{News, Told, told_by};
+use super::{KnownLinks, News, told_by};
 use crate::watch::ip;
 
 /// `nlmon` puts a header of 16 bytes before each message (Documentation of LINKTYPE_NETLINK), which has
@@ -31,7 +31,7 @@ fn messages(name: &str) -> Vec<(u16, Vec<u8>)> {
 
 /// The sentences that the recorder would be told.
 fn sentences(name: &str) -> Vec<String> {
-    let mut told = Told::default();
+    let mut told = KnownLinks::default();
     let mut sentences = Vec::new();
     for (kind, payload) in messages(name) {
         let news = News::read(kind, 0, &payload).expect("announcements about links");
@@ -171,7 +171,7 @@ proptest! {
             bytes[at] = value;
         }
         bytes.truncate(keep.index(bytes.len() + 1));
-        let mut told = Told::default();
+        let mut told = KnownLinks::default();
         if let Some(news) = News::read(kind, 0, &bytes) {
             let _ = told.differs(&news).map(|fact| fact.to_string());
             told.learn(news);

@@ -10,7 +10,7 @@ use crate::lab::{BOUND, Namespace, wait_for};
 use crate::observation::Observation;
 use crate::observation::link::OperState;
 use crate::time::Clock;
-use crate::watch::{Watch, spawn};
+use crate::watch::{RunningWatcher, spawn};
 
 fn up(index: u32, name: &str) -> LinkState {
     LinkState {
@@ -30,7 +30,7 @@ fn up(index: u32, name: &str) -> LinkState {
 #[test]
 fn only_a_difference_is_news() {
     let base = up(7, "eth0");
-    let told = Told([(7, base.clone())].into());
+    let told = KnownLinks([(7, base.clone())].into());
     for (what, now, news) in [
         ("nothing", base.clone(), false),
         ("promiscuous", LinkState { flags: base.flags | 1 << 8, ..base.clone() }, false),
@@ -54,7 +54,7 @@ fn only_a_difference_is_news() {
 
 #[test]
 fn catching_up_leads_from_what_was_told_to_what_is() {
-    let told = Told([(1, up(1, "lo")), (7, up(7, "eth0"))].into());
+    let told = KnownLinks([(1, up(1, "lo")), (7, up(7, "eth0"))].into());
     let news = told.catch_up(vec![up(1, "lo"), up(8, "eth0")]);
     let facts: Vec<Fact> = news.iter().filter_map(|news| told.differs(news)).collect();
     assert_eq!(
@@ -80,7 +80,7 @@ fn open(options: &Options) -> (LinkWatcher, Sender<Observation>, Receiver<Observ
     (LinkWatcher::open(options).unwrap(), outbox, inbox)
 }
 
-fn start() -> (Watch, Receiver<Observation>) {
+fn start() -> (RunningWatcher, Receiver<Observation>) {
     let (watcher, outbox, inbox) = open(&Options::default());
     (spawn(watcher, Clock::system(), outbox).unwrap(), inbox)
 }

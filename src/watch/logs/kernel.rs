@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::observation::log_line::{Header, LONGEST, LogSource, Priority};
 use crate::sys::kernel_log;
 use crate::time::Stamp;
-use crate::watch::{Desk, Wake};
+use crate::watch::{Wake, WatcherContext};
 
 /// The longest record (`CONSOLE_EXT_LOG_MAX`, linux/printk.h, and `PRINTK_MESSAGE_MAX` since 6.4). A
 /// shorter buffer makes the kernel answer EINVAL.
@@ -33,7 +33,7 @@ const BATCH: usize = 1_000;
 
 /// One record of the kernel's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Record<'a> {
+pub struct KernelRecord<'a> {
     /// 8 × facility + severity.
     pub number: u64,
     /// One more than that of the record before.
@@ -46,14 +46,14 @@ pub struct Record<'a> {
 
 /// Understands one record; none if it is not as the kernel writes them. Fields that later kernels may
 /// add before the semicolon are passed over.
-pub fn parse_record(record: &str) -> Option<Record<'_>> {
+pub fn parse_record(record: &str) -> Option<KernelRecord<'_>> {
     let (prefix, rest) = record.split_once(';')?;
     let mut fields = prefix.split(',');
     let number = fields.next()?.parse().ok()?;
     let sequence = fields.next()?.parse().ok()?;
     let micros = fields.next().filter(|field| field.parse::<u64>().is_ok())?;
     let text = rest.split('\n').next().unwrap_or(rest);
-    Some(Record { number, sequence, micros, text })
+    Some(KernelRecord { number, sequence, micros, text })
 }
 
 /// The log, open behind its last record.
@@ -82,10 +82,10 @@ impl KernelLog {
         Ok(Self { log, next: None, overtaken: false })
     }
 
-    pub(super) fn run(mut self, desk: &mut Desk, mut sieve: Sieve) -> Result<()> {
-        while sieve.wait(desk, &[self.log.as_fd()], None)? != Wake::Stop {
+    pub(super) fn run(mut self, context: &mut WatcherContext, mut sieve: Sieve) -> Result<()> {
+        while sieve.wait(context, &[self.log.as_fd()], None)? != Wake::Stop {
             for _ in 0..BATCH {
-                if !self.read(desk, &mut sieve)? {
+                if !self.read(context, &mut sieve)? {
                     break;
                 }
             }
@@ -94,7 +94,7 @@ impl KernelLog {
     }
 
     /// Reads one record; false when there is none.
-    fn read(&mut self, desk: &mut Desk, sieve: &mut Sieve) -> Result<bool> {
+    fn read(&mut self, context: &mut WatcherContext, sieve: &mut Sieve) -> Result<bool> {
         let mut record = [0; RECORD];
         let length = match self.log.read(&mut record) {
             Ok(0) => return Ok(false),
@@ -108,26 +108,32 @@ impl KernelLog {
             }
             Err(e) => return Err(Error::operation("read", "the kernel's log, /dev/kmsg", e)),
         };
-        let at = desk.now();
+        let at = context.now();
         let record = String::from_utf8_lossy(record.get(..length).unwrap_or_default());
         match parse_record(&record) {
-            Some(record) => self.take(desk, sieve, at, &record),
-            None => sieve.unreadable(desk, format_args!("{record:?}")),
+            Some(record) => self.take(context, sieve, at, &record),
+            None => sieve.unreadable(context, format_args!("{record:?}")),
         }
         Ok(true)
     }
 
-    fn take(&mut self, desk: &mut Desk, sieve: &mut Sieve, at: Stamp, record: &Record<'_>) {
+    fn take(
+        &mut self,
+        context: &mut WatcherContext,
+        sieve: &mut Sieve,
+        at: Stamp,
+        record: &KernelRecord<'_>,
+    ) {
         match gap(self.next, record.sequence, std::mem::take(&mut self.overtaken)) {
             Gap::None => {}
             Gap::Some(count) => {
-                sieve.trouble(desk, format_args!("{count} records were overwritten unread"));
+                sieve.trouble(context, format_args!("{count} records were overwritten unread"));
             }
-            Gap::Unknown => sieve.trouble(desk, "some records were overwritten unread"),
+            Gap::Unknown => sieve.trouble(context, "some records were overwritten unread"),
         }
         self.next = record.sequence.checked_add(1);
         let line = Line { text: record.text, cut: false, is_local: false };
-        sieve.line(desk, at, line, || {
+        sieve.line(context, at, line, || {
             let header = Header {
                 priority: Some(Priority::of(record.number)),
                 stamp: Some(record.micros.to_owned()),
@@ -171,7 +177,7 @@ mod tests {
     #[test]
     fn records_are_read_as_the_kernel_writes_them() {
         let record =
-            |number, sequence, micros, text| Some(Record { number, sequence, micros, text });
+            |number, sequence, micros, text| Some(KernelRecord { number, sequence, micros, text });
         for (text, expected) in [
             ("6,339,5140900,-;NET: Registered\n", record(6, 339, "5140900", "NET: Registered")),
             ("30,340,5690716,c,new=1;a;b\n DEVICE=+net:eth0\n", record(30, 340, "5690716", "a;b")),

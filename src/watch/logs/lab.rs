@@ -9,11 +9,11 @@ use crate::lab::{Namespace, wait_for};
 use crate::observation::log_line::LogLine;
 use crate::observation::{Fact, Observation};
 use crate::time::{Clock, Stamp};
-use crate::watch::{Watch, spawn};
+use crate::watch::{RunningWatcher, spawn};
 
 /// A watcher at work and what it sends.
 pub(super) struct Watching {
-    pub(super) watch: Watch,
+    pub(super) watch: RunningWatcher,
     pub(super) inbox: Receiver<Observation>,
     pub(super) counters: Counters,
 }

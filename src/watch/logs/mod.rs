@@ -36,7 +36,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
-use crate::watch::{Desk, Watcher};
+use crate::watch::{Watcher, WatcherContext};
 
 mod allowance;
 mod defaults;
@@ -52,8 +52,8 @@ mod sieve;
 mod syslog;
 
 pub use defaults::defaults;
-pub use journal::{Entry, journal_runs, parse_entry};
-pub use kernel::{Record, parse_record};
+pub use journal::{JournalEntry, journal_runs, parse_entry};
+pub use kernel::{KernelRecord, parse_record};
 
 pub use matcher::Matcher;
 pub use sieve::{Counters, Counts};
@@ -216,13 +216,13 @@ impl LogWatcher {
 impl Watcher for LogWatcher {
     const NAME: &'static str = "log";
 
-    fn run(self, desk: &mut Desk) -> Result<()> {
+    fn run(self, context: &mut WatcherContext) -> Result<()> {
         let Self { sieve, source } = self;
         match source {
-            Source::Kernel(log) => log.run(desk, sieve),
-            Source::Journal(journal) => journal.run(desk, sieve),
-            Source::Files(files) => files.run(desk, sieve),
-            Source::Syslog(receiver) => receiver.run(desk, sieve),
+            Source::Kernel(log) => log.run(context, sieve),
+            Source::Journal(journal) => journal.run(context, sieve),
+            Source::Files(files) => files.run(context, sieve),
+            Source::Syslog(receiver) => receiver.run(context, sieve),
         }
     }
 }

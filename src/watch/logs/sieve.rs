@@ -23,7 +23,7 @@ use crate::error::Result;
 use crate::observation::Fact;
 use crate::observation::log_line::{Header, KEPT, LogLine, LogSource};
 use crate::time::{Mono, Stamp};
-use crate::watch::{Desk, Wake};
+use crate::watch::{Wake, WatcherContext};
 
 /// How many lines a source had, and what became of them. Cloning gives a second hand on the same
 /// counters.
@@ -88,7 +88,7 @@ const AT_ONCE: u32 = 5;
 /// it is kept and a third. By default that is 14 kB a second, 8 MB in ten minutes.
 const BYTES: usize = 1_400;
 
-/// The lines of one source on their way to the desk.
+/// The lines of one source on their way to the context.
 #[derive(Debug)]
 pub(super) struct Sieve {
     /// The source as the operator knows it, for what is told.
@@ -151,7 +151,7 @@ impl Sieve {
     /// A line, read at `at`; what it says of itself is asked for only if it matches.
     pub(super) fn line(
         &mut self,
-        desk: &mut Desk,
+        context: &mut WatcherContext,
         at: Stamp,
         line: Line<'_>,
         about: impl FnOnce() -> (LogSource, Header),
@@ -167,7 +167,7 @@ impl Sieve {
         let Some(found) = self.matchers.find(text) else {
             return count(&self.counters.0.unmatched);
         };
-        self.tell_held(desk, at.mono);
+        self.tell_held(context, at.mono);
         if !self.admits(at.mono, found.index, text.len().min(KEPT)) {
             return count(&self.counters.0.held);
         }
@@ -179,7 +179,7 @@ impl Sieve {
         let kept = &text[..text.floor_char_boundary(KEPT)];
         let (matcher, text) = (found.name.to_string(), kept.to_owned());
         let line = LogLine { source, matcher, text, fields: found.fields, header, elsewhere };
-        desk.send_at(at, Fact::Log(Box::new(line)));
+        context.send_at(at, Fact::Log(Box::new(line)));
     }
 
     /// Whether a line of this matcher is sent. The first one of each always is, so that a flood of others does
@@ -218,69 +218,69 @@ impl Sieve {
     }
 
     /// A record that is not as its source promises.
-    pub(super) fn unreadable(&mut self, desk: &mut Desk, why: impl Display) {
+    pub(super) fn unreadable(&mut self, context: &mut WatcherContext, why: impl Display) {
         count(&self.counters.0.read);
         count(&self.counters.0.unreadable);
-        self.trouble(desk, format_args!("a record could not be read: {why}"));
+        self.trouble(context, format_args!("a record could not be read: {why}"));
     }
 
     /// Says that something was missed. Of many troubles in a second, the first is told, the last one,
     /// and how many there were.
-    pub(super) fn trouble(&mut self, desk: &mut Desk, what: impl Display) {
-        let now = desk.now().mono;
-        self.tell_held(desk, now);
+    pub(super) fn trouble(&mut self, context: &mut WatcherContext, what: impl Display) {
+        let now = context.now().mono;
+        self.tell_held(context, now);
         if self.troubles.admits(now, Most::lines(1), 0) {
-            self.confess(desk, what);
+            self.report_missed(context, what);
         } else {
             self.trouble = what.to_string();
         }
     }
 
-    /// [`Desk::wait`], and what was held is told when it is time; [`Wake::Due`] is for `until` only.
+    /// [`WatcherContext::wait`], and what was held is told when it is time; [`Wake::Due`] is for `until` only.
     pub(super) fn wait(
         &mut self,
-        desk: &mut Desk,
+        context: &mut WatcherContext,
         fds: &[BorrowedFd<'_>],
         until: Option<Mono>,
     ) -> Result<Wake> {
         loop {
             let held = self.spans().filter_map(Allowance::due).min();
-            let wake = desk.wait(fds, until.into_iter().chain(held).min())?;
+            let wake = context.wait(fds, until.into_iter().chain(held).min())?;
             if wake == Wake::Stop {
-                self.finish(desk);
+                self.finish(context);
                 return Ok(wake);
             }
-            let now = desk.now().mono;
-            self.tell_held(desk, now);
+            let now = context.now().mono;
+            self.tell_held(context, now);
             if wake == Wake::Ready || until.is_some_and(|until| until <= now) {
                 return Ok(wake);
             }
         }
     }
 
-    fn confess(&self, desk: &mut Desk, what: impl Display) {
-        desk.confess(format!("{}: {what}", self.name));
+    fn report_missed(&self, context: &mut WatcherContext, what: impl Display) {
+        context.report_missed(format!("{}: {what}", self.name));
     }
 
     fn spans(&self) -> impl Iterator<Item = &Allowance> {
         self.allowances.iter().chain([&self.source, &self.troubles])
     }
 
-    fn tell_held(&mut self, desk: &mut Desk, now: Mono) {
-        self.tell(desk, |span| span.over(now));
+    fn tell_held(&mut self, context: &mut WatcherContext, now: Mono) {
+        self.tell(context, |span| span.over(now));
     }
 
-    fn finish(&mut self, desk: &mut Desk) {
-        self.tell(desk, Allowance::finish);
+    fn finish(&mut self, context: &mut WatcherContext) {
+        self.tell(context, Allowance::finish);
     }
 
-    fn tell(&mut self, desk: &mut Desk, ended: impl Fn(&mut Allowance) -> u64) {
+    fn tell(&mut self, context: &mut WatcherContext, ended: impl Fn(&mut Allowance) -> u64) {
         for index in 0..self.allowances.len() {
             let held = self.allowances.get_mut(index).map_or(0, &ended);
             if held > 0 {
                 let matcher = self.matchers.name(index);
-                self.confess(
-                    desk,
+                self.report_missed(
+                    context,
                     format_args!("{held} more lines within a second matched {matcher}: not kept"),
                 );
             }
@@ -288,13 +288,13 @@ impl Sieve {
         let held = ended(&mut self.source);
         if held > 0 {
             let what = format_args!("{held} more lines within a second, of all matchers: not kept");
-            self.confess(desk, what);
+            self.report_missed(context, what);
         }
         let troubles = ended(&mut self.troubles);
         if troubles > 0 {
             let last = std::mem::take(&mut self.trouble);
-            self.confess(
-                desk,
+            self.report_missed(
+                context,
                 format_args!("{troubles} more troubles within a second, the last one: {last}"),
             );
         }

@@ -13,7 +13,7 @@ const REMEMBERED: usize = 60;
 
 /// What an answer means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum AnswerVerdict {
     /// In time: when it was sent, and the time from then to the answer.
     Answered(Mono, Duration),
     /// After the request was told lost: when it was sent, and the time from then to the answer.
@@ -64,13 +64,13 @@ impl Ledger {
 
     /// What the answer to this request that came at `at` means; none for a stranger's and for a
     /// duplicate.
-    pub(super) fn judge(&mut self, sequence: u16, at: Mono) -> Option<Verdict> {
+    pub(super) fn judge(&mut self, sequence: u16, at: Mono) -> Option<AnswerVerdict> {
         if let Some((_, sent)) = self.waiting.take_if(|(waiting, _)| *waiting == sequence) {
-            return Some(Verdict::Answered(sent, at.since(sent)));
+            return Some(AnswerVerdict::Answered(sent, at.since(sent)));
         }
         let place = self.lost.iter().position(|(lost, _)| *lost == sequence)?;
         let (_, sent) = self.lost.remove(place)?;
-        Some(Verdict::Late(sent, at.since(sent)))
+        Some(AnswerVerdict::Late(sent, at.since(sent)))
     }
 }
 
@@ -85,7 +85,7 @@ mod tests {
         assert_eq!(ledger.ask(Mono(10)), 1);
         assert!(ledger.is_waiting_for(1) && !ledger.is_waiting_for(2));
         assert_eq!(ledger.judge(2, Mono(11)), None, "another sequence");
-        let answered = Some(Verdict::Answered(Mono(10), Duration::from_nanos(32)));
+        let answered = Some(AnswerVerdict::Answered(Mono(10), Duration::from_nanos(32)));
         assert_eq!(ledger.judge(1, Mono(42)), answered);
         assert_eq!(ledger.judge(1, Mono(43)), None, "a duplicate");
         assert_eq!(ledger.give_up(), None, "nothing is waited for");
@@ -100,7 +100,7 @@ mod tests {
         }
         assert_eq!(
             ledger.judge(2, Mono(450)),
-            Some(Verdict::Late(Mono(200), Duration::from_nanos(250)))
+            Some(AnswerVerdict::Late(Mono(200), Duration::from_nanos(250)))
         );
         assert_eq!(ledger.judge(2, Mono(451)), None, "once");
     }

@@ -31,7 +31,7 @@ use crate::error::{Error, Result};
 use crate::observation::Fact;
 use crate::time::{Mono, Stamp};
 use crate::watch::ticks::Ticks;
-use crate::watch::{Desk, Wake, Watcher};
+use crate::watch::{Wake, Watcher, WatcherContext};
 
 mod dns;
 mod exchange;
@@ -52,7 +52,7 @@ use dns::Query;
 use exchange::{Datagrams, Dialect, Exchange, Heard, Way};
 use http::Get;
 use icmp::Ping;
-use ledger::{Ledger, Verdict};
+use ledger::{AnswerVerdict, Ledger};
 use neighbor::Neighbor;
 use seeker::Seeker;
 use state::{Change, State};
@@ -98,15 +98,15 @@ impl Probe {
     }
 
     /// Resolves the name, however long that takes; none if the watcher is to stop before.
-    fn find(&self, desk: &mut Desk) -> Result<Option<Asker>> {
+    fn find(&self, context: &mut WatcherContext) -> Result<Option<Asker>> {
         let host = &self.options.host;
-        desk.confess(format!("{host} is not asked: its name is not resolved yet"));
+        context.report_missed(format!("{host} is not asked: its name is not resolved yet"));
         loop {
             let mut seeker = Seeker::new(&self.target, &self.options);
-            let again = desk.now().mono.plus(seeker::AGAIN);
-            while desk.now().mono < again {
-                let look = desk.now().mono.plus(seeker::LOOK);
-                if desk.wait(&[], Some(look.min(again)))? == Wake::Stop {
+            let again = context.now().mono.plus(seeker::AGAIN);
+            while context.now().mono < again {
+                let look = context.now().mono.plus(seeker::LOOK);
+                if context.wait(&[], Some(look.min(again)))? == Wake::Stop {
                     return Ok(None);
                 }
                 if let Some(Ok(address)) = seeker.found() {
@@ -121,12 +121,12 @@ impl Probe {
 impl Watcher for Probe {
     const NAME: &'static str = "probe";
 
-    fn run(mut self, desk: &mut Desk) -> Result<()> {
+    fn run(mut self, context: &mut WatcherContext) -> Result<()> {
         let asker = match self.asker.take() {
             Some(asker) => Some(asker),
-            None => self.find(desk)?,
+            None => self.find(context)?,
         };
-        asker.map_or(Ok(()), |asker| asker.run(desk))
+        asker.map_or(Ok(()), |asker| asker.run(context))
     }
 }
 
@@ -155,30 +155,30 @@ impl Asker {
     }
 
     /// Sends the next request; what the system refuses is a loss like any other, with its reason.
-    fn ask(&mut self, desk: &mut Desk) {
+    fn ask(&mut self, context: &mut WatcherContext) {
         self.complaint = None;
-        let sequence = self.ledger.ask(desk.now().mono);
+        let sequence = self.ledger.ask(context.now().mono);
         if let Err(reason) = self.exchange.ask(sequence) {
-            self.give_up(desk, reason);
+            self.give_up(context, reason);
         }
     }
 
     /// Hears one thing; false if there was none.
-    fn hear(&mut self, desk: &mut Desk) -> bool {
+    fn hear(&mut self, context: &mut WatcherContext) -> bool {
         let heard = self.exchange.hear();
-        let at = desk.now();
+        let at = context.now();
         match heard {
             Heard::Nothing => return false,
             Heard::Stray => {}
             Heard::Answer(sequence) => {
                 if let Some(verdict) = self.ledger.judge(sequence, at.mono) {
-                    self.tell(desk, at, verdict);
+                    self.tell(context, at, verdict);
                 }
             }
             Heard::Refused(sequence, reason) => {
                 // One that was told lost already is as lost as before.
                 if self.ledger.is_waiting_for(sequence) {
-                    self.give_up(desk, reason);
+                    self.give_up(context, reason);
                 }
             }
             Heard::Complaint(complaint) => self.complaint = Some(complaint),
@@ -186,27 +186,27 @@ impl Asker {
         true
     }
 
-    fn tell(&mut self, desk: &mut Desk, at: Stamp, verdict: Verdict) {
+    fn tell(&mut self, context: &mut WatcherContext, at: Stamp, verdict: AnswerVerdict) {
         let (probe, address) = (self.options.host.clone(), self.address);
         match verdict {
-            Verdict::Answered(sent, round_trip) => {
-                desk.send_at(at, Fact::ProbeAnswered { probe, address, round_trip });
+            AnswerVerdict::Answered(sent, round_trip) => {
+                context.send_at(at, Fact::ProbeAnswered { probe, address, round_trip });
                 for change in self.state.answer(sent, round_trip) {
-                    desk.send_at(at, self.fact(at, change));
+                    context.send_at(at, self.fact(at, change));
                 }
             }
-            Verdict::Late(sent, round_trip) => {
+            AnswerVerdict::Late(sent, round_trip) => {
                 self.state.late(sent, round_trip);
-                desk.send_at(at, Fact::ProbeLate { probe, address, round_trip });
+                context.send_at(at, Fact::ProbeLate { probe, address, round_trip });
             }
         }
     }
 
     /// The time for an answer is over. An answer that is there but was not read yet counts: it is we
     /// who are late.
-    fn time_out(&mut self, desk: &mut Desk) {
+    fn time_out(&mut self, context: &mut WatcherContext) {
         for _ in 0..STRAYS {
-            if self.ledger.waiting().is_none() || !self.hear(desk) {
+            if self.ledger.waiting().is_none() || !self.hear(context) {
                 break;
             }
         }
@@ -215,15 +215,15 @@ impl Asker {
             if let Some(complaint) = self.complaint.take() {
                 reason = format!("{reason}; the network says: {complaint}");
             }
-            self.give_up(desk, reason);
+            self.give_up(context, reason);
         }
     }
 
-    fn give_up(&mut self, desk: &mut Desk, reason: String) {
+    fn give_up(&mut self, context: &mut WatcherContext, reason: String) {
         let Some(sent) = self.ledger.give_up() else { return };
-        let at = desk.now();
+        let at = context.now();
         let changes = self.state.lose(sent, &reason);
-        desk.send_at(
+        context.send_at(
             at,
             Fact::ProbeLost {
                 probe: self.options.host.clone(),
@@ -234,7 +234,7 @@ impl Asker {
             },
         );
         for change in changes {
-            desk.send_at(at, self.fact(at, change));
+            context.send_at(at, self.fact(at, change));
         }
     }
 
@@ -266,37 +266,37 @@ impl Asker {
         }
     }
 
-    fn wait(&self, desk: &mut Desk, until: Mono) -> Result<Wake> {
+    fn wait(&self, context: &mut WatcherContext, until: Mono) -> Result<Wake> {
         match self.exchange.descriptor() {
-            Some(descriptor) => desk.wait(&[descriptor], Some(until)),
-            None => desk.wait(&[], Some(until)),
+            Some(descriptor) => context.wait(&[descriptor], Some(until)),
+            None => context.wait(&[], Some(until)),
         }
     }
 }
 
 impl Asker {
-    fn run(mut self, desk: &mut Desk) -> Result<()> {
-        let mut ticks = Ticks::new(desk.now().mono, self.options.interval);
+    fn run(mut self, context: &mut WatcherContext) -> Result<()> {
+        let mut ticks = Ticks::new(context.now().mono, self.options.interval);
         loop {
             let deadline = self.ledger.waiting().map(|sent| sent.plus(self.options.timeout));
             let until = deadline.map_or(ticks.due(), |deadline| deadline.min(ticks.due()));
-            match self.wait(desk, until)? {
+            match self.wait(context, until)? {
                 Wake::Stop => return Ok(()),
                 Wake::Ready => {
-                    self.hear(desk);
+                    self.hear(context);
                 }
                 Wake::Due => {
-                    self.time_out(desk);
-                    let now = desk.now().mono;
+                    self.time_out(context);
+                    let now = context.now().mono;
                     if ticks.due() <= now {
                         let skipped = ticks.served(now);
                         if skipped > 0 {
-                            desk.confess(format!(
+                            context.report_missed(format!(
                                 "{skipped} requests to {}: the host was too busy to ask in time",
                                 self.options.host
                             ));
                         }
-                        self.ask(desk);
+                        self.ask(context);
                     }
                 }
             }

@@ -22,7 +22,7 @@ use netlink_packet_route::route::RouteMessage;
 
 use self::table::{News, Table};
 use super::netlink::{Heard, Subscription, dump};
-use super::{Desk, Wake, Watcher, link};
+use super::{Wake, Watcher, WatcherContext, link};
 use crate::error::Result;
 use crate::observation::Fact;
 use crate::time::Mono;
@@ -76,14 +76,15 @@ impl RouteWatcher {
         Ok(watcher)
     }
 
-    fn read(&mut self, desk: &mut Desk) -> Result<()> {
-        let (at, heard) = self.subscription.hear(|| desk.now())?;
+    fn read(&mut self, context: &mut WatcherContext) -> Result<()> {
+        let (at, heard) = self.subscription.hear(|| context.now())?;
         let soon = at.mono.plus(CONFIRM).max(self.not_before);
         match heard {
             Heard::Nothing => {}
             Heard::Overflow => {
                 self.confirm.get_or_insert(soon);
-                desk.confess("announcements of routes overflowed, so the table is read anew");
+                context
+                    .report_missed("announcements of routes overflowed, so the table is read anew");
             }
             Heard::News(news) => {
                 for news in news {
@@ -93,26 +94,26 @@ impl RouteWatcher {
                 }
             }
         }
-        self.say_if_full(desk);
+        self.say_if_full(context);
         Ok(())
     }
 
     /// Reads the whole table; what is missing was lost without an announcement.
-    fn confirm(&mut self, desk: &mut Desk) -> Result<()> {
+    fn confirm(&mut self, context: &mut WatcherContext) -> Result<()> {
         self.confirm = None;
-        let begun = desk.now();
+        let begun = context.now();
         let state = routes(self.receive_buffer)?;
-        let took = desk.now().mono.since(begun.mono);
+        let took = context.now().mono.since(begun.mono);
         self.not_before = begun.mono.plus(took * SHARE);
         self.table.catch_up(begun, state);
-        self.say_if_full(desk);
+        self.say_if_full(context);
         Ok(())
     }
 
-    fn say_if_full(&mut self, desk: &mut Desk) {
+    fn say_if_full(&mut self, context: &mut WatcherContext) {
         if self.table.is_full() && !self.full {
             self.full = true;
-            desk.confess(format!("what goes beyond {} routes", table::MOST));
+            context.report_missed(format!("what goes beyond {} routes", table::MOST));
         }
     }
 }
@@ -131,19 +132,19 @@ fn routes(receive_buffer: usize) -> Result<Vec<News>> {
 impl Watcher for RouteWatcher {
     const NAME: &'static str = "routes";
 
-    fn run(mut self, desk: &mut Desk) -> Result<()> {
+    fn run(mut self, context: &mut WatcherContext) -> Result<()> {
         loop {
             let until = self.confirm.into_iter().chain(self.table.due()).min();
-            match desk.wait(&[self.subscription.as_fd()], until)? {
+            match context.wait(&[self.subscription.as_fd()], until)? {
                 Wake::Stop => return Ok(()),
-                Wake::Ready => self.read(desk)?,
-                Wake::Due if self.confirm.is_some_and(|due| due <= desk.now().mono) => {
-                    self.confirm(desk)?;
+                Wake::Ready => self.read(context)?,
+                Wake::Due if self.confirm.is_some_and(|due| due <= context.now().mono) => {
+                    self.confirm(context)?;
                 }
                 Wake::Due => {}
             }
-            for finding in self.table.judge(desk.now()) {
-                desk.send(Fact::Finding(Box::new(finding)));
+            for finding in self.table.judge(context.now()) {
+                context.send(Fact::Finding(Box::new(finding)));
             }
         }
     }

@@ -23,8 +23,8 @@ use tokio::time::{sleep, timeout};
 
 use self::recent::Recent;
 use super::{MetricsOptions, Options};
-use crate::api::line::{Line, Unanswered};
-use crate::api::status::Standing;
+use crate::api::line::{RecorderLine, Unanswered};
+use crate::api::status::RecorderStatus;
 use crate::error::Result;
 use crate::time::{Clock, Mono};
 
@@ -61,7 +61,7 @@ impl Endpoints {
     }
 
     /// Takes clients from now on, on the runtime that is entered.
-    pub(in crate::api) fn serve(self, line: &Line) -> io::Result<()> {
+    pub(in crate::api) fn serve(self, line: &RecorderLine) -> io::Result<()> {
         let trigger = self.trigger.map(trigger::Endpoint::listen).transpose()?;
         let metrics = self.metrics.map(metrics::Endpoint::listen).transpose()?;
         let standings = Standings::of(line);
@@ -78,17 +78,17 @@ impl Endpoints {
 /// How it stands, for those who are not known: asked at most once a second.
 #[derive(Debug, Clone)]
 struct Standings {
-    line: Line,
+    line: RecorderLine,
     clock: Clock,
-    recent: Recent<Box<Standing>>,
+    recent: Recent<Box<RecorderStatus>>,
 }
 
 impl Standings {
-    fn of(line: &Line) -> Self {
+    fn of(line: &RecorderLine) -> Self {
         Self { line: line.clone(), clock: Clock::system(), recent: Recent::default() }
     }
 
-    async fn latest(&self) -> Result<Box<Standing>, Unanswered> {
+    async fn latest(&self) -> Result<Box<RecorderStatus>, Unanswered> {
         self.recent.at(self.now(), self.line.standing()).await
     }
 

@@ -28,7 +28,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::{Client, Options, Standings, take_clients};
-use crate::api::line::{Line, Unanswered};
+use crate::api::line::{RecorderLine, Unanswered};
 use crate::api::question::Verdict;
 use crate::api::webhook;
 use crate::error::{Error, Result};
@@ -136,13 +136,13 @@ pub(super) struct Listener {
 
 impl Listener {
     /// Takes clients until the runtime ends.
-    pub(super) async fn serve(self, line: Line, standings: Standings) {
+    pub(super) async fn serve(self, line: RecorderLine, standings: Standings) {
         let routes = routes(line, standings, self.guard);
         take_clients(self.listener, routes).await;
     }
 }
 
-fn routes(line: Line, standings: Standings, guard: Arc<Guard>) -> Router {
+fn routes(line: RecorderLine, standings: Standings, guard: Arc<Guard>) -> Router {
     Router::new()
         .route("/trigger", post(trigger))
         .layer(DefaultBodyLimit::max(BODY))
@@ -172,7 +172,7 @@ async fn admit(
 }
 
 async fn trigger(
-    State(line): State<Line>,
+    State(line): State<RecorderLine>,
     Extension(Client(client)): Extension<Client>,
     body: Bytes,
 ) -> Response {

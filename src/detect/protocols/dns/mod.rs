@@ -20,7 +20,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use quality::{Aspect, Begin, Outcome, Quality, Turn};
+use quality::{AnswerQuality, Aspect, Begin, Quality, Turn};
 
 use super::bounded::Bounded;
 use super::heard::{Heard, place};
@@ -151,7 +151,7 @@ impl Watch {
         let make = || Quality::new(at, settled);
         let Some(quality) = self.quality.entry((client, server), make) else { return };
         let zone = dns.question.map_or(0, |question| zone(&question));
-        let outcome = Outcome { asked, at: at.mono, took, code: dns.code, name: topic, zone };
+        let outcome = AnswerQuality { asked, at: at.mono, took, code: dns.code, name: topic, zone };
         for (aspect, turn) in quality.add(outcome) {
             let (outages, host) = match aspect {
                 Aspect::Failing => (&mut self.failing, server),
@@ -214,12 +214,12 @@ fn key(port: u16, id: u16) -> u32 {
 }
 
 /// A name, whichever records of it are wanted.
-fn topic(question: &dns::Question<'_>) -> u64 {
+fn topic(question: &dns::DnsQuestion<'_>) -> u64 {
     hash(question.labels())
 }
 
 /// The last two labels: what fails as a whole, mostly.
-fn zone(question: &dns::Question<'_>) -> u64 {
+fn zone(question: &dns::DnsQuestion<'_>) -> u64 {
     const LABELS: usize = 2;
     let length = question.labels().count();
     hash(question.labels().skip(length.saturating_sub(LABELS)))

@@ -43,7 +43,7 @@ const NXDOMAINS: u32 = 50;
 
 /// What an answer was like.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Outcome {
+pub(super) struct AnswerQuality {
     pub(super) asked: Stamp,
     pub(super) at: Mono,
     /// From the question to the answer.
@@ -84,12 +84,12 @@ pub(super) struct Begin {
 /// How one server answers one client.
 #[derive(Debug)]
 pub(super) struct Quality {
-    latest: VecDeque<Outcome>,
+    latest: VecDeque<AnswerQuality>,
     failed: Before,
     slow: Before,
     round_trips: VecDeque<Duration>,
     found: VecDeque<u64>,
-    flood: Window,
+    flood: RecentAnswers,
     /// Bad answers since then, few good ones in between: the question of the first.
     failing_since: Option<Stamp>,
     slow_since: Option<Stamp>,
@@ -107,7 +107,7 @@ struct Before {
 
 /// Answers of the last seconds.
 #[derive(Debug, Clone, Copy)]
-struct Window {
+struct RecentAnswers {
     begin: Mono,
     missing: u32,
     answers: u32,
@@ -132,7 +132,7 @@ impl Quality {
             slow: Before::default(),
             round_trips: VecDeque::new(),
             found: VecDeque::new(),
-            flood: Window { begin: at.mono, missing: 0, answers: 0, first: None, before },
+            flood: RecentAnswers { begin: at.mono, missing: 0, answers: 0, first: None, before },
             failing_since: None,
             slow_since: None,
             told: [false; 3],
@@ -141,7 +141,7 @@ impl Quality {
     }
 
     /// One more answer.
-    pub(super) fn add(&mut self, outcome: Outcome) -> [(Aspect, Option<Turn>); 3] {
+    pub(super) fn add(&mut self, outcome: AnswerQuality) -> [(Aspect, Option<Turn>); 3] {
         self.last = outcome.at;
         if self.latest.len() >= LATEST
             && let Some(oldest) = self.latest.pop_front()
@@ -188,7 +188,7 @@ impl Quality {
     }
 
     /// The oldest of the latest becomes part of what was before; while it lasts, bad is not usual.
-    fn age(&mut self, outcome: Outcome) {
+    fn age(&mut self, outcome: AnswerQuality) {
         let undecided = |since: Option<Stamp>| {
             since.is_some_and(|since| self.last.since(since.mono) < UNDECIDED)
         };
@@ -202,7 +202,7 @@ impl Quality {
         }
     }
 
-    fn failing(&mut self, outcome: Outcome) -> Option<Turn> {
+    fn failing(&mut self, outcome: AnswerQuality) -> Option<Turn> {
         let bad = self.bad(outcome.at, |outcome| outcome.failure().is_some());
         let is_bad = outcome.failure().is_some();
         if self.told[Aspect::Failing as usize] {
@@ -231,13 +231,13 @@ impl Quality {
         Some(Turn::Begins(Begin { severity, first, count: count as u64, said }))
     }
 
-    fn slow(&mut self, outcome: Outcome) -> Option<Turn> {
+    fn slow(&mut self, outcome: AnswerQuality) -> Option<Turn> {
         let is_noticed = outcome.took >= NOTICED;
         if !is_noticed && !self.told[Aspect::Slow as usize] && self.slow_since.is_none() {
             return None;
         }
         let usual = median(self.round_trips.iter().copied())?;
-        let is_slow = |outcome: &Outcome| outcome.took >= NOTICED.max(usual * TIMES_USUAL);
+        let is_slow = |outcome: &AnswerQuality| outcome.took >= NOTICED.max(usual * TIMES_USUAL);
         let bad = self.bad(outcome.at, is_slow);
         if self.told[Aspect::Slow as usize] {
             return self.goes_on(Aspect::Slow, is_slow(&outcome), bad.len());
@@ -260,14 +260,14 @@ impl Quality {
         Some(Turn::Begins(Begin { severity: Severity::Warning, first, count: count as u64, said }))
     }
 
-    fn flood(&mut self, outcome: Outcome) -> Option<Turn> {
+    fn flood(&mut self, outcome: AnswerQuality) -> Option<Turn> {
         let window = &mut self.flood;
         let told = self.told[Aspect::Flood as usize];
         let mut turn = None;
         let age = outcome.at.since(window.begin);
         if age >= Self::WINDOW {
             let least = NXDOMAINS * Self::WINDOW.as_secs() as u32;
-            let Window { missing, answers, first, before: [older, old], .. } = *window;
+            let RecentAnswers { missing, answers, first, before: [older, old], .. } = *window;
             // Answers that come late belong to no window.
             let is_full = age < Self::WINDOW * 2;
             let is_flood = is_full && missing >= least && missing * 5 >= answers * 4;
@@ -291,7 +291,7 @@ impl Quality {
             let first = first.filter(|_| last * 2 >= least);
             // Hardly an answer came: then all was quiet.
             let before = if is_full { [old, Some(last)] } else { [Some(0); 2] };
-            *window = Window { begin: outcome.at, missing: 0, answers: 0, first, before };
+            *window = RecentAnswers { begin: outcome.at, missing: 0, answers: 0, first, before };
         }
         let is_missing = outcome.code == Dns::NXDOMAIN;
         if is_missing {
@@ -314,13 +314,13 @@ impl Quality {
         over.then_some(Turn::Ends)
     }
 
-    fn bad(&self, now: Mono, is_bad: impl Fn(&Outcome) -> bool) -> Vec<Outcome> {
-        let recent = |outcome: &&Outcome| now.since(outcome.at) < RECENT;
+    fn bad(&self, now: Mono, is_bad: impl Fn(&AnswerQuality) -> bool) -> Vec<AnswerQuality> {
+        let recent = |outcome: &&AnswerQuality| now.since(outcome.at) < RECENT;
         self.latest.iter().filter(recent).filter(|outcome| is_bad(outcome)).copied().collect()
     }
 }
 
-impl Outcome {
+impl AnswerQuality {
     /// The code of a server that could not or would not find out.
     fn failure(&self) -> Option<u8> {
         matches!(self.code, Dns::SERVFAIL | Dns::REFUSED).then_some(self.code)
@@ -395,7 +395,8 @@ mod tests {
             let mono = Mono(0).plus(apart * at);
             let took = Duration::from_millis(millis);
             let asked = Stamp { mono, wall: Wall(mono.0) };
-            let outcome = Outcome { asked, at: mono.plus(took), took, code, name, zone: name };
+            let outcome =
+                AnswerQuality { asked, at: mono.plus(took), took, code, name, zone: name };
             for (aspect, turn) in quality.add(outcome) {
                 match turn {
                     Some(Turn::Begins(begin)) => {

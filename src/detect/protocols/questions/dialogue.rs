@@ -60,7 +60,7 @@ pub(in crate::detect::protocols) struct Answered {
 
 /// Questions that are missing their answers, with no answer in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Row {
+pub(super) struct Streak {
     pub(super) first: Stamp,
     pub(super) last: Stamp,
     pub(super) count: u64,
@@ -79,7 +79,7 @@ pub(in crate::detect::protocols) struct Complaint {
 
 /// Where questions were seen.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(super) struct SeenAt {
     pub(super) interface: Arc<str>,
     pub(super) direction: Direction,
     pub(super) vlans: Vlans,
@@ -89,7 +89,7 @@ pub(super) struct Place {
 /// What one host asks another.
 #[derive(Debug)]
 pub(super) struct Dialogue {
-    pub(super) place: Place,
+    pub(super) place: SeenAt,
     waiting: VecDeque<Asked>,
     early: VecDeque<(u32, Stamp)>,
     /// Questions answered so far.
@@ -121,7 +121,7 @@ struct Asked {
     refused: bool,
 }
 
-impl Place {
+impl SeenAt {
     pub(super) fn of(heard: &Heard<'_>, interface: &Arc<str>) -> Self {
         Self {
             interface: Arc::clone(interface),
@@ -133,7 +133,7 @@ impl Place {
 }
 
 impl Dialogue {
-    pub(super) fn new(place: Place, at: Stamp) -> Self {
+    pub(super) fn new(place: SeenAt, at: Stamp) -> Self {
         Self {
             place,
             waiting: VecDeque::new(),
@@ -218,14 +218,14 @@ impl Dialogue {
     }
 
     /// Questions without an answer, whether they are enough to speak of or not.
-    pub(super) fn row(&self, now: Mono, patience: Duration) -> Option<Row> {
+    pub(super) fn row(&self, now: Mono, patience: Duration) -> Option<Streak> {
         let patience = self.patience(patience);
         let is_missing = |asked: &&Asked| {
             !asked.passed && (asked.refused || now.since(asked.at.mono) >= patience)
         };
         let missing: Vec<&Asked> = self.waiting.iter().filter(is_missing).collect();
         let topics: BTreeSet<u64> = missing.iter().map(|asked| asked.question.topic).collect();
-        Some(Row {
+        Some(Streak {
             first: missing.first()?.at,
             last: missing.last()?.at,
             count: missing.len() as u64,
@@ -271,7 +271,7 @@ mod tests {
     }
 
     fn dialogue() -> Dialogue {
-        let place = Place {
+        let place = SeenAt {
             interface: "eth0".into(),
             direction: Direction::Unknown,
             vlans: Vlans::default(),

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub(super) use dialogue::{Answered, Complaint, Question};
-use dialogue::{Dialogue, Place, Row};
+use dialogue::{Dialogue, SeenAt, Streak};
 pub(super) use outage::Outages;
 
 use super::bounded::Bounded;
@@ -116,7 +116,7 @@ impl Questions {
     ) -> Option<Answered> {
         let packet = heard.reading.packet?;
         let (pair, at) = ((packet.source, packet.destination), heard.at());
-        let make = || Dialogue::new(Place::of(heard, interface), at);
+        let make = || Dialogue::new(SeenAt::of(heard, interface), at);
         let dialogue = self.pairs.entry(pair, make)?;
         // A router shows a packet on two interfaces; those of the first are counted, until they cease there.
         if !Arc::ptr_eq(&dialogue.place.interface, interface) {
@@ -124,7 +124,7 @@ impl Questions {
                 dialogue.routed = dialogue.hop_limit != packet.hop_limit;
                 return None;
             }
-            dialogue.place = Place::of(heard, interface);
+            dialogue.place = SeenAt::of(heard, interface);
         }
         dialogue.hop_limit = packet.hop_limit;
         let (new, answered) = dialogue.ask(question, at);
@@ -220,7 +220,7 @@ impl Questions {
 
     /// Clients that get no answer from anybody.
     fn tell_lonely(&mut self, now: Stamp, reached: &Reached, findings: &mut Vec<Finding>) {
-        let mut clients: Vec<(IpAddr, Vec<IpAddr>, Row, u32)> = Vec::new();
+        let mut clients: Vec<(IpAddr, Vec<IpAddr>, Streak, u32)> = Vec::new();
         let mut answered = BTreeSet::new();
         for (&(client, host), dialogue) in self.pairs.iter() {
             if dialogue.last_answer.is_some() {
@@ -305,7 +305,7 @@ impl Questions {
     }
 }
 
-impl Row {
+impl Streak {
     /// Both rows as one.
     fn and(self, other: Self) -> Self {
         Self {
@@ -327,11 +327,11 @@ impl Words {
         self,
         (client, host): (IpAddr, IpAddr),
         dialogue: &Dialogue,
-        row: Row,
+        row: Streak,
         severity: Severity,
         sentence: String,
     ) -> Finding {
-        let Place { interface, direction, parties, .. } = &dialogue.place;
+        let SeenAt { interface, direction, parties, .. } = &dialogue.place;
         Finding {
             kind: self.kind,
             severity,
@@ -352,7 +352,7 @@ impl Words {
         self,
         (client, host): (IpAddr, IpAddr),
         dialogue: &Dialogue,
-        row: Row,
+        row: Streak,
         now: Stamp,
     ) -> String {
         let place = place(dialogue.place.vlans);
@@ -370,7 +370,12 @@ impl Words {
         )
     }
 
-    fn lonely(self, (client, hosts): (IpAddr, &[IpAddr]), dialogue: &Dialogue, row: Row) -> String {
+    fn lonely(
+        self,
+        (client, hosts): (IpAddr, &[IpAddr]),
+        dialogue: &Dialogue,
+        row: Streak,
+    ) -> String {
         let hosts = hosts.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(" and ");
         format!(
             "{client}{} gets no answer to its {}: {} in {:.1} s to {hosts}, of which none ever \
@@ -383,7 +388,7 @@ impl Words {
         )
     }
 
-    fn never(self, (client, host): (IpAddr, IpAddr), dialogue: &Dialogue, row: Row) -> String {
+    fn never(self, (client, host): (IpAddr, IpAddr), dialogue: &Dialogue, row: Streak) -> String {
         format!(
             "{}{host}{} never answered {client}: {} {} in {:.1} s{}",
             self.host,

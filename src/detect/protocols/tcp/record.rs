@@ -63,14 +63,14 @@ impl Trouble {
 
 /// The connections of one service.
 #[derive(Debug, Default)]
-pub(super) struct Record {
+pub(super) struct ServiceRecord {
     served: VecDeque<IpAddr>,
     /// Of clients that were served before, and of strangers.
     usual: [Usual; 2],
     /// The last ones that count, and those that failed. They are learned when they are no longer among the last.
     lately: VecDeque<Option<Failed>>,
     /// Failures since the last success.
-    run: Option<Run>,
+    run: Option<Series>,
     good: u64,
     all: u64,
     good_in_a_row: u64,
@@ -84,17 +84,17 @@ struct Usual {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Run {
+struct Series {
     first: Failed,
     last: Failed,
     count: u64,
     before: (u64, u64),
 }
 
-impl Record {
+impl ServiceRecord {
     /// Failures in a row that are trouble: by chance they come once in three million at a share of 5 %.
     const IN_A_ROW: u64 = 5;
-    /// Of so many connections within [`Record::SOON`] ...
+    /// Of so many connections within [`ServiceRecord::SOON`] ...
     const LATELY: usize = 10;
     /// ... so many failures are trouble, too: what is left of a group behind a load balancer.
     const MOST: usize = 8;
@@ -131,7 +131,8 @@ impl Record {
             self.usual[class].learn(false);
         } else {
             let before = (self.good, self.all);
-            let run = self.run.get_or_insert(Run { first: failed, last: failed, count: 0, before });
+            let run =
+                self.run.get_or_insert(Series { first: failed, last: failed, count: 0, before });
             if failed.first.mono < run.first.first.mono {
                 run.first = failed;
             }
@@ -252,7 +253,7 @@ mod tests {
 
     /// Successes of one client, then failures: ms, of whom, how. The trouble's first ms and failures.
     fn story(good: u64, failures: &[(u64, u8, Failure)]) -> Option<(u64, u64)> {
-        let mut record = Record::default();
+        let mut record = ServiceRecord::default();
         for _ in 0..good {
             record.succeeded(client(1));
         }
@@ -287,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_success_ends_the_row_and_failures_among_successes_become_usual() {
-        let mut record = Record::default();
+        let mut record = ServiceRecord::default();
         for _ in 0..20 {
             record.succeeded(client(1));
         }
@@ -305,7 +306,7 @@ mod tests {
 
     #[test]
     fn one_of_a_group_that_is_left_hides_nothing() {
-        let mut record = Record::default();
+        let mut record = ServiceRecord::default();
         for _ in 0..40 {
             record.succeeded(client(1));
         }
@@ -325,7 +326,7 @@ mod tests {
 
     #[test]
     fn strangers_count_where_strangers_are_served() {
-        let mut record = Record::default();
+        let mut record = ServiceRecord::default();
         for n in 0..200_u8 {
             record.succeeded(client(n));
         }

@@ -1,6 +1,6 @@
 //! A service: does what listens at an address and port answer those who connect, as it usually does?
 //!
-//! What it promises: a failure is told only of a service that served ([`Record`]), and begins with the first
+//! What it promises: a failure is told only of a service that served ([`ServiceRecord`]), and begins with the first
 //! SYN that failed. Without such a past it is a notice, and only where an answer would be seen.
 
 use std::net::{IpAddr, SocketAddr};
@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::super::heard::Now;
 use super::super::lasting::{FORGET, Lasting};
 use super::flood::Flood;
-use super::record::{Failed, Failure, Record, Trouble};
+use super::record::{Failed, Failure, ServiceRecord, Trouble};
 use super::round_trip::RoundTrips;
 use super::{in_vlan, named};
 use crate::finding::{Finding, FindingKind, Party, Severity};
@@ -35,8 +35,8 @@ pub(super) struct Service {
     /// Hop limit of its last answer, and whether the last refusal has it, too: then it is the host's own.
     pub(super) hops: u8,
     refused_itself: bool,
-    pub(super) connections: Record,
-    requests: Record,
+    pub(super) connections: ServiceRecord,
+    requests: ServiceRecord,
     /// The longest wait for the first byte of an answer, slowly forgotten.
     pub(super) longest: Duration,
     /// Connections on which it spoke first, and on which the client did.
@@ -58,8 +58,8 @@ impl Service {
             open: 0,
             hops: 0,
             refused_itself: false,
-            connections: Record::default(),
-            requests: Record::default(),
+            connections: ServiceRecord::default(),
+            requests: ServiceRecord::default(),
             longest: Duration::ZERO,
             speaks_first: (0, 0),
             failing: Lasting::default(),

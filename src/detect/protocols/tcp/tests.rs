@@ -112,9 +112,9 @@ impl Stage {
         let subject = Subject { interface: "eth0".into(), classes, filters: Vec::new() };
         let protocols = Protocols::new("eth0", &Options::default(), &Together::default());
         let options = traffic::Options::default();
-        let bell = Wakeup::new().unwrap();
+        let wakeup = Wakeup::new().unwrap();
         let (mut tap, detectors) =
-            Detectors::new(subject, &options, vec![Box::new(protocols)], bell).unwrap();
+            Detectors::new(subject, &options, vec![Box::new(protocols)], wakeup).unwrap();
         tap.begin(LinkType::ETHERNET);
         Self { wire, tap, detectors, now: 0.0, ticks: 0, number: 0, findings: Vec::new() }
     }

@@ -436,8 +436,8 @@ fn where_frames_were_not_seen_nothing_is_unanswered() {
 }
 
 fn summary() -> Summary {
-    let bell = crate::sys::wakeup::Wakeup::new().unwrap();
-    let (mut tap, outlet) = crate::detect::tap::Tap::new(1, 0, bell);
+    let wakeup = crate::sys::wakeup::Wakeup::new().unwrap();
+    let (mut tap, outlet) = crate::detect::tap::Tap::new(1, 0, wakeup);
     tap.summary(Stamp::default(), Health::default(), Vec::new());
     outlet.summaries.try_recv().unwrap()
 }

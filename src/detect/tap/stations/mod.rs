@@ -18,7 +18,7 @@ mod table;
 pub(super) use self::question::Passing;
 pub(super) use self::table::Stations;
 
-use self::question::{Kind, Question};
+use self::question::{AnswerKind, Question};
 use crate::time::Mono;
 use crate::wire::Mac;
 
@@ -115,12 +115,13 @@ impl Open {
 
     fn count(&mut self, question: Question, now: Mono) {
         self.sent = self.sent.saturating_add(1);
-        if question.kind != Kind::None {
+        if question.kind != AnswerKind::None {
             if self.asked == 0 {
                 self.first = now;
             }
             self.asked = self.asked.saturating_add(1);
-            self.openers = self.openers.saturating_add(u16::from(question.kind == Kind::Opener));
+            self.openers =
+                self.openers.saturating_add(u16::from(question.kind == AnswerKind::Opener));
             self.hosts |= question.host;
         }
         if self.asked > 0 {

@@ -1,6 +1,6 @@
 //! What a frame wants: an answer, or everybody's attention. Any bytes may come; what is cut short wants nothing.
 
-use crate::detect::tap::packet::{Packet, Segment, Version};
+use crate::detect::tap::packet::{Segment, TappedPacket, Version};
 use crate::frame::Frame;
 use crate::time::Mono;
 
@@ -9,7 +9,7 @@ use crate::time::Mono;
 pub(in crate::detect::tap) struct Passing<'a> {
     pub(in crate::detect::tap) frame: &'a Frame<'a>,
     /// What it carries.
-    pub(in crate::detect::tap) packet: Option<&'a Packet>,
+    pub(in crate::detect::tap) packet: Option<&'a TappedPacket>,
     pub(in crate::detect::tap) is_control: bool,
     pub(in crate::detect::tap) at: Mono,
 }
@@ -23,14 +23,14 @@ pub(super) const ADDRESSES: usize = 12;
 /// Whether a frame wants an answer.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Question {
-    pub(super) kind: Kind,
+    pub(super) kind: AnswerKind,
     /// The bit of the host that is asked; none where no address of the network says so.
     pub(super) host: u32,
 }
 
 /// What kind of answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum AnswerKind {
     /// None.
     None,
     /// An acknowledgement.
@@ -44,15 +44,15 @@ impl Question {
     pub(super) fn of(passing: Passing<'_>) -> Self {
         let Passing { frame, packet, is_control, .. } = passing;
         let kind = match packet.and_then(|packet| packet.segment) {
-            Some(segment) if segment.has(Segment::RST) => Kind::None,
+            Some(segment) if segment.has(Segment::RST) => AnswerKind::None,
             Some(segment) if segment.has(Segment::SYN) && !segment.has(Segment::ACK) => {
-                Kind::Opener
+                AnswerKind::Opener
             }
             Some(segment) if segment.length > 0 || segment.has(Segment::SYN | Segment::FIN) => {
-                Kind::Data
+                AnswerKind::Data
             }
-            None if is_control && opens(frame, packet) => Kind::Opener,
-            _ => return Self { kind: Kind::None, host: 0 },
+            None if is_control && opens(frame, packet) => AnswerKind::Opener,
+            _ => return Self { kind: AnswerKind::None, host: 0 },
         };
         Self { kind, host: packet.map_or(0, |packet| host_bit(destination(packet, frame))) }
     }
@@ -70,7 +70,7 @@ fn host_bit(address: &[u8]) -> u32 {
 /// True for a control frame that asks: ARP request (RFC 826), echo request (RFC 792), echo request and
 /// neighbour solicitation of ICMPv6 (RFC 4443 §4.1, RFC 4861 §4.3).
 #[cold]
-fn opens(frame: &Frame<'_>, packet: Option<&Packet>) -> bool {
+fn opens(frame: &Frame<'_>, packet: Option<&TappedPacket>) -> bool {
     const ICMP: u8 = 1;
     const ECHO: u8 = 8;
     const ICMPV6: u8 = 58;
@@ -122,7 +122,7 @@ pub(super) fn is_flooded(to: u64, passing: Passing<'_>) -> bool {
 
 /// The destination address of a packet, as far as it was captured.
 #[inline]
-fn destination<'a>(packet: &Packet, frame: &Frame<'a>) -> &'a [u8] {
+fn destination<'a>(packet: &TappedPacket, frame: &Frame<'a>) -> &'a [u8] {
     match packet.version {
         // RFC 791 §3.1, RFC 8200 §3.
         Version::V4 => bytes_at(frame, packet.at + 16, 4),

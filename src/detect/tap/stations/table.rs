@@ -9,8 +9,8 @@ use crate::wire::Mac;
 /// Who is heard, and what was ever a source.
 #[derive(Debug)]
 pub(in crate::detect::tap) struct Stations {
-    places: Box<[Place]>,
-    vlans: Box<[Place]>,
+    places: Box<[Slot]>,
+    vlans: Box<[Slot]>,
     sources: Sources,
     counts: StationCounts,
 }
@@ -18,7 +18,7 @@ pub(in crate::detect::tap) struct Stations {
 /// A station, or a VLAN.
 #[derive(Debug, Clone, Copy, Default)]
 #[repr(align(64))]
-struct Place {
+struct Slot {
     /// The address, and above it the VLAN; of a VLAN its identifier.
     key: u64,
     hearing: Hearing,
@@ -47,8 +47,8 @@ impl Stations {
 
     pub(in crate::detect::tap) fn new() -> Self {
         Self {
-            places: vec![Place::default(); 1 << Self::PLACES_SHIFT].into(),
-            vlans: vec![Place::default(); Self::VLANS].into(),
+            places: vec![Slot::default(); 1 << Self::PLACES_SHIFT].into(),
+            vlans: vec![Slot::default(); Self::VLANS].into(),
             sources: Sources::new(),
             counts: StationCounts::default(),
         }
@@ -56,15 +56,15 @@ impl Stations {
 
     /// What was counted.
     pub(in crate::detect::tap) fn counts(&self) -> StationCounts {
-        let used = |place: &&Place| place.hearing != Hearing::default();
-        let station = |place: &Place| Station {
+        let used = |place: &&Slot| place.hearing != Hearing::default();
+        let station = |place: &Slot| Station {
             mac: mac_of(place.key),
             vlan: (place.key >> MAC_BITS) as u16,
             hearing: place.hearing,
             flooded: place.flooded,
             strays: place.strays,
         };
-        let vlan = |place: &Place| Vlan { id: place.key as u16, hearing: place.hearing };
+        let vlan = |place: &Slot| Vlan { id: place.key as u16, hearing: place.hearing };
         StationCounts {
             stations: self.places.iter().filter(used).map(station).collect(),
             vlans: self.vlans.iter().filter(used).map(vlan).collect(),
@@ -167,13 +167,13 @@ impl Stations {
         self.counts.sources += u64::from(self.remember(ends.from));
         let place = &mut self.places[slot(ends.source())];
         if place.key == 0 || place.is_aged(now) {
-            *place = Place { key: ends.source(), ..Place::default() };
+            *place = Slot { key: ends.source(), ..Slot::default() };
         }
     }
 
     /// The place of a VLAN; none where another one has it.
     #[inline]
-    fn vlan(&mut self, id: u16, now: Mono) -> Option<&mut Place> {
+    fn vlan(&mut self, id: u16, now: Mono) -> Option<&mut Slot> {
         let shared = Self::VLANS - 1;
         let at = if id == 0 { 0 } else { 1 + usize::from(id) % shared };
         let place = &mut self.vlans[at];
@@ -181,7 +181,7 @@ impl Stations {
             if place.key != 0 && !place.is_aged(now) {
                 return None;
             }
-            *place = Place { key: u64::from(id), ..Place::default() };
+            *place = Slot { key: u64::from(id), ..Slot::default() };
         }
         Some(place)
     }
@@ -201,7 +201,7 @@ impl Stations {
     }
 }
 
-impl Place {
+impl Slot {
     fn is_aged(&self, now: Mono) -> bool {
         now.0.saturating_sub(self.hearing.moved().0) > Stations::AGED
     }
@@ -316,7 +316,7 @@ fn slot(key: u64) -> usize {
 mod tests {
     use super::super::Open;
     use super::*;
-    use crate::detect::tap::packet::Packet;
+    use crate::detect::tap::packet::TappedPacket;
     use crate::detect::tap::packet::tests::tcp;
     use crate::frame::FrameHeader;
 
@@ -339,7 +339,7 @@ mod tests {
         fn show_as(&mut self, bytes: &[u8], direction: Direction, reception: Reception, ms: u64) {
             let header = FrameHeader { direction, reception, ..FrameHeader::default() };
             let frame = Frame::whole(header, bytes);
-            let packet = Packet::of(LinkType::ETHERNET, &frame);
+            let packet = TappedPacket::of(LinkType::ETHERNET, &frame);
             let is_control = crate::wire::control::is_control(LinkType::ETHERNET, &frame);
             let at = Mono(1_000 * MS + ms * MS);
             let passing = Passing { frame: &frame, packet: packet.as_ref(), is_control, at };

@@ -96,7 +96,7 @@ struct Collecting {
     extended_by: Vec<Trigger>,
     /// Triggers beyond [`Phase::MAX_TRIGGERS`], which extend but are not kept one by one.
     further: u64,
-    counts: Vec<Count>,
+    counts: Vec<TriggerCount>,
     from: Mono,
     /// Where the window would have ended without a further trigger.
     asked_until: Mono,
@@ -106,7 +106,7 @@ struct Collecting {
 
 /// How often something triggered, and how long it rests afterwards.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Count {
+pub(super) struct TriggerCount {
     pub(super) tally: Tally,
     pub(super) cool_down: Duration,
 }
@@ -132,7 +132,7 @@ pub(super) enum Effect {
 
 /// A closed incident, still without frames.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Closed {
+pub(super) struct ClosedIncident {
     /// The trigger that opened it.
     pub(super) opened_by: Trigger,
     /// Those that came while it was open.
@@ -140,7 +140,7 @@ pub(super) struct Closed {
     /// Triggers beyond [`Phase::MAX_TRIGGERS`] that came, too.
     pub(super) further_triggers: u64,
     /// All of them, by kind and object.
-    pub(super) counts: Vec<Count>,
+    pub(super) counts: Vec<TriggerCount>,
     /// As asked for by the trigger that opened it.
     pub(super) asked: Window,
     /// From the beginning of the pre-trigger window to where it was closed.
@@ -176,7 +176,7 @@ impl Phase {
     pub(super) fn trigger(&mut self, trigger: Trigger, terms: Terms, lasted: Duration) -> Effect {
         let at = trigger.at.mono;
         let (from, until) = (at.minus(terms.pre).minus(lasted), at.plus(terms.post));
-        let count = Count::first(&trigger, terms.cool_down);
+        let count = TriggerCount::first(&trigger, terms.cool_down);
         let Some(open) = &mut self.open else {
             self.open = Some(Collecting {
                 opened_by: trigger,
@@ -213,7 +213,7 @@ impl Phase {
     ) -> Option<Mono> {
         let open = self.open.as_mut()?;
         open.from = open.from.min(from);
-        open.count(Count::first(&held, cool_down));
+        open.count(TriggerCount::first(&held, cool_down));
         let second = if held.at.mono < open.opened_by.at.mono {
             std::mem::replace(&mut open.opened_by, held)
         } else {
@@ -235,7 +235,7 @@ impl Phase {
     }
 
     /// Closes the open incident if its time has come.
-    pub(super) fn close_if_due(&mut self, now: Mono) -> Option<Closed> {
+    pub(super) fn close_if_due(&mut self, now: Mono) -> Option<ClosedIncident> {
         let open = self.open.take_if(|open| open.deadline <= now)?;
         let at_limit = open.deadline == open.limit && open.limit > open.asked_until;
         let ending = if at_limit { Ending::Limit } else { Ending::OnTime };
@@ -243,18 +243,18 @@ impl Phase {
     }
 
     /// Closes the open incident now, whatever its deadline.
-    pub(super) fn cut(&mut self, now: Mono, by: &str) -> Option<Closed> {
+    pub(super) fn cut(&mut self, now: Mono, by: &str) -> Option<ClosedIncident> {
         let open = self.open.take()?;
         Some(closed(open, Ending::Cut { by: by.to_owned() }, Some(now)))
     }
 }
 
 impl Collecting {
-    fn count(&mut self, count: Count) {
-        let same = |other: &&mut Count| {
+    fn count(&mut self, count: TriggerCount) {
+        let same = |other: &&mut TriggerCount| {
             (other.tally.kind, &other.tally.object) == (count.tally.kind, &count.tally.object)
         };
-        if let Some(Count { tally, cool_down }) = self.counts.iter_mut().find(same) {
+        if let Some(TriggerCount { tally, cool_down }) = self.counts.iter_mut().find(same) {
             tally.count += 1;
             tally.first = tally.first.min(count.tally.first);
             tally.last = tally.last.max(count.tally.last);
@@ -265,16 +265,16 @@ impl Collecting {
     }
 }
 
-impl Count {
+impl TriggerCount {
     fn first(trigger: &Trigger, cool_down: Duration) -> Self {
         let (kind, object, at) = (trigger.kind, trigger.object.clone(), trigger.at);
         Self { tally: Tally { kind, object, count: 1, first: at, last: at }, cool_down }
     }
 }
 
-fn closed(open: Collecting, ending: Ending, at: Option<Mono>) -> Closed {
+fn closed(open: Collecting, ending: Ending, at: Option<Mono>) -> ClosedIncident {
     let to = at.map_or(open.deadline, |at| at.min(open.deadline));
-    Closed {
+    ClosedIncident {
         opened_by: open.opened_by,
         extended_by: open.extended_by,
         further_triggers: open.further,

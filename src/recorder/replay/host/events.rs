@@ -19,7 +19,7 @@ use crate::observation::link::{LinkState, OperState};
 const ACCEPTED: &str = "lines of events.jsonl, see docs/bundle.md";
 
 #[derive(Deserialize)]
-struct Line {
+struct EventLine {
     time: String,
     kind: String,
     #[serde(default)]
@@ -34,7 +34,7 @@ struct Line {
 
 #[derive(Deserialize)]
 #[serde(tag = "fact", rename_all = "snake_case")]
-enum Told {
+enum StoredFact {
     Link {
         before: Option<State>,
         now: State,
@@ -69,14 +69,14 @@ enum Told {
         what: String,
     },
     Capture {
-        event: Event,
+        event: CaptureEventName,
     },
     #[serde(other)]
     Other,
 }
 
 #[derive(Deserialize)]
-struct Event {
+struct CaptureEventName {
     event: String,
 }
 
@@ -110,7 +110,7 @@ pub(super) fn read(path: &Path, file: impl BufRead, events: &mut HostEvents) -> 
             continue;
         }
         let refuse = |reason: String| refused(path, number, reason, ACCEPTED);
-        let line: Line = serde_json::from_str(&text).map_err(|e| refuse(e.to_string()))?;
+        let line: EventLine = serde_json::from_str(&text).map_err(|e| refuse(e.to_string()))?;
         let wall =
             moment(&line.time).ok_or_else(|| refuse(format!("{:?} is no time", line.time)))?;
         if line.kind != "observation" {
@@ -130,38 +130,38 @@ pub(super) fn read(path: &Path, file: impl BufRead, events: &mut HostEvents) -> 
     Ok(())
 }
 
-fn fact(told: Told, sentence: &str) -> Option<Fact> {
+fn fact(told: StoredFact, sentence: &str) -> Option<Fact> {
     let known = |address: Option<IpAddr>| address.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
     Some(match told {
-        Told::Link { before, now } => {
+        StoredFact::Link { before, now } => {
             Fact::Link { before: before.map(State::into), now: now.into() }
         }
-        Told::LinkGone { last } => Fact::LinkGone { last: last.into() },
-        Told::ProbeAnswered { probe, address, round_trip_ns } => Fact::ProbeAnswered {
+        StoredFact::LinkGone { last } => Fact::LinkGone { last: last.into() },
+        StoredFact::ProbeAnswered { probe, address, round_trip_ns } => Fact::ProbeAnswered {
             probe,
             address: known(address),
             round_trip: Duration::from_nanos(round_trip_ns),
         },
-        Told::ProbeLost { probe, address, in_a_row, waited_ns, reason } => Fact::ProbeLost {
+        StoredFact::ProbeLost { probe, address, in_a_row, waited_ns, reason } => Fact::ProbeLost {
             probe,
             address: known(address),
             in_a_row,
             waited: Duration::from_nanos(waited_ns),
             reason,
         },
-        Told::ProbeLate { probe, address, round_trip_ns } => Fact::ProbeLate {
+        StoredFact::ProbeLate { probe, address, round_trip_ns } => Fact::ProbeLate {
             probe,
             address: known(address),
             round_trip: Duration::from_nanos(round_trip_ns),
         },
-        Told::SnapshotSignal => Fact::SnapshotSignal,
+        StoredFact::SnapshotSignal => Fact::SnapshotSignal,
         // What a watcher did not see then is missing now, whatever ended it.
-        Told::WatcherEnded { watcher } => Fact::Missed { watcher, what: sentence.to_owned() },
-        Told::Missed { watcher, what } => Fact::Missed { watcher, what },
-        Told::Capture { event } if ["gap", "failed", "dropping"].contains(&&*event.event) => {
+        StoredFact::WatcherEnded { watcher } => Fact::Missed { watcher, what: sentence.to_owned() },
+        StoredFact::Missed { watcher, what } => Fact::Missed { watcher, what },
+        StoredFact::Capture { event } if ["gap", "failed", "dropping"].contains(&&*event.event) => {
             Fact::Missed { watcher: "capture".to_owned(), what: sentence.to_owned() }
         }
-        Told::Capture { .. } | Told::Other => return None,
+        StoredFact::Capture { .. } | StoredFact::Other => return None,
     })
 }
 

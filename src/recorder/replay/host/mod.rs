@@ -57,7 +57,7 @@ pub(super) struct HostEvents {
 
 /// What a file of the host's events holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum EventFileKind {
     Events,
     Table,
 }
@@ -84,12 +84,12 @@ impl HostEvents {
         for (path, mut file) in files {
             kinds.push((kind_of(&path, &mut file)?, path, file));
         }
-        let has_events = kinds.iter().any(|(kind, ..)| *kind == Kind::Events);
+        let has_events = kinds.iter().any(|(kind, ..)| *kind == EventFileKind::Events);
         let mut events = Self::default();
         for (kind, path, file) in kinds {
             match kind {
-                Kind::Events => events::read(&path, file, &mut events)?,
-                Kind::Table => table::read(&path, file, !has_events, &mut events)?,
+                EventFileKind::Events => events::read(&path, file, &mut events)?,
+                EventFileKind::Table => table::read(&path, file, !has_events, &mut events)?,
             }
         }
         // Of the same moment, what was read first stays first.
@@ -158,10 +158,10 @@ impl HostEvents {
 }
 
 /// JSON lines begin with a brace, tables with the name of a column.
-fn kind_of(path: &Path, file: &mut impl BufRead) -> Result<Kind> {
+fn kind_of(path: &Path, file: &mut impl BufRead) -> Result<EventFileKind> {
     let begin =
         file.fill_buf().map_err(|e| Error::operation("read", path.display().to_string(), e))?;
-    Ok(if begin.first() == Some(&b'{') { Kind::Events } else { Kind::Table })
+    Ok(if begin.first() == Some(&b'{') { EventFileKind::Events } else { EventFileKind::Table })
 }
 
 fn open(path: &Path) -> Result<BufReader<File>> {

@@ -15,11 +15,11 @@ use crate::watch::probe;
 #[derive(Debug)]
 pub(super) struct Probes<'a> {
     configured: &'a [probe::Options],
-    known: Vec<Known>,
+    known: Vec<KnownProbe>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct KnownProbe {
     name: String,
     fall: u32,
     rise: u32,
@@ -89,14 +89,14 @@ impl<'a> Probes<'a> {
         }
     }
 
-    fn known(&mut self, name: &str) -> &mut Known {
+    fn known(&mut self, name: &str) -> &mut KnownProbe {
         let at = self.known.iter().position(|known| known.name == name);
         let at = at.unwrap_or_else(|| {
             let usual = probe::Options::new(name);
             let own = self.configured.iter().find(|options| options.host == name);
             let probe::Options { fall, rise, .. } = *own.unwrap_or(&usual);
             let name = name.to_owned();
-            self.known.push(Known {
+            self.known.push(KnownProbe {
                 name,
                 fall,
                 rise,

@@ -49,7 +49,7 @@ struct Columns {
 
 /// A row.
 #[derive(Debug, Clone)]
-struct Row {
+struct TableRow {
     date: Wall,
     carrier: Option<bool>,
     state: String,
@@ -58,9 +58,9 @@ struct Row {
 }
 
 /// What was told so far.
-struct Told {
+struct LastRows {
     /// The latest row of each interface, and its number among them.
-    rows: BTreeMap<String, (u32, Row)>,
+    rows: BTreeMap<String, (u32, TableRow)>,
     /// Whose rows tell of probes: of one interface, since each probe stands in all rows.
     speaker: Option<String>,
     /// Losses in a row, by probe.
@@ -79,7 +79,7 @@ pub(super) fn read(
     let header = reader.headers().map_err(|e| failed(path, &e))?;
     let columns = Columns::of(header).map_err(|reason| refused(path, 1, reason, ACCEPTED))?;
     let mut told =
-        Told { rows: BTreeMap::new(), speaker: None, lost: vec![0; columns.pings.len()] };
+        LastRows { rows: BTreeMap::new(), speaker: None, lost: vec![0; columns.pings.len()] };
     for record in reader.records() {
         let record = record.map_err(|e| failed(path, &e))?;
         let number = record.position().map_or(0, csv::Position::line);
@@ -127,7 +127,7 @@ impl Columns {
         })
     }
 
-    fn row(&self, record: &StringRecord) -> Result<Row, String> {
+    fn row(&self, record: &StringRecord) -> Result<TableRow, String> {
         let field = |at: usize| record.get(at).unwrap_or_default();
         let date = field(self.date);
         let state = field(self.state);
@@ -135,7 +135,7 @@ impl Columns {
             return Err("an interface or a state is missing".to_owned());
         }
         let seconds = |at| field(at).parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok());
-        Ok(Row {
+        Ok(TableRow {
             date: moment(date).ok_or(format!("{date:?} is no date"))?,
             carrier: match self.carrier.map(field) {
                 Some("1") => Some(true),
@@ -149,7 +149,7 @@ impl Columns {
     }
 }
 
-impl Row {
+impl TableRow {
     fn sample(&self, interface: &str) -> LinkSample {
         LinkSample {
             interface: interface.to_owned(),
@@ -191,9 +191,9 @@ impl Row {
     }
 }
 
-impl Told {
+impl LastRows {
     /// What happened to an interface since its row before `row`.
-    fn changes(&self, interface: &str, row: &Row) -> Option<(Wall, Fact)> {
+    fn changes(&self, interface: &str, row: &TableRow) -> Option<(Wall, Fact)> {
         let (index, before) = self.rows.get(interface)?;
         let more =
             row.changes.zip(before.changes).map_or(0, |(now, then)| now.saturating_sub(then));

@@ -8,7 +8,7 @@ use super::super::sieve::{Line, Sieve};
 use super::tail::{BACKLOG, BUDGET, Identity, Tail};
 use crate::observation::log_line::{Header, LogSource};
 use crate::time::Mono;
-use crate::watch::Desk;
+use crate::watch::WatcherContext;
 
 /// How long a file that lost its name is read on: rsyslog and others write to it until they are told.
 const GRACE: Duration = Duration::from_secs(10);
@@ -31,7 +31,7 @@ pub(super) struct Followed {
 
 /// What must be done besides.
 #[derive(Debug, Default)]
-pub(super) struct Outcome {
+pub(super) struct FollowUp {
     pub(super) more: bool,
     pub(super) troubles: Vec<String>,
 }
@@ -48,9 +48,9 @@ impl Followed {
         &mut self,
         name: &Path,
         now: Mono,
-        desk: &mut Desk,
+        context: &mut WatcherContext,
         sieve: &mut Sieve,
-        outcome: &mut Outcome,
+        outcome: &mut FollowUp,
     ) {
         let identity = fs::metadata(name).ok().map(|about| Identity::of(&about));
         if self.tail.as_ref().is_none_or(|tail| Some(tail.identity()) == identity) {
@@ -59,8 +59,8 @@ impl Followed {
         let leaves = self.tail.take().map(|tail| (tail, now.plus(GRACE)));
         if let Some((mut tail, _)) = std::mem::replace(&mut self.leaving, leaves) {
             // As often as the longest backlog needs, however fast it is written to.
-            let _ = (0..READS).find(|_| !read(&mut tail, name, desk, sieve, outcome));
-            tail.finish(|line, cut| take(desk, sieve, name, line, cut));
+            let _ = (0..READS).find(|_| !read(&mut tail, name, context, sieve, outcome));
+            tail.finish(|line, cut| take(context, sieve, name, line, cut));
         }
     }
 
@@ -74,14 +74,14 @@ impl Followed {
         &mut self,
         name: &Path,
         now: Mono,
-        desk: &mut Desk,
+        context: &mut WatcherContext,
         sieve: &mut Sieve,
-        outcome: &mut Outcome,
+        outcome: &mut FollowUp,
     ) {
         let Some((tail, until)) = &mut self.leaving else { return };
-        let more = read(tail, name, desk, sieve, outcome);
+        let more = read(tail, name, context, sieve, outcome);
         if !more && *until <= now {
-            tail.finish(|line, cut| take(desk, sieve, name, line, cut));
+            tail.finish(|line, cut| take(context, sieve, name, line, cut));
             self.leaving = None;
         }
     }
@@ -90,12 +90,12 @@ impl Followed {
     pub(super) fn read_tail(
         &mut self,
         name: &Path,
-        desk: &mut Desk,
+        context: &mut WatcherContext,
         sieve: &mut Sieve,
-        outcome: &mut Outcome,
+        outcome: &mut FollowUp,
     ) {
         if let Some(tail) = &mut self.tail {
-            read(tail, name, desk, sieve, outcome);
+            read(tail, name, context, sieve, outcome);
         }
     }
 }
@@ -104,11 +104,11 @@ impl Followed {
 fn read(
     tail: &mut Tail,
     name: &Path,
-    desk: &mut Desk,
+    context: &mut WatcherContext,
     sieve: &mut Sieve,
-    outcome: &mut Outcome,
+    outcome: &mut FollowUp,
 ) -> bool {
-    match tail.read(|line, cut| take(desk, sieve, name, line, cut)) {
+    match tail.read(|line, cut| take(context, sieve, name, line, cut)) {
         Ok(reading) => {
             let name = name.display();
             if reading.truncated {
@@ -129,10 +129,10 @@ fn read(
     }
 }
 
-fn take(desk: &mut Desk, sieve: &mut Sieve, name: &Path, line: &[u8], cut: bool) {
-    let at = desk.now();
+fn take(context: &mut WatcherContext, sieve: &mut Sieve, name: &Path, line: &[u8], cut: bool) {
+    let at = context.now();
     let text = String::from_utf8_lossy(line);
-    sieve.line(desk, at, Line { text: &text, cut, is_local: true }, || {
+    sieve.line(context, at, Line { text: &text, cut, is_local: true }, || {
         (LogSource::File(name.display().to_string()), Header::default())
     });
 }

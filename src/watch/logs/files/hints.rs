@@ -47,34 +47,34 @@ pub(super) struct Hints {
     /// None where inotify cannot be had.
     notify: Option<RecommendedWatcher>,
     news: Arc<Mutex<News>>,
-    bell: Wakeup,
+    wakeup: Wakeup,
     heard: BTreeMap<PathBuf, Identity>,
     /// Why some directories are not heard.
     limitation: Option<String>,
 }
 
 impl Hints {
-    pub(super) fn new(bell: Wakeup) -> Self {
+    pub(super) fn new(wakeup: Wakeup) -> Self {
         let news = Arc::<Mutex<News>>::default();
-        let (theirs, rope) = (Arc::clone(&news), bell.clone());
+        let (theirs, rope) = (Arc::clone(&news), wakeup.clone());
         let notify = notify::recommended_watcher(move |event: notify::Result<Event>| {
             if lock(&theirs).add(event) {
                 rope.notify();
             }
         });
         let limitation = notify.as_ref().err().map(|reason| format!("no inotify: {reason}"));
-        Self { notify: notify.ok(), news, bell, heard: BTreeMap::new(), limitation }
+        Self { notify: notify.ok(), news, wakeup, heard: BTreeMap::new(), limitation }
     }
 
     /// One that hears nothing, as where inotify's limits are reached.
     #[cfg(test)]
-    pub(super) fn deaf(bell: Wakeup) -> Self {
+    pub(super) fn deaf(wakeup: Wakeup) -> Self {
         let limitation = Some("no inotify".to_owned());
-        Self { notify: None, news: Arc::default(), bell, heard: BTreeMap::new(), limitation }
+        Self { notify: None, news: Arc::default(), wakeup, heard: BTreeMap::new(), limitation }
     }
 
-    pub(super) fn bell(&self) -> &Wakeup {
-        &self.bell
+    pub(super) fn wakeup(&self) -> &Wakeup {
+        &self.wakeup
     }
 
     /// Why changes are found only by looking; none where all directories are heard.
@@ -84,7 +84,7 @@ impl Hints {
 
     /// What changed since the last time.
     pub(super) fn take(&mut self) -> News {
-        self.bell.clear();
+        self.wakeup.clear();
         std::mem::take(&mut lock(&self.news))
     }
 

@@ -29,13 +29,13 @@ use glob::{MatchOptions, Pattern, glob_with};
 use super::sieve::Sieve;
 use crate::error::{Error, Result};
 use crate::sys::wakeup::Wakeup;
-use crate::watch::{Desk, Wake};
+use crate::watch::{Wake, WatcherContext};
 
 mod followed;
 mod hints;
 mod tail;
 
-use followed::{Followed, Outcome};
+use followed::{FollowUp, Followed};
 use hints::Hints;
 use tail::{Identity, Tail};
 
@@ -84,13 +84,13 @@ pub(super) struct Files {
 impl Files {
     pub(super) fn open(pattern: &str) -> Result<Self> {
         let pattern = check(pattern)?;
-        let bell =
+        let wakeup =
             Wakeup::new().map_err(|reason| Error::operation("follow", pattern.as_str(), reason))?;
         let own = [own_file(io::stdout().as_fd()), own_file(io::stderr().as_fd())];
         let mut files = Self {
             pattern,
             followed: BTreeMap::new(),
-            hints: Hints::new(bell),
+            hints: Hints::new(wakeup),
             own: own.into_iter().flatten().collect(),
             told: BTreeSet::new(),
         };
@@ -116,17 +116,17 @@ impl Files {
         Some(format!("{}: looked at every {millis} ms, because {why}", self.pattern))
     }
 
-    pub(super) fn run(mut self, desk: &mut Desk, mut sieve: Sieve) -> Result<()> {
-        let mut more = self.round(desk, &mut sieve);
-        let mut round = desk.now().mono.plus(self.interval());
+    pub(super) fn run(mut self, context: &mut WatcherContext, mut sieve: Sieve) -> Result<()> {
+        let mut more = self.round(context, &mut sieve);
+        let mut round = context.now().mono.plus(self.interval());
         loop {
-            let until = if more { desk.now().mono } else { round };
-            match sieve.wait(desk, &[self.hints.bell().as_fd()], Some(until))? {
+            let until = if more { context.now().mono } else { round };
+            match sieve.wait(context, &[self.hints.wakeup().as_fd()], Some(until))? {
                 Wake::Stop => return Ok(()),
-                Wake::Ready => more |= self.look(desk, &mut sieve),
+                Wake::Ready => more |= self.look(context, &mut sieve),
                 Wake::Due => {
-                    more = self.round(desk, &mut sieve);
-                    round = desk.now().mono.plus(self.interval());
+                    more = self.round(context, &mut sieve);
+                    round = context.now().mono.plus(self.interval());
                 }
             }
         }
@@ -137,7 +137,7 @@ impl Files {
     }
 
     /// Looks where the hints point; true if there is more to read at once.
-    fn look(&mut self, desk: &mut Desk, sieve: &mut Sieve) -> bool {
+    fn look(&mut self, context: &mut WatcherContext, sieve: &mut Sieve) -> bool {
         let news = self.hints.take();
         let known = |path: &PathBuf| {
             let by_target = || {
@@ -151,13 +151,13 @@ impl Files {
             !self.followed.contains_key(path) && self.pattern.matches_path_with(path, MATCHING)
         };
         if news.anything || news.paths.iter().any(appeared) {
-            return self.round(desk, sieve);
+            return self.round(context, sieve);
         }
-        names.iter().fold(false, |more, name| self.visit(name, desk, sieve) | more)
+        names.iter().fold(false, |more, name| self.visit(name, context, sieve) | more)
     }
 
     /// Looks for names that appeared, and at every file; true if there is more to read at once.
-    fn round(&mut self, desk: &mut Desk, sieve: &mut Sieve) -> bool {
+    fn round(&mut self, context: &mut WatcherContext, sieve: &mut Sieve) -> bool {
         let found = self.found();
         let mut too_many = found.len() > MOST;
         for path in found {
@@ -170,14 +170,14 @@ impl Files {
         }
         if too_many {
             let what = format!("more than {MOST} files match, only {MOST} are followed");
-            self.tell_once(what, desk, sieve);
+            self.tell_once(what, context, sieve);
         }
         let names: Vec<PathBuf> = self.followed.keys().cloned().collect();
-        let more = names.iter().fold(false, |more, name| self.visit(name, desk, sieve) | more);
+        let more = names.iter().fold(false, |more, name| self.visit(name, context, sieve) | more);
         self.followed.retain(|name, file| file.is_open() || name.exists());
         self.hear();
         if let Some(limitation) = self.limitation() {
-            self.tell_once(limitation, desk, sieve);
+            self.tell_once(limitation, context, sieve);
         }
         more
     }
@@ -206,12 +206,12 @@ impl Files {
     }
 
     /// Reads what was added under one name; true if there is more to read at once.
-    fn visit(&mut self, name: &Path, desk: &mut Desk, sieve: &mut Sieve) -> bool {
+    fn visit(&mut self, name: &Path, context: &mut WatcherContext, sieve: &mut Sieve) -> bool {
         let Some(mut file) = self.followed.remove(name) else { return false };
-        let now = desk.now().mono;
-        let mut outcome = Outcome::default();
-        file.let_go_if_replaced(name, now, desk, sieve, &mut outcome);
-        file.read_leaving(name, now, desk, sieve, &mut outcome);
+        let now = context.now().mono;
+        let mut outcome = FollowUp::default();
+        file.let_go_if_replaced(name, now, context, sieve, &mut outcome);
+        file.read_leaving(name, now, context, sieve, &mut outcome);
         if file.tail.is_none() {
             match self.attach(name, &mut file) {
                 Ok(()) => file.trouble = false,
@@ -223,10 +223,10 @@ impl Files {
                 Err(_) => {}
             }
         }
-        file.read_tail(name, desk, sieve, &mut outcome);
+        file.read_tail(name, context, sieve, &mut outcome);
         self.followed.insert(name.to_owned(), file);
         for trouble in outcome.troubles {
-            sieve.trouble(desk, trouble);
+            sieve.trouble(context, trouble);
         }
         outcome.more
     }
@@ -267,9 +267,9 @@ impl Files {
         Elsewhere::Nowhere
     }
 
-    fn tell_once(&mut self, what: String, desk: &mut Desk, sieve: &mut Sieve) {
+    fn tell_once(&mut self, what: String, context: &mut WatcherContext, sieve: &mut Sieve) {
         if self.told.insert(what.clone()) {
-            sieve.trouble(desk, what);
+            sieve.trouble(context, what);
         }
     }
 }

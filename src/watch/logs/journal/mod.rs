@@ -26,7 +26,7 @@ use super::sieve::{Line, Sieve};
 use crate::error::{Error, Result};
 use crate::observation::log_line::{Header, LONGEST, LogSource, Priority};
 use crate::time::{Mono, Stamp};
-use crate::watch::{Desk, Wake};
+use crate::watch::{Wake, WatcherContext};
 
 /// The longest entry as JSON, in bytes: a message of [`LONGEST`] bytes that are no text takes five for
 /// each, and there are a few other fields.
@@ -50,7 +50,7 @@ pub fn journal_runs() -> bool {
 
 /// One entry of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct JournalEntry {
     /// Where it is, for `--after-cursor`.
     pub cursor: String,
     /// The message.
@@ -91,7 +91,7 @@ struct Printed {
 ///
 /// # Errors
 /// When it is no JSON object with a cursor.
-pub fn parse_entry(line: &str) -> Result<Entry, serde_json::Error> {
+pub fn parse_entry(line: &str) -> Result<JournalEntry, serde_json::Error> {
     let printed: Printed = serde_json::from_str(line)?;
     let pid = text(&printed.pid);
     let name = text(&printed.identifier).or_else(|| text(&printed.command));
@@ -99,7 +99,7 @@ pub fn parse_entry(line: &str) -> Result<Entry, serde_json::Error> {
         Some(pid) => format!("{name}[{pid}]"),
         None => name,
     });
-    Ok(Entry {
+    Ok(JournalEntry {
         cursor: printed.cursor,
         text: text(&printed.message).unwrap_or_default(),
         header: Header {
@@ -164,45 +164,52 @@ impl Journal {
         Ok(Self { program: program.to_owned(), child: Some(child), cursor: None, backoff: BACKOFF })
     }
 
-    pub(super) fn run(mut self, desk: &mut Desk, mut sieve: Sieve) -> Result<()> {
+    pub(super) fn run(mut self, context: &mut WatcherContext, mut sieve: Sieve) -> Result<()> {
         loop {
             let wake = match &self.child {
-                Some(follower) => sieve.wait(desk, &[follower.pipe.as_fd()], None)?,
+                Some(follower) => sieve.wait(context, &[follower.pipe.as_fd()], None)?,
                 None => {
-                    let until = desk.now().mono.plus(self.backoff);
-                    self.sleep(desk, &mut sieve, until)?
+                    let until = context.now().mono.plus(self.backoff);
+                    self.sleep(context, &mut sieve, until)?
                 }
             };
             match wake {
                 Wake::Stop => return Ok(()),
-                Wake::Ready => self.read(desk, &mut sieve),
-                Wake::Due => self.start(desk, &mut sieve),
+                Wake::Ready => self.read(context, &mut sieve),
+                Wake::Due => self.start(context, &mut sieve),
             }
         }
     }
 
-    fn sleep(&mut self, desk: &mut Desk, sieve: &mut Sieve, until: Mono) -> Result<Wake> {
+    fn sleep(
+        &mut self,
+        context: &mut WatcherContext,
+        sieve: &mut Sieve,
+        until: Mono,
+    ) -> Result<Wake> {
         self.backoff = self.backoff.saturating_mul(2).min(LONGEST_BACKOFF);
-        sieve.wait(desk, &[], Some(until))
+        sieve.wait(context, &[], Some(until))
     }
 
-    fn start(&mut self, desk: &mut Desk, sieve: &mut Sieve) {
+    fn start(&mut self, context: &mut WatcherContext, sieve: &mut Sieve) {
         match Follower::start(&self.program, self.cursor.as_deref()) {
             Ok(child) => self.child = Some(child),
-            Err(reason) => sieve.trouble(desk, format_args!("journalctl cannot be run: {reason}")),
+            Err(reason) => {
+                sieve.trouble(context, format_args!("journalctl cannot be run: {reason}"))
+            }
         }
     }
 
-    fn read(&mut self, desk: &mut Desk, sieve: &mut Sieve) {
+    fn read(&mut self, context: &mut WatcherContext, sieve: &mut Sieve) {
         let Some(follower) = &mut self.child else { return };
         let mut chunk = vec![0; CHUNK];
         let length = match follower.pipe.read(&mut chunk) {
-            Ok(0) => return self.ended(desk, sieve, None),
+            Ok(0) => return self.ended(context, sieve, None),
             Ok(length) => length,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => return,
-            Err(reason) => return self.ended(desk, sieve, Some(&reason)),
+            Err(reason) => return self.ended(context, sieve, Some(&reason)),
         };
-        let at = desk.now();
+        let at = context.now();
         let Follower { lines, worked, complaint, .. } = follower;
         lines.push(chunk.get(..length).unwrap_or_default(), |line, cut| {
             let line = String::from_utf8_lossy(line);
@@ -214,15 +221,20 @@ impl Journal {
                 Ok(entry) => {
                     *worked = true;
                     self.cursor = Some(entry.cursor.clone());
-                    take(desk, sieve, at, entry);
+                    take(context, sieve, at, entry);
                 }
-                Err(_) if cut => sieve.unreadable(desk, "it is longer than 64 KiB"),
-                Err(reason) => sieve.unreadable(desk, reason),
+                Err(_) if cut => sieve.unreadable(context, "it is longer than 64 KiB"),
+                Err(reason) => sieve.unreadable(context, reason),
             }
         });
     }
 
-    fn ended(&mut self, desk: &mut Desk, sieve: &mut Sieve, broken: Option<&io::Error>) {
+    fn ended(
+        &mut self,
+        context: &mut WatcherContext,
+        sieve: &mut Sieve,
+        broken: Option<&io::Error>,
+    ) {
         let Some(mut follower) = self.child.take() else { return };
         if follower.worked {
             self.backoff = BACKOFF;
@@ -238,7 +250,7 @@ impl Journal {
         let complaint = complaint.map(|text| format!(": {text}")).unwrap_or_default();
         let seconds = self.backoff.as_secs();
         sieve.trouble(
-            desk,
+            context,
             format_args!(
                 "journalctl ended ({ending}{complaint}), it will be started again in {seconds} s"
             ),
@@ -246,7 +258,7 @@ impl Journal {
     }
 }
 
-fn take(desk: &mut Desk, sieve: &mut Sieve, at: Stamp, entry: Entry) {
+fn take(context: &mut WatcherContext, sieve: &mut Sieve, at: Stamp, entry: JournalEntry) {
     if entry.by_kernel {
         return;
     }
@@ -255,7 +267,7 @@ fn take(desk: &mut Desk, sieve: &mut Sieve, at: Stamp, entry: Entry) {
     }
     let text = &entry.text[..entry.text.floor_char_boundary(LONGEST)];
     let line = Line { text, cut: text.len() < entry.text.len(), is_local: false };
-    sieve.line(desk, at, line, || (LogSource::Journal, entry.header));
+    sieve.line(context, at, line, || (LogSource::Journal, entry.header));
 }
 
 impl Follower {

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::observation::log_line::{Header, LONGEST, LogSource};
 use crate::sys::{drops, socket};
 use crate::time::{Mono, Stamp};
-use crate::watch::{Desk, Wake};
+use crate::watch::{Wake, WatcherContext};
 
 mod framing;
 mod message;
@@ -34,7 +34,7 @@ pub const CONNECTIONS: usize = 64;
 const DATAGRAM: usize = 65_535;
 /// Room for datagrams that were not read yet, in bytes of kernel memory: a second of 4,000 messages.
 const RECEIVE_BUFFER: usize = 4 << 20;
-/// Datagrams before the stop bell is heard.
+/// Datagrams before the stop wakeup is heard.
 const BATCH: usize = 256;
 /// Bytes per read of a connection.
 const CHUNK: usize = 64 << 10;
@@ -103,21 +103,21 @@ impl Receiver {
         .ok()
     }
 
-    pub(super) fn run(mut self, desk: &mut Desk, mut sieve: Sieve) -> Result<()> {
+    pub(super) fn run(mut self, context: &mut WatcherContext, mut sieve: Sieve) -> Result<()> {
         loop {
-            if sieve.wait(desk, &self.descriptors(), self.rests())? == Wake::Stop {
+            if sieve.wait(context, &self.descriptors(), self.rests())? == Wake::Stop {
                 return Ok(());
             }
             match &mut self {
                 Self::Udp { socket, dropped } => {
-                    read_datagrams(socket, desk, &mut sieve)?;
-                    tell_dropped(socket, dropped, desk, &mut sieve);
+                    read_datagrams(socket, context, &mut sieve)?;
+                    tell_dropped(socket, dropped, context, &mut sieve);
                 }
                 Self::Tcp { listener, connections, rests } => {
-                    read_connections(connections, desk, &mut sieve);
-                    let now = desk.now().mono;
+                    read_connections(connections, context, &mut sieve);
+                    let now = context.now().mono;
                     if rests.is_none_or(|until| until <= now) {
-                        *rests = accept(listener, connections, desk, &mut sieve);
+                        *rests = accept(listener, connections, context, &mut sieve);
                     }
                 }
             }
@@ -143,7 +143,11 @@ impl Receiver {
     }
 }
 
-fn read_datagrams(socket: &UdpSocket, desk: &mut Desk, sieve: &mut Sieve) -> Result<()> {
+fn read_datagrams(
+    socket: &UdpSocket,
+    context: &mut WatcherContext,
+    sieve: &mut Sieve,
+) -> Result<()> {
     let mut datagram = [0; DATAGRAM];
     for _ in 0..BATCH {
         let (length, from) = match socket.recv_from(&mut datagram) {
@@ -152,33 +156,42 @@ fn read_datagrams(socket: &UdpSocket, desk: &mut Desk, sieve: &mut Sieve) -> Res
             Err(e) if e.kind() == ErrorKind::Interrupted => continue,
             Err(e) => return Err(Error::operation("receive", "syslog datagrams", e)),
         };
-        let at = desk.now();
+        let at = context.now();
         let whole = datagram.get(..length).unwrap_or_default();
         let kept = whole.get(..LONGEST).unwrap_or(whole);
-        take(desk, sieve, at, from.ip(), kept, kept.len() < whole.len());
+        take(context, sieve, at, from.ip(), kept, kept.len() < whole.len());
     }
     Ok(())
 }
 
-fn tell_dropped(socket: &UdpSocket, told: &mut u32, desk: &mut Desk, sieve: &mut Sieve) {
+fn tell_dropped(
+    socket: &UdpSocket,
+    told: &mut u32,
+    context: &mut WatcherContext,
+    sieve: &mut Sieve,
+) {
     // A kernel that cannot tell is older than what dashcap is made for, and then nothing is told.
     let dropped = drops::dropped(socket.as_fd()).unwrap_or(*told);
     let more = dropped.wrapping_sub(*told);
     if more > 0 {
-        sieve.trouble(desk, format_args!("{more} datagrams found no room in the socket"));
+        sieve.trouble(context, format_args!("{more} datagrams found no room in the socket"));
     }
     *told = dropped;
 }
 
-fn read_connections(connections: &mut Vec<Connection>, desk: &mut Desk, sieve: &mut Sieve) {
-    connections.retain_mut(|connection| connection.read(desk, sieve));
+fn read_connections(
+    connections: &mut Vec<Connection>,
+    context: &mut WatcherContext,
+    sieve: &mut Sieve,
+) {
+    connections.retain_mut(|connection| connection.read(context, sieve));
 }
 
 /// Accepts who waits; returns until when to leave that, if it failed.
 fn accept(
     listener: &TcpListener,
     connections: &mut Vec<Connection>,
-    desk: &mut Desk,
+    context: &mut WatcherContext,
     sieve: &mut Sieve,
 ) -> Option<Mono> {
     for _ in 0..CONNECTIONS {
@@ -191,14 +204,14 @@ fn accept(
             Err(e) if e.kind() == ErrorKind::WouldBlock => break,
             Err(e) if is_passing(&e) => continue,
             Err(reason) => {
-                sieve.trouble(desk, format_args!("a connection was not accepted: {reason}"));
-                return Some(desk.now().mono.plus(REST));
+                sieve.trouble(context, format_args!("a connection was not accepted: {reason}"));
+                return Some(context.now().mono.plus(REST));
             }
         };
         if connections.len() >= CONNECTIONS {
-            close_silent(connections, desk, sieve);
+            close_silent(connections, context, sieve);
         }
-        let heard = desk.now().mono;
+        let heard = context.now().mono;
         connections.push(Connection { stream, peer, framing: Framing::default(), heard });
     }
     None
@@ -213,42 +226,47 @@ fn is_passing(error: &io::Error) -> bool {
 }
 
 /// Makes room: what the connection that was silent the longest had begun to say is still taken.
-fn close_silent(connections: &mut Vec<Connection>, desk: &mut Desk, sieve: &mut Sieve) {
+fn close_silent(
+    connections: &mut Vec<Connection>,
+    context: &mut WatcherContext,
+    sieve: &mut Sieve,
+) {
     let silent = connections.iter().enumerate().min_by_key(|(_, connection)| connection.heard);
     let Some(index) = silent.map(|(index, _)| index) else { return };
     let mut closed = connections.swap_remove(index);
-    closed.finish(desk, sieve);
+    closed.finish(context, sieve);
     sieve.trouble(
-        desk,
+        context,
         format_args!("a connection of {} was closed, {CONNECTIONS} are the limit", closed.peer),
     );
 }
 
 impl Connection {
     /// Reads what has come; false once the connection has ended.
-    fn read(&mut self, desk: &mut Desk, sieve: &mut Sieve) -> bool {
+    fn read(&mut self, context: &mut WatcherContext, sieve: &mut Sieve) -> bool {
         let mut chunk = [0; CHUNK];
         // A sender that never pauses takes turns with the others.
         for _ in 0..READS {
             match self.stream.read(&mut chunk) {
                 Ok(0) => {
-                    self.finish(desk, sieve);
+                    self.finish(context, sieve);
                     return false;
                 }
                 Ok(length) => {
-                    let at = desk.now();
+                    let at = context.now();
                     self.heard = at.mono;
                     let Self { framing, peer, .. } = self;
                     framing.push(chunk.get(..length).unwrap_or_default(), |message, cut| {
-                        take(desk, sieve, at, *peer, message, cut);
+                        take(context, sieve, at, *peer, message, cut);
                     });
                 }
                 Err(e) if e.kind() == ErrorKind::WouldBlock => break,
                 Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(reason) => {
-                    self.finish(desk, sieve);
+                    self.finish(context, sieve);
                     let peer = self.peer;
-                    sieve.trouble(desk, format_args!("the connection of {peer} broke: {reason}"));
+                    sieve
+                        .trouble(context, format_args!("the connection of {peer} broke: {reason}"));
                     return false;
                 }
             }
@@ -256,21 +274,28 @@ impl Connection {
         true
     }
 
-    fn finish(&mut self, desk: &mut Desk, sieve: &mut Sieve) {
-        let at = desk.now();
+    fn finish(&mut self, context: &mut WatcherContext, sieve: &mut Sieve) {
+        let at = context.now();
         let Self { framing, peer, .. } = self;
-        framing.finish(|message, cut| take(desk, sieve, at, *peer, message, cut));
+        framing.finish(|message, cut| take(context, sieve, at, *peer, message, cut));
     }
 }
 
 /// One message; what stands behind its priority is the line.
-fn take(desk: &mut Desk, sieve: &mut Sieve, at: Stamp, sender: IpAddr, message: &[u8], cut: bool) {
+fn take(
+    context: &mut WatcherContext,
+    sieve: &mut Sieve,
+    at: Stamp,
+    sender: IpAddr,
+    message: &[u8],
+    cut: bool,
+) {
     let message = String::from_utf8_lossy(message);
     let message = message.trim_end_matches(['\0', '\n', '\r']);
     let (_, text) = split_priority(message);
     let sender = sender.to_canonical();
     let line = Line { text, cut, is_local: sender.is_loopback() };
-    sieve.line(desk, at, line, || -> (LogSource, Header) {
+    sieve.line(context, at, line, || -> (LogSource, Header) {
         (LogSource::Syslog(sender), parse_header(message))
     });
 }

@@ -11,7 +11,7 @@ use super::*;
 use crate::lab::{Namespace, wait_for};
 use crate::observation::Observation;
 use crate::time::Clock;
-use crate::watch::{Watch, spawn};
+use crate::watch::{RunningWatcher, spawn};
 use crate::wire::icmp::behind_ipv4;
 
 mod kinds;
@@ -62,11 +62,11 @@ fn fast(host: &str) -> Options {
     Options { interval, timeout, ..Options::new(host) }
 }
 
-fn start(ns: &Namespace, host: &str) -> (Watch, Receiver<Observation>) {
+fn start(ns: &Namespace, host: &str) -> (RunningWatcher, Receiver<Observation>) {
     begin(ns, fast(host))
 }
 
-fn begin(ns: &Namespace, options: Options) -> (Watch, Receiver<Observation>) {
+fn begin(ns: &Namespace, options: Options) -> (RunningWatcher, Receiver<Observation>) {
     let (outbox, inbox) = bounded(crate::watch::CHANNEL);
     let probe = || spawn(Probe::open(options).unwrap(), Clock::system(), outbox).unwrap();
     (ns.inside(probe), inbox)

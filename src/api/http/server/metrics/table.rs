@@ -2,7 +2,7 @@
 //! `docs/metrics.md`.
 
 use super::store::Contents;
-use crate::api::status::{Class, Interface, Standing, Timing, Traffic};
+use crate::api::status::{Class, Interface, RecorderStatus, Timing, Traffic};
 use crate::export;
 
 /// Begins every name.
@@ -11,7 +11,7 @@ pub(super) const PREFIX: &str = "dashcap";
 /// What one scrape found.
 #[derive(Debug)]
 pub(super) struct Snapshot {
-    pub(super) standing: Standing,
+    pub(super) standing: RecorderStatus,
     pub(super) store: Option<Contents>,
 }
 
@@ -23,7 +23,7 @@ type Out<'a> = &'a mut dyn FnMut(&[&str], Number);
 pub(super) struct Metric {
     /// Without the prefix, and without `_total`.
     pub(super) name: &'static str,
-    pub(super) kind: Kind,
+    pub(super) kind: MetricKind,
     pub(super) labels: &'static [&'static str],
     pub(super) help: &'static str,
     pub(super) tell: fn(&Snapshot, Out<'_>),
@@ -31,7 +31,7 @@ pub(super) struct Metric {
 
 /// What a metric does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum MetricKind {
     /// Grows from the start on; its samples end in `_total`.
     Counter,
     /// Goes up and down.
@@ -51,7 +51,7 @@ macro_rules! metrics {
         /// All of them, in the order in which they are told.
         pub(super) const ALL: &[Metric] = &[$(Metric {
             name: $name,
-            kind: Kind::$kind,
+            kind: MetricKind::$kind,
             labels: &[$($label),*],
             help: $help,
             tell: $tell,
@@ -248,7 +248,7 @@ fn watchers(s: &Snapshot, count: fn(&crate::api::status::Watcher) -> u64, out: O
 }
 
 /// Destinations that are called alike are one, likewise.
-fn exports(s: &Snapshot, count: fn(&export::Standing) -> u64, out: Out<'_>) {
+fn exports(s: &Snapshot, count: fn(&export::DestinationStatus) -> u64, out: Out<'_>) {
     let mut sums = std::collections::BTreeMap::<&str, u64>::new();
     for export in &s.standing.exports {
         *sums.entry(&export.to).or_default() += count(export);

@@ -10,8 +10,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use super::store::Contents;
-use super::table::{ALL, Kind, Metric, Number, PREFIX, Snapshot};
-use crate::api::status::Standing;
+use super::table::{ALL, Metric, MetricKind, Number, PREFIX, Snapshot};
+use crate::api::status::RecorderStatus;
 use crate::visible;
 
 /// In which format.
@@ -39,7 +39,7 @@ impl Form {
 
 /// The page for how it stands.
 pub(super) fn page(
-    standing: Standing,
+    standing: RecorderStatus,
     store: Option<Contents>,
     form: Form,
 ) -> Result<String, fmt::Error> {
@@ -57,8 +57,8 @@ impl Collector for Snapshot {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         for metric in ALL {
             let kind = match metric.kind {
-                Kind::Counter => MetricType::Counter,
-                Kind::Gauge => MetricType::Gauge,
+                MetricKind::Counter => MetricType::Counter,
+                MetricKind::Gauge => MetricType::Gauge,
             };
             let mut written = encoder.encode_descriptor(metric.name, metric.help, None, kind)?;
             let mut outcome = Ok(());
@@ -88,16 +88,16 @@ fn sample(
     written(metric.kind, &mut encoder.encode_family(&labels)?, number)
 }
 
-fn written(kind: Kind, encoder: &mut MetricEncoder<'_>, number: Number) -> fmt::Result {
+fn written(kind: MetricKind, encoder: &mut MetricEncoder<'_>, number: Number) -> fmt::Result {
     match (kind, number) {
-        (Kind::Counter, Number::Whole(count)) => {
+        (MetricKind::Counter, Number::Whole(count)) => {
             encoder.encode_counter::<NoLabelSet, u64, u64>(&count, None)
         }
-        (Kind::Counter, Number::Real(sum)) => {
+        (MetricKind::Counter, Number::Real(sum)) => {
             encoder.encode_counter::<NoLabelSet, f64, u64>(&sum, None)
         }
-        (Kind::Gauge, Number::Whole(count)) => encoder.encode_gauge(&count),
-        (Kind::Gauge, Number::Real(value)) => encoder.encode_gauge(&value),
+        (MetricKind::Gauge, Number::Whole(count)) => encoder.encode_gauge(&count),
+        (MetricKind::Gauge, Number::Real(value)) => encoder.encode_gauge(&value),
     }
 }
 

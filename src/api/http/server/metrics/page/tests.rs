@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::api::status::{Class, Interface, Timing, Traffic, Trigger, Watcher};
+use crate::api::status::{Class, Interface, Timing, Traffic, TriggerFigures, Watcher};
 use crate::export;
 
 const DOCUMENTATION: &str = include_str!("../../../../../../docs/metrics.md");
 
-fn snapshot() -> (Standing, Option<Contents>) {
+fn snapshot() -> (RecorderStatus, Option<Contents>) {
     let class = Class {
         name: "da\"ta\\".into(),
         inbound: Traffic { frames: 7, bytes: 700 },
@@ -16,7 +16,7 @@ fn snapshot() -> (Standing, Option<Contents>) {
         full_seconds: 12.0,
         ..Class::default()
     };
-    let mut standing = Standing {
+    let mut standing = RecorderStatus {
         program: "dashcap 0.1.0".into(),
         since: "2026-11-22T14:14:20.811089123Z".into(),
         armed: true,
@@ -29,11 +29,14 @@ fn snapshot() -> (Standing, Option<Contents>) {
         watchers: ["probe", "probe", "link"]
             .map(|name| Watcher { name: name.into(), missed: 2, running: true })
             .into(),
-        exports: vec![export::Standing { to: "json udp://x:1".into(), ..Default::default() }],
-        ..Standing::default()
+        exports: vec![export::DestinationStatus {
+            to: "json udp://x:1".into(),
+            ..Default::default()
+        }],
+        ..RecorderStatus::default()
     };
     standing.interfaces[0].counts.kernel_dropped = Some(3);
-    standing.figures.triggers = vec![Trigger { kind: "link-down".into(), count: 5 }];
+    standing.figures.triggers = vec![TriggerFigures { kind: "link-down".into(), count: 5 }];
     standing.figures.freezing =
         Timing { count: 2, sum_seconds: 0.5, last_seconds: 0.25, most_seconds: 0.25 };
     (standing, Some(Contents { bundles: 1, bytes: 2, free: None }))
@@ -102,8 +105,8 @@ fn the_documentation_lists_every_metric_as_it_is() {
     let mut expected = BTreeSet::new();
     for metric in ALL {
         let (ending, kind) = match metric.kind {
-            Kind::Counter => ("_total", "counter"),
-            Kind::Gauge => ("", "gauge"),
+            MetricKind::Counter => ("_total", "counter"),
+            MetricKind::Gauge => ("", "gauge"),
         };
         let labels = metric.labels.iter().map(|label| format!("`{label}`"));
         let labels = labels.collect::<Vec<_>>().join(", ");

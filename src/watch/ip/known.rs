@@ -36,7 +36,7 @@ pub(super) enum News {
 
 /// The tables.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct KnownNetwork {
     wanted: BTreeSet<IpAddr>,
     interfaces: BTreeMap<u32, (String, bool)>,
     addresses: BTreeMap<address::Key, Validity>,
@@ -44,7 +44,7 @@ pub(super) struct Told {
     routes: BTreeMap<route::Key, Ways>,
 }
 
-impl Told {
+impl KnownNetwork {
     /// Nothing told yet. The neighbours `wanted` are watched beside those on default routes.
     pub(super) fn new(wanted: impl IntoIterator<Item = IpAddr>) -> Self {
         Self { wanted: wanted.into_iter().collect(), ..Self::default() }
