@@ -13,7 +13,7 @@ use super::protocol::{Answer, FramesWanted, Trouble};
 use crate::capture::Follower;
 use crate::capture::filter::Filter;
 use crate::error::Error;
-use crate::frames::{self, Asked, Feed};
+use crate::frames::{self, FrameFeed, FramesRequest};
 use crate::sys::priority;
 use crate::time::{Mono, Stamp};
 
@@ -21,13 +21,13 @@ use crate::time::{Mono, Stamp};
 const STUCK: Duration = Duration::from_secs(60);
 
 /// Frames that are ready to be sent.
-pub(super) struct Reading {
-    asked: Asked,
-    feed: Feed,
+pub(super) struct FrameSender {
+    asked: FramesRequest,
+    feed: FrameFeed,
     _place: OwnedSemaphorePermit,
 }
 
-impl Reading {
+impl FrameSender {
     /// Finds out what is to be read.
     ///
     /// # Errors
@@ -81,7 +81,7 @@ impl Reading {
 }
 
 /// What is wanted, on the clock of the recording.
-fn asked(wanted: &FramesWanted, now: Stamp) -> Result<Asked, Error> {
+fn asked(wanted: &FramesWanted, now: Stamp) -> Result<FramesRequest, Error> {
     let from = match (wanted.last, wanted.from) {
         (Some(last), _) => now.mono.minus(last),
         (None, Some(from)) => now.offset().mono(from),
@@ -98,7 +98,7 @@ fn asked(wanted: &FramesWanted, now: Stamp) -> Result<Asked, Error> {
             "a moment after --from, not in the future without --follow",
         ));
     }
-    Ok(Asked {
+    Ok(FramesRequest {
         interfaces: wanted.interfaces.clone(),
         from,
         to,

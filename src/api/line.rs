@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 use super::question::{Audience, Fate, Question, Reply, Verdict};
 use super::status::RecorderStatus;
 use crate::capture::Follower;
-use crate::frames::{self, Feed};
+use crate::frames::{self, FrameFeed};
 use crate::observation::{Fact, Observation};
 use crate::time::{Clock, Mono};
 
@@ -90,7 +90,7 @@ impl RecorderLine {
     }
 
     /// Where frames can be read, and what was seen since `from`.
-    pub(super) async fn frames(&self, from: Mono) -> Result<Feed, Unanswered> {
+    pub(super) async fn frames(&self, from: Mono) -> Result<FrameFeed, Unanswered> {
         self.ask(|reply| Question::Frames { from, reply }).await
     }
 

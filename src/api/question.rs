@@ -10,7 +10,7 @@ use tokio::sync::{broadcast, oneshot};
 use super::status::RecorderStatus;
 use crate::capture::Follower;
 use crate::export::event::Event;
-use crate::frames::Feed;
+use crate::frames::FrameFeed;
 use crate::observation::Observation;
 use crate::time::Mono;
 
@@ -44,7 +44,7 @@ pub enum Question {
         /// The first moment that matters.
         from: Mono,
         /// Where to read.
-        reply: Reply<Feed>,
+        reply: Reply<FrameFeed>,
     },
     /// Which interfaces are recorded now?
     Captures(Reply<Vec<Follower>>),

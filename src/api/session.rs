@@ -14,7 +14,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::timeout;
 
-use super::frames::Reading;
+use super::frames::FrameSender;
 use super::line::{PendingFate, RecorderLine};
 use super::peer::Peer;
 use super::protocol::{self, Answer, Command, LONGEST, Trouble};
@@ -44,7 +44,7 @@ pub(super) async fn serve(stream: UnixStream, peer: &Peer, line: &RecorderLine) 
     let (inward, out) = stream.into_split();
     let (mut requests, mut client) = (BufReader::new(inward), Client { out });
     loop {
-        let done: Result<Option<Reading>, Gone> = match next(&mut requests).await {
+        let done: Result<Option<FrameSender>, Gone> = match next(&mut requests).await {
             Next::Request(bytes) => match protocol::request(&bytes) {
                 Ok(command) => client.handle(command, peer, line).await,
                 Err(wrong) => {
@@ -96,7 +96,7 @@ impl Client {
         command: Command,
         peer: &Peer,
         line: &RecorderLine,
-    ) -> Result<Option<Reading>, Gone> {
+    ) -> Result<Option<FrameSender>, Gone> {
         let done = match command {
             Command::Snapshot { reason, pre, post, wait } => {
                 let ask = Ask::new(Door::Control, &peer.to_string(), &reason);
@@ -111,7 +111,7 @@ impl Client {
                 Ok(audience) => line.in_earnest(self.events(audience, follow)).await,
                 Err(why) => self.tell(&why.into()).await,
             },
-            Command::Frames(wanted) => match Reading::prepare(&wanted, line).await {
+            Command::Frames(wanted) => match FrameSender::prepare(&wanted, line).await {
                 Ok(reading) => {
                     self.tell(&reading.answer()).await?;
                     return Ok(Some(reading));

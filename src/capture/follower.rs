@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::order::{FollowOrder, Next};
+use super::order::{FollowOrder, NextFrames};
 use crate::ring::Position;
 use crate::sys::wakeup::Wakeup;
 
@@ -46,7 +46,7 @@ impl Follower {
 
     /// Asks what comes next in these classes for a reader who stands there. The answer comes within a kernel
     /// block's time; never if the thread has ended.
-    pub fn ask(&self, classes: Vec<(usize, Position)>) -> Receiver<Next> {
+    pub fn ask(&self, classes: Vec<(usize, Position)>) -> Receiver<NextFrames> {
         let (reply, answer) = bounded(1);
         // Refused only by a thread that has ended or is stuck; then the answer's channel is closed.
         let _ = self.questions.send_timeout(FollowOrder { classes, reply }, PATIENCE);

@@ -37,11 +37,11 @@ pub(super) struct SliceOrder {
 pub(super) struct FollowOrder {
     /// Numbers of the classes, and where the reader stands in each.
     pub(super) classes: Vec<(usize, Position)>,
-    pub(super) reply: Sender<Next>,
+    pub(super) reply: Sender<NextFrames>,
 }
 
 /// What comes next in some classes of an interface.
-pub struct Next {
+pub struct NextFrames {
     /// Each class asked about, in the order of the question.
     pub classes: Vec<Followed>,
     /// Every frame that arrived before then was in its lane when this was answered.

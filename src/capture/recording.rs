@@ -26,7 +26,7 @@ use super::afpacket::RETIRE;
 use super::event_queue::EventQueue;
 use super::follower::FOLLOWERS;
 use super::lanes::Lanes;
-use super::order::{CaptureReport, FollowOrder, Hands, Next, Order, SliceOrder, Sliced};
+use super::order::{CaptureReport, FollowOrder, Hands, NextFrames, Order, SliceOrder, Sliced};
 use super::packing::{Memory, Packing};
 use super::pulse::Pulse;
 use super::source::Source;
@@ -471,7 +471,7 @@ impl Recording {
             let classes = classes.into_iter();
             let lanes = &mut self.lanes;
             let next = classes.filter_map(|(class, position)| lanes.follow(class, position));
-            let _ = reply.send(Next { classes: next.collect(), done_until });
+            let _ = reply.send(NextFrames { classes: next.collect(), done_until });
         }
     }
 

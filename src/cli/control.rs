@@ -14,7 +14,7 @@ use crate::visible;
 
 /// Which dashcap is asked.
 #[derive(Debug, Args)]
-pub(super) struct Socket {
+pub(super) struct SocketOption {
     /// Control socket of the dashcap that is asked [default: $RUNTIME_DIRECTORY/control.sock or
     /// /run/dashcap/control.sock].
     #[arg(long, value_name = "PATH")]
@@ -25,14 +25,14 @@ pub(super) struct Socket {
 #[derive(Debug, Args)]
 pub(super) struct Control {
     #[command(flatten)]
-    socket: Socket,
+    socket: SocketOption,
 
     /// Print JSON, for scripts.
     #[arg(long)]
     pub(super) json: bool,
 }
 
-impl Socket {
+impl SocketOption {
     /// Asks; answers follow.
     pub(super) fn ask(&self, command: &Command) -> Result<Client> {
         let path = self.control.clone().unwrap_or_else(control::default_path);

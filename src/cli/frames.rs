@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use jiff::tz::TimeZone;
 
-use super::control::{Socket, print, unexpected};
+use super::control::{SocketOption, print, unexpected};
 use super::values::TimeSpan;
 use crate::api::protocol::{Answer, Command, FramesWanted};
 use crate::capture::filter::Filter;
@@ -76,7 +76,7 @@ pub(super) struct Frames {
     text: bool,
 
     #[command(flatten)]
-    socket: Socket,
+    socket: SocketOption,
 }
 
 /// A time of day is the latest one that is over: a day back at most, less the hour that [`Moment::wall`] looks

@@ -125,7 +125,7 @@ impl Options {
         }
         match self.form {
             Form::Syslog { facility } if facility > FACILITIES => {
-                let accepted = format!("facility = 0 to {}", FACILITIES);
+                let accepted = format!("facility = 0 to {FACILITIES}");
                 Err(Error::usage(key, facility.to_string(), "no such facility", accepted))
             }
             _ => Ok(()),

@@ -11,7 +11,7 @@
 //!
 //! * Capture waits for nobody: it is asked between two kernel blocks, answers with a reference to a segment, and
 //!   evicts what it would evict anyway. What a reader comes too late for is counted, and told in the stream.
-//! * A reader pins one segment of each lane at most, [`Feed::check`] refuses more than a quarter of the memory.
+//! * A reader pins one segment of each lane at most, [`FrameFeed::check`] refuses more than a quarter of the memory.
 //! * Nothing is missing and nothing comes twice where memory ends and the present begins: both are the same lanes,
 //!   read in the same way.
 
@@ -40,7 +40,7 @@ const PINNED_PART: u64 = 4;
 
 /// What a reader wants.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct FramesRequest {
     /// Names of interfaces; empty: all that are recorded.
     pub interfaces: Vec<String>,
     /// The first moment.
@@ -59,7 +59,7 @@ pub struct Asked {
 
 /// What the recorder gives to a reader.
 #[derive(Debug)]
-pub struct Feed {
+pub struct FrameFeed {
     /// The moment of the answer.
     pub at: Stamp,
     /// Hands on the captures.
@@ -74,13 +74,13 @@ pub struct Feed {
     pub memory: u64,
 }
 
-impl Feed {
+impl FrameFeed {
     /// Keeps the captures that are wanted, and refuses what would pin too much.
     ///
     /// # Errors
     /// Wrong usage, when an interface is not recorded, or so many lanes are to be read that their segments could
     /// take more than a quarter of the memory.
-    pub fn check(&mut self, asked: &Asked) -> Result<()> {
+    pub fn check(&mut self, asked: &FramesRequest) -> Result<()> {
         for name in &asked.interfaces {
             if !self.followers.iter().any(|follower| follower.interface() == name) {
                 let recorded: Vec<_> = self.followers.iter().map(Follower::interface).collect();
@@ -103,7 +103,7 @@ impl Feed {
     }
 }
 
-impl Asked {
+impl FramesRequest {
     fn wants(&self, follower: &Follower) -> bool {
         self.interfaces.is_empty()
             || self.interfaces.iter().any(|name| name == follower.interface())

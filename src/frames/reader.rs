@@ -10,7 +10,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use crate::capture::{Follower, Next};
+use crate::capture::{Follower, NextFrames};
 use crate::frame::StoredFrame;
 use crate::ring::Position;
 use crate::time::Mono;
@@ -29,7 +29,7 @@ pub(super) struct Missed {
 }
 
 /// All lanes that are read.
-pub(super) struct Reader {
+pub(super) struct LanesReader {
     captures: Vec<Follower>,
     lanes: Vec<LaneReader>,
     /// The heads, by arrival.
@@ -56,7 +56,7 @@ struct LaneReader {
     over: bool,
 }
 
-impl Reader {
+impl LanesReader {
     /// Reads nothing yet.
     pub(super) fn new() -> Self {
         Self {
@@ -144,8 +144,8 @@ impl Reader {
         self.dry = false;
     }
 
-    fn take(&mut self, asked: &[usize], answer: Option<Next>, now: Mono) {
-        let Some(Next { classes, done_until }) = answer else {
+    fn take(&mut self, asked: &[usize], answer: Option<NextFrames>, now: Mono) {
+        let Some(NextFrames { classes, done_until }) = answer else {
             asked.iter().for_each(|&number| self.lanes[number].over = true);
             return;
         };

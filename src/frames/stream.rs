@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::TryRecvError;
 
-use super::reader::{Missed, POLL, Reader};
-use super::{Asked, Feed};
+use super::reader::{LanesReader, Missed, POLL};
+use super::{FrameFeed, FramesRequest};
 use crate::APPLICATION;
 use crate::capture::Follower;
 use crate::capture::filter::UserFilter;
@@ -30,8 +30,8 @@ const BATCH: u32 = 256;
 /// # Errors
 /// When the client is gone, or takes nothing for longer than its socket waits.
 pub fn serve<W: Write + AsFd>(
-    asked: &Asked,
-    feed: Feed,
+    asked: &FramesRequest,
+    feed: FrameFeed,
     clock: &Clock,
     mut captures: impl FnMut() -> Option<Vec<Follower>>,
     client: W,
@@ -74,8 +74,8 @@ pub fn serve<W: Write + AsFd>(
 
 /// What is under way.
 struct Stream<'a, W: Write> {
-    asked: &'a Asked,
-    reader: Reader,
+    asked: &'a FramesRequest,
+    reader: LanesReader,
     file: CaptureFile<W>,
     /// Lines that are due, oldest first, and those to come.
     lines: VecDeque<Entry>,
@@ -87,9 +87,9 @@ struct Stream<'a, W: Write> {
 }
 
 impl<'a, W: Write> Stream<'a, W> {
-    fn begin(asked: &'a Asked, feed: Feed, client: W) -> io::Result<Self> {
+    fn begin(asked: &'a FramesRequest, feed: FrameFeed, client: W) -> io::Result<Self> {
         let comment = format!("{APPLICATION}: frames of {}", feed.host.name);
-        let mut reader = Reader::new();
+        let mut reader = LanesReader::new();
         reader.follow(feed.followers, asked.from);
         Ok(Self {
             asked,

@@ -12,6 +12,7 @@ use crate::capture_file::{FileFrame, FileSource, Item, block};
 use crate::error::{Error, Result};
 use crate::frame::{Direction, Origin};
 use crate::time::Wall;
+use crate::visible;
 use crate::wire::Reading;
 
 /// Hands each frame and each line between frames to `print`, in words; times are those of `zone`.
@@ -34,7 +35,7 @@ pub fn lines(
             }),
             Some(Item::Block) => file.block().and_then(|found| {
                 let (at, message) = block::entry_of(&found)?;
-                Some(format!("{} -- {}", clock(Wall(at), zone), harmless(message)))
+                Some(format!("{} -- {}", clock(Wall(at), zone), visible::plain(message)))
             }),
         };
         if let Some(line) = line {
@@ -54,7 +55,8 @@ fn of_frame(frame: &FileFrame<'_>, origin: &Origin, zone: &TimeZone) -> String {
         None => format!("{} bytes", frame.original_len),
     };
     let at = frame.wall.map_or_else(|| "-".to_owned(), |wall| clock(wall, zone));
-    let mut line = format!("{at} {} {way} {}", harmless(&origin.interface), harmless(&what));
+    let mut line =
+        format!("{at} {} {way} {}", visible::plain(&origin.interface), visible::plain(&what));
     if (frame.bytes.len() as u64) < u64::from(frame.original_len) {
         line += &format!(" ({} of {} bytes)", frame.bytes.len(), frame.original_len);
     }
@@ -69,11 +71,6 @@ fn of_frame(frame: &FileFrame<'_>, origin: &Origin, zone: &TimeZone) -> String {
 fn clock(wall: Wall, zone: &TimeZone) -> String {
     let at = Timestamp::from_nanosecond(wall.0.into()).unwrap_or_default();
     at.to_zoned(zone.clone()).strftime("%H:%M:%S.%6f").to_string()
-}
-
-/// What comes from a wire or a name, without anything a terminal would obey.
-fn harmless(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -109,7 +106,7 @@ mod tests {
         })
         .unwrap();
         assert_eq!(found.len(), 2, "{found:?}");
-        assert!(found[0].contains("eth\u{fffd}0") && found[0].contains("192.0.2.9"), "{found:?}");
+        assert!(found[0].contains(r"eth\u{1b}0") && found[0].contains("192.0.2.9"), "{found:?}");
         assert!(found[1].ends_with(" -- 12 frames are missing here"), "{found:?}");
     }
 }

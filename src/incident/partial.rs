@@ -232,8 +232,8 @@ impl Partial {
 
     /// Makes the names in it safe, those of its directories first.
     fn sync(&self) -> Result<()> {
-        let folders = self.inner.iter().map(|(_, folder)| folder).chain([&self.folder]);
-        let synced = folders.map(Folder::sync).collect::<io::Result<()>>();
+        let mut folders = self.inner.iter().map(|(_, folder)| folder).chain([&self.folder]);
+        let synced = folders.try_for_each(Folder::sync);
         synced.map_err(|e| cannot("sync", &self.path(), &e))
     }
 }

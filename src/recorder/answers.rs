@@ -9,7 +9,7 @@ use crate::APPLICATION;
 use crate::api::question::Question;
 use crate::api::status::{Bundles, Depth, Figures, Interface, RecorderStatus, Watcher};
 use crate::capture::CaptureReport;
-use crate::frames::Feed;
+use crate::frames::FrameFeed;
 use crate::incident::journal::{Entry, worth_a_line};
 use crate::time::{Mono, Window};
 use crate::trigger::Rule;
@@ -42,14 +42,14 @@ impl Recorder {
     }
 
     /// What somebody reads frames from, since then.
-    fn feed(&self, from: Mono) -> Feed {
+    fn feed(&self, from: Mono) -> FrameFeed {
         let at = self.clock.now();
         let observations = self.incidents.seen(Window { from, to: at.mono });
         let inside = worth_a_line(&observations).into_iter().filter(|seen| seen.at.mono >= from);
         let (pulled, live) = self.audience.clients.lines(from);
         let mut seen: Vec<_> = inside.map(Entry::of_observation).chain(pulled).collect();
         seen.sort_by_key(|line| line.at.mono);
-        Feed {
+        FrameFeed {
             at,
             followers: self.captures.followers(),
             seen,

@@ -122,7 +122,7 @@ impl Captures {
             }
         };
         if ring.blocks != self.options.ring.blocks {
-            let size = u64::from(ring.blocks) * u64::from(ring.block_size) >> 10;
+            let size = (u64::from(ring.blocks) * u64::from(ring.block_size)) >> 10;
             let room = self.room.room() >> 20;
             tracing::warn!(
                 "{}: a kernel ring of {size} KiB only: all together may take {room} MiB, a quarter of the \

@@ -57,7 +57,7 @@ use crate::capture_file::merge::Merged;
 use crate::cut::Moment;
 use crate::detect::traffic;
 use crate::error::{Error, Result};
-use crate::incident::layout::{CAPTURE, EVENTS, MANIFEST};
+use crate::incident::layout::{CAPTURE, MANIFEST};
 use crate::visible;
 
 /// Progress is shown after so many frames, some ten times a second.
@@ -137,9 +137,9 @@ pub fn report_while(
 
 /// What is read of `files`: of a bundle's directory, what a report is made of.
 pub fn inputs(files: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
+    // A bundle is read through its directory, so that nothing in it can lead elsewhere.
     let folders = folders(files).into_iter();
-    let told = folders.flat_map(|folder| [MANIFEST, EVENTS].map(|name| folder.join(name)));
-    told.chain(files.iter().map(|path| capture_of(path))).collect::<Vec<_>>().into_iter()
+    folders.chain(files.iter().map(|path| capture_of(path))).collect::<Vec<_>>().into_iter()
 }
 
 /// For programs: one JSON object, as docs/report.md has it, and a newline.

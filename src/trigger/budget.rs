@@ -95,8 +95,12 @@ impl Budget {
     /// Why no incident may open at `now`; none if one may.
     pub fn spent(&mut self, now: Mono) -> Option<Spent> {
         let is_over = |at: Mono| now.since(at) >= HOUR;
-        while self.opened.pop_front_if(|at| is_over(*at)).is_some() {}
-        while self.written.pop_front_if(|(at, _)| is_over(*at)).is_some() {}
+        while self.opened.front().is_some_and(|at| is_over(*at)) {
+            self.opened.pop_front();
+        }
+        while self.written.front().is_some_and(|(at, _)| is_over(*at)) {
+            self.written.pop_front();
+        }
         let Options { count, bytes } = self.options;
         if self.opened.len() as u64 >= count {
             return Some(Spent::Count(count));

@@ -85,6 +85,7 @@ fn files(directory: &Path) -> impl FnMut(u64) + Send + use<> {
 }
 
 #[test]
+#[ignore = "takes minutes: scripts/memory.sh"]
 fn f7_h1_every_flood_at_once_takes_no_more_memory_than_was_told_and_hides_no_failure() {
     let Some(lab) = Lab::new() else { return };
     let place = tempfile::tempdir().unwrap();

@@ -18,7 +18,7 @@ told.push("over " + (document.querySelectorAll("#traffic .mark.recovery").length
 const labels = () => [...chart().querySelectorAll("text")].map((text) => text.textContent).join();
 const before = labels();
 chart().dispatchEvent(new PointerEvent("pointermove", { clientX: 400, bubbles: true }));
-told.push("values " + /UTC.*: .* in .*\/s/.test(document.getElementById("values").textContent));
+told.push("values " + /UTC.*: .*\/s/.test(document.getElementById("values").textContent));
 document.getElementById("incident").click();
 told.push("zoom " + (labels() !== before));
 chart().dispatchEvent(new KeyboardEvent("keydown", { key: "0", bubbles: true }));

@@ -30,8 +30,10 @@ fn assert_confined(process: u32, user: u32) {
         ("NoNewPrivs", "1"),
         ("Seccomp", "2"),
     ];
-    let threads = threads(process);
-    assert!(threads.len() > 5, "{threads:?}");
+    let threads = until("its threads", || {
+        let threads = threads(process);
+        (threads.len() > 5).then_some(threads)
+    });
     for (name, status) in threads {
         for (key, value) in expected {
             assert_eq!(status[key], value, "{key} of thread {name}");

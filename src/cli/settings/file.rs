@@ -37,7 +37,7 @@ pub(in crate::cli) fn parse(text: &str) -> Result<Settings, String> {
     toml::from_str(text).map_err(|error| {
         let told = without_secrets(error.to_string().trim_end());
         match suggestion(error.message()) {
-            Some(nearest) => format!("{told}\ndid you mean {nearest}?"),
+            Some(nearest) => format!("did you mean {nearest}? {told}"),
             None => told,
         }
     })

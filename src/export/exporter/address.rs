@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use ureq::http::Uri;
 
-use super::webhook::secret;
+use super::secret::secret;
 use crate::error::{Error, Result};
 use crate::export::webhook::{Address, origin};
 

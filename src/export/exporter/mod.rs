@@ -4,6 +4,7 @@ mod account;
 mod address;
 mod body;
 mod remote;
+mod secret;
 mod syslog;
 mod traffic;
 mod webhook;

@@ -20,6 +20,7 @@ use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
 use super::account::Account;
 use super::remote::sort;
+use super::secret::secret;
 use super::{address, body, complain};
 use crate::APPLICATION;
 use crate::error::{Error, Result};
@@ -30,8 +31,6 @@ use crate::finding::Severity;
 
 /// Calls that wait. Beyond it the newest are dropped: incidents are seconds apart at least.
 const QUEUE: usize = 64;
-/// Longest file with a token or an address, in bytes.
-const LONGEST_SECRET: u64 = 4_096;
 /// Longest file with certificates: Debian's has 220 KiB.
 const LONGEST_CERTIFICATES: u64 = 4 << 20;
 /// Pause after the first failure; doubled each time.
@@ -249,22 +248,6 @@ fn moment(event: &Event) -> Option<CallTime> {
     state.and_then(|_| event.text("state")?.parse().ok())
 }
 
-/// One word that nobody else may read; `what` says which.
-pub(super) fn secret(what: &'static str, file: &Path) -> Result<String> {
-    let name = format!("{what} {}", file.display());
-    let failed = |e: &dyn fmt::Display| Error::operation("read", &*name, e);
-    let there = fs::metadata(file).map_err(|e| failed(&e))?;
-    if !there.is_file() || there.len() > LONGEST_SECRET {
-        return Err(failed(&format!("not a file of at most {LONGEST_SECRET} bytes")));
-    }
-    let text = fs::read_to_string(file).map_err(|e| failed(&e))?;
-    let secret = text.trim();
-    if secret.is_empty() || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(failed(&"it must be one word of visible ASCII characters"));
-    }
-    Ok(secret.to_owned())
-}
-
 /// One word that needs no quotes anywhere.
 fn is_name(name: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
@@ -348,12 +331,8 @@ mod tests {
     }
 
     #[test]
-    fn tokens_and_certificates_are_read_or_refused() {
+    fn certificates_are_read_or_refused() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        for (text, good) in [("s3cret\n", true), ("", false), ("two words", false), ("é", false)] {
-            fs::write(&file, text).unwrap();
-            assert_eq!(secret("the token in", file.path()).is_ok(), good, "{text:?}");
-        }
         let error = roots(Some(file.path())).unwrap_err();
         assert!(error.to_string().contains("there is none in it"), "{error}");
         assert!(roots(Some(Path::new("/does/not/exist"))).is_err());

@@ -163,7 +163,7 @@ impl Incidents {
             }
             Fact::CommandEnded { .. } => self.ending = true,
             Fact::Capture { event: CaptureEvent::Dropping, .. } => {
-                self.make_memory(captures, audience)
+                self.make_memory(captures, audience);
             }
             _ => {}
         }

@@ -12,6 +12,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::finding::Severity;
 use crate::frame::Direction;
+use crate::incident::layout::EVENTS;
 use crate::time::Wall;
 
 const S: u64 = 1_000_000_000;

@@ -45,13 +45,13 @@ pub struct Followed {
 
 /// Frames of a segment that stays as long as they are read, from a part of it on. Unpacked when the first one is
 /// asked for: by the reader, not by the capture thread.
-struct Held {
+struct PinnedFrames {
     pinned: Pinned,
     from: u64,
     frames: Option<Frames>,
 }
 
-impl Iterator for Held {
+impl Iterator for PinnedFrames {
     type Item = StoredFrame;
 
     fn next(&mut self) -> Option<StoredFrame> {
@@ -82,7 +82,7 @@ impl Lane {
             missed += part.before.saturating_sub(behind.1);
             behind = (part.summary.sequence + 1, part.before + part.stored());
         }
-        let frames = Held { pinned: segment.pinned(), from: next, frames: None };
+        let frames = PinnedFrames { pinned: segment.pinned(), from: next, frames: None };
         Followed {
             frames: Some(Box::new(frames)),
             position: Position::Behind { next: behind.0, passed: behind.1 },

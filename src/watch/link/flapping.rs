@@ -31,11 +31,11 @@ struct Falls {
     /// The latest, at most [`FALLS`].
     latest: VecDeque<Stamp>,
     /// Once it flaps.
-    open: Option<Open>,
+    open: Option<OpenFlapping>,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Open {
+struct OpenFlapping {
     /// The first fall, and how many there were.
     first: Stamp,
     count: u64,
@@ -68,7 +68,7 @@ impl Flapping {
                 return None;
             }
             open.told = at.mono;
-            let Open { first, count, .. } = *open;
+            let OpenFlapping { first, count, .. } = *open;
             return Some(falls.finding(first, count, false));
         }
         let first = *falls.latest.front()?;
@@ -76,7 +76,7 @@ impl Flapping {
             return None;
         }
         let count = falls.latest.len() as u64;
-        falls.open = Some(Open { first, count, told: at.mono });
+        falls.open = Some(OpenFlapping { first, count, told: at.mono });
         Some(falls.finding(first, count, false))
     }
 
@@ -89,7 +89,7 @@ impl Flapping {
     pub(super) fn over(&mut self, now: Mono) -> Vec<Finding> {
         let quiet = self.0.extract_if(.., |_, falls| falls.is_quiet(now));
         let over = quiet.filter_map(|(_, falls)| {
-            let Open { first, count, .. } = falls.open?;
+            let OpenFlapping { first, count, .. } = falls.open?;
             Some(falls.finding(first, count, true))
         });
         over.collect()

@@ -162,7 +162,7 @@ mod tests {
             (vec![good.clone(), good], "each name is used once, this one twice"),
             (vec![Matcher::new(" ", "b")], "has a name"),
             (vec![Matcher::new("a", "(")], "unclosed group"),
-            (vec![Matcher::new("a", "x*")], "matches every line"),
+            (vec![Matcher::new("a", "x*")], "must not match every line"),
             (vec![Matcher::new("a", r"\w{10000}{100}")], "size limit"),
         ] {
             let error = Matchers::compile(&matchers).unwrap_err();

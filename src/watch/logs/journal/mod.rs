@@ -195,7 +195,7 @@ impl Journal {
         match Follower::start(&self.program, self.cursor.as_deref()) {
             Ok(child) => self.child = Some(child),
             Err(reason) => {
-                sieve.trouble(context, format_args!("journalctl cannot be run: {reason}"))
+                sieve.trouble(context, format_args!("journalctl cannot be run: {reason}"));
             }
         }
     }

@@ -70,7 +70,7 @@ fn h1_a_long_line_is_kept_as_far_as_a_person_reads_it_and_a_flood_of_all_matcher
     let Some(place) = namespace() else { return };
     place.inside(|| {
         let matchers =
-            (0..24).map(|n| Matcher::new(&format!("m{n}"), &format!("flood{n} (?<what>x+)")));
+            (0..24).map(|n| Matcher::new(format!("m{n}"), format!("flood{n} (?<what>x+)")));
         let options = Options { matchers: matchers.collect(), ..options(Transport::Udp) };
         let (watcher, address) = receiver(&Options { per_second: 10, ..options });
         let sender = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -1,0 +1,40 @@
+//! Secrets that an export takes from files: one word each.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Longest file with a token or an address, in bytes.
+const LONGEST_SECRET: u64 = 4_096;
+
+/// One word that nobody else may read; `what` says which.
+pub(super) fn secret(what: &'static str, file: &Path) -> Result<String> {
+    let name = format!("{what} {}", file.display());
+    let failed = |e: &dyn fmt::Display| Error::operation("read", &*name, e);
+    let there = fs::metadata(file).map_err(|e| failed(&e))?;
+    if !there.is_file() || there.len() > LONGEST_SECRET {
+        return Err(failed(&format!("not a file of at most {LONGEST_SECRET} bytes")));
+    }
+    let text = fs::read_to_string(file).map_err(|e| failed(&e))?;
+    let secret = text.trim();
+    if secret.is_empty() || !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(failed(&"it must be one word of visible ASCII characters"));
+    }
+    Ok(secret.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_one_visible_word() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        for (text, good) in [("s3cret\n", true), ("", false), ("two words", false), ("é", false)] {
+            fs::write(&file, text).unwrap();
+            assert_eq!(secret("the token in", file.path()).is_ok(), good, "{text:?}");
+        }
+    }
+}
