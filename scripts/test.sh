@@ -43,7 +43,7 @@ need tcpdump:tcpdump ethtool:ethtool chromium:chromium man:man-db tmux:tmux
 [ "$(id -u)" != 0 ] || export DASHCAP_TESTS_MUST_RUN=1
 step cargo fmt --check
 step cargo clippy --locked --all-targets -- -D warnings
-step cargo clippy --locked --all-targets --no-default-features -- -D warnings
+step cargo clippy --locked --lib --bins --no-default-features -- -D warnings
 step scripts/dependencies.sh check
 cp Cargo.lock fuzz/ # the same versions; cargo adds what only the fuzzers need
 step cargo clippy --manifest-path fuzz/Cargo.toml --bins --target-dir "${CARGO_TARGET_DIR:-target}" -- -D warnings

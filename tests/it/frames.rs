@@ -131,7 +131,8 @@ fn what_the_host_saw_stands_between_the_frames() {
 #[test]
 fn a_stopped_reader_costs_capture_nothing_and_learns_what_it_missed() {
     let Some(lab) = Lab::new() else { return };
-    let reading = Reading::start(&lab, &["--memory", "16MiB"]);
+    let memory = ["--memory", "16MiB", "--pack", "off", "--fade", "off"];
+    let reading = Reading::start(&lab, &memory);
     let ask = b"{\"v\":1,\"command\":\"frames\",\"follow\":true}\n";
     let mut stopped = UnixStream::connect(reading.path("control.sock")).expect("it listens");
     stopped.set_read_timeout(Some(BOUND)).expect("a socket");
