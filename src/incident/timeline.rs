@@ -127,7 +127,7 @@ impl Row {
     }
 }
 
-/// What [`quoted`] wrote, of a field as a reader of CSV gives it.
+/// What `quoted` wrote, of a field as a reader of CSV gives it.
 pub fn unquoted(field: &str) -> &str {
     field.strip_prefix('\'').filter(|field| field.starts_with(FORMULA)).unwrap_or(field)
 }

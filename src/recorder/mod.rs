@@ -9,9 +9,9 @@
 //!
 //! | owner | has |
 //! |---|---|
-//! | [`Incidents`] | rules, gate, windows held and open, the history, the writer |
-//! | [`Watchers`] | the threads that watch this host: added, replaced, restarted; what they cannot tell |
-//! | [`Audience`] | who is told: the log, the status line, clients, exports, hooks, the service manager |
+//! | `Incidents` | rules, gate, windows held and open, the history, the writer |
+//! | `Watchers` | the threads that watch this host: added, replaced, restarted; what they cannot tell |
+//! | `Audience` | who is told: the log, the status line, clients, exports, hooks, the service manager |
 //!
 //! All decisions are made on one thread, one after the other, by pure parts (rules, gate, phase) that are
 //! told the time. The recorder never touches a frame and never waits for the disk.

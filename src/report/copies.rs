@@ -54,7 +54,7 @@ pub(super) struct FastFrame {
     pub(super) last: Mono,
     /// How many.
     pub(super) copies: u64,
-    /// Of these, those since it was noticed, by the numbers of [`Direction`](crate::frame::Direction).
+    /// Of these, those since it was noticed, by the numbers of [`Direction`].
     pub(super) ways: [u64; 3],
     /// Between the clocks at the first copy.
     pub(super) offset: Offset,

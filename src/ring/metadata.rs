@@ -107,7 +107,7 @@ impl From<MetadataMoment> for Stamp {
 
 impl RecordingMetadata {
     /// Of a recording of which nothing is known.
-    pub(super) fn unknown() -> Self {
+    pub fn unknown() -> Self {
         Self {
             program: "dashcap".to_owned(),
             process: 0,

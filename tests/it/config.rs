@@ -127,7 +127,7 @@ fn a_bad_file_changes_nothing_and_says_why() {
     assert_eq!(bundle.length_before(), Duration::from_secs(5));
     assert_eq!(bundle.jq(".settings|[.pre,.snaplen]"), r#"["5s",262144]"#, "what is in force");
     let refused = |event: &&serde_json::Value| event["what"]["fact"] == "reload_refused";
-    assert_eq!(bundle.events.iter().filter(refused).count(), 5, "{:?}", bundle.events);
+    assert_eq!(bundle.events.iter().filter(refused).count(), 4, "{:?}", bundle.events);
 }
 
 #[test]

@@ -73,7 +73,7 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Resolves the host, waiting [`seeker::START`] for that at most, and makes sure that this process may ask
+    /// Resolves the host, waiting `seeker::START` for that at most, and makes sure that this process may ask
     /// it. An interface or a source address need not be there yet; until they are, requests are lost with that
     /// reason.
     ///
