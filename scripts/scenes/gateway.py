@@ -30,7 +30,7 @@ def office(net, *more, six=False):
     return (switch, gateway, client, other, *rest)
 
 
-@scene("gateway-silent", See("client", (r"10\.30\.0\.1\b", SILENT)), quick=True)
+@scene("gateway-silent", See("client", (r"10\.30\.0\.1\b", SILENT)))
 def silent(net):
     _, gateway, *_ = office(net)
     net.normal()
@@ -46,7 +46,7 @@ def silent_six(net):
     gateway.drops_in("eth0", "meta protocol ip6")
 
 
-@scene("receive-dead", See("client", ("eth0", r"receiv|inbound|\bin\b|hear|arriv", r"nothing|no frame|silen|stopp")))
+@scene("receive-dead", See("client", ("eth0", r"receiv|inbound|\bin\b|hear|arriv", r"nothing|no frame|silen|stopp")), quick=True)
 def receive(net):
     switch, *_ = office(net)
     net.normal()

@@ -12,6 +12,8 @@ use super::super::manual;
 pub(super) const UNIT: &str = include_str!("../../../packaging/dashcap.service");
 /// Its user, likewise.
 const SYSUSERS: &str = include_str!("../../../packaging/dashcap.sysusers");
+/// Who may read its configuration, likewise.
+const TMPFILES: &str = include_str!("../../../packaging/dashcap.tmpfiles");
 /// Its configuration, likewise.
 const CONFIGURATION: &str = include_str!("../../../packaging/dashcap.toml");
 
@@ -21,6 +23,8 @@ const PACKAGED: &str = "/usr/bin/dashcap";
 pub(super) const UNIT_PATH: &str = "/etc/systemd/system/dashcap.service";
 /// sysusers.d(5).
 pub(super) const SYSUSERS_PATH: &str = "/etc/sysusers.d/dashcap.conf";
+/// tmpfiles.d(5).
+const TMPFILES_PATH: &str = "/etc/tmpfiles.d/dashcap.conf";
 /// Where configuration lives.
 pub(super) const CONFIGURATION_DIRECTORY: &str = "/etc/dashcap";
 /// The configuration itself.
@@ -81,6 +85,7 @@ pub(super) fn all(prefix: &Path) -> io::Result<Vec<Piece>> {
     for (path, content, mode) in [
         (UNIT_PATH, unit, TEXT_MODE),
         (SYSUSERS_PATH, SYSUSERS.to_owned(), TEXT_MODE),
+        (TMPFILES_PATH, TMPFILES.to_owned(), TEXT_MODE),
         (CONFIGURATION_PATH, CONFIGURATION.to_owned(), SECRET_MODE),
     ] {
         pieces.push(Piece { mode, ..text(path.into(), content.into_bytes(), Owner::Operator) });

@@ -64,6 +64,7 @@ fn what_was_made_is_told_and_taken_back_and_nothing_else() {
         "usr/local/share/bash-completion/completions/dashcap",
         "etc/systemd/system/dashcap.service",
         "etc/sysusers.d/dashcap.conf",
+        "etc/tmpfiles.d/dashcap.conf",
         "etc/dashcap/dashcap.toml",
     ] {
         assert!(after.contains_key(Path::new(path)), "{path}: {told}");
