@@ -268,6 +268,12 @@ mod tests {
 
     const BOUND: Duration = Duration::from_secs(10);
 
+    /// What was read next. On a busy machine a file may be seen that is emptied, and not written yet.
+    fn text(read: &Receiver<String>) -> String {
+        let mut each = std::iter::repeat_with(|| read.recv_timeout(BOUND).unwrap());
+        each.find(|text| !text.is_empty()).unwrap()
+    }
+
     /// One test, because every watcher here takes the process's SIGHUP.
     #[test]
     fn every_way_to_change_a_file_is_noticed_once() {
@@ -275,7 +281,7 @@ mod tests {
         let (file, aside) = (directory.path().join("d.toml"), directory.path().join("d.new"));
         fs::write(&file, "one").unwrap();
         let (watching, inbox, read) = watch(&file);
-        let next = || read.recv_timeout(BOUND).unwrap();
+        let next = || text(&read);
         fs::write(&file, "two").unwrap();
         assert_eq!(next(), "two", "written in place");
         fs::write(&aside, "three").unwrap();
@@ -283,7 +289,9 @@ mod tests {
         assert_eq!(next(), "three", "renamed over");
         fs::rename(&file, &aside).unwrap();
         fs::write(&file, "four").unwrap();
-        assert_eq!(next(), "four", "moved away and written anew");
+        // On a busy machine it may be seen that it is gone.
+        let anew = Some(next()).filter(|text| text != "entity not found").unwrap_or_else(next);
+        assert_eq!(anew, "four", "moved away and written anew");
         fs::write(directory.path().join("another"), "file").unwrap();
         fs::write(&file, "four").unwrap();
         fs::write(&file, "bad").unwrap();
@@ -303,7 +311,7 @@ mod tests {
         std::os::unix::fs::symlink(&real, &file).unwrap();
         let (watching, _inbox, read) = watch(&file);
         fs::write(&real, "six").unwrap();
-        assert_eq!(read.recv_timeout(BOUND).unwrap(), "six");
+        assert_eq!(text(&read), "six");
         watching.join();
     }
 
