@@ -11,7 +11,8 @@
 //!
 //! * Capture waits for nobody: it is asked between two kernel blocks, answers with a reference to a segment, and
 //!   evicts what it would evict anyway. What a reader comes too late for is counted, and told in the stream.
-//! * A reader pins one segment of each lane at most, [`FrameFeed::check`] refuses more than a quarter of the memory.
+//! * A reader pins one segment of each lane at most; of several interfaces [`FrameFeed::check`] refuses what could
+//!   pin more than a quarter of the memory.
 //! * Nothing is missing and nothing comes twice where memory ends and the present begins: both are the same lanes,
 //!   read in the same way.
 

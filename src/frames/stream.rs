@@ -37,23 +37,25 @@ pub fn serve<W: Write + AsFd>(
     client: W,
 ) -> io::Result<()> {
     let mut stream = Stream::begin(asked, feed, client)?;
-    let mut looked = clock.now().mono;
+    let mut looked = stream.now.mono;
     loop {
         let now = clock.now();
+        stream.now = now;
         stream.reader.ask(now.mono);
         let mut sent = 0;
         while sent < BATCH
             && let Some(frame) = stream.reader.next(now.mono)
         {
+            // Before the first frame behind the hole.
+            stream.tell_missed()?;
             stream.frame(&frame)?;
             sent += 1;
             if stream.is_full() {
                 break;
             }
         }
-        stream.tell_missed(now)?;
         if stream.is_done() {
-            return stream.end(now.mono);
+            return stream.end();
         }
         if sent == BATCH {
             continue;
@@ -75,6 +77,8 @@ pub fn serve<W: Write + AsFd>(
 /// What is under way.
 struct Stream<'a, W: Write> {
     asked: &'a FramesRequest,
+    /// When it was last looked at the clock.
+    now: Stamp,
     reader: LanesReader,
     file: CaptureFile<W>,
     /// Lines that are due, oldest first, and those to come.
@@ -93,6 +97,7 @@ impl<'a, W: Write> Stream<'a, W> {
         reader.follow(feed.followers, asked.from);
         Ok(Self {
             asked,
+            now: feed.at,
             reader,
             file: CaptureFile::plain(client, &feed.host, &comment)?,
             lines: feed.seen.into(),
@@ -139,9 +144,8 @@ impl<'a, W: Write> Stream<'a, W> {
             match self.live.try_recv() {
                 Ok(entry) => self.lines.push_back(entry),
                 Err(TryRecvError::Lagged(count)) => {
-                    let Some(at) = self.lines.back().map(|last| last.at) else { continue };
                     let told = format!("{count} events were missed here: this reader is too slow");
-                    self.lines.push_back(Entry::of_stream(at, &told));
+                    self.lines.push_back(Entry::of_stream(self.now, &told));
                 }
                 Err(TryRecvError::Empty | TryRecvError::Closed) => break,
             }
@@ -155,14 +159,14 @@ impl<'a, W: Write> Stream<'a, W> {
         Ok(())
     }
 
-    /// Says what the reader came too late for, where it was.
-    fn tell_missed(&mut self, now: Stamp) -> io::Result<()> {
+    /// Says what the reader came too late for.
+    fn tell_missed(&mut self) -> io::Result<()> {
         for Missed { interface, class, count } in self.reader.missed() {
             let told = format!(
                 "{count} frames of {interface} ({class}) are missing here: memory had to give them up before this \
                  reader took them"
             );
-            self.file.entry(&Entry::of_stream(now, &told))?;
+            self.file.entry(&Entry::of_stream(self.now, &told))?;
         }
         Ok(())
     }
@@ -177,9 +181,13 @@ impl<'a, W: Write> Stream<'a, W> {
         self.is_full() || past || self.reader.is_over()
     }
 
-    fn end(mut self, now: Mono) -> io::Result<()> {
+    fn end(mut self) -> io::Result<()> {
         if !self.is_full() {
-            self.lines(now)?;
+            self.lines(self.now.mono)?;
+        }
+        if self.left_out > 0 {
+            let told = format!("{} frames left out, cut to headers or counted", self.left_out);
+            self.file.entry(&Entry::of_stream(self.now, &told))?;
         }
         self.file.flush()
     }
