@@ -9,8 +9,10 @@ use crate::sys::space;
 
 /// Where control groups are (Documentation/admin-guide/cgroup-v2.rst).
 const CGROUPS: &str = "/sys/fs/cgroup";
-/// What dashcap takes beside the memory for frames: the program, observations, compression.
+/// What dashcap takes beside the memory for frames: the program, observations, compression; and of each interface
+/// its thread and tables (`recorder::start`).
 const BESIDE: u64 = 64 << 20;
+const INTERFACE: u64 = 3 << 20;
 /// What hooks and collectors may take in the same control group, and files that are being written.
 const PROGRAMS: u64 = 256 << 20;
 /// With a ring file there can be the old one and a copy that is being recovered beside the new one.
@@ -24,9 +26,10 @@ const IPC_LOCK: u32 = 14;
 pub(super) fn examine(subject: &Subject) -> Vec<Check> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let count = subject.recorded.len().max(1) as u64;
-    let wanted = subject.memory + subject.kernel_memory * count + BESIDE;
+    let interfaces = (subject.kernel_memory + INTERFACE) * count;
+    let wanted = subject.memory + interfaces + BESIDE;
     let mut checks = vec![available(&read("/proc/meminfo"), wanted)];
-    checks.push(enough(subject.memory, subject.kernel_memory * count, subject.ring_file.is_some()));
+    checks.push(enough(subject.memory, interfaces, subject.ring_file.is_some()));
     checks.extend(control_group(&read("/proc/self/cgroup"), wanted, |path| {
         fs::read_to_string(path).ok()
     }));
@@ -95,9 +98,9 @@ fn available(meminfo: &str, wanted: u64) -> Check {
 }
 
 /// A limit that holds whatever floods come, and never ends a recorder that is as it should be.
-fn enough(memory: u64, kernel: u64, ring_file: bool) -> Check {
+fn enough(memory: u64, interfaces: u64, ring_file: bool) -> Check {
     let rings = if ring_file { RINGS } else { 1 };
-    let limit = memory * rings + memory / OBSERVATIONS + kernel + BESIDE + PROGRAMS;
+    let limit = memory * rings + memory / OBSERVATIONS + interfaces + BESIDE + PROGRAMS;
     let mib = limit.div_ceil(1 << 20);
     Check::ok("memory limit", format!("MemoryMax={mib}M in the service is enough"))
 }

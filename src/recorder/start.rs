@@ -31,29 +31,32 @@ struct Budget {
     frames: u64,
     kernel: u64,
     observations: u64,
+    /// How many are recorded from the start.
+    interfaces: u64,
 }
 
 impl Budget {
-    /// The program, its threads, tables of detectors, a bundle and its report being written: 50 MiB under every
-    /// flood at once (`tests/it/memory.rs`).
+    /// The program, its threads, a bundle and its report being written: 50 MiB under every flood at once
+    /// (`tests/it/memory.rs`).
     const BESIDE: u64 = 64 << 20;
+    /// Thread and tables of detectors of one interface: 1.7 to 2.7 MiB each of two hundred. An interface that is
+    /// gone keeps them until it comes back.
+    const INTERFACE: u64 = 3 << 20;
 }
 
 impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { frames, kernel, observations } = *self;
-        let [frames, kernel, observations, beside, all] = [
-            frames,
-            kernel,
-            observations,
-            Self::BESIDE,
-            frames + kernel + observations + Self::BESIDE,
-        ]
-        .map(|bytes| bytes.div_ceil(1 << 20));
+        let Self { frames, kernel, observations, interfaces } = *self;
+        let beside = Self::BESIDE + interfaces * Self::INTERFACE;
+        let all = frames + kernel + observations + beside;
+        let [frames, kernel, observations, beside, later, all] =
+            [frames, kernel, observations, beside, Self::INTERFACE, all]
+                .map(|bytes| bytes.div_ceil(1 << 20));
         write!(
             f,
             "memory: {all} MiB at most: {frames} obtained for frames, {kernel} of the kernel's rings, \
-             {observations} for observations, {beside} for everything else"
+             {observations} for observations, {beside} for everything else; each interface that comes later takes \
+             {later} MiB and a ring of the kernel more"
         )
     }
 }
@@ -132,7 +135,12 @@ impl Recorder {
         let kernel = captures.kernel_memory();
         tracing::info!(
             "{}",
-            Budget { frames, kernel, observations: Incidents::observations(frames) }
+            Budget {
+                frames,
+                kernel,
+                observations: Incidents::observations(frames),
+                interfaces: names.len() as u64,
+            }
         );
         tell_armed(&options.rules);
         tracing::info!("bundles appear in {}", store.directory().display());
