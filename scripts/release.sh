@@ -3,6 +3,7 @@
 #
 #   dashcap_VERSION_amd64.deb     the Debian package, with libraries of this Debian release
 #   dashcap-VERSION-x86_64        the static binary, for any Linux: built with musl and a libpcap of its own
+#   dashcap-VERSION-prometheus.tar.gz   rules, a dashboard and examples for Prometheus; in the package, too
 #   dashcap-VERSION.cdx.json      what is in both: CycloneDX
 #   dashcap-VERSION-notices.txt   the licence texts of others; both are in the package, too
 #   SHA256SUMS
@@ -108,6 +109,9 @@ scripts/dependencies.sh sbom >"$work/sbom.cdx.json"
 scripts/dependencies.sh notices >"$work/notices.txt"
 cp "$work/sbom.cdx.json" "dist/dashcap-$version.cdx.json"
 cp "$work/notices.txt" "dist/dashcap-$version-notices.txt"
+
+tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" -C packaging -c prometheus \
+  | gzip -9 -n >"dist/dashcap-$version-prometheus.tar.gz"
 
 need_cargo_deb
 # cargo-deb finds user, unit and conffile by [package.metadata.deb] in Cargo.toml.

@@ -24,6 +24,8 @@ mod frames;
 pub mod http;
 mod line;
 mod peer;
+#[cfg(feature = "http")]
+mod prometheus;
 pub mod protocol;
 pub mod question;
 mod session;

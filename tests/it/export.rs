@@ -114,7 +114,7 @@ fn metrics_are_scraped_and_add_up() {
         assert_eq!(scraped.get(series), Some(&number), "{series} in {page}");
     }
     assert!(of("dashcap_store_bytes") > 0.0 && of("dashcap_store_free_bytes") > 0.0);
-    assert!(of("dashcap_depth_seconds") > 0.0 && of("dashcap_write_seconds_total") > 0.0);
+    assert!(of("dashcap_depth_seconds") > 0.0 && of("dashcap_write_seconds_sum") > 0.0);
     let open = scrape(&lab, "application/openmetrics-text; version=1.0.0");
     assert!(
         open.contains("application/openmetrics-text; version=1.0.0") && open.ends_with("# EOF\n")

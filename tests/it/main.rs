@@ -28,6 +28,8 @@ mod lab;
 mod memory;
 mod page;
 mod privilege;
+#[cfg(feature = "http")]
+mod prometheus;
 mod recorder;
 mod recovery;
 mod replay;

@@ -78,10 +78,14 @@ pub struct Figures {
     pub freezing: Timing,
     /// From the beginning of writing until the bundle was whole.
     pub writing: Timing,
+    /// From when the evidence was safe until the bundle had its report and was whole.
+    pub reporting: Timing,
     /// Frames in bundles.
     pub frames: u64,
     /// Bytes of bundles as they were written.
     pub bytes: u64,
+    /// How often a bundle had how many bytes.
+    pub sizes: Vec<Bucket>,
     /// Attempts to write that failed and were repeated.
     pub retries: u64,
 }
@@ -96,7 +100,8 @@ pub struct TriggerFigures {
 }
 
 /// How long something took, each time.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Timing {
     /// Times.
     pub count: u64,
@@ -106,4 +111,38 @@ pub struct Timing {
     pub last_seconds: f64,
     /// The longest.
     pub most_seconds: f64,
+    /// How often it took how many seconds.
+    pub buckets: Vec<Bucket>,
+}
+
+/// How often something came to as much as a bound, and to more than the bound before.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Bucket {
+    /// The most that counts here; none where all counts that is beyond the last bound.
+    pub up_to: Option<f64>,
+    /// How often.
+    pub count: u64,
+    /// The latest that counted here.
+    pub latest: Option<Exemplar>,
+}
+
+/// One of those that were counted.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Exemplar {
+    /// The name of its bundle.
+    pub incident: String,
+    /// What it came to.
+    pub value: f64,
+    /// When that was known, in seconds since 1970.
+    pub at_seconds: f64,
+}
+
+impl Bucket {
+    /// Nothing counted yet, between `bounds` from the smallest to the largest, and beyond.
+    pub fn between(bounds: &[f64]) -> Vec<Self> {
+        let bounds = bounds.iter().copied().map(Some).chain([None]);
+        bounds.map(|up_to| Self { up_to, ..Self::default() }).collect()
+    }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::figures::{Class, Figures, Timing, Traffic, TriggerFigures};
+pub use self::figures::{Bucket, Class, Exemplar, Figures, Timing, Traffic, TriggerFigures};
 use crate::export;
 use crate::stats::CaptureStats;
 use crate::time;

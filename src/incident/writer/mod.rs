@@ -108,6 +108,8 @@ pub enum Outcome {
         bundle: Bundle,
         /// Time from the beginning of the attempt that succeeded.
         took: Duration,
+        /// Of that, the time for the report and for letting the bundle appear; none where no report is wanted.
+        reported: Option<Duration>,
     },
     /// It could not be written, waits, and will be tried again.
     Retrying {
@@ -300,6 +302,8 @@ struct Finishing {
     attempts: u32,
     /// Not before then; zero when new.
     due: Mono,
+    /// What the first attempt at its report and name took, which makes the report.
+    reported: Option<Duration>,
 }
 
 /// What is to be done next.
@@ -391,7 +395,8 @@ impl WriterThread {
                 queue.hurry();
                 queue.writing = false;
                 queue.secured += 1;
-                return Some(Finishing { secured, begun, attempts, due: Mono::default() });
+                let due = Mono::default();
+                return Some(Finishing { secured, begun, attempts, due, reported: None });
             }
             Err(reason) if last => {
                 open(&self.queue).writing = false;
@@ -459,6 +464,8 @@ impl WriterThread {
         let last = stopping();
         let finished = finishing.secured.finish(self.options.report, &in_time, last);
         let now = self.clock.now();
+        let took = self.options.report.map(|_| now.mono.since(reporting));
+        let reported = finishing.reported.or(took);
         let bundle = match finished {
             Ok(bundle) => bundle,
             Err(reason) if last => {
@@ -469,6 +476,7 @@ impl WriterThread {
             }
             Err(reason) => {
                 finishing.attempts += 1;
+                finishing.reported = reported;
                 finishing.due = now.mono.plus(self.options.retry_pause);
                 let (name, attempts) = (finishing.secured.incident().name(), finishing.attempts);
                 // Word of a retry may be dropped, the next one says the same.
@@ -477,7 +485,8 @@ impl WriterThread {
             }
         };
         open(&self.queue).secured -= 1;
-        self.tell(Outcome::Written { bundle, took: now.mono.since(finishing.begun) });
+        let took = now.mono.since(finishing.begun);
+        self.tell(Outcome::Written { bundle, took, reported });
         for removed in self.store.sweep(now, is_kept_right()) {
             self.tell(Outcome::Removed(removed));
         }

@@ -7,28 +7,63 @@ use std::collections::BTreeMap;
 use std::path::{self, Path};
 use std::time::Duration;
 
-use crate::api::status::{Figures, Timing, TriggerFigures as TriggerCount};
+use crate::api::status::{Bucket, Exemplar, Figures, Timing, TriggerFigures as TriggerCount};
 use crate::finding::Severity;
 use crate::incident::Incident;
 use crate::incident::progress::{IncidentProgress, Step};
 use crate::incident::writer::Outcome;
-use crate::time::Stamp;
+use crate::time::{Stamp, Wall};
 use crate::trigger::TriggerKind;
 
 /// Incidents under way whose course is told: one collecting, those whose slices are awaited, and the
 /// writer's shelf are fewer. The oldest beyond it are told no more of.
 const UNDER_WAY: usize = 64;
 
+/// Bounds between freezes, in seconds: about half a decade each, from the fastest one measured to where capture is
+/// stuck.
+const FREEZES: [f64; 9] = [1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0];
+/// Bounds between times on the disk, in seconds: a report has 30 s at most, a bundle of gigabytes takes minutes.
+const WRITES: [f64; 10] = [0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0];
+/// Bounds between sizes of bundles, in bytes: from 64 KiB, four times as much each, to 4 GiB.
+const SIZES: [f64; 9] = {
+    let mut sizes = [65_536.0; 9];
+    let mut at = 1;
+    while at < sizes.len() {
+        sizes[at] = 4.0 * sizes[at - 1];
+        at += 1;
+    }
+    sizes
+};
+
 /// What is known of incidents under way, and what all came to.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Courses {
     under_way: Vec<IncidentProgress>,
     triggers: BTreeMap<TriggerKind, u64>,
     freezing: Timing,
     writing: Timing,
+    reporting: Timing,
     frames: u64,
     bytes: u64,
+    sizes: Vec<Bucket>,
     retries: u64,
+}
+
+impl Default for Courses {
+    fn default() -> Self {
+        let timing = |bounds| Timing { buckets: Bucket::between(bounds), ..Timing::default() };
+        Self {
+            under_way: Vec::new(),
+            triggers: BTreeMap::new(),
+            freezing: timing(&FREEZES),
+            writing: timing(&WRITES),
+            reporting: timing(&WRITES),
+            frames: 0,
+            bytes: 0,
+            sizes: Bucket::between(&SIZES),
+            retries: 0,
+        }
+    }
 }
 
 impl Courses {
@@ -45,7 +80,7 @@ impl Courses {
     ) -> IncidentProgress {
         course.severity = finding.unwrap_or(course.severity);
         if let Step::Frozen { pinned_after } = course.step {
-            note(&mut self.freezing, pinned_after);
+            note(&mut self.freezing, pinned_after, &course.incident, course.at.wall);
         }
         if self.under_way.len() >= UNDER_WAY {
             self.under_way.remove(0);
@@ -66,11 +101,15 @@ impl Courses {
     /// What became of an incident, if that is final.
     pub(super) fn settle(&mut self, outcome: &Outcome, at: Stamp) -> Option<IncidentProgress> {
         match outcome {
-            Outcome::Written { bundle, took } => {
-                note(&mut self.writing, *took);
+            Outcome::Written { bundle, took, reported } => {
+                let name = bundle.path.file_name().unwrap_or_default().to_string_lossy();
+                note(&mut self.writing, *took, &name, at.wall);
+                if let Some(reported) = reported {
+                    note(&mut self.reporting, *reported, &name, at.wall);
+                }
                 self.frames += bundle.frames;
                 self.bytes += bundle.bytes;
-                let name = bundle.path.file_name().unwrap_or_default().to_string_lossy();
+                count(&mut self.sizes, exemplar(bundle.bytes as f64, &name, at.wall));
                 let step = Step::Written {
                     path: absolute(&bundle.path),
                     frames: bundle.frames,
@@ -116,22 +155,38 @@ impl Courses {
         };
         Figures {
             triggers: self.triggers.iter().map(count).collect(),
-            freezing: self.freezing,
-            writing: self.writing,
+            freezing: self.freezing.clone(),
+            writing: self.writing.clone(),
+            reporting: self.reporting.clone(),
             frames: self.frames,
             bytes: self.bytes,
+            sizes: self.sizes.clone(),
             retries: self.retries,
             ..Figures::default()
         }
     }
 }
 
-fn note(timing: &mut Timing, took: Duration) {
+fn note(timing: &mut Timing, took: Duration, incident: &str, at: Wall) {
     let seconds = took.as_secs_f64();
     timing.count += 1;
     timing.sum_seconds += seconds;
     timing.last_seconds = seconds;
     timing.most_seconds = timing.most_seconds.max(seconds);
+    count(&mut timing.buckets, exemplar(seconds, incident, at));
+}
+
+fn count(buckets: &mut [Bucket], latest: Exemplar) {
+    let is_in = |bucket: &&mut Bucket| bucket.up_to.is_none_or(|most| latest.value <= most);
+    if let Some(bucket) = buckets.iter_mut().find(is_in) {
+        bucket.count += 1;
+        bucket.latest = Some(latest);
+    }
+}
+
+fn exemplar(value: f64, incident: &str, at: Wall) -> Exemplar {
+    let at_seconds = Duration::from_nanos(at.0).as_secs_f64();
+    Exemplar { incident: incident.to_owned(), value, at_seconds }
 }
 
 /// A path for clients, who are elsewhere; as it is where that cannot be told. JSON has no other bytes than text.
@@ -160,7 +215,8 @@ mod tests {
             trigger: TriggerKind::LinkDown,
             manifest_sha256: "0".repeat(64),
         };
-        Outcome::Written { bundle, took: Duration::from_secs(1) }
+        let took = Duration::from_secs(1);
+        Outcome::Written { bundle, took, reported: Some(took / 4) }
     }
 
     #[test]
@@ -185,6 +241,39 @@ mod tests {
             ("link-down", 2)
         );
         assert_eq!((figures.writing.count, figures.bytes, figures.freezing.count), (2, 20, 1));
+    }
+
+    #[test]
+    fn what_took_how_long_is_counted_between_bounds_with_the_latest_incident() {
+        let mut courses = Courses::default();
+        let frozen = courses.frozen(course(TriggerKind::LinkDown), None);
+        for name in ["a", "b"] {
+            courses.settle(&written(name), Stamp { mono: Mono(0), wall: Wall(2_500_000_000) });
+        }
+        let figures = courses.figures();
+        let counted = |buckets: &[Bucket]| {
+            let found = buckets.iter().filter(|bucket| bucket.count > 0);
+            let told = found.map(|bucket| {
+                let latest = bucket.latest.clone().expect("something counted");
+                (bucket.up_to, bucket.count, latest.incident, latest.value)
+            });
+            told.collect::<Vec<_>>()
+        };
+        let b = || "b".to_owned();
+        assert_eq!(
+            counted(&figures.freezing.buckets),
+            [(Some(3e-3), 1, frozen.incident, 0.002)],
+            "2 ms"
+        );
+        assert_eq!(counted(&figures.writing.buckets), [(Some(1.0), 2, b(), 1.0)], "up to a bound");
+        assert_eq!(counted(&figures.reporting.buckets), [(Some(0.3), 2, b(), 0.25)]);
+        assert_eq!(counted(&figures.sizes), [(Some(65_536.0), 2, b(), 10.0)]);
+        let latest = figures.sizes[0].latest.as_ref().expect("something counted");
+        assert_eq!(latest.at_seconds, 2.5);
+        let mut huge = Bucket::between(&SIZES);
+        count(&mut huge, exemplar(1e12, "c", Wall(0)));
+        assert_eq!(counted(&huge), [(None, 1, "c".to_owned(), 1e12)], "beyond the last bound");
+        assert_eq!(SIZES[8], f64::from(1 << 16) * f64::from(1 << 16), "4 GiB");
     }
 
     #[test]

@@ -31,7 +31,7 @@ impl Summary {
     /// Takes in, and logs, what became of an incident.
     pub(super) fn note(&mut self, outcome: Outcome) {
         match outcome {
-            Outcome::Written { bundle, took } => {
+            Outcome::Written { bundle, took, .. } => {
                 tracing::info!(
                     "bundle {} ({} frames, {} bytes, written in {:.2} s)",
                     bundle.path.display(),

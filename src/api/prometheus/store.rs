@@ -10,17 +10,17 @@ const ENTRIES: usize = 20_000;
 
 /// What a store holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Contents {
+pub(in crate::api) struct Contents {
     /// Bundles that are whole.
-    pub(super) bundles: u64,
+    pub(in crate::api) bundles: u64,
     /// Bytes of their files.
-    pub(super) bytes: u64,
+    pub(in crate::api) bytes: u64,
     /// Bytes that could still be written there; none where that is not told.
-    pub(super) free: Option<u64>,
+    pub(in crate::api) free: Option<u64>,
 }
 
 /// Looks; none where the directory cannot be read.
-pub(super) fn contents(directory: &Path) -> Option<Contents> {
+pub(in crate::api) fn contents(directory: &Path) -> Option<Contents> {
     let free = space::free(directory).ok();
     let mut contents = Contents { free, ..Contents::default() };
     let mut left = ENTRIES;

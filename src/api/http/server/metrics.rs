@@ -2,12 +2,8 @@
 //!
 //! A scrape is one question to the recorder, at most one a second, answered between two observations as
 //! `dashcap status` is: neither recorder nor capture wait for who scrapes. What is in the store is looked up on a thread of the
-//! runtime's pool, one look at a time; while a slow disk keeps it busy, those metrics are left out.
-//! `docs/metrics.md` lists every metric; a test keeps it so.
-
-mod page;
-mod store;
-mod table;
+//! runtime's pool, one look at a time; while a slow disk keeps it busy, those metrics are left out. Which metrics
+//! there are is in [`prometheus`](crate::api::prometheus).
 
 use std::convert::Infallible;
 use std::io;
@@ -25,10 +21,9 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use self::page::Form;
-use self::store::Contents;
 use super::recent::Recent;
 use super::{MetricsOptions, Standings, take_clients};
+use crate::api::prometheus::{Contents, Form, Scraped, contents, page};
 use crate::error::{Error, Result};
 
 /// A disk that needs longer to list a directory is left out of this scrape.
@@ -68,36 +63,34 @@ impl Listener {
     /// Takes clients until the runtime ends.
     pub(super) async fn serve(self, standings: Standings) {
         let (disk, recent) = (Arc::new(Semaphore::new(1)), Recent::default());
-        let scraped = Scraped { standings, disk, recent };
-        let routes = Router::new().route("/metrics", get(metrics)).with_state(scraped);
+        let sources = Sources { standings, disk, recent };
+        let routes = Router::new().route("/metrics", get(metrics)).with_state(sources);
         take_clients(self.0, routes).await;
     }
 }
 
 /// What a scrape asks.
 #[derive(Debug, Clone)]
-struct Scraped {
+struct Sources {
     standings: Standings,
     /// Held by the one who looks at the disk.
     disk: Arc<Semaphore>,
     recent: Recent<Option<Contents>>,
 }
 
-async fn metrics(State(scraped): State<Scraped>, headers: HeaderMap) -> Response {
-    let standing = match scraped.standings.latest().await {
-        Ok(standing) => standing,
+async fn metrics(State(sources): State<Sources>, headers: HeaderMap) -> Response {
+    let standing = match sources.standings.latest().await {
+        Ok(standing) => *standing,
         Err(why) => return (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
     };
-    let store = scraped.store(standing.bundles.directory.clone().into()).await;
+    let store = sources.store(standing.bundles.directory.clone().into()).await;
     let accepted = headers.get(header::ACCEPT).and_then(|accepted| accepted.to_str().ok());
     let form = Form::accepted(accepted.unwrap_or_default());
-    match page::page(*standing, store, form) {
-        Ok(page) => ([(header::CONTENT_TYPE, form.content_type())], page).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
-    }
+    let page = page(&Scraped { standing, store }, form);
+    ([(header::CONTENT_TYPE, form.content_type())], page).into_response()
 }
 
-impl Scraped {
+impl Sources {
     /// What was in the store at most a second ago; none where somebody looks already, or it takes too long.
     async fn store(&self, directory: PathBuf) -> Option<Contents> {
         let look = async { Ok::<_, Infallible>(self.look(directory).await) };
@@ -107,9 +100,9 @@ impl Scraped {
     async fn look(&self, directory: PathBuf) -> Option<Contents> {
         let permit = Arc::clone(&self.disk).try_acquire_owned().ok()?;
         let look = spawn_blocking(move || {
-            let contents = store::contents(&directory);
+            let found = contents(&directory);
             drop(permit);
-            contents
+            found
         });
         timeout(DISK, look).await.ok()?.ok().flatten()
     }

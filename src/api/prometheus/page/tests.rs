@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
-use crate::api::status::{Class, Interface, Timing, Traffic, TriggerFigures, Watcher};
+use crate::api::prometheus::store::Contents;
+use crate::api::status::{
+    Class, Interface, RecorderStatus, Timing, Traffic, TriggerFigures, Watcher,
+};
 use crate::export;
 
-const DOCUMENTATION: &str = include_str!("../../../../../../docs/metrics.md");
+const DOCUMENTATION: &str = include_str!("../../../../docs/metrics.md");
 
-fn snapshot() -> (RecorderStatus, Option<Contents>) {
+fn scraped() -> Scraped {
     let class = Class {
         name: "da\"ta\\".into(),
         inbound: Traffic { frames: 7, bytes: 700 },
@@ -37,9 +40,14 @@ fn snapshot() -> (RecorderStatus, Option<Contents>) {
     };
     standing.interfaces[0].counts.kernel_dropped = Some(3);
     standing.figures.triggers = vec![TriggerFigures { kind: "link-down".into(), count: 5 }];
+    let mut buckets = Bucket::between(&[0.1, 1.0]);
+    buckets[0].count = 1;
+    buckets[1].count = 1;
+    let incident = "2026-11-22T14-14-20.811Z_link-down_eth0".to_owned();
+    buckets[1].latest = Some(Exemplar { incident, value: 0.45, at_seconds: 1_795_356_860.811 });
     standing.figures.freezing =
-        Timing { count: 2, sum_seconds: 0.5, last_seconds: 0.25, most_seconds: 0.25 };
-    (standing, Some(Contents { bundles: 1, bytes: 2, free: None }))
+        Timing { count: 2, sum_seconds: 0.5, last_seconds: 0.45, most_seconds: 0.45, buckets };
+    Scraped { standing, store: Some(Contents { bundles: 1, bytes: 2, free: None }) }
 }
 
 /// Samples by name and labels as written; fails on a line that no reader would take.
@@ -49,12 +57,15 @@ fn parse(page: &str) -> BTreeMap<String, f64> {
     for line in page.lines() {
         if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').expect("a kind");
-            assert!(["counter", "gauge"].contains(&kind), "{line}");
+            assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
             assert!(described.insert(name.to_owned()), "{name} is described twice");
         } else if !line.starts_with('#') {
+            let line = line.split(" # ").next().expect("what is before an exemplar");
             let (series, number) = line.rsplit_once(' ').expect("a number");
             let name = series.split('{').next().expect("a name");
-            let plain = name.strip_suffix("_total").unwrap_or(name);
+            let ending =
+                ["_total", "_bucket", "_sum", "_count"].iter().find(|&e| name.ends_with(e));
+            let plain = ending.map_or(name, |ending| name.trim_end_matches(ending));
             assert!(described.contains(name) || described.contains(plain), "{line}");
             assert!(name.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{line}");
             let number = number.parse().unwrap_or_else(|e| panic!("{line}: {e}"));
@@ -66,9 +77,9 @@ fn parse(page: &str) -> BTreeMap<String, f64> {
 
 #[test]
 fn both_formats_say_the_same() {
-    let (standing, store) = snapshot();
-    let open = page(standing.clone(), store, Form::OpenMetrics).unwrap();
-    let text = page(standing, store, Form::Text).unwrap();
+    let scraped = scraped();
+    let open = page(&scraped, Form::OpenMetrics);
+    let text = page(&scraped, Form::Text);
     let samples = parse(&open);
     assert_eq!(samples, parse(&text));
     assert!(open.ends_with("# EOF\n") && !text.contains("# EOF"));
@@ -82,7 +93,11 @@ fn both_formats_say_the_same() {
         ("dashcap_kernel_dropped_frames_total{interface=\"eth0\"}", 3.0),
         ("dashcap_depth_seconds{interface=\"eth0\",class=\"da\\\"ta\\\\\"}", 41.5),
         ("dashcap_triggers_total{kind=\"link-down\"}", 5.0),
-        ("dashcap_freeze_seconds_total", 0.5),
+        ("dashcap_freeze_seconds_bucket{le=\"0.1\"}", 1.0),
+        ("dashcap_freeze_seconds_bucket{le=\"1.0\"}", 2.0),
+        ("dashcap_freeze_seconds_bucket{le=\"+Inf\"}", 2.0),
+        ("dashcap_freeze_seconds_sum", 0.5),
+        ("dashcap_freeze_seconds_count", 2.0),
         ("dashcap_incidents_frozen_total", 2.0),
         ("dashcap_observations_missed_total{watcher=\"probe\"}", 4.0),
         ("dashcap_store_bytes", 2.0),
@@ -90,7 +105,7 @@ fn both_formats_say_the_same() {
     ] {
         assert_eq!(samples.get(series), Some(&number), "{series} in {samples:#?}");
     }
-    for absent in ["kernel_received", "store_free", "quiet\"} NaN", "write_last"] {
+    for absent in ["kernel_received", "store_free", "quiet\"} NaN", "write_most"] {
         let found = samples.keys().find(|series| series.contains(absent));
         assert_eq!(found, None, "what is not known is not told");
     }
@@ -101,12 +116,30 @@ fn both_formats_say_the_same() {
 }
 
 #[test]
+fn a_bucket_names_its_latest_incident_where_the_format_can() {
+    let scraped = scraped();
+    let line = "dashcap_freeze_seconds_bucket{le=\"1.0\"} 2";
+    let incident = "2026-11-22T14-14-20.811Z_link-down_eth0";
+    let open = page(&scraped, Form::OpenMetrics);
+    let named = format!("{line} # {{incident=\"{incident}\"}} 0.45 1795356860.811\n");
+    assert!(open.contains(&named), "{open}");
+    assert!(page(&scraped, Form::Text).contains(&format!("{line}\n")));
+    let named = |length| {
+        let incident = "x".repeat(length);
+        behind(&Exemplar { incident, ..Exemplar::default() }).is_some()
+    };
+    // Longer than that is no name of a bundle: time, kind and 64 characters of an object.
+    assert!(named(120) && !named(121), "what Prometheus would refuse is left out");
+}
+
+#[test]
 fn the_documentation_lists_every_metric_as_it_is() {
     let mut expected = BTreeSet::new();
     for metric in ALL {
         let (ending, kind) = match metric.kind {
             MetricKind::Counter => ("_total", "counter"),
             MetricKind::Gauge => ("", "gauge"),
+            MetricKind::Histogram => ("", "histogram"),
         };
         let labels = metric.labels.iter().map(|label| format!("`{label}`"));
         let labels = labels.collect::<Vec<_>>().join(", ");

@@ -1,8 +1,10 @@
 //! Every metric there is: name, kind, labels, meaning, and where it is read. The words are those of
 //! `docs/metrics.md`.
 
+use std::collections::BTreeMap;
+
 use super::store::Contents;
-use crate::api::status::{Class, Interface, RecorderStatus, Timing, Traffic};
+use crate::api::status::{Bucket, Class, Interface, RecorderStatus, Timing, Traffic, Watcher};
 use crate::export;
 
 /// Begins every name.
@@ -10,13 +12,14 @@ pub(super) const PREFIX: &str = "dashcap";
 
 /// What one scrape found.
 #[derive(Debug)]
-pub(super) struct Snapshot {
-    pub(super) standing: RecorderStatus,
-    pub(super) store: Option<Contents>,
+pub(in crate::api) struct Scraped {
+    pub(in crate::api) standing: RecorderStatus,
+    /// None while the disk does not answer.
+    pub(in crate::api) store: Option<Contents>,
 }
 
 /// Takes a sample: values of the labels, in their order, and its number.
-type Out<'a> = &'a mut dyn FnMut(&[&str], Number);
+type Out<'a> = &'a mut dyn FnMut(&[&str], Number<'_>);
 
 /// One metric.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ pub(super) struct Metric {
     pub(super) kind: MetricKind,
     pub(super) labels: &'static [&'static str],
     pub(super) help: &'static str,
-    pub(super) tell: fn(&Snapshot, Out<'_>),
+    pub(super) tell: fn(&Scraped, Out<'_>),
 }
 
 /// What a metric does.
@@ -36,13 +39,20 @@ pub(super) enum MetricKind {
     Counter,
     /// Goes up and down.
     Gauge,
+    /// Counts by size, which grow; its samples end in `_bucket`, `_sum` and `_count`.
+    Histogram,
 }
 
 /// The number of a sample.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Number {
+pub(super) enum Number<'a> {
     Whole(u64),
     Real(f64),
+    /// How often it came to how much, and all of it together.
+    Spread {
+        sum: f64,
+        buckets: &'a [Bucket],
+    },
 }
 
 /// Rows of the table.
@@ -68,6 +78,8 @@ metrics! {
         |s, out| out(&[], truth(s.standing.armed));
     Gauge "incident_open" [] "1 while an incident is collecting."
         |s, out| out(&[], truth(s.standing.incident.is_some()));
+    Gauge "depth_wanted_seconds" [] "Time before a trigger that is asked for (`--pre`)."
+        |s, out| out(&[], Number::Real(s.standing.pre_seconds));
     Gauge "memory_bytes" [] "Memory for frames."
         |s, out| out(&[], Number::Whole(s.standing.memory_bytes));
 
@@ -139,20 +151,20 @@ metrics! {
         |s, out| out(&[], Number::Whole(s.standing.figures.retries));
     Counter "bundle_frames" [] "Frames in bundles written."
         |s, out| out(&[], Number::Whole(s.standing.figures.frames));
-    Counter "bundle_bytes" [] "Bytes of bundles written."
-        |s, out| out(&[], Number::Whole(s.standing.figures.bytes));
-    Counter "freeze_seconds" [] "Time from triggers until their frames were pinned, all incidents together."
-        |s, out| out(&[], Number::Real(s.standing.figures.freezing.sum_seconds));
-    Gauge "freeze_last_seconds" [] "The same of the last incident; absent before the first."
-        |s, out| timing(s.standing.figures.freezing, |t| t.last_seconds, out);
+    Histogram "bundle_bytes" [] "Size of bundles written."
+        |s, out| out(&[], Number::Spread { sum: s.standing.figures.bytes as f64, buckets: &s.standing.figures.sizes });
+    Histogram "freeze_seconds" [] "Time from a trigger until its frames were pinned."
+        |s, out| out(&[], spread(&s.standing.figures.freezing));
     Gauge "freeze_most_seconds" [] "The same of the slowest incident; absent before the first."
-        |s, out| timing(s.standing.figures.freezing, |t| t.most_seconds, out);
-    Counter "write_seconds" [] "Time it took to write bundles, all together."
-        |s, out| out(&[], Number::Real(s.standing.figures.writing.sum_seconds));
-    Gauge "write_last_seconds" [] "The same of the last bundle; absent before the first."
-        |s, out| timing(s.standing.figures.writing, |t| t.last_seconds, out);
+        |s, out| most(&s.standing.figures.freezing, out);
+    Histogram "write_seconds" [] "Time from the beginning of writing until the bundle was whole, its report included."
+        |s, out| out(&[], spread(&s.standing.figures.writing));
     Gauge "write_most_seconds" [] "The same of the slowest bundle; absent before the first."
-        |s, out| timing(s.standing.figures.writing, |t| t.most_seconds, out);
+        |s, out| most(&s.standing.figures.writing, out);
+    Histogram "report_seconds" [] "Time it took to make a report and let its bundle appear."
+        |s, out| out(&[], spread(&s.standing.figures.reporting));
+    Gauge "report_most_seconds" [] "The same of the slowest report; absent before the first."
+        |s, out| most(&s.standing.figures.reporting, out);
     Gauge "store_bundles" [] "Whole bundles in the output directory; absent while it cannot be read."
         |s, out| if let Some(store) = s.store { out(&[], Number::Whole(store.bundles)) };
     Gauge "store_bytes" [] "Bytes of their files; absent while they cannot be read."
@@ -187,11 +199,11 @@ fn since(time: &str) -> Option<f64> {
     Some(time.as_millisecond() as f64 / 1e3)
 }
 
-fn truth(value: bool) -> Number {
+fn truth(value: bool) -> Number<'static> {
     Number::Whole(u64::from(value))
 }
 
-fn each(s: &Snapshot, count: fn(&Interface) -> Option<u64>, out: Out<'_>) {
+fn each(s: &Scraped, count: fn(&Interface) -> Option<u64>, out: Out<'_>) {
     for interface in &s.standing.interfaces {
         // What is not known is left out, not zero.
         if let Some(count) = count(interface) {
@@ -200,7 +212,7 @@ fn each(s: &Snapshot, count: fn(&Interface) -> Option<u64>, out: Out<'_>) {
     }
 }
 
-fn classes(s: &Snapshot, number: fn(&Class) -> Number, out: Out<'_>) {
+fn classes(s: &Scraped, number: fn(&Class) -> Number<'static>, out: Out<'_>) {
     for interface in &s.standing.interfaces {
         for class in &interface.classes {
             out(&[&interface.name, &class.name], number(class));
@@ -208,7 +220,7 @@ fn classes(s: &Snapshot, number: fn(&Class) -> Number, out: Out<'_>) {
     }
 }
 
-fn depths(s: &Snapshot, seconds: fn(&Class) -> f64, out: Out<'_>) {
+fn depths(s: &Scraped, seconds: fn(&Class) -> f64, out: Out<'_>) {
     for interface in &s.standing.interfaces {
         for class in interface.classes.iter().filter(|class| class.traffic().frames > 0) {
             out(&[&interface.name, &class.name], Number::Real(seconds(class)));
@@ -216,7 +228,7 @@ fn depths(s: &Snapshot, seconds: fn(&Class) -> f64, out: Out<'_>) {
     }
 }
 
-fn directions(s: &Snapshot, count: fn(&Traffic) -> u64, out: Out<'_>) {
+fn directions(s: &Scraped, count: fn(&Traffic) -> u64, out: Out<'_>) {
     for interface in &s.standing.interfaces {
         for class in &interface.classes {
             let Class { inbound, outbound, unknown, .. } = class;
@@ -230,15 +242,19 @@ fn directions(s: &Snapshot, count: fn(&Traffic) -> u64, out: Out<'_>) {
     }
 }
 
-fn timing(timing: Timing, seconds: fn(&Timing) -> f64, out: Out<'_>) {
+fn spread(timing: &Timing) -> Number<'_> {
+    Number::Spread { sum: timing.sum_seconds, buckets: &timing.buckets }
+}
+
+fn most(timing: &Timing, out: Out<'_>) {
     if timing.count > 0 {
-        out(&[], Number::Real(seconds(&timing)));
+        out(&[], Number::Real(timing.most_seconds));
     }
 }
 
 /// Watchers of one name are one, as probes are: a set of labels may come once only.
-fn watchers(s: &Snapshot, count: fn(&crate::api::status::Watcher) -> u64, out: Out<'_>) {
-    let mut sums = std::collections::BTreeMap::<&str, u64>::new();
+fn watchers(s: &Scraped, count: fn(&Watcher) -> u64, out: Out<'_>) {
+    let mut sums = BTreeMap::<&str, u64>::new();
     for watcher in &s.standing.watchers {
         *sums.entry(&watcher.name).or_default() += count(watcher);
     }
@@ -248,8 +264,8 @@ fn watchers(s: &Snapshot, count: fn(&crate::api::status::Watcher) -> u64, out: O
 }
 
 /// Destinations that are called alike are one, likewise.
-fn exports(s: &Snapshot, count: fn(&export::DestinationStatus) -> u64, out: Out<'_>) {
-    let mut sums = std::collections::BTreeMap::<&str, u64>::new();
+fn exports(s: &Scraped, count: fn(&export::DestinationStatus) -> u64, out: Out<'_>) {
+    let mut sums = BTreeMap::<&str, u64>::new();
     for export in &s.standing.exports {
         *sums.entry(&export.to).or_default() += count(export);
     }
