@@ -39,7 +39,8 @@ if [ -n "$quick" ]; then
 fi
 
 . scripts/setup.sh
-need tcpdump:tcpdump ethtool:ethtool chromium:chromium man:man-db tmux:tmux prometheus:prometheus prometheus-alertmanager:prometheus-alertmanager
+need tcpdump:tcpdump ethtool:ethtool chromium:chromium man:man-db tmux:tmux prometheus:prometheus \
+  prometheus-alertmanager:prometheus-alertmanager /usr/sbin/sshd:openssh-server ssh:openssh-client
 [ "$(id -u)" != 0 ] || export DASHCAP_TESTS_MUST_RUN=1
 step cargo fmt --check
 step cargo clippy --locked --all-targets -- -D warnings

@@ -79,7 +79,7 @@ impl Client {
     ///
     /// # Errors
     /// When the socket is broken.
-    pub fn into_stream(self) -> Result<impl Read + Send + 'static> {
+    pub fn into_stream(self) -> Result<BufReader<UnixStream>> {
         let unlimited = self.stream.get_ref().set_read_timeout(None);
         unlimited.map_err(|e| self.failed(&e))?;
         Ok(self.stream)

@@ -103,6 +103,7 @@ fn asked(wanted: &FramesWanted, now: Stamp) -> Result<FramesRequest, Error> {
         from,
         to,
         filter: wanted.filter.as_deref().map(Filter::parse).transpose()?,
+        except: wanted.except.as_deref().map(Filter::parse).transpose()?,
         count: wanted.count,
         without_faded: wanted.without_faded,
         without_folded: wanted.without_folded,

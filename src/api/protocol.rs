@@ -78,6 +78,9 @@ pub struct FramesWanted {
     /// Only frames that match, in libpcap's syntax.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
+    /// But none that match this.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub except: Option<String>,
     /// At most so many frames.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,

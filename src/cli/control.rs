@@ -33,10 +33,18 @@ pub(super) struct Control {
 }
 
 impl SocketOption {
+    /// True if there is a socket that this user can see.
+    pub(super) fn is_there(&self) -> bool {
+        self.path().exists()
+    }
+
+    fn path(&self) -> PathBuf {
+        self.control.clone().unwrap_or_else(control::default_path)
+    }
+
     /// Asks; answers follow.
     pub(super) fn ask(&self, command: &Command) -> Result<Client> {
-        let path = self.control.clone().unwrap_or_else(control::default_path);
-        let mut client = Client::connect(&path)?;
+        let mut client = Client::connect(&self.path())?;
         client.ask(command)?;
         Ok(client)
     }

@@ -1,7 +1,9 @@
 //! `dashcap frames`: what a running dashcap has in memory, and what comes.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, BufReader, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -17,8 +19,10 @@ use crate::capture_file::FileSource;
 use crate::capture_file::output::{Format, is_standard};
 use crate::cut::{ACCEPTED, Moment};
 use crate::error::{Error, Result};
-use crate::frames::text;
+use crate::frames::{session, text};
+use crate::sys::poll;
 use crate::time::{Clock, Wall};
+use crate::visible;
 
 /// Read frames out of the memory of a running dashcap, at once: no incident is made.
 ///
@@ -75,10 +79,17 @@ pub(super) struct Frames {
     #[arg(long, conflicts_with = "write")]
     text: bool,
 
+    /// With --follow: leave out the frames of this ssh session, which would carry themselves; given as ssh writes
+    /// it, or '' for none [default: $SSH_CONNECTION].
+    #[arg(long, value_name = "CONNECTION")]
+    session: Option<String>,
+
     #[command(flatten)]
     socket: SocketOption,
 }
 
+/// What ssh tells a program of its connection (ssh(1), "ENVIRONMENT").
+const CONNECTION: &str = "SSH_CONNECTION";
 /// A time of day is the latest one that is over: a day back at most, less the hour that [`Moment::wall`] looks
 /// back by itself.
 const DAY: Duration = Duration::from_secs(23 * 3_600);
@@ -97,18 +108,20 @@ impl Frames {
                 "a name that ends with .pcapng, or - for standard output",
             ));
         }
-        let mut client = self.socket.ask(&Command::Frames(self.wanted()?))?;
-        let answer = client.answer()?;
-        let Answer::Frames { .. } = answer else { return Err(unexpected(&answer)) };
-        let stream = client.into_stream()?;
+        let wanted = self.wanted()?;
+        let stdout = io::stdout();
         match &self.write {
-            Some(path) if is_standard(path) => copy(stream, io::stdout().lock(), "standard output"),
-            Some(path) => {
+            Some(path) if !is_standard(path) => {
                 let name = path.display().to_string();
                 let file = File::create(path).map_err(|e| Error::operation("write", &*name, e))?;
-                copy(stream, file, &name)
+                copy(FramesReader::ask(&self.socket, wanted, &file)?, &file, &name)
+            }
+            Some(_) => {
+                let stream = FramesReader::ask(&self.socket, wanted, &stdout)?;
+                copy(stream, stdout.lock(), "standard output")
             }
             None => {
+                let stream = FramesReader::ask(&self.socket, wanted, &stdout)?;
                 let mut file = FileSource::from_reader("the frames", stream)?;
                 text::lines(&mut file, &TimeZone::system(), print)
             }
@@ -126,10 +139,68 @@ impl Frames {
             to: self.to.as_deref().map(|text| moment("--to", text, now)).transpose()?,
             follow: self.follow,
             filter: filter.map(|filter| filter.to_string()),
+            except: self.excepted()?,
             count: self.count,
             without_faded: self.no_fade,
             without_folded: self.no_fold,
         })
+    }
+
+    /// What matches the frames of the session that this runs in.
+    fn excepted(&self) -> Result<Option<String>> {
+        if !self.follow {
+            return Ok(None);
+        }
+        if let Some(connection) = self.session.as_deref().filter(|text| !text.is_empty()) {
+            return session::filter(connection).map(Some).ok_or_else(|| {
+                let accepted = "address and port of the client, then of the server, or ''";
+                Error::usage("--session", connection, "this is no connection of ssh", accepted)
+            });
+        }
+        let connection = std::env::var(CONNECTION).ok().filter(|_| self.session.is_none());
+        let Some(connection) = connection else { return Ok(None) };
+        let excepted = session::filter(&connection);
+        if excepted.is_some() {
+            eprintln!(
+                "dashcap: without the frames of this ssh session ({}), which would carry themselves; \
+                 --session '' keeps them",
+                visible::plain(&connection)
+            );
+        }
+        Ok(excepted)
+    }
+}
+
+/// The frames, as pcapng, for as long as somebody takes them: who is gone leaves the place to others at once, not
+/// with the next frame.
+pub(super) struct FramesReader {
+    stream: BufReader<UnixStream>,
+    taker: OwnedFd,
+}
+
+impl FramesReader {
+    /// Asks the dashcap at `socket` for frames; `taker` is where they go.
+    pub(super) fn ask(
+        socket: &SocketOption,
+        wanted: FramesWanted,
+        taker: &impl AsFd,
+    ) -> Result<Self> {
+        let mut client = socket.ask(&Command::Frames(wanted))?;
+        let answer = client.answer()?;
+        let Answer::Frames { .. } = answer else { return Err(unexpected(&answer)) };
+        let taker = taker.as_fd().try_clone_to_owned();
+        let taker = taker.map_err(|e| Error::operation("watch", "who takes the frames", e))?;
+        Ok(Self { stream: client.into_stream()?, taker })
+    }
+}
+
+impl Read for FramesReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let (stream, taker) = (self.stream.get_ref().as_fd(), self.taker.as_fd());
+        if self.stream.buffer().is_empty() && !poll::readable_while_read(stream, taker)? {
+            return Ok(0);
+        }
+        self.stream.read(buffer)
     }
 }
 
@@ -145,7 +216,7 @@ fn moment(option: &str, text: &str, now: Wall) -> Result<Wall> {
 }
 
 /// Everything there is, as soon as it is there. A reader that has seen enough ends it in peace.
-fn copy(mut from: impl Read, mut to: impl Write, name: &str) -> Result<()> {
+pub(super) fn copy(mut from: impl Read, mut to: impl Write, name: &str) -> Result<()> {
     let mut chunk = vec![0; CHUNK];
     loop {
         let read = match from.read(&mut chunk) {

@@ -8,6 +8,7 @@ mod demo;
 mod doctor;
 mod events;
 mod exec;
+mod extcap;
 mod frames;
 mod hook_runner;
 mod incidents;
@@ -73,6 +74,7 @@ enum Command {
     Status(status::Status),
     Events(events::Events),
     Frames(frames::Frames),
+    Extcap(extcap::Extcap),
     Top(top::Watch),
     Arm(arm::Arm),
     Disarm(arm::Disarm),
@@ -121,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Status(status) => status.start(),
         Command::Events(events) => events.start(),
         Command::Frames(frames) => frames.start(),
+        Command::Extcap(extcap) => extcap.start(),
         Command::Top(top) => top.start(),
         Command::Arm(arm) => arm.start(),
         Command::Disarm(disarm) => disarm.start(),

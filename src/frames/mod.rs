@@ -17,6 +17,7 @@
 //!   read in the same way.
 
 mod reader;
+pub mod session;
 mod stream;
 pub mod text;
 
@@ -50,6 +51,8 @@ pub struct FramesRequest {
     pub to: Option<Mono>,
     /// Which frames.
     pub filter: Option<Filter>,
+    /// And which of them not.
+    pub except: Option<Filter>,
     /// How many frames at most.
     pub count: Option<u64>,
     /// Without frames of which memory has only the headers.

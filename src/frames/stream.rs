@@ -12,7 +12,7 @@ use super::reader::{LanesReader, Missed, POLL};
 use super::{FrameFeed, FramesRequest};
 use crate::APPLICATION;
 use crate::capture::Follower;
-use crate::capture::filter::UserFilter;
+use crate::capture::filter::{Filter, UserFilter};
 use crate::frame::{Frame, LinkType, StoredFrame};
 use crate::incident::journal::Entry;
 use crate::incident::pcapng::CaptureFile;
@@ -74,6 +74,27 @@ pub fn serve<W: Write + AsFd>(
     }
 }
 
+/// A filter for frames of any link type.
+struct Sieve<'a> {
+    filter: &'a Filter,
+    /// None where it does not suit a link type: then no frame of it matches.
+    programs: HashMap<LinkType, Option<UserFilter>>,
+}
+
+impl<'a> Sieve<'a> {
+    fn new(filter: &'a Filter) -> Self {
+        Self { filter, programs: HashMap::new() }
+    }
+
+    fn matches(&mut self, frame: &StoredFrame) -> bool {
+        let link_type = frame.origin.link_type;
+        let programs = self.programs.entry(link_type);
+        let program = programs.or_insert_with(|| self.filter.for_user_space(link_type).ok());
+        let frame = Frame::whole(frame.header, &frame.bytes);
+        program.as_mut().is_some_and(|program| program.accepts(&frame))
+    }
+}
+
 /// What is under way.
 struct Stream<'a, W: Write> {
     asked: &'a FramesRequest,
@@ -84,15 +105,18 @@ struct Stream<'a, W: Write> {
     /// Lines that are due, oldest first, and those to come.
     lines: VecDeque<Entry>,
     live: broadcast::Receiver<Entry>,
-    /// By link type.
-    filters: HashMap<LinkType, Option<UserFilter>>,
+    wanted: Option<Sieve<'a>>,
+    excepted: Option<Sieve<'a>>,
     frames: u64,
     left_out: u64,
 }
 
 impl<'a, W: Write> Stream<'a, W> {
     fn begin(asked: &'a FramesRequest, feed: FrameFeed, client: W) -> io::Result<Self> {
-        let comment = format!("{APPLICATION}: frames of {}", feed.host.name);
+        let mut comment = format!("{APPLICATION}: frames of {}", feed.host.name);
+        if let Some(except) = &asked.except {
+            comment += &format!(", without those that match {except}");
+        }
         let mut reader = LanesReader::new();
         reader.follow(feed.followers, asked.from);
         Ok(Self {
@@ -102,7 +126,8 @@ impl<'a, W: Write> Stream<'a, W> {
             file: CaptureFile::plain(client, &feed.host, &comment)?,
             lines: feed.seen.into(),
             live: feed.live,
-            filters: HashMap::new(),
+            wanted: asked.filter.as_ref().map(Sieve::new),
+            excepted: asked.except.as_ref().map(Sieve::new),
             frames: 0,
             left_out: 0,
         })
@@ -128,14 +153,8 @@ impl<'a, W: Write> Stream<'a, W> {
     }
 
     fn wants(&mut self, frame: &StoredFrame) -> bool {
-        let Some(filter) = &self.asked.filter else { return true };
-        let link_type = frame.origin.link_type;
-        // One that does not suit a link type has no frames of it.
-        let filter =
-            self.filters.entry(link_type).or_insert_with(|| filter.for_user_space(link_type).ok());
-        filter
-            .as_mut()
-            .is_some_and(|filter| filter.accepts(&Frame::whole(frame.header, &frame.bytes)))
+        self.wanted.as_mut().is_none_or(|sieve| sieve.matches(frame))
+            && !self.excepted.as_mut().is_some_and(|sieve| sieve.matches(frame))
     }
 
     /// The lines of what was seen before `until`.

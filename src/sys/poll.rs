@@ -29,6 +29,22 @@ pub fn hung_up(fd: BorrowedFd<'_>, timeout: Duration) -> io::Result<bool> {
     wait(&mut [PollFd::from_borrowed_fd(fd, PollFlags::empty())], Some(timeout))
 }
 
+/// Waits until `from` is readable or broken, and tells true; or until nobody reads `to` any more, and tells false.
+///
+/// # Errors
+/// When the kernel is out of memory.
+pub fn readable_while_read(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<bool> {
+    loop {
+        let mut polled = [
+            PollFd::from_borrowed_fd(from, PollFlags::IN),
+            PollFd::from_borrowed_fd(to, PollFlags::empty()),
+        ];
+        if wait(&mut polled, None)? {
+            return Ok(polled[1].revents().is_empty());
+        }
+    }
+}
+
 fn wait(polled: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<bool> {
     let limit = timeout.map(|timeout| Timespec {
         tv_sec: timeout.as_secs().try_into().unwrap_or(i64::MAX),
@@ -58,6 +74,16 @@ mod tests {
         assert!(!hung_up(ours.as_fd(), Duration::ZERO).unwrap());
         drop(theirs);
         assert!(hung_up(ours.as_fd(), Duration::from_secs(9)).unwrap());
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_reads_ends_the_waiting() {
+        let (silent, bell) = (Wakeup::new().unwrap(), Wakeup::new().unwrap());
+        let (reader, writer) = io::pipe().unwrap();
+        bell.notify();
+        assert!(readable_while_read(bell.as_fd(), writer.as_fd()).unwrap());
+        drop(reader);
+        assert!(!readable_while_read(silent.as_fd(), writer.as_fd()).unwrap());
     }
 
     #[test]

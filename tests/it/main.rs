@@ -45,3 +45,4 @@ mod thin;
 mod top;
 mod watch;
 mod watchers;
+mod wireshark;

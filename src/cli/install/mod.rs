@@ -12,6 +12,7 @@
 mod host;
 mod pieces;
 mod record;
+mod wireshark;
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -26,6 +27,8 @@ use self::pieces::{
     CONFIGURATION_DIRECTORY, CONFIGURATION_PATH, Owner, Piece, STATE_DIRECTORY, UNIT_PATH,
 };
 use self::record::{InstallRecord, digest, digest_of};
+use self::wireshark::Folders;
+use super::extcap::hosts;
 use crate::error::{Error, Result};
 
 /// Where the package's unit is; older systems say /lib.
@@ -53,6 +56,11 @@ pub(super) struct Install {
     /// Write the files only; start nothing.
     #[arg(long)]
     no_start: bool,
+
+    /// Instead: put dashcap where this user's Wireshark and tshark look, as an interface, with a profile and a
+    /// plugin that counts folded frames. Needs no root.
+    #[arg(long, conflicts_with_all = ["prefix", "root", "no_start"])]
+    wireshark: bool,
 }
 
 /// Stop the service and remove what `dashcap install` made; keep configuration and incidents.
@@ -64,6 +72,10 @@ pub(super) struct Uninstall {
     /// Remove /etc/dashcap, /var/lib/dashcap with all incidents, and the user, too.
     #[arg(long)]
     purge: bool,
+
+    /// Instead: take back what `dashcap install --wireshark` made, and keep what was changed since.
+    #[arg(long, conflicts_with_all = ["prefix", "root", "purge"])]
+    wireshark: bool,
 }
 
 /// Where an installation is.
@@ -81,7 +93,14 @@ struct Place {
 
 impl Install {
     pub(super) fn start(self) -> Result<ExitCode> {
-        self.into(&mut io::stdout().lock())
+        let out = &mut io::stdout().lock();
+        if self.wireshark {
+            let pieces = wireshark::pieces(&Folders::of_user())?;
+            Place::of_user().put_all(&pieces, out)?;
+            say(out, wireshark::NEXT)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        self.into(out)
     }
 
     fn into(self, out: &mut dyn Write) -> Result<ExitCode> {
@@ -95,11 +114,7 @@ impl Install {
         }
         let read = |e| Error::operation("read", "what is to be installed", e);
         let pieces = pieces::all(&place.prefix).map_err(read)?;
-        let mut record = place.record()?;
-        let written = pieces.iter().try_for_each(|piece| place.put(piece, &mut record, out));
-        // What was made is written down also if not all of it was.
-        let recorded = place.write_record(&mut record);
-        written.and(recorded)?;
+        let mut record = place.put_all(&pieces, out)?;
         if place.root.is_none() && !has_user() {
             make_user(out)?;
             record.user = Some(USER.to_owned());
@@ -133,23 +148,53 @@ impl Install {
 }
 
 impl Uninstall {
-    pub(super) fn start(self) -> Result<ExitCode> {
-        self.from(&mut io::stdout().lock())
+    pub(super) fn start(mut self) -> Result<ExitCode> {
+        let out = &mut io::stdout().lock();
+        if self.wireshark {
+            self.place = Place::of_user();
+            let record = self.recorded()?;
+            self.take_back(&record, out)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        self.from(out)
     }
 
     fn from(self, out: &mut dyn Write) -> Result<ExitCode> {
         let place = &self.place;
         place.check()?;
-        let record = place.record()?;
-        if record == InstallRecord::default() {
-            let nothing = format!("there is no {}", place.record_file().display());
-            return Err(Error::operation("uninstall", "dashcap", nothing)
-                .hint("--prefix as it was installed; a package is removed with apt"));
-        }
+        let record = self.recorded()?;
         let live = place.root.is_none();
         if live && has_systemd() && Path::new(UNIT_PATH).exists() {
             run(out, &["systemctl", "disable", "--now", SERVICE])?;
         }
+        self.take_back(&record, out)?;
+        if live && has_systemd() {
+            run(out, &["systemctl", "daemon-reload"])?;
+        }
+        if let Some(user) = record.user.filter(|_| live) {
+            if self.purge {
+                run(out, &["userdel", &user])?;
+            } else {
+                say(out, &format!("kept user {user}, whose incidents are in {STATE_DIRECTORY}"))?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// What was installed.
+    fn recorded(&self) -> Result<InstallRecord> {
+        let record = self.place.record()?;
+        if record == InstallRecord::default() {
+            let nothing = format!("there is no {}", self.place.record_file().display());
+            return Err(Error::operation("uninstall", "dashcap", nothing)
+                .hint("--prefix as it was installed; a package is removed with apt"));
+        }
+        Ok(record)
+    }
+
+    /// Removes files and directories that were made.
+    fn take_back(&self, record: &InstallRecord, out: &mut dyn Write) -> Result<()> {
+        let place = &self.place;
         for (path, digest) in &record.files {
             if path.starts_with(CONFIGURATION_DIRECTORY) && !self.purge {
                 say(out, &format!("kept {}", place.real(path).display()))?;
@@ -164,24 +209,26 @@ impl Uninstall {
             }
         }
         // The deepest first: what is empty then goes.
-        for directory in record.directories.iter().rev() {
-            remove_if_empty(&place.real(directory), out)?;
-        }
-        if live && has_systemd() {
-            run(out, &["systemctl", "daemon-reload"])?;
-        }
-        if let Some(user) = record.user.filter(|_| live) {
-            if self.purge {
-                run(out, &["userdel", &user])?;
-            } else {
-                say(out, &format!("kept user {user}, whose incidents are in {STATE_DIRECTORY}"))?;
-            }
-        }
-        Ok(ExitCode::SUCCESS)
+        let mut directories = record.directories.iter().rev();
+        directories.try_for_each(|directory| remove_if_empty(&place.real(directory), out))
     }
 }
 
 impl Place {
+    /// What a user has for himself: beside `~/.local/bin` (XDG Base Directory Specification).
+    fn of_user() -> Self {
+        Self { prefix: hosts::home().join(".local"), root: None }
+    }
+
+    /// Puts all pieces in their places, and tells what is installed now.
+    fn put_all(&self, pieces: &[Piece], out: &mut dyn Write) -> Result<InstallRecord> {
+        let mut record = self.record()?;
+        let written = pieces.iter().try_for_each(|piece| self.put(piece, &mut record, out));
+        // What was made is written down also if not all of it was.
+        let recorded = self.write_record(&mut record);
+        written.and(recorded).map(|()| record)
+    }
+
     /// Refuses a prefix that means something else tomorrow, or in the unit (systemd.unit(5), specifiers and
     /// quoting).
     fn check(&self) -> Result<()> {

@@ -32,8 +32,8 @@ pub(super) const CONFIGURATION_PATH: &str = "/etc/dashcap/dashcap.toml";
 /// Where incidents appear.
 pub(super) const STATE_DIRECTORY: &str = "/var/lib/dashcap";
 
-const PROGRAM_MODE: u32 = 0o755;
-const TEXT_MODE: u32 = 0o644;
+pub(super) const PROGRAM_MODE: u32 = 0o755;
+pub(super) const TEXT_MODE: u32 = 0o644;
 /// Of the configuration, which may hold secrets: its group is dashcap's.
 const SECRET_MODE: u32 = 0o640;
 

@@ -22,13 +22,13 @@ fn place(root: &TempDir) -> Place {
 
 fn install(root: &TempDir) -> Result<String> {
     let mut told = Vec::new();
-    Install { place: place(root), no_start: false }.into(&mut told)?;
+    Install { place: place(root), no_start: false, wireshark: false }.into(&mut told)?;
     Ok(String::from_utf8(told).unwrap())
 }
 
 fn uninstall(root: &TempDir, purge: bool) -> Result<String> {
     let mut told = Vec::new();
-    Uninstall { place: place(root), purge }.from(&mut told)?;
+    Uninstall { place: place(root), purge, wireshark: false }.from(&mut told)?;
     Ok(String::from_utf8(told).unwrap())
 }
 
@@ -164,6 +164,7 @@ fn beside_a_package_nothing_is_installed() {
 fn a_prefix_that_is_no_place_is_refused() {
     let mut place = place(&system());
     place.prefix = "opt".into();
-    let refused = Install { place, no_start: true }.into(&mut Vec::new()).unwrap_err();
+    let refused =
+        Install { place, no_start: true, wireshark: false }.into(&mut Vec::new()).unwrap_err();
     assert_eq!(refused.exit_status(), 2, "{refused}");
 }

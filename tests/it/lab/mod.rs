@@ -27,7 +27,7 @@ use tempfile::TempDir;
 pub(crate) use self::bundle::{Bundle, assert_contiguous};
 pub(crate) use self::disk::SmallDisk;
 pub(crate) use self::process::{BINARY, Dashcap};
-pub(crate) use self::shared::{BOUND, Namespace, is_root, needs};
+pub(crate) use self::shared::{BOUND, Namespace, is_root, needs, skip};
 pub(crate) use self::traffic::{Pace, Sender, Sent, frame, ipv4_udp};
 
 /// Between two looks at a condition.

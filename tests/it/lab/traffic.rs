@@ -202,7 +202,8 @@ impl Talker {
         self.wait_for(self.count() + count);
     }
 
-    fn count(&self) -> u64 {
+    /// How many frames were sent.
+    pub(crate) fn count(&self) -> u64 {
         self.sent.load(Ordering::Acquire)
     }
 
