@@ -1,6 +1,6 @@
 //! What Wireshark is told, in the sentences of extcap(4): `word {key=value}{key=value}`.
 
-use super::hosts::Host;
+use super::hosts::RemoteHost;
 use crate::capture::filter::Filter;
 use crate::error::Result;
 use crate::visible;
@@ -34,13 +34,13 @@ pub(super) const OPTIONS: [&str; 6] = [
 ];
 
 /// The interfaces there are: this machine's if it records, and one for each host.
-pub(super) fn interfaces(has_local: bool, hosts: &[Host]) -> String {
+pub(super) fn interfaces(has_local: bool, hosts: &[RemoteHost]) -> String {
     let mut lines =
         vec![format!("extcap {{version={}}}{{display=dashcap}}", env!("CARGO_PKG_VERSION"))];
     if has_local {
         lines.push(format!("interface {{value={LOCAL}}}{{display=dashcap on this machine}}"));
     }
-    lines.extend(hosts.iter().map(|Host { name, .. }| {
+    lines.extend(hosts.iter().map(|RemoteHost { name, .. }| {
         format!("interface {{value={LOCAL}{OF}{name}}}{{display=dashcap on {name}}}")
     }));
     lines.join("\n")
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn interfaces_are_this_machine_and_the_hosts() {
-        let hosts = [Host { name: "root@r1.example.net".into(), command: "dashcap".into() }];
+        let hosts = [RemoteHost { name: "root@r1.example.net".into(), command: "dashcap".into() }];
         let told = interfaces(true, &hosts);
         let lines: Vec<_> = told.lines().collect();
         assert!(lines[0].starts_with("extcap {version="), "{told}");

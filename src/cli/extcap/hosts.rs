@@ -27,7 +27,7 @@ const PATIENCE: &str = "ConnectTimeout=5";
 
 /// A host to be asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Host {
+pub(super) struct RemoteHost {
     /// As ssh takes it.
     pub(super) name: String,
     /// How dashcap is called there: words for its shell.
@@ -36,7 +36,7 @@ pub(super) struct Host {
 
 /// What a capture wants to have.
 #[derive(Debug, Clone)]
-pub(super) struct Wanted {
+pub(super) struct FramesOptions {
     pub(super) last: Option<TimeSpan>,
     pub(super) follow: bool,
     pub(super) interfaces: Vec<String>,
@@ -66,7 +66,7 @@ pub(in crate::cli) fn home() -> PathBuf {
 ///
 /// # Errors
 /// When the file cannot be read.
-pub(super) fn read() -> Result<Vec<Host>> {
+pub(super) fn read() -> Result<Vec<RemoteHost>> {
     let file = file();
     let text = match fs::read_to_string(&file) {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -84,7 +84,7 @@ pub(super) fn read() -> Result<Vec<Host>> {
 }
 
 /// The host of a line; none in an empty one.
-fn parse(line: &str) -> std::result::Result<Option<Host>, String> {
+fn parse(line: &str) -> std::result::Result<Option<RemoteHost>, String> {
     let line = line.split(COMMENT).next().unwrap_or_default().trim();
     let (name, command) = line.split_once(char::is_whitespace).unwrap_or((line, USUAL));
     // What ssh would take for an option, or Wireshark for the end of a sentence.
@@ -94,13 +94,13 @@ fn parse(line: &str) -> std::result::Result<Option<Host>, String> {
         _ if name.starts_with('-') || !name.chars().all(is_name) => Err(format!(
             "{name:?} is no host; accepted: as after ssh, such as router1 or admin@192.0.2.1"
         )),
-        _ => Ok(Some(Host { name: name.to_owned(), command: command.trim().to_owned() })),
+        _ => Ok(Some(RemoteHost { name: name.to_owned(), command: command.trim().to_owned() })),
     }
 }
 
-impl Host {
+impl RemoteHost {
     /// Becomes ssh, which writes frames into `pipe`; returns only if it cannot.
-    pub(super) fn frames(&self, wanted: &Wanted, pipe: File) -> Error {
+    pub(super) fn frames(&self, wanted: &FramesOptions, pipe: File) -> Error {
         let words = format!("{} frames {}", self.command, wanted.words().join(" "));
         let failed = Command::new("ssh")
             .args(["-T", "--", &self.name, &words])
@@ -132,7 +132,7 @@ impl Host {
     }
 }
 
-impl Wanted {
+impl FramesOptions {
     /// As options of `dashcap frames`, for a shell.
     fn words(&self) -> Vec<String> {
         // The shell there knows its own session, also where sudo forgets it.
@@ -153,8 +153,8 @@ impl Wanted {
 }
 
 /// For the control socket of this machine.
-impl From<Wanted> for FramesWanted {
-    fn from(wanted: Wanted) -> Self {
+impl From<FramesOptions> for FramesWanted {
+    fn from(wanted: FramesOptions) -> Self {
         Self {
             last: wanted.last.map(|last| last.0),
             follow: wanted.follow,
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn a_line_is_a_host_and_how_dashcap_is_called_there() {
         let host = |name: &str, command: &str| {
-            Ok(Some(Host { name: name.into(), command: command.into() }))
+            Ok(Some(RemoteHost { name: name.into(), command: command.into() }))
         };
         assert_eq!(parse("router1"), host("router1", "dashcap"));
         assert_eq!(
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_of_a_host_survives_its_shell() {
-        let wanted = Wanted {
+        let wanted = FramesOptions {
             last: Some("90s".parse().unwrap()),
             follow: true,
             interfaces: vec!["eth0".into(), "it's $HOME".into()],

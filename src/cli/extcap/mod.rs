@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use self::hosts::{Host, Wanted};
+use self::hosts::{FramesOptions, RemoteHost};
 use super::control::{SocketOption, print, unexpected};
 use super::frames::{FramesReader, copy};
 use crate::api::protocol::{Answer, Command};
@@ -128,7 +128,7 @@ impl Extcap {
     }
 
     /// The host of the interface; none for this machine.
-    fn host(&self) -> Result<Option<Host>> {
+    fn host(&self) -> Result<Option<RemoteHost>> {
         let name = self.extcap_interface.as_deref().unwrap_or(answers::LOCAL);
         let Some(wanted) = answers::host_of(name) else { return Ok(None) };
         let known = hosts::read()?;
@@ -139,7 +139,7 @@ impl Extcap {
     }
 
     /// Names of the interfaces that are recorded there, at this moment.
-    fn recorded(&self, host: Option<&Host>) -> Result<Vec<String>> {
+    fn recorded(&self, host: Option<&RemoteHost>) -> Result<Vec<String>> {
         if let Some(host) = host {
             return host.recorded();
         }
@@ -149,7 +149,7 @@ impl Extcap {
     }
 
     /// Frames into the pipe, until nobody reads it.
-    fn capture(&self, host: Option<&Host>, path: &Path) -> Result<ExitCode> {
+    fn capture(&self, host: Option<&RemoteHost>, path: &Path) -> Result<ExitCode> {
         let wanted = self.wanted()?;
         let name = path.display().to_string();
         let pipe = OpenOptions::new().write(true).open(path);
@@ -164,11 +164,11 @@ impl Extcap {
         }
     }
 
-    fn wanted(&self) -> Result<Wanted> {
+    fn wanted(&self) -> Result<FramesOptions> {
         let filter = self.extcap_capture_filter.as_deref().filter(|text| !text.is_empty());
         let refused = |reason: String| Error::usage("--last", &self.last, reason, "such as 2m");
         let names = self.interface.split(',').map(str::trim).filter(|name| !name.is_empty());
-        Ok(Wanted {
+        Ok(FramesOptions {
             last: match self.last.trim() {
                 "" => None,
                 text => Some(text.parse().map_err(refused)?),
