@@ -8,14 +8,15 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::frame::Direction;
 use crate::time::Stamp;
 use crate::wire::Mac;
 
 /// One conclusion. It is told when it begins and, where it lasts, again when it is over.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// Of which kind.
     pub kind: FindingKind,
@@ -40,7 +41,7 @@ pub struct Finding {
     /// The whole of it for a person.
     pub sentence: String,
     /// Whom it is about, at most [`Finding::PARTIES`]: what ties one finding to another.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parties: Vec<Party>,
     /// True when it has ended.
     pub over: bool,
@@ -140,6 +141,13 @@ impl FromStr for Party {
 impl Serialize for Party {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Party {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse().map_err(|()| D::Error::custom(format!("{text:?} is no party")))
     }
 }
 
@@ -346,6 +354,14 @@ impl fmt::Display for FindingKind {
 impl Serialize for FindingKind {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for FindingKind {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(from)?;
+        let found = Self::ALL.iter().find(|kind| kind.name() == name);
+        found.copied().ok_or_else(|| D::Error::custom(format!("{name:?} is no kind of finding")))
     }
 }
 

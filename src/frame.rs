@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::time::{Mono, Wall};
 
@@ -17,7 +17,7 @@ use crate::time::{Mono, Wall};
 pub const MAX_SNAPLEN: u32 = 262_144;
 
 /// Which way a frame crossed the interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Direction {

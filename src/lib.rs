@@ -51,6 +51,7 @@
 extern crate self as dashcap;
 
 pub mod api;
+pub mod backoff;
 pub mod capture;
 pub mod capture_file;
 pub mod cli;
@@ -69,6 +70,7 @@ mod house;
 pub mod incident;
 #[cfg(test)]
 mod lab;
+pub mod memory;
 pub mod observation;
 pub mod privilege;
 pub mod recorder;
@@ -85,6 +87,7 @@ pub mod trigger;
 pub mod visible;
 pub mod watch;
 pub mod wire;
+pub mod words;
 
 /// Name and version, as files and other programs are told.
 pub const APPLICATION: &str = concat!("dashcap ", env!("CARGO_PKG_VERSION"));

@@ -16,7 +16,9 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Nanoseconds of CLOCK_MONOTONIC: since boot, not counting suspend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct Mono(pub u64);
 
 /// Nanoseconds since 1970-01-01T00:00:00Z; good until the year 2554.
@@ -211,39 +213,49 @@ impl ArrivalClock {
     }
 }
 
-/// A duration as people say it: in the largest unit of which there are at least two.
-pub fn rough(duration: Duration) -> String {
-    const UNITS: [(f64, &str); 3] = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "min")];
-    let seconds = duration.as_secs_f64();
-    let unit = UNITS.into_iter().find(|(unit, _)| seconds >= 2.0 * unit);
-    let (unit, name) = unit.unwrap_or((1.0, "s"));
-    format!("{:.0} {name}", seconds / unit)
-}
-
 /// A duration in nanoseconds, as far as 64 bits reach: 584 years.
 pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Writes a duration as its nanoseconds.
-///
-/// # Errors
-/// When the serialiser refuses them.
-pub fn as_nanos<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(nanos(*duration))
+/// Durations as their nanoseconds in JSON: `#[serde(with = "as_nanos")]`.
+pub mod as_nanos {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    /// # Errors
+    /// When the serialiser refuses a number.
+    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(super::nanos(*duration))
+    }
+
+    /// # Errors
+    /// When there is no such number.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        u64::deserialize(from).map(Duration::from_nanos)
+    }
 }
 
-/// The same of a duration that need not be there: then null.
-///
-/// # Errors
-/// When the serialiser refuses them.
-pub fn as_nanos_if_any<S: Serializer>(
-    duration: &Option<Duration>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match duration {
-        Some(duration) => as_nanos(duration, serializer),
-        None => serializer.serialize_none(),
+/// The same of durations that need not be there: then null.
+pub mod as_nanos_if_any {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// # Errors
+    /// When the serialiser refuses a number.
+    pub fn serialize<S: Serializer>(
+        duration: &Option<Duration>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        duration.map(super::nanos).serialize(serializer)
+    }
+
+    /// # Errors
+    /// When it is neither a number nor null.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<u64>::deserialize(from)?.map(Duration::from_nanos))
     }
 }
 
@@ -451,15 +463,6 @@ mod tests {
         let offset = clock.offset(Wall(37));
         assert_eq!(offset.mono(Wall(37)), now.mono);
         assert_eq!(clock.offset(Wall(38)), offset, "and stays");
-    }
-
-    #[test]
-    fn durations_are_said_as_people_do() {
-        for (seconds, said) in
-            [(0, "0 s"), (119, "119 s"), (120, "2 min"), (7_200, "2 h"), (172_800, "2 d")]
-        {
-            assert_eq!(rough(Duration::from_secs(seconds)), said);
-        }
     }
 
     #[test]

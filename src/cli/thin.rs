@@ -13,10 +13,10 @@ use super::rights::confine;
 use super::values::Size;
 use crate::capture_file::output::{Format, is_standard};
 
-use crate::detect::words::count;
 use crate::error::{Error, Result};
 use crate::privilege::Files;
 use crate::thin::{self, Account, Amount, Between, Hole, Limits, Share};
+use crate::words::count;
 
 /// Thin capture files of any size until they can be looked at, and say what is missing.
 ///

@@ -8,7 +8,6 @@ pub mod protocols;
 pub mod tap;
 pub mod traffic;
 pub mod watcher;
-pub mod words;
 
 pub use detectors::{Detectors, Heard, Roster, Subject};
 

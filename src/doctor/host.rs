@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use rustix::fs::{Access, access};
 
-use super::{Check, State, Subject, bytes};
+use super::{Check, State, Subject};
 use crate::sys::discipline::{self, Discipline};
 use crate::sys::packet_ring::{Geometry, KernelRing};
 use crate::sys::packet_socket::PacketSocket;
 use crate::sys::{kernel_log, landlock, space};
 use crate::watch::logs::journal_runs;
+use crate::words::size;
 
 /// Capabilities by number (linux/capability.h), why each is wanted, and how bad it is without.
 const CAPABILITIES: [(u32, &str, &str, State); 3] = [
@@ -187,11 +188,11 @@ fn disk(output: &Path, memory: u64) -> Check {
 
 /// A bundle is at most about as large as the memory it was frozen in.
 fn room(subject: String, free: u64, memory: u64) -> Check {
-    let found = format!("{} free", bytes(free));
+    let found = format!("{} free", size(free));
     let advice = |what: &str| {
         format!(
             "{what}: a bundle may take {}; free space there, or name another with -o",
-            bytes(memory)
+            size(memory)
         )
     };
     if free == 0 {

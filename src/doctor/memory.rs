@@ -4,15 +4,13 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::{Check, State, Subject, bytes};
+use super::{Check, State, Subject};
+use crate::memory::{BESIDE, INTERFACE};
 use crate::sys::space;
+use crate::words::size;
 
 /// Where control groups are (Documentation/admin-guide/cgroup-v2.rst).
 const CGROUPS: &str = "/sys/fs/cgroup";
-/// What dashcap takes beside the memory for frames: the program, observations, compression; and of each interface
-/// its thread and tables (`recorder::start`).
-const BESIDE: u64 = 64 << 20;
-const INTERFACE: u64 = 3 << 20;
 /// What hooks and collectors may take in the same control group, and files that are being written.
 const PROGRAMS: u64 = 256 << 20;
 /// With a ring file there can be the old one and a copy that is being recovered beside the new one.
@@ -58,11 +56,11 @@ fn ring_file(file: &Path, free: Option<u64>, memory: u64) -> Check {
             Check::new(State::Fail, subject, "its directory cannot be reached", advice)
         }
         Some(free) if free < memory && !file.exists() => {
-            let found = format!("{} wanted, {} free", bytes(memory), bytes(free));
+            let found = format!("{} wanted, {} free", size(memory), size(free));
             let advice = "a smaller --memory, or a larger file system: mount -o remount,size=";
             Check::new(State::Fail, subject, found, advice)
         }
-        Some(free) => Check::ok(subject, format!("{} free", bytes(free))),
+        Some(free) => Check::ok(subject, format!("{} free", size(free))),
     }
 }
 
@@ -85,8 +83,7 @@ fn available(meminfo: &str, wanted: u64) -> Check {
         let advice = "mount /proc";
         return Check::new(State::Note, "memory", "the kernel does not tell what is left", advice);
     };
-    let found =
-        format!("{} wanted with the kernel's, {} available", bytes(wanted), bytes(available));
+    let found = format!("{} wanted with the kernel's, {} available", size(wanted), size(available));
     let advice = "a smaller --memory or --kernel-memory, or fewer interfaces";
     if wanted > available {
         return Check::new(State::Fail, "memory", found, advice);
@@ -116,7 +113,7 @@ fn control_group(
     let above = own.ancestors().take_while(|place| place.starts_with(CGROUPS));
     let limit = above.filter_map(|place| read(&place.join("memory.max"))?.trim().parse().ok());
     let limit: u64 = limit.min()?;
-    let found = format!("memory.max is {}, {} wanted", bytes(limit), bytes(wanted));
+    let found = format!("memory.max is {}, {} wanted", size(limit), size(wanted));
     Some(if wanted > limit {
         let advice = "raise MemoryMax= of the service, or give a smaller --memory";
         Check::new(State::Fail, "control group", found, advice)

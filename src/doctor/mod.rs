@@ -107,8 +107,3 @@ pub fn examine(subject: &Subject) -> Vec<Check> {
     checks.extend(network::examine(subject));
     checks
 }
-
-/// Bytes in the largest binary unit of which there is at least one.
-fn bytes(count: u64) -> String {
-    bytesize::ByteSize(count).display().iec().to_string()
-}

@@ -1,12 +1,12 @@
 //! Moments and spans as the manifest tells them: on both clocks.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Incident;
 use crate::time::{Mono, Stamp, Wall};
 
 /// A moment on both clocks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Moment {
     /// RFC 3339, UTC, nanoseconds.
     pub time: Wall,
@@ -15,7 +15,7 @@ pub struct Moment {
 }
 
 /// A span between two moments.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Span {
     /// First moment.
     pub from: Moment,

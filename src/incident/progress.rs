@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use super::layout::name_of;
 use crate::finding::Severity;
-use crate::time::{Stamp, Wall, nanos};
+use crate::time::{Stamp, Wall, as_nanos};
 use crate::trigger::{Trigger, TriggerKind};
 
 /// One step of one incident.
@@ -45,7 +45,7 @@ pub enum Step {
     /// Its frames are pinned in memory.
     Frozen {
         /// From the trigger's observation until they were.
-        #[serde(rename = "pinned_after_ns", serialize_with = "as_nanos")]
+        #[serde(rename = "pinned_after_ns", with = "as_nanos")]
         pinned_after: Duration,
     },
     /// Its bundle is whole and on the disk.
@@ -59,7 +59,7 @@ pub enum Step {
         /// SHA-256 of its manifest: whoever hears it can witness what was written.
         manifest_sha256: String,
         /// How long that took.
-        #[serde(rename = "took_ns", serialize_with = "as_nanos")]
+        #[serde(rename = "took_ns", with = "as_nanos")]
         took: Duration,
     },
     /// It could not be written and is gone.
@@ -98,8 +98,4 @@ impl IncidentProgress {
             Step::Lost { reason } => format!("incident lost: {incident}: {reason}"),
         }
     }
-}
-
-fn as_nanos<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(nanos(*duration))
 }

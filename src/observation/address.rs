@@ -3,10 +3,10 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// An address that came, went, or changed its state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AddressChange {
     /// The interface it is on.
     pub interface: String,
@@ -21,7 +21,7 @@ pub struct AddressChange {
 }
 
 /// What an address can be used for (RFC 4862, section 2; for IPv4 it is always preferred).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Validity {
     /// Good for everything.

@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Characters of a value that are shown to a person.
 const SHOWN: usize = 120;
 
 /// What is worth telling about a value.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
     /// That it is another one, or that the file appeared or vanished.
@@ -20,7 +20,7 @@ pub enum Condition {
 }
 
 /// A value that changed, or went beyond its threshold or back.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AttributeChange {
     /// The file.
     pub path: String,

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What can happen to the capture of one interface.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum CaptureEvent {
     /// Frames are recorded from now on.
@@ -26,7 +26,7 @@ pub enum CaptureEvent {
         /// Why.
         reason: String,
         /// True where dashcap is to blame: it panicked.
-        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         defect: bool,
     },
     /// Memory was exhausted by pinned incidents: frames are dropped and counted. Told again while that

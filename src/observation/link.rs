@@ -4,13 +4,13 @@ use std::fmt;
 use std::time::Duration;
 
 use pnet::util::MacAddr;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::link_role::{self, Bond, Port};
 use crate::time::as_nanos;
 
 /// `IF_OPER_*` of RFC 2863 as the kernel numbers them (linux/if.h).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OperState {
     /// Not told by the driver, which for many virtual interfaces means up.
@@ -31,7 +31,8 @@ pub enum OperState {
 }
 
 /// What rtnetlink tells of one interface (`RTM_NEWLINK`, linux/if_link.h).
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LinkState {
     /// Interface index; a re-created interface has a new one.
     pub index: u32,
@@ -60,7 +61,7 @@ pub struct LinkState {
     /// Times the carrier went.
     pub carrier_down_count: Option<u32>,
     /// Its Ethernet address; none for what has another kind.
-    #[serde(serialize_with = "link_role::as_text_or_null")]
+    #[serde(with = "link_role::as_text_or_null")]
     pub address: Option<MacAddr>,
     /// What it tells as a bond.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,7 +112,7 @@ impl LinkState {
 }
 
 /// One row of the operator's table for one interface.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkSample {
     /// The interface.
     pub interface: String,
@@ -121,7 +122,7 @@ pub struct LinkSample {
     pub operstate: String,
     /// Time in this operational state (`opstate_age`): the kernel's own where it has the attribute,
     /// else since we saw it change, or since we began to look.
-    #[serde(rename = "age_ns", serialize_with = "as_nanos")]
+    #[serde(rename = "age_ns", with = "as_nanos")]
     pub age: Duration,
     /// Operational state changes (`opstate_changes`): the kernel's own count, else those we saw.
     pub changes: u64,

@@ -4,10 +4,11 @@
 use std::fmt;
 
 use pnet::util::MacAddr;
-use serde::{Serialize, Serializer};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A bond as its head tells it (`IFLA_BOND_*`, linux/if_link.h).
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Bond {
     /// "802.3ad", "active-backup", ...
     pub mode: String,
@@ -25,7 +26,7 @@ pub struct Bond {
 }
 
 /// The aggregator that carries a bond's traffic (`IFLA_BOND_AD_INFO_*`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Aggregator {
     /// Its number.
     pub id: u16,
@@ -36,12 +37,12 @@ pub struct Aggregator {
     /// The key that the other side uses.
     pub partner_key: u16,
     /// The other side; all zero while there is none.
-    #[serde(serialize_with = "as_text")]
+    #[serde(with = "as_text")]
     pub partner: MacAddr,
 }
 
 /// A port as its master tells it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "of", rename_all = "snake_case")]
 pub enum Port {
     /// Of a bond.
@@ -59,7 +60,7 @@ pub enum Port {
 }
 
 /// A port of a bond (`IFLA_BOND_SLAVE_*`, linux/if_link.h).
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct BondPort {
     /// "active" or "backup".
     pub state: String,
@@ -125,6 +126,17 @@ impl Serialize for LacpState {
     }
 }
 
+/// As it is written; a bit by another name is an error.
+impl<'de> Deserialize<'de> for LacpState {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        Vec::<String>::deserialize(from)?.iter().try_fold(Self(0), |state, name| {
+            let bit = Self::NAMES.iter().position(|known| known == name);
+            let bit = bit.ok_or_else(|| D::Error::custom(format!("{name:?} is no bit of LACP")))?;
+            Ok(Self(state.0 | 1 << bit))
+        })
+    }
+}
+
 /// The group of a virtual router's MAC address `00:00:5e:00:01:XX`, or `02:XX` for IPv6 (RFC 9568,
 /// section 7.3): VRRP puts it on a macvlan of the master.
 pub fn virtual_router(address: MacAddr) -> Option<u8> {
@@ -145,17 +157,45 @@ impl Port {
     }
 }
 
-fn as_text<S: Serializer>(address: &MacAddr, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(address)
+/// Link addresses as people write them: `#[serde(with = "as_text")]`.
+mod as_text {
+    use pnet::util::MacAddr;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(
+        address: &MacAddr,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(address)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<MacAddr, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse().map_err(|_| D::Error::custom(format!("{text:?} is no link address")))
+    }
 }
 
-/// For `serialize_with`, which hands over a reference to the whole field.
-pub fn as_text_or_null<S: Serializer>(
-    address: &Option<MacAddr>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match address {
-        Some(address) => serializer.collect_str(address),
-        None => serializer.serialize_none(),
+/// The same of addresses that need not be there: then null.
+pub(super) mod as_text_or_null {
+    use pnet::util::MacAddr;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::as_text;
+
+    #[derive(Serialize, Deserialize)]
+    struct Text(#[serde(with = "as_text")] MacAddr);
+
+    pub(in crate::observation) fn serialize<S: Serializer>(
+        address: &Option<MacAddr>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        address.map(Text).serialize(serializer)
+    }
+
+    pub(in crate::observation) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Option<MacAddr>, D::Error> {
+        Ok(Option::<Text>::deserialize(from)?.map(|Text(address)| address))
     }
 }

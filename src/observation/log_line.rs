@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::visible;
 
@@ -21,7 +21,7 @@ pub const KEPT: usize = 1_024;
 pub const KEPT_FIELD: usize = 256;
 
 /// A line that matched.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogLine {
     /// Where it was read.
     pub source: LogSource,
@@ -32,7 +32,7 @@ pub struct LogLine {
     pub text: String,
     /// What the matcher's named groups caught, at most [`KEPT_FIELD`] bytes each; a group that took no part is
     /// not here.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<String, String>,
     /// What else is known of it.
     #[serde(flatten)]
@@ -78,7 +78,7 @@ impl fmt::Display for Plain<'_> {
 }
 
 /// Where a line was read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogSource {
     /// The kernel's log.
@@ -103,7 +103,7 @@ impl fmt::Display for LogSource {
 }
 
 /// What a line says of itself, where its source has words for that.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Header {
     /// How bad its writer thinks it is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -119,12 +119,12 @@ pub struct Header {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stamp: Option<String>,
     /// True if it was longer than what is kept of it.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cut: bool,
 }
 
 /// Severities of RFC 5424 §6.2.1, the worst first, spelled as journalctl(1) does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
     /// System is unusable.

@@ -9,7 +9,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use self::address::AddressChange;
 use self::attribute::AttributeChange;
@@ -51,7 +51,7 @@ pub struct Observation {
 }
 
 /// What can be seen. Displayed, a fact is one sentence for a person.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "fact", rename_all = "snake_case")]
 pub enum Fact {
     /// An interface appeared, or something about it changed (rtnetlink).
@@ -85,7 +85,7 @@ pub enum Fact {
         /// The address it was resolved to at the start.
         address: IpAddr,
         /// Time from request to answer.
-        #[serde(rename = "round_trip_ns", serialize_with = "as_nanos")]
+        #[serde(rename = "round_trip_ns", with = "as_nanos")]
         round_trip: Duration,
     },
     /// A probe was not answered in time, or could not be sent.
@@ -97,7 +97,7 @@ pub enum Fact {
         /// How many in a row are lost by now, this one included.
         in_a_row: u32,
         /// Since it was sent.
-        #[serde(rename = "waited_ns", serialize_with = "as_nanos")]
+        #[serde(rename = "waited_ns", with = "as_nanos")]
         waited: Duration,
         /// "no answer in 1 s", or the reason why it could not be sent.
         reason: String,
@@ -109,7 +109,7 @@ pub enum Fact {
         /// The address it was resolved to at the start.
         address: IpAddr,
         /// Time from request to answer, longer than the probe's timeout.
-        #[serde(rename = "round_trip_ns", serialize_with = "as_nanos")]
+        #[serde(rename = "round_trip_ns", with = "as_nanos")]
         round_trip: Duration,
     },
     /// A probe went down.
@@ -133,7 +133,7 @@ pub enum Fact {
         /// True if that counts as success.
         success: bool,
         /// How long it ran.
-        #[serde(rename = "ran_ns", serialize_with = "as_nanos")]
+        #[serde(rename = "ran_ns", with = "as_nanos")]
         ran: Duration,
     },
     /// Somebody asked for a snapshot through one of the endpoints.
@@ -203,7 +203,7 @@ pub enum Fact {
 }
 
 /// Why a watcher sees nothing any more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WatcherEnd {
     /// It cannot see, for this reason.

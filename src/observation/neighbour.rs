@@ -4,12 +4,12 @@ use std::fmt;
 use std::net::IpAddr;
 
 use pnet::util::MacAddr;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::link_role;
 
 /// A watched neighbour whose entry came, went, or changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NeighbourChange {
     /// The interface it is looked for on.
     pub interface: String,
@@ -22,17 +22,17 @@ pub struct NeighbourChange {
 }
 
 /// What the kernel knows of a neighbour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Neighbour {
     /// Whether it answers.
     pub answers: Answers,
     /// Its Ethernet address; none while it is not known.
-    #[serde(serialize_with = "link_role::as_text_or_null")]
+    #[serde(default, with = "link_role::as_text_or_null")]
     pub address: Option<MacAddr>,
 }
 
 /// The states of linux/neighbour.h (`NUD_*`), as far as they differ for those who wait for an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answers {
     /// It answered, or an administrator said where it is.

@@ -5,12 +5,12 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::time::{Wall, as_nanos, as_nanos_if_any};
 
 /// As many requests in a row were lost as make a probe down.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeDown {
     /// The probe as configured.
     pub probe: String,
@@ -19,21 +19,21 @@ pub struct ProbeDown {
     /// How many were lost in a row.
     pub in_a_row: u32,
     /// Since the first of them was sent.
-    #[serde(rename = "lasting_ns", serialize_with = "as_nanos")]
+    #[serde(rename = "lasting_ns", with = "as_nanos")]
     pub lasting: Duration,
     /// When the first of them was sent: the beginning of the trouble.
     pub first_lost: Wall,
     /// When the last request before them was sent; none if none was ever answered.
     pub last_answered: Option<Wall>,
     /// How long the latest answer took that came too late to count; none if none came: then the host is down.
-    #[serde(rename = "late_ns", serialize_with = "as_nanos_if_any")]
+    #[serde(rename = "late_ns", default, with = "as_nanos_if_any")]
     pub late: Option<Duration>,
     /// Why the last of them was lost.
     pub reason: String,
 }
 
 /// A probe that was down was answered as often in a row as makes it up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeUp {
     /// The probe as configured.
     pub probe: String,
@@ -42,22 +42,22 @@ pub struct ProbeUp {
     /// How many were answered in a row.
     pub in_a_row: u32,
     /// Since the first lost request of those that made it down was sent.
-    #[serde(rename = "after_ns", serialize_with = "as_nanos")]
+    #[serde(rename = "after_ns", with = "as_nanos")]
     pub after: Duration,
 }
 
 /// Round trips are too long, or no longer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeSlow {
     /// The probe as configured.
     pub probe: String,
     /// The address it asks.
     pub address: IpAddr,
     /// The latest round trip.
-    #[serde(rename = "round_trip_ns", serialize_with = "as_nanos")]
+    #[serde(rename = "round_trip_ns", with = "as_nanos")]
     pub round_trip: Duration,
     /// Longer than this is too long.
-    #[serde(rename = "above_ns", serialize_with = "as_nanos")]
+    #[serde(rename = "above_ns", with = "as_nanos")]
     pub above: Duration,
     /// How many in a row were.
     pub in_a_row: u32,
@@ -66,7 +66,7 @@ pub struct ProbeSlow {
 }
 
 /// Too many of the latest requests are lost, or no longer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeLossy {
     /// The probe as configured.
     pub probe: String,

@@ -4,12 +4,12 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::time::as_nanos;
 
 /// Something about one program.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramNote {
     /// What it is for.
     pub role: Role,
@@ -22,7 +22,7 @@ pub struct ProgramNote {
 }
 
 /// What a program is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// It acts when the window is safe, or when the bundle is whole.
@@ -32,7 +32,7 @@ pub enum Role {
 }
 
 /// What can happen to a program.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum ProgramEvent {
     /// It was started.
@@ -44,7 +44,7 @@ pub enum ProgramEvent {
         /// True if it ended by itself, with exit status 0.
         success: bool,
         /// How long it ran.
-        #[serde(rename = "ran_ns", serialize_with = "as_nanos")]
+        #[serde(rename = "ran_ns", with = "as_nanos")]
         ran: Duration,
         /// Bytes of its output that are kept.
         kept: u64,

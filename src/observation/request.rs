@@ -3,13 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::time::as_nanos_if_any;
 use crate::visible;
 
 /// The ways in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Door {
     /// The control socket: `dashcap snapshot`.
@@ -21,7 +22,7 @@ pub enum Door {
 }
 
 /// Who wants what, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
     /// Through which door.
     pub door: Door,
@@ -32,10 +33,10 @@ pub struct Ask {
     /// What it is about, if the asker names something: an alert's name.
     pub object: Option<String>,
     /// Time wanted from before; none: what is configured.
-    #[serde(rename = "pre_ns", serialize_with = "as_nanos")]
+    #[serde(rename = "pre_ns", default, with = "as_nanos_if_any")]
     pub pre: Option<Duration>,
     /// Time wanted from after; none: what is configured.
-    #[serde(rename = "post_ns", serialize_with = "as_nanos")]
+    #[serde(rename = "post_ns", default, with = "as_nanos_if_any")]
     pub post: Option<Duration>,
 }
 
@@ -122,10 +123,6 @@ pub fn one_line(text: &str, longest: usize) -> String {
         }
     }
     line
-}
-
-fn as_nanos<S: Serializer>(span: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
-    span.map(|span| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)).serialize(serializer)
 }
 
 #[cfg(test)]

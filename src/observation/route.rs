@@ -3,10 +3,10 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A default route that came, went, or leads elsewhere.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteChange {
     /// True for `::/0`, false for `0.0.0.0/0`.
     pub ipv6: bool,
@@ -21,7 +21,7 @@ pub struct RouteChange {
 }
 
 /// Where a route leads.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
     /// "unicast", or what happens instead: "unreachable", "blackhole", "prohibit", ...
     pub kind: String,
@@ -34,7 +34,7 @@ pub struct Route {
 }
 
 /// One next hop.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NextHop {
     /// The router; none where everybody is next door, as on a tunnel.
     pub gateway: Option<IpAddr>,

@@ -17,6 +17,7 @@ use crate::error::Result;
 use crate::incident::Host;
 use crate::incident::store::Store;
 use crate::incident::writer::Writer;
+use crate::memory;
 use crate::sys::heap;
 use crate::time::Clock;
 use crate::trigger::Rule;
@@ -35,22 +36,13 @@ struct Budget {
     interfaces: u64,
 }
 
-impl Budget {
-    /// The program, its threads, a bundle and its report being written: 50 MiB under every flood at once
-    /// (`tests/it/memory.rs`).
-    const BESIDE: u64 = 64 << 20;
-    /// Thread and tables of detectors of one interface: 1.7 to 2.7 MiB each of two hundred. An interface that is
-    /// gone keeps them until it comes back.
-    const INTERFACE: u64 = 3 << 20;
-}
-
 impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { frames, kernel, observations, interfaces } = *self;
-        let beside = Self::BESIDE + interfaces * Self::INTERFACE;
+        let beside = memory::BESIDE + interfaces * memory::INTERFACE;
         let all = frames + kernel + observations + beside;
         let [frames, kernel, observations, beside, later, all] =
-            [frames, kernel, observations, beside, Self::INTERFACE, all]
+            [frames, kernel, observations, beside, memory::INTERFACE, all]
                 .map(|bytes| bytes.div_ceil(1 << 20));
         write!(
             f,

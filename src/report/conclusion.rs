@@ -7,12 +7,13 @@ use super::model::{self, Count, InterfaceReport, Report, Series, Span, seconds_b
 use super::pass::Pass;
 use super::series::Columns;
 use super::talkers::Talkers;
-use super::{Options, headline, last_heard, link_types, onset, words};
+use super::{Options, headline, last_heard, link_types, onset};
 use crate::capture_file::merge::Merged;
 use crate::cut::Moment;
 use crate::error::{Error, Result};
 use crate::frame::Direction;
 use crate::time::{Offset, Wall};
+use crate::words;
 
 /// As `directions` are numbered.
 const DIRECTIONS: [Direction; 3] = [Direction::Unknown, Direction::Inbound, Direction::Outbound];

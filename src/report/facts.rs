@@ -1,102 +1,97 @@
-//! What a fact of `events.jsonl` means for a report: how bad it is, when it began, whom it is about, and of what it is
-//! the state.
-//!
-//! Read by field names and whichever version wrote them: what is not known says nothing.
+//! What a fact of `events.jsonl` means for a report: what findings call it, when it began, whom it is about, and of
+//! what it is the state.
 
-use serde_json::Value;
-
-use crate::finding::{Party, Severity};
-use crate::frame::Direction;
+use crate::finding::Party;
+use crate::observation::Fact;
+use crate::observation::capture::CaptureEvent;
+use crate::observation::neighbour::Neighbour;
+use crate::observation::route::{NextHop, Route, RouteChange};
 use crate::time::Wall;
+use crate::wire::Mac;
 
-/// How bad a fact is by itself, and what findings call it.
-pub(super) fn judged<'a>(fact: &'a str, what: &Value) -> (&'a str, Severity) {
-    let is_up = |state: &Value| {
-        let up = matches!(state["operstate"].as_str(), Some("up" | "unknown"));
-        up && state["carrier"].as_bool() != Some(false)
-    };
-    let over = what["over"].as_bool() == Some(true);
-    match fact {
-        "link" if what["before"].is_null() => ("link", Severity::Info),
-        "link" => match (is_up(&what["before"]), is_up(&what["now"])) {
-            (true, false) => ("link_down", Severity::Critical),
-            (false, true) => ("link_up", Severity::Info),
-            _ => ("link", Severity::Info),
-        },
-        "link_gone" => ("link_gone", Severity::Critical),
+/// What findings call it, where that is not the fact's own name.
+pub(super) fn called(fact: &Fact) -> Option<&'static str> {
+    Some(match fact {
+        Fact::Link { .. } if went_down(fact) => "link_down",
+        Fact::Link { before: Some(before), now } if !before.is_up() && now.is_up() => "link_up",
         // It answers, too late to count.
-        "probe_down" if what["late_ns"].is_u64() => ("probe_late", Severity::Warning),
-        "probe_down" => ("probe_down", Severity::Warning),
-        "probe_slow" | "probe_lossy" if !over => (fact, Severity::Notice),
-        "log" | "attribute" | "counter" | "address" | "route" | "neighbour" => {
-            (fact, Severity::Notice)
-        }
-        "capture" => match what["event"]["event"].as_str() {
-            Some("gap" | "failed" | "dropping") => ("capture_gap", Severity::Warning),
-            _ => ("capture", Severity::Info),
-        },
-        "missed" => ("missed", Severity::Notice),
-        "command_ended" if what["success"].as_bool() == Some(false) => {
-            ("command_failed", Severity::Critical)
-        }
-        other => (other, Severity::Info),
-    }
+        Fact::ProbeDown(down) if down.late.is_some() => "probe_late",
+        Fact::Capture {
+            event: CaptureEvent::Gap | CaptureEvent::Failed { .. } | CaptureEvent::Dropping,
+            ..
+        } => "capture_gap",
+        Fact::CommandEnded { success: false, .. } => "command_failed",
+        _ => return None,
+    })
+}
+
+fn went_down(fact: &Fact) -> bool {
+    matches!(fact, Fact::Link { before: Some(before), now } if before.is_up() && !now.is_up())
 }
 
 /// When it began, where that was before it was told: a probe is down since the first request that was lost.
-pub(super) fn begun(told: Wall, what: &Value) -> Wall {
-    moment(&what["first_lost"]).filter(|first| *first < told).unwrap_or(told)
+pub(super) fn begun(told: Wall, fact: &Fact) -> Wall {
+    match fact {
+        Fact::ProbeDown(down) => told.min(down.first_lost),
+        _ => told,
+    }
 }
 
 /// What a fact is the state of, if it is of one: the next such fact ends it.
-pub(super) fn subject(fact: &str, what: &Value) -> Option<String> {
-    let either = |key: &str| string(&what["now"][key]).or_else(|| string(&what["before"][key]));
+pub(super) fn subject(fact: &Fact) -> Option<String> {
     Some(match fact {
-        "link" => format!("link {}", either("name")?),
-        "probe_down" | "probe_up" => format!("probe {}", string(&what["probe"])?),
-        "route" => format!("route {} {} {}", what["ipv6"], what["table"], what["metric"]),
-        "address" | "neighbour" => format!("{fact} {} {}", what["interface"], what["address"]),
+        Fact::Link { now, .. } => format!("link {}", now.name),
+        Fact::ProbeDown(down) => format!("probe {}", down.probe),
+        Fact::ProbeUp(up) => format!("probe {}", up.probe),
+        Fact::Route(route) => format!("route {} {} {}", route.ipv6, route.table, route.metric),
+        Fact::Address(change) => format!("address {} {}", change.interface, change.address),
+        Fact::Neighbour(change) => format!("neighbour {} {}", change.interface, change.address),
         _ => return None,
     })
 }
 
 /// True for a state that is as it should not be as long as it lasts.
-pub(super) fn is_wrong(fact: &str, what: &Value) -> bool {
+pub(super) fn is_wrong(fact: &Fact) -> bool {
     match fact {
-        "link" => judged(fact, what).0 == "link_down",
-        "probe_down" => true,
-        "route" | "address" => what["now"].is_null(),
-        "neighbour" => what["now"]["answers"] == "no",
+        Fact::Link { .. } => went_down(fact),
+        Fact::ProbeDown(_) => true,
+        Fact::Route(change) => change.now.is_none(),
+        Fact::Address(change) => change.now.is_none(),
+        Fact::Neighbour(change) => change.is_silent(),
         _ => false,
     }
 }
 
-/// The interface that a route leads through, or led.
-pub(super) fn way(what: &Value) -> Option<String> {
-    let through = |route: &Value| string(&route["hops"][0]["interface"]);
-    through(&what["now"]).or_else(|| through(&what["before"]))
+/// The interface that a route leads through, or led: its first, where it has several.
+pub(super) fn way(fact: &Fact) -> Option<String> {
+    let Fact::Route(change) = fact else { return None };
+    let through = |route: &Option<Route>| route.as_ref()?.hops.first()?.interface.clone();
+    through(&change.now).or_else(|| through(&change.before))
 }
 
-/// True if an interface is down because somebody said so: `IFF_UP` is gone.
-pub(super) fn is_set_down(what: &Value) -> bool {
-    let up = |state: &Value| state["flags"].as_u64().map(|flags| flags & 1 != 0);
-    up(&what["before"]) == Some(true) && up(&what["now"]) == Some(false)
+/// True if an interface is down because somebody said so.
+pub(super) fn is_set_down(fact: &Fact) -> bool {
+    matches!(fact, Fact::Link { before: Some(before), now } if before.admin_up() && !now.admin_up())
 }
 
 /// Whom a fact is about, where its sentence names them: a probe's host, a neighbour and its station, the next
 /// hops of a route.
-pub(super) fn parties(fact: &str, what: &Value) -> Vec<Party> {
-    let hosts = match fact {
-        "link" | "link_gone" => Vec::new(),
-        "route" => [&what["before"], &what["now"]]
+pub(super) fn parties(fact: &Fact) -> Vec<Party> {
+    let named = match fact {
+        Fact::Route(change) => gateways(change),
+        Fact::ProbeDown(down) => vec![Party::Host(down.address)],
+        Fact::ProbeUp(up) => vec![Party::Host(up.address)],
+        Fact::ProbeSlow(slow) => vec![Party::Host(slow.address)],
+        Fact::ProbeLossy(lossy) => vec![Party::Host(lossy.address)],
+        Fact::Address(change) => vec![Party::Host(change.address)],
+        Fact::Neighbour(change) => [Party::Host(change.address)]
             .into_iter()
-            .flat_map(|route| array(&route["hops"]))
-            .map(|hop| &hop["gateway"])
+            .chain([change.before, change.now].into_iter().filter_map(station))
             .collect(),
-        _ => vec![&what["address"], &what["before"]["address"], &what["now"]["address"]],
+        _ => Vec::new(),
     };
     let mut parties = Vec::new();
-    for party in hosts.into_iter().filter_map(|host| host.as_str()?.parse().ok()) {
+    for party in named {
         if !parties.contains(&party) {
             parties.push(party);
         }
@@ -104,27 +99,12 @@ pub(super) fn parties(fact: &str, what: &Value) -> Vec<Party> {
     parties
 }
 
-/// A severity by its word.
-pub(super) fn word(value: &Value) -> Option<Severity> {
-    serde_json::from_value(value.clone()).ok()
+fn gateways(change: &RouteChange) -> Vec<Party> {
+    let routes = [&change.before, &change.now].into_iter().flatten();
+    let hops = routes.flat_map(|route: &Route| &route.hops);
+    hops.filter_map(|hop: &NextHop| hop.gateway.map(Party::Host)).collect()
 }
 
-pub(super) fn direction(value: &Value) -> Direction {
-    match value.as_str() {
-        Some("inbound") => Direction::Inbound,
-        Some("outbound") => Direction::Outbound,
-        _ => Direction::Unknown,
-    }
-}
-
-pub(super) fn string(value: &Value) -> Option<String> {
-    value.as_str().map(str::to_owned)
-}
-
-pub(super) fn array(value: &Value) -> &[Value] {
-    value.as_array().map(Vec::as_slice).unwrap_or_default()
-}
-
-pub(super) fn moment(value: &Value) -> Option<Wall> {
-    value.as_str()?.parse().ok()
+fn station(neighbour: Option<Neighbour>) -> Option<Party> {
+    neighbour?.address.map(|address| Party::Station(Mac(address.octets())))
 }

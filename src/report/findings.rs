@@ -5,8 +5,9 @@ use crate::finding::{Finding, FindingKind, Party};
 use crate::frame::Direction;
 use crate::time::{Stamp, Wall};
 
+use super::loops;
 use super::model::{Entry, Proof, seconds_between};
-use super::{loops, words};
+use crate::words;
 
 /// Entries so far.
 #[derive(Debug, Default)]

@@ -11,10 +11,10 @@
 
 use std::time::Duration;
 
-use super::words;
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
 use crate::time::{Offset, Stamp, Wall};
+use crate::words;
 
 /// Shorter pauses are no holes: programs that read several interfaces are late by so much.
 const SHORTEST: Duration = Duration::from_secs(2);

@@ -5,10 +5,10 @@
 
 use super::model::{Entry, Onset, Report, Trigger};
 use super::relations::{Relations, is_silence};
-use super::words;
 use crate::finding::Party;
 use crate::frame::Direction;
 use crate::time::Wall;
+use crate::words;
 
 /// Longest part in letters: what a pager shows in a few lines.
 const LONGEST: usize = 160;

@@ -9,31 +9,38 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
-use serde_json::Value;
-
-use super::facts::{
-    array, begun, direction, is_set_down, is_wrong, judged, moment, parties, string, subject, way,
-    word,
-};
-use super::model::{Entry, HostEvent, Loss, Span, Trigger, seconds_between};
+use super::facts::{begun, called, is_set_down, is_wrong, parties, subject, way};
+use super::model::{Entry, HostEvent, Loss, Span, Trigger};
 use super::passage::ClockSet;
 use super::relations::Relations;
 use super::states::Tracks;
 use crate::error::{Error, Result};
-use crate::finding::{FindingKind, Severity};
+use crate::finding::{Finding, FindingKind, Severity};
+use crate::incident::events::read::{EventLine, LONGEST_LINE, StoredEvent};
 use crate::incident::folder::Folder;
 use crate::incident::layout;
-use crate::incident::manifest;
-use crate::time::{Mono, Offset, Stamp, Wall};
-use crate::visible;
+use crate::incident::manifest::Missing;
+use crate::incident::manifest::read::{self as read_manifest, Manifest};
+use crate::incident::moment;
+use crate::observation::Fact;
+use crate::time::{Offset, Stamp, Wall};
 
 /// Most events of a report; those beyond are counted.
 const EVENTS: usize = 10_000;
 /// Most bytes of their sentences: whoever can log must not make a report that no browser opens. What hosts
 /// merely mention is no finding beyond that; what is wrong always is.
 const SENTENCES: usize = 4 << 20;
-/// Longest line in bytes: a log line has 8 KiB (`watch::logs`), a link change 1 KiB.
-const LONGEST_LINE: u64 = 64 << 10;
+/// Counts of an interface that say what a reader of its frames may miss, as a manifest names them.
+const LOSSES: [&str; 8] = [
+    "kernel_dropped",
+    "lane_dropped",
+    "filtered",
+    "damaged",
+    "truncated",
+    "faded",
+    "evicted",
+    "gaps",
+];
 
 /// Findings that are told again while they go on, each time with what they came to.
 const TOLD_AGAIN: [FindingKind; 1] = [FindingKind::LinkFlapping];
@@ -58,11 +65,11 @@ pub(super) struct BundleFacts {
     /// The last event's time by both clocks.
     clocks: Option<Stamp>,
     /// Names of interfaces by their indexes, and the indexes of their masters.
-    links: BTreeMap<u64, (String, Option<u64>)>,
+    links: BTreeMap<u32, (String, Option<u32>)>,
     /// What is as it should not be, by what it is about: the number of its entry.
     wrong: HashMap<String, usize>,
     /// Findings that have not ended, by kind, interface and what exactly.
-    standing: HashMap<(String, Option<String>, String), usize>,
+    standing: HashMap<(FindingKind, Option<String>, String), usize>,
     /// Answers of probes: when, who, answered or not.
     probes: Vec<(Wall, String, bool)>,
     /// Lines without a meaning.
@@ -75,11 +82,10 @@ pub(super) struct BundleFacts {
 /// When a file that is there cannot be read.
 pub(super) fn read(folder: &Path, told: &mut BundleFacts) -> Result<()> {
     let manifest = folder.join(layout::MANIFEST);
-    let text = Folder::named(folder).and_then(|folder| manifest::read::text(&folder));
-    let text = text.map_err(|e| failed(&manifest, e))?;
-    match serde_json::from_slice(&text) {
-        Ok(value) => told.manifest(&plain(value)),
-        Err(error) => told.notes.push(format!("{} has no meaning: {error}", manifest.display())),
+    let text = Folder::named(folder).and_then(|folder| read_manifest::text(&folder));
+    match read_manifest::parse_plain(&text.map_err(|e| failed(&manifest, e))?) {
+        Ok(manifest) => told.manifest(manifest),
+        Err(reason) => told.notes.push(format!("{}: {reason}", folder.display())),
     }
     let events = folder.join(layout::EVENTS);
     if events.is_file() {
@@ -96,14 +102,13 @@ fn read_events(path: &Path, told: &mut BundleFacts) -> Result<()> {
     told.standing.clear();
     loop {
         line.clear();
-        let limit = LONGEST_LINE;
-        let read = reader.by_ref().take(limit).read_until(b'\n', &mut line);
+        let read = reader.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line);
         if read.map_err(|e| failed(path, e))? == 0 {
             break;
         }
-        match serde_json::from_slice::<Value>(&line).map(plain) {
-            Ok(value) if told.line(&value).is_some() => {}
-            _ => told.senseless += 1,
+        match EventLine::read(&line) {
+            Ok(line) => told.line(line),
+            Err(_) => told.senseless += 1,
         }
     }
     if told.senseless > 0 {
@@ -116,98 +121,75 @@ fn open(path: &Path) -> Result<BufReader<File>> {
     File::open(path).map(BufReader::new).map_err(|e| failed(path, e))
 }
 
-/// The same with strings that control nothing, as names of interfaces are read from captures.
-fn plain(value: Value) -> Value {
-    match value {
-        Value::String(text) => Value::String(visible::plain(&text).into_owned()),
-        Value::Array(values) => values.into_iter().map(plain).collect(),
-        Value::Object(fields) => fields.into_iter().map(|(name, of)| (name, plain(of))).collect(),
-        other => other,
-    }
-}
-
 fn failed(path: &Path, error: std::io::Error) -> Error {
     Error::operation("read", path.display().to_string(), error)
 }
 
 impl BundleFacts {
     /// The first trigger, the window, what is missing, and what was lost of each interface.
-    fn manifest(&mut self, manifest: &Value) {
-        let trigger = &manifest["triggers"][0];
-        if let (Some(time), None) = (moment(&trigger["time"]), &self.trigger) {
-            let sentence = string(&trigger["sentence"]).unwrap_or_default();
-            let (kind, object) = (string(&trigger["kind"]), string(&trigger["object"]));
-            self.trigger = Some(Trigger { time, sentence, by: "bundle", kind, object });
+    fn manifest(&mut self, manifest: Manifest) {
+        if let (Some(first), None) = (manifest.triggers.into_iter().next(), &self.trigger)
+            && let Some(time) = first.time
+        {
+            let (kind, object) = (Some(first.kind), first.object);
+            let by = "bundle";
+            self.trigger = Some(Trigger { time, sentence: first.sentence, by, kind, object });
         }
-        self.covers(&manifest["window"]["covered"]);
-        for interface in array(&manifest["interfaces"]) {
-            let name = string(&interface["name"]).unwrap_or_default();
-            if let Some(relatives) = interface["relatives"].as_array() {
-                self.relations.kin(&name, relatives.iter().filter_map(string));
+        self.covers(manifest.window.covered);
+        for interface in manifest.interfaces {
+            if let Some(relatives) = interface.relatives {
+                self.relations.kin(&interface.name, relatives);
             }
-            for count in [
-                "kernel_dropped",
-                "lane_dropped",
-                "filtered",
-                "damaged",
-                "truncated",
-                "faded",
-                "evicted",
-                "gaps",
-            ] {
-                let value = &interface["counts"][count];
-                if !value.is_null() || interface["counts"].get(count).is_some() {
-                    let count_of = value.as_u64();
-                    self.losses.push(Loss {
-                        interface: name.clone(),
-                        name: count.to_owned(),
-                        count: count_of,
-                    });
-                }
-            }
+            let lost = LOSSES.iter().filter_map(|name| Some((name, interface.counts.get(*name)?)));
+            self.losses.extend(lost.map(|(name, count)| Loss {
+                interface: interface.name.clone(),
+                name: (*name).to_owned(),
+                count: count.as_u64(),
+            }));
         }
-        for missing in array(&manifest["missing"]) {
-            let part = |key: &str| string(&missing[key]);
-            let whose = match (part("interface"), part("class")) {
+        for Missing { interface, class, reason, span } in manifest.missing {
+            let whose = match (interface, class) {
                 (Some(interface), Some(class)) => format!("{class} of {interface}"),
                 (Some(one), None) | (None, Some(one)) => one,
                 (None, None) => "everything".to_owned(),
             };
-            let reason = part("reason").unwrap_or_default();
-            let seconds = missing["seconds"].as_f64().unwrap_or_default();
-            self.notes.push(format!("missing: {seconds:.3} s of {whose}: {reason}"));
+            self.notes.push(format!("missing: {:.3} s of {whose}: {reason}", span.seconds));
         }
     }
 
     /// A part of the time in which everything was recorded. Its length is the one that passed, whatever the wall
     /// clock was set to meanwhile.
-    fn covers(&mut self, covered: &Value) {
-        let (from, to) = (moment(&covered["from"]["time"]), moment(&covered["to"]["time"]));
-        let (Some(from), Some(to)) = (from, to) else { return };
-        let seconds = covered["seconds"].as_f64().unwrap_or_else(|| seconds_between(from, to));
+    fn covers(&mut self, covered: Option<moment::Span>) {
+        let Some(moment::Span { from, to, seconds }) = covered else { return };
+        let (from, to) = (from.time, to.time);
         self.covered = Some(match self.covered {
             None => Span { from, to, seconds },
             Some(known) => Span::new(known.from.min(from), known.to.max(to)),
         });
     }
 
-    /// A line of the events; none if it has no meaning.
-    fn line(&mut self, line: &Value) -> Option<()> {
-        let time = moment(&line["time"])?;
-        if let Some(mono) = line["mono_ns"].as_u64() {
-            self.clocks(Stamp { mono: Mono(mono), wall: time });
+    /// A line of the events.
+    fn line(&mut self, line: EventLine) {
+        let time = line.time;
+        if let Some(mono) = line.mono {
+            self.clocks(Stamp { mono, wall: time });
         }
-        let sentence = string(&line["sentence"]).unwrap_or_default();
-        match line["kind"].as_str()? {
-            "trigger" => {
-                let (kind, object) = (string(&line["trigger"]), string(&line["object"]));
+        match line.event {
+            StoredEvent::Trigger { kind, object } => {
+                let sentence = line.sentence;
                 let trigger = Trigger { time, sentence, by: "bundle", kind, object };
                 self.trigger.get_or_insert(trigger);
             }
-            "observation" => self.observation(time, sentence, line),
-            _ => {}
+            StoredEvent::Observation { ref name, fact: Some(ref fact) } => {
+                self.observation(&line, name, fact);
+            }
+            StoredEvent::Observation { ref name, fact: None } => {
+                let severity = line.severity.unwrap_or(Severity::Info);
+                let (first, interface) = (time, line.interface.clone());
+                self.seen(&line, Entry { severity, first, interface, ..Entry::seen(name) });
+            }
+            StoredEvent::Other(_) => {}
         }
-        Some(())
     }
 
     /// Both clocks at an event: if they are further apart than before, one was set.
@@ -222,75 +204,85 @@ impl BundleFacts {
         }
     }
 
-    fn observation(&mut self, time: Wall, sentence: String, line: &Value) {
-        let what = &line["what"];
-        let fact = what["fact"].as_str().unwrap_or("unknown");
+    fn observation(&mut self, line: &EventLine, name: &str, fact: &Fact) {
         let answered = match fact {
-            "probe_answered" | "probe_late" => Some(true),
-            "probe_lost" => Some(false),
+            Fact::ProbeAnswered { probe, .. } | Fact::ProbeLate { probe, .. } => {
+                Some((probe, true))
+            }
+            Fact::ProbeLost { probe, .. } => Some((probe, false)),
             _ => None,
         };
-        if let (Some(answered), Some(probe)) = (answered, string(&what["probe"])) {
+        if let Some((probe, answered)) = answered {
             if self.probes.len() < EVENTS {
-                self.probes.push((time, probe, answered));
+                self.probes.push((line.time, probe.clone(), answered));
             }
             return;
         }
-        let interface = string(&line["interface"]).or_else(|| way(what));
-        if fact == "finding" {
-            self.finding(time, interface, sentence, what);
+        if let Fact::Finding(finding) = fact {
+            self.finding(line, finding);
             return;
         }
-        self.learn(fact, what);
-        let subject = subject(fact, what);
+        self.learn(fact);
+        let subject = subject(fact);
         if let Some(wrong) = subject.as_ref().and_then(|subject| self.wrong.remove(subject)) {
             let entry = &mut self.entries[wrong];
-            (entry.last, entry.lasts) = (time, false);
+            (entry.last, entry.lasts) = (line.time, false);
         }
-        let (kind, severity) = judged(fact, what);
-        let severity = word(&line["severity"]).unwrap_or(severity);
-        let told_bytes = self.sentences + sentence.len();
-        let has_room = self.events.len() < EVENTS && told_bytes <= SENTENCES;
-        if severity > Severity::Info && (has_room || severity > Severity::Notice) {
-            let lasts = subject.filter(|_| is_wrong(fact, what));
-            let number = self.entries.len();
-            self.entries.push(Entry {
-                severity,
-                told: Some(time),
-                first: begun(time, what),
-                last: time,
-                lasts: lasts.is_some(),
-                interface: interface.clone(),
-                count: 1,
-                what: string(&what["text"]).unwrap_or_else(|| sentence.clone()),
-                sentence: sentence.clone(),
-                parties: parties(fact, what),
-                by_hand: fact == "link" && is_set_down(what),
-                ..Entry::seen(kind)
-            });
+        let lasts = subject.filter(|_| is_wrong(fact));
+        let entry = Entry {
+            severity: line.severity.unwrap_or_else(|| fact.severity()),
+            first: begun(line.time, fact),
+            lasts: lasts.is_some(),
+            interface: line.interface.clone().or_else(|| way(fact)),
+            what: if let Fact::Log(line) = fact { line.text.clone() } else { String::new() },
+            parties: parties(fact),
+            by_hand: is_set_down(fact),
+            ..Entry::seen(called(fact).unwrap_or(name))
+        };
+        if let Some(number) = self.seen(line, entry) {
             self.wrong.extend(lasts.map(|subject| (subject, number)));
-        }
-        if has_room {
-            self.sentences = told_bytes;
-            self.events.push(HostEvent { time, kind: kind.to_owned(), interface, sentence });
-        } else {
-            self.events_more += 1;
         }
     }
 
-    /// Which interfaces lie upon each other, and which addresses the host has.
-    fn learn(&mut self, fact: &str, what: &Value) {
-        if fact == "address"
-            && let Some(address) = what["address"].as_str().and_then(|text| text.parse().ok())
-        {
-            self.relations.has(address);
+    /// One that is more than information becomes an entry, whose number this is. All are events, as far as there is
+    /// room.
+    fn seen(&mut self, line: &EventLine, entry: Entry) -> Option<usize> {
+        let (time, sentence) = (line.time, &line.sentence);
+        let told_bytes = self.sentences + sentence.len();
+        let has_room = self.events.len() < EVENTS && told_bytes <= SENTENCES;
+        let (kind, interface, severity) =
+            (entry.kind.clone(), entry.interface.clone(), entry.severity);
+        let mut number = None;
+        if severity > Severity::Info && (has_room || severity > Severity::Notice) {
+            number = Some(self.entries.len());
+            self.entries.push(Entry {
+                told: Some(time),
+                last: time,
+                count: 1,
+                what: if entry.what.is_empty() { sentence.clone() } else { entry.what },
+                sentence: sentence.clone(),
+                ..entry
+            });
         }
-        for state in [&what["before"], &what["now"]] {
-            let (Some(index), Some(name)) = (state["index"].as_u64(), string(&state["name"]))
-            else {
-                continue;
-            };
-            self.links.insert(index, (name, state["master"].as_u64()));
+        if has_room {
+            self.sentences = told_bytes;
+            self.events.push(HostEvent { time, kind, interface, sentence: sentence.clone() });
+        } else {
+            self.events_more += 1;
+        }
+        number
+    }
+
+    /// Which interfaces lie upon each other, and which addresses the host has.
+    fn learn(&mut self, fact: &Fact) {
+        match fact {
+            Fact::Address(change) => self.relations.has(change.address),
+            Fact::Link { before, now } => {
+                for state in before.iter().chain([now]) {
+                    self.links.insert(state.index, (state.name.clone(), state.master));
+                }
+            }
+            _ => {}
         }
     }
 
@@ -306,12 +298,11 @@ impl BundleFacts {
     }
 
     /// What was concluded then; it is left out where the frames show it again. Told once more, it goes on.
-    fn finding(&mut self, time: Wall, interface: Option<String>, sentence: String, what: &Value) {
-        let text = |key: &str| string(&what[key]).unwrap_or_default();
-        let (kind, exactly) = (text("kind"), text("what"));
-        let key = (kind.clone(), interface.clone(), exactly.clone());
-        let count = what["count"].as_u64().unwrap_or_default();
-        if what["over"].as_bool() == Some(true) {
+    fn finding(&mut self, line: &EventLine, finding: &Finding) {
+        let time = line.time;
+        let Finding { kind, count, .. } = *finding;
+        let key = (kind, line.interface.clone(), finding.what.clone());
+        if finding.over {
             if let Some(number) = self.standing.remove(&key) {
                 let entry = &mut self.entries[number];
                 (entry.last, entry.lasts) = (time, false);
@@ -319,32 +310,30 @@ impl BundleFacts {
             }
             return;
         }
-        let goes_on = TOLD_AGAIN.iter().any(|again| again.name() == kind);
+        let goes_on = TOLD_AGAIN.contains(&kind);
         if let Some(number) = self.standing.get(&key).filter(|_| goes_on) {
             let entry = &mut self.entries[*number];
             (entry.last, entry.lasts) = (time, true);
-            (entry.count, entry.sentence) = (count, sentence);
+            (entry.count, entry.sentence) = (count, line.sentence.clone());
             return;
         }
         if self.entries.len() >= EVENTS {
             return;
         }
         self.standing.insert(key, self.entries.len());
-        let parties =
-            array(&what["parties"]).iter().filter_map(|party| party.as_str()?.parse().ok());
         self.entries.push(Entry {
-            severity: word(&what["severity"]).unwrap_or(Severity::Info),
+            severity: finding.severity,
             told: Some(time),
             first: time,
             last: time,
-            interface,
-            direction: direction(&what["direction"]),
+            interface: line.interface.clone(),
+            direction: finding.direction,
             count,
-            rate: what["rate"].as_f64(),
-            what: exactly,
-            sentence,
-            parties: parties.collect(),
-            ..Entry::seen(&kind)
+            rate: finding.rate,
+            what: finding.what.clone(),
+            sentence: line.sentence.clone(),
+            parties: finding.parties.clone(),
+            ..Entry::seen(kind.name())
         });
     }
 
@@ -359,60 +348,113 @@ impl BundleFacts {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::incident::events;
+    use crate::observation::Observation;
+    use crate::observation::link::{LinkState, OperState};
+    use crate::observation::probe::{ProbeDown, ProbeUp};
+    use crate::time::Mono;
+
+    /// Second 0 of the stories here.
+    const BEGIN: u64 = 1_795_000_000_000_000_000;
+
+    fn wall(second: u64) -> Wall {
+        Wall(BEGIN + second * 1_000_000_000)
+    }
+
+    /// What is told of these facts, each seen at its second.
+    fn told(seen: impl IntoIterator<Item = (u64, Fact)>) -> BundleFacts {
+        let mut told = BundleFacts::default();
+        for (second, fact) in seen {
+            let at = Stamp { mono: Mono(second * 1_000_000_000), wall: wall(second) };
+            let line = events::of_seen(&Observation { at, fact });
+            told.line(EventLine::read(&serde_json::to_vec(&line).unwrap()).unwrap());
+        }
+        told
+    }
+
+    fn link(operstate: OperState) -> LinkState {
+        let (name, flags) = ("eth0".to_owned(), LinkState::IFF_UP);
+        LinkState { name, flags, operstate, ..LinkState::default() }
+    }
+
+    fn change(before: OperState, now: OperState) -> Fact {
+        Fact::Link { before: Some(link(before)), now: link(now) }
+    }
+
+    fn down(probe: &str, first_lost: u64, late: Option<Duration>) -> Fact {
+        Fact::ProbeDown(ProbeDown {
+            probe: probe.to_owned(),
+            address: [192, 0, 2, 1].into(),
+            in_a_row: 3,
+            lasting: Duration::from_secs(3),
+            first_lost: wall(first_lost),
+            last_answered: None,
+            late,
+            reason: "no answer in 1 s".to_owned(),
+        })
+    }
+
+    fn finding(kind: FindingKind, count: u64, over: bool) -> Fact {
+        let at = Stamp { mono: Mono(0), wall: wall(0) };
+        let sentence = format!("down {count} times");
+        let mut finding = Finding::of_host(kind, Severity::Warning, at, "carrier", sentence);
+        (finding.count, finding.over) = (count, over);
+        finding.interface = Some("eth0".to_owned());
+        Fact::Finding(Box::new(finding))
+    }
 
     #[test]
     fn lines_become_findings_by_what_they_mean() {
-        let link = |before: &str, now: &str| {
+        use OperState::{Down, LowerLayerDown, Up};
+        let late = Some(Duration::from_millis(1_500));
+        for (fact, expected) in [
+            (change(Up, Down), Some(("link_down", Severity::Critical))),
+            (change(Up, LowerLayerDown), Some(("link_down", Severity::Critical))),
+            (change(Down, Up), Some(("link_up", Severity::Notice))),
+            (down("a", 1, None), Some(("probe_down", Severity::Warning))),
+            (down("a", 1, late), Some(("probe_late", Severity::Warning))),
+            (finding(FindingKind::Silence, 0, false), Some(("silence", Severity::Warning))),
+        ] {
+            let told = told([(5, fact.clone())]);
+            let entry = told.entries.first().map(|entry| (entry.kind.as_str(), entry.severity));
+            assert_eq!(entry, expected, "{fact}");
+        }
+    }
+
+    #[test]
+    fn what_this_version_cannot_read_is_as_bad_as_its_writer_said() {
+        let line = |severity: &str| {
+            let what = r#"{"fact":"from_the_future","x":[1]}"#;
+            let time = wall(3);
             format!(
-                r#""what":{{"fact":"link","before":{{"operstate":"{before}"}},"now":{{"operstate":"{now}"}}}}"#
+                r#"{{"time":"{time}","kind":"observation","severity":"{severity}","sentence":"it broke","what":{what}}}"#
             )
         };
-        for (what, expected) in [
-            (link("up", "down"), Some(("link_down", Severity::Critical))),
-            (link("up", "lower_layer_down"), Some(("link_down", Severity::Critical))),
-            (link("down", "up"), None),
-            (r#""what":{"fact":"probe_down"}"#.to_owned(), Some(("probe_down", Severity::Warning))),
-            (
-                r#""what":{"fact":"probe_down","late_ns":1500000000}"#.to_owned(),
-                Some(("probe_late", Severity::Warning)),
-            ),
-            (r#""what":{"fact":"new"}"#.to_owned(), None),
-            (
-                r#""what":{"fact":"finding","kind":"silence","severity":"warning"}"#.to_owned(),
-                Some(("silence", Severity::Warning)),
-            ),
-        ] {
-            let line = format!(
-                r#"{{"time":"2026-11-22T14:14:20.811089123Z","kind":"observation","sentence":"x",{what}}}"#
-            );
+        for (severity, expected) in [("info", None), ("warning", Some(Severity::Warning))] {
             let mut told = BundleFacts::default();
-            told.line(&serde_json::from_str(&line).unwrap()).unwrap();
-            let entry = told.entries.first().map(|entry| (entry.kind.as_str(), entry.severity));
-            assert_eq!(entry, expected, "{what}");
+            told.line(EventLine::read(line(severity).as_bytes()).unwrap());
+            assert_eq!(told.entries.first().map(|entry| entry.severity), expected);
+            let [event] = &told.events[..] else { panic!("{told:?}") };
+            assert_eq!((&*event.kind, &*event.sentence), ("from_the_future", "it broke"));
         }
     }
 
     #[test]
     fn what_is_wrong_lasts_until_it_is_told_otherwise_and_begins_with_the_first_lost_probe() {
-        let line = |second: u32, what: &str| {
-            format!(
-                r#"{{"time":"2026-11-22T14:14:{second}Z","kind":"observation","sentence":"s","what":{what}}}"#
-            )
-        };
-        let mut told = BundleFacts::default();
-        for text in [
-            line(20, r#"{"fact":"probe_down","probe":"a","first_lost":"2026-11-22T14:14:17Z"}"#),
-            line(25, r#"{"fact":"probe_down","probe":"b","first_lost":"2026-11-22T14:14:22Z"}"#),
-            line(30, r#"{"fact":"probe_up","probe":"a"}"#),
-        ] {
-            told.line(&serde_json::from_str(&text).unwrap()).unwrap();
-        }
-        let begin = moment(&Value::from("2026-11-22T14:14:00Z")).unwrap().0;
-        let spans = told.entries.iter().map(|entry| {
-            let second = |wall: Wall| (wall.0 - begin) / 1_000_000_000;
+        let up = Fact::ProbeUp(ProbeUp {
+            probe: "a".to_owned(),
+            address: [192, 0, 2, 1].into(),
+            in_a_row: 2,
+            after: Duration::from_secs(13),
+        });
+        let told = told([(20, down("a", 17, None)), (25, down("b", 22, None)), (30, up)]);
+        let spans = told.entries.iter().take(2).map(|entry| {
+            let second = |wall: Wall| (wall.0 - BEGIN) / 1_000_000_000;
             (second(entry.first), second(entry.last), entry.lasts)
         });
         assert_eq!(spans.collect::<Vec<_>>(), [(17, 30, false), (22, 25, true)]);
@@ -421,17 +463,10 @@ mod tests {
     /// Regression: ten falls were "down 3 times", as the finding was told when it began.
     #[test]
     fn what_is_told_again_while_it_goes_on_is_one_entry_with_its_last_count() {
-        let flaps = |second: u32, count: u32, over: bool| {
-            format!(
-                r#"{{"time":"2026-11-22T14:14:{second}Z","kind":"observation","interface":"eth0","sentence":"down {count} times","what":{{"fact":"finding","kind":"link_flapping","severity":"warning","count":{count},"what":"carrier","over":{over}}}}}"#
-            )
-        };
+        let flaps = |second, count, over| (second, finding(FindingKind::LinkFlapping, count, over));
         for (end, lasts) in [(None, true), (Some(flaps(59, 10, true)), false)] {
-            let mut told = BundleFacts::default();
-            let lines = [flaps(20, 3, false), flaps(30, 5, false), flaps(50, 10, false)];
-            for line in lines.into_iter().chain(end) {
-                told.line(&serde_json::from_str(&line).unwrap()).unwrap();
-            }
+            let seen = [flaps(20, 3, false), flaps(30, 5, false), flaps(50, 10, false)];
+            let told = told(seen.into_iter().chain(end));
             let [entry] = &told.entries[..] else { panic!("{:?}", told.entries) };
             assert_eq!((entry.count, entry.lasts, &*entry.sentence), (10, lasts, "down 10 times"));
         }
@@ -445,7 +480,7 @@ mod tests {
             let line = format!(
                 r#"{{"time":"2026-11-22T{time}Z","mono_ns":{mono}000000000,"kind":"run"}}"#
             );
-            told.line(&serde_json::from_str(&line).unwrap()).unwrap();
+            told.line(EventLine::read(line.as_bytes()).unwrap());
         }
         let sets: Vec<_> = told.clock_sets.iter().map(|set| set.by / 1_000_000_000).collect();
         assert_eq!(sets, [3_600]);
@@ -454,16 +489,18 @@ mod tests {
     proptest! {
         #[test]
         fn any_json_is_read(
-            key in "(time|kind|what|fact|event|over|sentence)",
-            value in "(null|1|\"link\"|\"observation\"|\\{\\}|\\[\\]|\"2026-11-22T14:14:20Z\")",
+            key in "(time|kind|what|fact|event|over|sentence|triggers|window|interfaces|missing)",
+            value in "(null|1|\"link\"|\"observation\"|\\{\\}|\\[\\]|\\[\\{\\}\\]|\"2026-11-22T14:14:20Z\")",
         ) {
             let line = format!(
-                r#"{{"time":"2026-11-22T14:14:20Z","kind":"observation","{key}":{value},"what":{{"{key}":{value}}}}}"#
+                r#"{{"time":"2026-11-22T14:14:20Z","kind":"observation","format":"dashcap-bundle","{key}":{value},"what":{{"{key}":{value}}}}}"#
             );
             let mut told = BundleFacts::default();
-            if let Ok(value) = serde_json::from_str(&line) {
-                told.line(&value);
-                told.manifest(&value);
+            if let Ok(line) = EventLine::read(line.as_bytes()) {
+                told.line(line);
+            }
+            if let Ok(manifest) = read_manifest::parse_plain(line.as_bytes()) {
+                told.manifest(manifest);
             }
         }
     }

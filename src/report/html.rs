@@ -11,9 +11,9 @@ use sha2::{Digest, Sha256};
 
 use super::model::{Entry, Onset, Report, Step, Trigger, seconds_between};
 use super::rows::{FindingRow, course, rows};
-use super::words;
 use crate::error::{Error, Result};
 use crate::visible;
+use crate::words;
 
 /// `.html`: the template engine escapes by that.
 const PAGE: &str = "page.html";

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use crate::detect::protocols::{self, Protocols, Together};
 use crate::detect::tap::{CONTROL, Health, StationCounts, Tap};
-use crate::detect::words;
 use crate::detect::{Detectors, Subject, traffic};
 use crate::error::{Error, Result};
 use crate::finding::{Finding, FindingKind};
@@ -14,6 +13,7 @@ use crate::sys::wakeup::Wakeup;
 use crate::time::{Mono, Offset, Stamp, Wall};
 use crate::wire::control::is_control;
 use crate::wire::{Flow, Reading};
+use crate::words;
 
 use super::copies::{Copies, FastFrame};
 use super::findings::{Findings, Settled, first_since};

@@ -11,9 +11,9 @@
 //! that do not tell directions, nor of a single port.
 
 use super::model::{Entry, seconds_between};
-use super::words;
 use crate::finding::{FindingKind, Party, Severity};
 use crate::frame::Direction;
+use crate::words;
 
 /// Storms of one loop are no further apart than this, in nanoseconds: they come in waves.
 const TOGETHER: u64 = 1_000_000_000;

@@ -6,12 +6,12 @@
 
 use super::model::Loss;
 use super::pass::Pass;
-use super::words;
 use crate::capture_file::merge::Merged;
 use crate::capture_file::statistics::Statistics;
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
 use crate::time::{Offset, Stamp, Wall};
+use crate::words;
 
 /// What a loss that a file tells is called.
 const DROPPED: &str = "dropped";

@@ -39,7 +39,6 @@ mod talkers;
 #[cfg(test)]
 mod tests;
 mod text;
-mod words;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

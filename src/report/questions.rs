@@ -14,12 +14,12 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::model::Looked;
-use super::words;
 use crate::time::Wall;
 use crate::wire::dns::Dns;
 use crate::wire::tcp::Tcp;
 use crate::wire::udp::Udp;
 use crate::wire::{Message, Reading};
+use crate::words;
 
 /// Questions that wait for an answer at a time. When there are more, those that waited long are forgotten.
 const WAITING: usize = 8_192;

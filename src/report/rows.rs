@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::model::{Entry, seconds_between};
-use super::words;
 use crate::finding::{Party, Severity};
 use crate::time::Wall;
+use crate::words;
 
 /// Most interfaces that a row names beside its own.
 const NAMED: usize = 4;

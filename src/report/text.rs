@@ -2,10 +2,10 @@
 
 use super::model::{Entry, Report, Step, seconds_between};
 use super::rows::{course, rows};
-use super::words;
 use crate::finding::Severity;
 use crate::time::Wall;
 use crate::visible;
+use crate::words;
 
 /// How the text looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

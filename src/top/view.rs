@@ -13,7 +13,7 @@ use ratatui::widgets::{Block, Clear, Paragraph, RenderDirection, Sparkline};
 use super::Top;
 use super::rates::{InterfaceRates, short};
 use crate::api::status::{Class, Interface, RecorderStatus};
-use crate::time::rough;
+use crate::words::rough;
 
 /// Columns of an interface before its sparkline.
 const BEFORE_SPARKLINE: u16 = 66;

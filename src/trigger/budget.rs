@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::time::Mono;
+use crate::words::size;
 
 /// What it is counted over.
 const HOUR: Duration = Duration::from_secs(3600);
@@ -79,7 +80,7 @@ impl fmt::Display for Spent {
         match self {
             Self::Count(count) => write!(f, "{count} incidents within an hour (hourly_count)"),
             Self::Bytes(bytes) => {
-                let size = bytesize::ByteSize(*bytes).display().iec();
+                let size = size(*bytes);
                 write!(f, "{size} of bundles within an hour (hourly_bytes)")
             }
         }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use self::figures::{Bucket, Class, Exemplar, Figures, Timing, Traffic, TriggerFigures};
 use crate::export;
 use crate::stats::CaptureStats;
-use crate::time;
+use crate::words;
 
 /// Everything an operator asks about a running dashcap. Spans are in seconds, sizes in bytes, counts
 /// since the start.
@@ -287,7 +287,7 @@ fn row(f: &mut fmt::Formatter<'_>, head: &str, text: &str) -> fmt::Result {
 
 /// `41 s`, `2 h`: in the largest unit of which there are at least two.
 fn words(seconds: f64) -> String {
-    time::rough(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+    words::rough(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }
 
 #[cfg(test)]

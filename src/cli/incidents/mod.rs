@@ -22,6 +22,7 @@ use crate::incident::layout;
 use crate::incident::store::{self, Listing, Stored, What};
 use crate::time::Wall;
 use crate::visible::plain;
+use crate::words;
 
 /// List, show, open, verify, remove and keep the bundles in a directory.
 ///
@@ -248,7 +249,7 @@ fn agreed(bundle: &Stored) -> Result<bool> {
         ));
     }
     let mark = if bundle.kept { ", which is marked to be kept" } else { "" };
-    eprint!("remove {} ({}){mark}? [y/N] ", bundle.name, table::size(bundle.bytes));
+    eprint!("remove {} ({}){mark}? [y/N] ", bundle.name, words::bytes(bundle.bytes));
     io::stderr().flush().map_err(failed)?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer).map_err(failed)?;

@@ -5,13 +5,13 @@ use std::io::Read;
 
 use serde_json::{Value, json};
 
-use super::{absolute, local, table};
-use crate::detect::words::count;
+use super::{absolute, local};
 use crate::error::Result;
 use crate::incident::folder::Folder;
 use crate::incident::layout;
 use crate::incident::store::Stored;
 use crate::visible::{self, plain};
+use crate::words::{self, count};
 
 /// Lines of the report that are shown: a screen of old (VT100).
 const SCREEN: usize = 24;
@@ -143,7 +143,7 @@ impl<'a> ShownBundle<'a> {
         let Stored { path, bytes, kept, .. } = self.bundle;
         let files = array(&self.manifest["files"]).len() + 1;
         lines.add("directory", &absolute(path));
-        lines.add("size", &format!("{} in {files} files", table::size(*bytes)));
+        lines.add("size", &format!("{} in {files} files", words::bytes(*bytes)));
         lines.add("kept", if *kept { "yes: no limit removes it" } else { "no" });
         let missing = self.manifest["report_missing"].as_str();
         match missing {

@@ -3,13 +3,12 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use bytesize::ByteSize;
 use serde::Serialize;
 
 use super::{absolute, local, what};
-use crate::detect::words::count;
 use crate::incident::store::{Listing, Other, Stored, What};
 use crate::visible::{self, plain};
+use crate::words::{self, count};
 
 /// Others of no interest that are named: a working directory may have hundreds.
 const FOREIGN: usize = 5;
@@ -63,7 +62,7 @@ fn row(bundle: &Stored) -> [String; 9] {
         window(bundle),
         if more == 0 { interfaces } else { format!("{interfaces},+{more}") },
         count(bundle.frames),
-        size(bundle.bytes),
+        words::bytes(bundle.bytes),
         if bundle.kept { "kept".to_owned() } else { String::new() },
     ]
 }
@@ -93,11 +92,6 @@ fn others(others: &[Other], text: &mut String) {
     }
     // As above.
     .unwrap_or_default();
-}
-
-/// Bytes as people read them.
-pub(super) fn size(bytes: u64) -> String {
-    ByteSize(bytes).display().si().to_string()
 }
 
 /// Everything, in one line.

@@ -10,10 +10,10 @@ use std::time::Duration;
 use super::condition::{Course, Level, Meter};
 use super::{Burst, Draft, Options, Scene};
 use crate::detect::tap::{Summary, TcpCounts};
-use crate::detect::words::figure;
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
 use crate::time::Mono;
+use crate::words::figure;
 
 /// Of one interface, both directions together: a reset says the same whoever sends it.
 #[derive(Debug)]

@@ -18,9 +18,9 @@ use super::condition::ConditionSpan;
 use super::limit::DIRECTIONS;
 use super::{Draft, Scene};
 use crate::detect::tap::Summary;
-use crate::detect::words::{self, figure};
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::time::Stamp;
+use crate::words::{self, figure};
 
 /// Each direction of one interface.
 #[derive(Debug)]

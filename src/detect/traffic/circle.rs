@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::condition::{Course, Level, Rise};
 use super::{Draft, Scene};
 use crate::detect::tap::{Circle, Summary};
-use crate::detect::words;
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
+use crate::words;
 
 /// The loop of one interface: several at once are one finding.
 #[derive(Debug)]

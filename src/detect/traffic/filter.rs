@@ -9,10 +9,10 @@ use std::time::Duration;
 use super::condition::{Course, Level, Rise};
 use super::{Draft, Scene};
 use crate::detect::tap::{Shown, Summary};
-use crate::detect::words;
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
 use crate::time::Stamp;
+use crate::words;
 
 /// Every filter on one interface.
 #[derive(Debug)]

@@ -13,10 +13,10 @@ use super::condition::{ConditionSpan, Course, Level};
 use super::limit::DIRECTIONS;
 use super::{Draft, Scene};
 use crate::detect::tap::{Station, StationCounts, Summary, Tap};
-use crate::detect::words::{self, figure};
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
 use crate::time::Stamp;
+use crate::words::{self, figure};
 
 /// Of one interface.
 #[derive(Debug)]

@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::condition::{Course, Level, Meter};
 use super::{Bound, Draft, RateLimit, Scene, Unit};
 use crate::detect::tap::{Summary, TrafficCount};
-use crate::detect::words::{self, figure};
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
+use crate::words::{self, figure};
 
 /// Those of the operator's limits that are about one interface.
 #[derive(Debug)]

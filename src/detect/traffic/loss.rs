@@ -8,9 +8,9 @@ use std::time::Duration;
 use super::condition::{Course, Level, Rise};
 use super::{Draft, Scene};
 use crate::detect::tap::{Health, Summary};
-use crate::detect::words;
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
+use crate::words;
 
 /// Of one interface.
 #[derive(Debug)]

@@ -22,11 +22,11 @@ use super::condition::ConditionSpan;
 use super::usual::{Listener, Missing, Usual};
 use super::{Draft, Scene};
 use crate::detect::tap::{Station, StationCounts, Summary};
-use crate::detect::words::figure;
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
 use crate::time::Stamp;
 use crate::wire::Mac;
+use crate::words::figure;
 
 /// Every station, in each VLAN; as many as the tap has places for.
 #[derive(Debug, Default)]

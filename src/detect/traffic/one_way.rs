@@ -19,10 +19,10 @@ use std::time::Duration;
 use super::condition::{Course, Level};
 use super::{Draft, Scene};
 use crate::detect::tap::Summary;
-use crate::detect::words;
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
 use crate::time::{Mono, Stamp};
+use crate::words;
 
 /// Both ways of one interface.
 #[derive(Debug)]

@@ -19,10 +19,10 @@ use super::condition::ConditionSpan;
 use super::usual::{Listener, Missing, Usual};
 use super::{Draft, Scene};
 use crate::detect::tap::{Hearing, Station, StationCounts, Summary, Vlan};
-use crate::detect::words::figure;
 use crate::finding::{Finding, FindingKind, Party, Severity};
 use crate::frame::Direction;
 use crate::time::Stamp;
+use crate::words::figure;
 
 /// An interface and each of its VLANs; as many as the tap has places for.
 #[derive(Debug, Default)]

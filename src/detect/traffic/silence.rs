@@ -11,10 +11,10 @@ use std::time::Duration;
 use super::condition::{Course, Level};
 use super::{ClassSilence, Draft, Scene};
 use crate::detect::tap::{ClassCount, Summary};
-use crate::detect::words;
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::Direction;
 use crate::time::{Mono, Stamp};
+use crate::words;
 
 /// The whole interface, and the classes that may not be silent.
 #[derive(Debug)]

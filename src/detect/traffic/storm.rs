@@ -9,10 +9,10 @@ use std::time::Duration;
 use super::condition::{Course, Level, Meter};
 use super::{Draft, Scene};
 use crate::detect::tap::{Storm, Summary, Tap};
-use crate::detect::words::{self, figure};
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::frame::LinkType;
 use crate::time::{Mono, Stamp};
+use crate::words::{self, figure};
 
 /// The storms of one interface that were seen lately.
 #[derive(Debug)]

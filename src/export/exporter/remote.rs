@@ -31,6 +31,7 @@ use super::account::Account;
 use super::complain;
 use super::syslog::{self, Teller};
 use super::traffic::Meter;
+use crate::backoff::Backoff;
 use crate::error::Result;
 use crate::export::Feed;
 use crate::export::choice::What;
@@ -46,9 +47,7 @@ const QUEUE: usize = 1_024;
 const LONGEST: usize = 32 * 1_024;
 /// Resolving and connecting, and taking one message, may take this long.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Pause after the first failure; doubled each time up to [`LONGEST_PAUSE`].
-const PAUSE: Duration = Duration::from_secs(1);
-/// See [`PAUSE`].
+/// Longest pause before a message is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Times a message is tried over UDP: an error there is often about the one before.
 const TRIES_UDP: u32 = 2;
@@ -120,7 +119,7 @@ impl Remote {
             self.account.drop_messages(1);
             return false;
         }
-        let (mut pause, mut tries) = (PAUSE, 0);
+        let (mut backoff, mut tries) = (Backoff::up_to(LONGEST_PAUSE), 0);
         loop {
             match timeout(PATIENCE, line.send(&self.options.to, &bytes)).await {
                 Ok(Ok(())) => {
@@ -137,8 +136,7 @@ impl Remote {
                 return false;
             }
             if self.options.to.tcp {
-                sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
+                sleep(backoff.pause()).await;
             }
         }
     }

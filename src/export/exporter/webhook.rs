@@ -23,6 +23,7 @@ use super::remote::sort;
 use super::secret::secret;
 use super::{address, body, complain};
 use crate::APPLICATION;
+use crate::backoff::Backoff;
 use crate::error::{Error, Result};
 use crate::export::Feed;
 use crate::export::event::Event;
@@ -33,8 +34,8 @@ use crate::finding::Severity;
 const QUEUE: usize = 64;
 /// Longest file with certificates: Debian's has 220 KiB.
 const LONGEST_CERTIFICATES: u64 = 4 << 20;
-/// Pause after the first failure; doubled each time.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Longest pause before a call is tried again: that before the last of [`MOST_TRIES`].
+const LONGEST_PAUSE: Duration = Duration::from_secs(256);
 /// A call takes a moment or fails; a minute is more than any proxy waits.
 const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(60);
 /// Tries at most: with doubling pauses the last comes after 17 minutes.
@@ -195,7 +196,7 @@ impl Webhook {
     }
 
     async fn tell(&self, event: Arc<Event>) {
-        let mut pause = PAUSE;
+        let mut backoff = Backoff::up_to(LONGEST_PAUSE);
         for attempt in 1..=self.tries {
             let (call, event, host) = (Arc::clone(&self.call), event.clone(), self.host.clone());
             let dropped = self.account.dropped();
@@ -210,8 +211,7 @@ impl Webhook {
             if !failure.again || attempt == self.tries {
                 break;
             }
-            sleep(pause).await;
-            pause *= 2;
+            sleep(backoff.pause()).await;
         }
         self.account.drop_messages(1);
         let incident = event.text("incident").unwrap_or_default();

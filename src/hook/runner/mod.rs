@@ -21,7 +21,8 @@ use super::options::{Hook, When};
 use super::program::{Errand, run};
 use crate::error::{Error, Result};
 use crate::sys::priority;
-use crate::time::{Clock, rough};
+use crate::time::Clock;
+use crate::words::rough;
 
 /// Hooks that run side by side at most; what is asked beyond that does not run, and is told.
 const MOST_RUNNING: usize = 8;

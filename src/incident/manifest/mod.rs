@@ -125,7 +125,7 @@ pub struct WindowEntry<'a> {
 }
 
 /// A part of the window that is not in the bundle.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Missing {
     /// The interface; null where it is all of them.
     pub interface: Option<String>,

@@ -1,13 +1,18 @@
-//! Reads what a manifest says, as far as the store needs it.
+//! Reads what a manifest says, as far as store and report need it.
 
+use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 
-use super::{FORMAT, FileEntry};
+use super::{FORMAT, FileEntry, Missing};
 use crate::incident::folder::Folder;
 use crate::incident::layout::MANIFEST;
+use crate::incident::moment::Span;
 use crate::incident::store::record::Recorded;
+use crate::time::Wall;
+use crate::visible;
 
 /// Longest manifest in bytes; one of a thousand interfaces has about 2 MiB.
 const LONGEST: u64 = 64 << 20;
@@ -15,15 +20,16 @@ const LONGEST: u64 = 64 << 20;
 /// What is read of it; whatever version wrote it, fields it lacks are empty.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(in crate::incident) struct Manifest {
-    pub(in crate::incident) format: String,
-    pub(in crate::incident) triggers: Vec<TriggerEntry>,
-    pub(in crate::incident) window: WindowEntry,
-    pub(in crate::incident) interfaces: Vec<InterfaceEntry>,
-    pub(in crate::incident) files: Vec<FileEntry>,
+pub(crate) struct Manifest {
+    pub(crate) format: String,
+    pub(crate) triggers: Vec<TriggerEntry>,
+    pub(crate) window: WindowEntry,
+    pub(crate) interfaces: Vec<InterfaceEntry>,
+    pub(crate) missing: Vec<Missing>,
+    pub(crate) files: Vec<FileEntry>,
     /// None where manifests were not recorded yet.
     #[serde(deserialize_with = "there")]
-    pub(in crate::incident) previous: Option<Option<Recorded>>,
+    pub(crate) previous: Option<Option<Recorded>>,
 }
 
 /// What is there, be it null.
@@ -33,38 +39,35 @@ fn there<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Option<Recorded>>
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(in crate::incident) struct TriggerEntry {
-    pub(in crate::incident) kind: String,
-    pub(in crate::incident) object: Option<String>,
-    pub(in crate::incident) sentence: String,
-    pub(in crate::incident) time: String,
+pub(crate) struct TriggerEntry {
+    pub(crate) kind: String,
+    pub(crate) object: Option<String>,
+    pub(crate) sentence: String,
+    pub(crate) time: Option<Wall>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(in crate::incident) struct WindowEntry {
-    pub(in crate::incident) closed: SpanEntry,
-    pub(in crate::incident) covered: SpanEntry,
+pub(crate) struct WindowEntry {
+    pub(crate) closed: Option<Span>,
+    pub(crate) covered: Option<Span>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(in crate::incident) struct SpanEntry {
-    pub(in crate::incident) seconds: f64,
+pub(crate) struct InterfaceEntry {
+    pub(crate) name: String,
+    pub(crate) in_bundle: InBundle,
+    /// By their names; null is not known.
+    pub(crate) counts: BTreeMap<String, Value>,
+    pub(crate) relatives: Option<Vec<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(in crate::incident) struct InterfaceEntry {
-    pub(in crate::incident) name: String,
-    pub(in crate::incident) in_bundle: InBundle,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(in crate::incident) struct InBundle {
-    pub(in crate::incident) frames: u64,
-    pub(in crate::incident) folded: u64,
+pub(crate) struct InBundle {
+    pub(crate) frames: u64,
+    pub(crate) folded: u64,
 }
 
 /// The bytes of the manifest in `folder`.
@@ -85,9 +88,20 @@ pub fn text(folder: &Folder) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// When it is none of ours.
-pub(in crate::incident) fn parse(text: &[u8]) -> Result<Manifest, String> {
-    let told: Manifest =
-        serde_json::from_slice(text).map_err(|e| format!("{MANIFEST} has no meaning: {e}"))?;
+pub(crate) fn parse(text: &[u8]) -> Result<Manifest, String> {
+    of(serde_json::from_slice(text))
+}
+
+/// The same for people: its strings control nothing.
+///
+/// # Errors
+/// As [`parse`].
+pub(crate) fn parse_plain(text: &[u8]) -> Result<Manifest, String> {
+    of(serde_json::from_slice(text).map(visible::plain_value).and_then(serde_json::from_value))
+}
+
+fn of(told: serde_json::Result<Manifest>) -> Result<Manifest, String> {
+    let told = told.map_err(|e| format!("{MANIFEST} has no meaning: {e}"))?;
     if told.format != FORMAT {
         return Err(format!("{MANIFEST} is not one of dashcap"));
     }

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::incident::folder::{Folder, Inside};
 use crate::incident::layout::{MANIFEST, REPORT, SUFFIX};
 use crate::incident::manifest::read;
+use crate::incident::moment::Span;
 use crate::time::Wall;
 
 /// All of a directory.
@@ -150,9 +151,8 @@ fn look(directory: &Folder, name: &str) -> Result<Stored, What> {
     let opened_by = told.triggers.into_iter().next().unwrap_or_default();
     let time = opened_by
         .time
-        .parse()
-        .ok()
         .ok_or_else(|| damaged(format!("{MANIFEST} does not tell when it was triggered")))?;
+    let seconds = |span: Option<Span>| span.map_or(0.0, |span| span.seconds);
     let sum = |of: fn(&read::InBundle) -> u64| {
         told.interfaces.iter().map(|i| of(&i.in_bundle)).fold(0, u64::saturating_add)
     };
@@ -163,8 +163,8 @@ fn look(directory: &Folder, name: &str) -> Result<Stored, What> {
         kind: opened_by.kind,
         object: opened_by.object,
         sentence: opened_by.sentence,
-        seconds: told.window.closed.seconds,
-        covered_seconds: told.window.covered.seconds,
+        seconds: seconds(told.window.closed),
+        covered_seconds: seconds(told.window.covered),
         frames: sum(|held| held.frames),
         folded: sum(|held| held.folded),
         interfaces: told.interfaces.into_iter().map(|interface| interface.name).collect(),

@@ -20,6 +20,7 @@ use std::time::Duration;
 use super::listing::Stored;
 use crate::error::{Error, Result};
 use crate::time::Wall;
+use crate::words::{rough, size};
 
 /// What may stay. Each limit holds by itself; whichever is reached first removes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,7 +55,7 @@ impl fmt::Display for RemovalReason {
         match self {
             Self::Count(count) => write!(f, "keep_count is {count}"),
             Self::Bytes(bytes) => write!(f, "keep_bytes is {bytes}"),
-            Self::Age(age) => write!(f, "keep_age is {}", crate::time::rough(*age)),
+            Self::Age(age) => write!(f, "keep_age is {}", rough(*age)),
             Self::Free(bytes) => write!(f, "keep_free is {bytes}"),
             Self::Full => f.write_str("the disk is full, and a new bundle is worth more"),
         }
@@ -64,11 +65,10 @@ impl fmt::Display for RemovalReason {
 /// `at most 200 bundles, none older than 90 d`.
 impl fmt::Display for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let size = |bytes| bytesize::ByteSize(bytes).display().iec();
         let limits = [
             self.count.map(|count| format!("at most {count} bundles")),
             self.bytes.map(|bytes| format!("at most {} of them", size(bytes))),
-            self.age.map(|age| format!("none older than {}", crate::time::rough(age))),
+            self.age.map(|age| format!("none older than {}", rough(age))),
             self.free.map(|bytes| format!("while {} of the disk are free", size(bytes))),
         ];
         let limits: Vec<_> = limits.into_iter().flatten().collect();

@@ -8,7 +8,8 @@ use crate::api::status::{self, Traffic};
 use crate::capture::CaptureReport;
 use crate::detect::tap;
 use crate::ring::LaneCounters;
-use crate::time::{self, Mono};
+use crate::time::Mono;
+use crate::words;
 
 /// What an operator wants to know at a glance.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,7 +86,7 @@ impl fmt::Display for ClassDepth {
 fn rough(depth: Duration) -> String {
     // Beyond that the traffic so far says little.
     const LONG: Duration = Duration::from_secs(30 * 86_400);
-    if depth > LONG { "over 30 d".to_owned() } else { time::rough(depth) }
+    if depth > LONG { "over 30 d".to_owned() } else { words::rough(depth) }
 }
 
 /// Frames that all captures together received and stored or lost.

@@ -203,12 +203,13 @@ fn a_bundle_tells_its_trigger_what_the_host_saw_and_what_was_lost() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(CAPTURE);
     fs::write(&path, &stormy().0).unwrap();
-    let manifest = r#"{"triggers":[{"time":"2026-11-22T14:15:00.000000000Z","sentence":"eth0: DOWN"}],
+    let manifest = r#"{"format":"dashcap-bundle","triggers":[{"time":"2026-11-22T14:15:00.000000000Z","sentence":"eth0: DOWN"}],
         "interfaces":[{"name":"capture","counts":{"kernel_dropped":null,"lane_dropped":7}}],
-        "missing":[{"interface":"eth0","class":null,"reason":"not recorded yet","seconds":1.5}]}"#;
+        "missing":[{"interface":"eth0","class":null,"reason":"not recorded yet","seconds":1.5,
+            "from":{"time":"2026-11-22T14:14:00Z","mono_ns":1},"to":{"time":"2026-11-22T14:14:01.5Z","mono_ns":2}}]}"#;
     fs::write(folder.path().join(MANIFEST), manifest).unwrap();
-    let events = r#"{"time":"2026-11-22T14:14:59.500000000Z","kind":"observation","interface":"eth0","sentence":"eth0: DOWN","what":{"fact":"link","before":{"operstate":"up"},"now":{"operstate":"down"}}}
-{"time":"2026-11-22T14:14:58.000000000Z","kind":"observation","sentence":"probe a lost","what":{"fact":"probe_lost","probe":"a"}}
+    let events = r#"{"time":"2026-11-22T14:14:59.500000000Z","kind":"observation","interface":"eth0","sentence":"eth0: DOWN","what":{"fact":"link","before":{"flags":1,"operstate":"up"},"now":{"flags":1,"operstate":"down"}}}
+{"time":"2026-11-22T14:14:58.000000000Z","kind":"observation","sentence":"probe a lost","what":{"fact":"probe_lost","probe":"a","address":"192.0.2.1","in_a_row":1,"waited_ns":1000000000,"reason":"no answer in 1 s"}}
 nonsense
 "#;
     fs::write(folder.path().join(EVENTS), events).unwrap();

@@ -10,10 +10,10 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::detect::words;
 use crate::finding::Severity;
 use crate::time::{Mono, Stamp};
 use crate::wire::dns::Dns;
+use crate::words;
 
 /// Answers that are looked at together.
 const LATEST: usize = 10;

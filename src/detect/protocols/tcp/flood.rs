@@ -8,10 +8,10 @@ use std::time::Duration;
 use super::super::heard::Now;
 use super::super::lasting::Lasting;
 use super::{in_vlan, named};
-use crate::detect::words::figure;
 use crate::finding::{Finding, FindingKind, Party, Severity};
 use crate::time::{Mono, Stamp};
 use crate::wire::link::Vlans;
+use crate::words::figure;
 
 /// Of one service. Time is divided into slots.
 #[derive(Debug, Default)]

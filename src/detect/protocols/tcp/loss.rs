@@ -19,11 +19,11 @@ use super::super::heard::{Heard, Now, place};
 use super::super::lasting::Lasting;
 use super::{Flow, in_vlan};
 use crate::detect::tap::{Again, Summary, TcpCounts};
-use crate::detect::words;
 use crate::finding::{Finding, FindingKind, Party, Severity};
 use crate::frame::Direction;
 use crate::time::{Mono, Stamp};
 use crate::wire::link::Vlans;
+use crate::words;
 
 /// Pairs of hosts between which something was sent again lately.
 const PAIRS: usize = 256;

@@ -13,7 +13,6 @@ use std::time::Duration;
 
 use csv::StringRecord;
 
-use super::events::operstate;
 use super::{HostEvents, moment, refused};
 use crate::error::{Error, Result};
 use crate::incident::timeline;
@@ -231,5 +230,18 @@ impl LastRows {
             Some(Fact::ProbeAnswered { probe, address, round_trip })
         };
         columns.pings.iter().zip(&mut self.lost).filter_map(tell).collect()
+    }
+}
+
+/// As sysfs words it.
+fn operstate(text: &str) -> OperState {
+    match text {
+        "notpresent" => OperState::NotPresent,
+        "down" => OperState::Down,
+        "lowerlayerdown" => OperState::LowerLayerDown,
+        "testing" => OperState::Testing,
+        "dormant" => OperState::Dormant,
+        "up" => OperState::Up,
+        _ => OperState::Unknown,
     }
 }

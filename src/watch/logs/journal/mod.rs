@@ -1,8 +1,8 @@
 //! systemd's journal, through `journalctl --follow` as a child: the journal's files have a format of
 //! their own, and its one good reader comes with it.
 //!
-//! When the child ends, that is told and another one is started, at first after [`BACKOFF`], then ever
-//! later up to [`LONGEST_BACKOFF`]. It goes on behind the last entry that was seen, so nothing that was
+//! When the child ends, that is told and another one is started, at first after a second, then ever
+//! later up to [`LONGEST_PAUSE`]. It goes on behind the last entry that was seen, so nothing that was
 //! logged meanwhile is missed, though it is told late.
 //!
 //! It is the slowest watcher of the same line: journald tells its readers of new entries every 250 ms
@@ -23,9 +23,10 @@ use serde_json::Value;
 
 use super::lines::Lines;
 use super::sieve::{Line, Sieve};
+use crate::backoff::Backoff;
 use crate::error::{Error, Result};
 use crate::observation::log_line::{Header, LONGEST, LogSource, Priority};
-use crate::time::{Mono, Stamp};
+use crate::time::Stamp;
 use crate::watch::{Wake, WatcherContext};
 
 /// The longest entry as JSON, in bytes: a message of [`LONGEST`] bytes that are no text takes five for
@@ -33,10 +34,9 @@ use crate::watch::{Wake, WatcherContext};
 const ENTRY: usize = 64 << 10;
 /// Bytes per read.
 const CHUNK: usize = 64 << 10;
-/// How soon a child that ended is replaced.
-const BACKOFF: Duration = Duration::from_secs(1);
-/// How late at most: a journal that cannot be read for a day is told 1,440 times.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
+/// A child that ended is replaced after so long at most: a journal that cannot be read for a day is told 1,440
+/// times.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// Fields that are asked for; `__CURSOR` and the stamps come unasked (journalctl(1)).
 const FIELDS: &str =
     "--output-fields=MESSAGE,PRIORITY,SYSLOG_IDENTIFIER,_COMM,_PID,_HOSTNAME,_TRANSPORT";
@@ -139,7 +139,7 @@ pub(super) struct Journal {
     program: PathBuf,
     child: Option<Follower>,
     cursor: Option<String>,
-    backoff: Duration,
+    backoff: Backoff,
 }
 
 /// A child at work; it is ended when dropped.
@@ -161,7 +161,12 @@ impl Journal {
             Error::operation("follow", "the journal", format!("{}: {reason}", program.display()))
                 .hint("needs systemd's journalctl; without it, follow the log files themselves")
         })?;
-        Ok(Self { program: program.to_owned(), child: Some(child), cursor: None, backoff: BACKOFF })
+        Ok(Self {
+            program: program.to_owned(),
+            child: Some(child),
+            cursor: None,
+            backoff: Backoff::up_to(LONGEST_PAUSE),
+        })
     }
 
     pub(super) fn run(mut self, context: &mut WatcherContext, mut sieve: Sieve) -> Result<()> {
@@ -169,8 +174,8 @@ impl Journal {
             let wake = match &self.child {
                 Some(follower) => sieve.wait(context, &[follower.pipe.as_fd()], None)?,
                 None => {
-                    let until = context.now().mono.plus(self.backoff);
-                    self.sleep(context, &mut sieve, until)?
+                    let until = context.now().mono.plus(self.backoff.pause());
+                    sieve.wait(context, &[], Some(until))?
                 }
             };
             match wake {
@@ -179,16 +184,6 @@ impl Journal {
                 Wake::Due => self.start(context, &mut sieve),
             }
         }
-    }
-
-    fn sleep(
-        &mut self,
-        context: &mut WatcherContext,
-        sieve: &mut Sieve,
-        until: Mono,
-    ) -> Result<Wake> {
-        self.backoff = self.backoff.saturating_mul(2).min(LONGEST_BACKOFF);
-        sieve.wait(context, &[], Some(until))
     }
 
     fn start(&mut self, context: &mut WatcherContext, sieve: &mut Sieve) {
@@ -237,7 +232,7 @@ impl Journal {
     ) {
         let Some(mut follower) = self.child.take() else { return };
         if follower.worked {
-            self.backoff = BACKOFF;
+            self.backoff.reset();
         } else {
             // Perhaps the cursor is what it cannot find.
             self.cursor = None;
@@ -248,7 +243,7 @@ impl Journal {
         };
         let complaint = Some(&follower.complaint).filter(|text| !text.is_empty());
         let complaint = complaint.map(|text| format!(": {text}")).unwrap_or_default();
-        let seconds = self.backoff.as_secs();
+        let seconds = self.backoff.next().as_secs();
         sieve.trouble(
             context,
             format_args!(

@@ -13,6 +13,9 @@
 //! would be nine lines of ten. Probes answered are here, because the timeline shows only the latest at
 //! each row. Lines older than the window are the last known states when it opened. So
 //! `jq 'select(.kind=="trigger")'` tells why, and `jq -r '[.time,.sentence]|@tsv'` tells the story.
+//! [`read`] reads them back.
+
+pub mod read;
 
 use std::io::{self, Write};
 
