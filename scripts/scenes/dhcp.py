@@ -101,7 +101,7 @@ def rogue(net):
     ask(net, client, fresh=True)
 
 
-@scene("dhcp-pool-exhausted", See("server", (r"dhcp", r"answer|in vain"), within=14, onset=3, begins=0.5), after=25)
+@scene("dhcp-pool-exhausted", See("server", (r"dhcp", r"answer|in vain"), within=20, onset=3, begins=0.5), after=25)
 def exhausted(net):
     server, client, newcomer, _, web = lan(net)
     # One client that waits is its own trouble to whoever only passes it on; the server knows better.

@@ -5,6 +5,7 @@ use super::host::BundleFacts;
 use super::interface::{Judged, Shared};
 use super::model::{self, Count, InterfaceReport, Report, Series, Span, seconds_between};
 use super::pass::Pass;
+use super::relations::Relations;
 use super::series::Columns;
 use super::talkers::Talkers;
 use super::{Options, headline, last_heard, link_types, onset};
@@ -39,7 +40,7 @@ impl Pass<'_> {
         let Shared { columns, talkers, mut tracks, ledger, questions, mut relations, .. } = shared;
         relations.answered(questions.last_answers());
         told.probes(&mut tracks);
-        let (mut findings, findings_more) = all_findings(ledger, &mut told);
+        let (mut findings, findings_more) = all_findings(ledger, &mut told, &relations);
         let at = options.at.as_ref().map(|at| within(at, span)).transpose()?;
         let chain = onset::of(&mut findings, told.trigger.take(), at, &relations);
         let since = chain.onset.as_ref().map_or(end, |onset| onset.time);
@@ -190,8 +191,12 @@ fn within(at: &Moment, span: Option<Span>) -> Result<Wall> {
 }
 
 /// Those of frames and those that hosts told, in order of time, and how many more there were.
-fn all_findings(mut ledger: Findings, told: &mut BundleFacts) -> (Vec<model::Entry>, u64) {
-    ledger.add_loops();
+fn all_findings(
+    mut ledger: Findings,
+    told: &mut BundleFacts,
+    relations: &Relations,
+) -> (Vec<model::Entry>, u64) {
+    ledger.add_loops(relations);
     told.entries.drain(..).for_each(|entry| ledger.add_told(entry));
     ledger.finish()
 }

@@ -7,6 +7,7 @@ use crate::time::{Stamp, Wall};
 
 use super::loops;
 use super::model::{Entry, Proof, seconds_between};
+use super::relations::Relations;
 use crate::words;
 
 /// Entries so far.
@@ -112,9 +113,9 @@ impl Findings {
     }
 
     /// Adds the loops that storms show, once these are settled.
-    pub(super) fn add_loops(&mut self) {
+    pub(super) fn add_loops(&mut self, relations: &Relations) {
         let room = Self::MOST.saturating_sub(self.entries.len());
-        let loops = loops::of(&self.entries);
+        let loops = loops::of(&self.entries, relations);
         self.more += loops.len().saturating_sub(room) as u64;
         self.entries.extend(loops.into_iter().take(room));
     }

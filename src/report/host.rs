@@ -4,7 +4,7 @@
 //! has no meaning here is counted and told, a kind that is not known is an event without severity. Runs
 //! are passed over, because the frames of the capture say the same, with their copies.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -23,6 +23,7 @@ use crate::incident::manifest::Missing;
 use crate::incident::manifest::read::{self as read_manifest, Manifest};
 use crate::incident::moment;
 use crate::observation::Fact;
+use crate::observation::link_role::Port;
 use crate::time::{Offset, Stamp, Wall};
 
 /// Most events of a report; those beyond are counted.
@@ -66,6 +67,8 @@ pub(super) struct BundleFacts {
     clocks: Option<Stamp>,
     /// Names of interfaces by their indexes, and the indexes of their masters.
     links: BTreeMap<u32, (String, Option<u32>)>,
+    /// Those that were ports of a bridge, and its index.
+    bridge_ports: BTreeSet<(String, u32)>,
     /// What is as it should not be, by what it is about: the number of its entry.
     wrong: HashMap<String, usize>,
     /// Findings that have not ended, by kind, interface and what exactly.
@@ -280,6 +283,11 @@ impl BundleFacts {
             Fact::Link { before, now } => {
                 for state in before.iter().chain([now]) {
                     self.links.insert(state.index, (state.name.clone(), state.master));
+                    if let (Some(Port::Bridge { .. }), Some(bridge)) =
+                        (state.port.as_deref(), state.master)
+                    {
+                        self.bridge_ports.insert((state.name.clone(), bridge));
+                    }
                 }
             }
             _ => {}
@@ -294,6 +302,9 @@ impl BundleFacts {
             if let Some((master, _)) = master {
                 self.relations.master(name, master);
             }
+        }
+        for (port, bridge) in std::mem::take(&mut self.bridge_ports) {
+            self.relations.bridged(port, bridge);
         }
     }
 

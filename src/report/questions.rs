@@ -25,6 +25,8 @@ use crate::words;
 const WAITING: usize = 8_192;
 /// Answers are not waited for longer: resolvers and TCP ask again several times before.
 const GIVEN_UP: Duration = Duration::from_secs(30);
+/// Questions are given up at most this often: each time all that wait are looked at.
+const SWEEP: Duration = Duration::from_secs(1);
 /// So late before the end of the files the answer may still be on its way.
 const ON_THE_WAY: Duration = Duration::from_secs(1);
 /// Who answered last, remembered of so many.
@@ -53,6 +55,8 @@ pub(super) struct Questions {
     counts: [Count; QuestionKind::ALL.len()],
     /// Who answered what, and when last.
     servers: HashMap<(QuestionKind, IpAddr, u16), Wall>,
+    /// When those that waited too long may be forgotten again, to make room.
+    sweep: Wall,
     /// Questions for which there was no room.
     passed_over: u64,
 }
@@ -101,9 +105,10 @@ impl Questions {
         if self.waiting.contains_key(&question) {
             return;
         }
-        if self.waiting.len() >= WAITING {
+        if self.waiting.len() >= WAITING && at >= self.sweep {
             let recent = at.0.saturating_sub(GIVEN_UP.as_nanos() as u64);
             self.waiting.retain(|_, asked| asked.0 >= recent);
+            self.sweep = Wall(at.0.saturating_add(SWEEP.as_nanos() as u64));
         }
         if self.waiting.len() >= WAITING {
             self.passed_over += 1;
@@ -339,5 +344,23 @@ mod tests {
         let late = Wall(GIVEN_UP.as_nanos() as u64 * 2);
         questions.asks((QuestionKind::Tcp, host, host, u64::MAX), late);
         assert_eq!((questions.passed_over(), questions.waiting.len()), (3, 1));
+    }
+
+    /// Regression: each frame of a flood looked at all that waited, a hundred times the work of all other judges.
+    #[test]
+    fn a_flood_of_questions_is_counted_and_makes_room_for_later_ones() {
+        let host = IpAddr::from([10, 6, 0, 10]);
+        let mut questions = Questions::default();
+        let mut ask = |number: usize, at: Duration| {
+            questions
+                .asks((QuestionKind::Ping, host, host, number as u64), Wall(at.as_nanos() as u64));
+            questions.passed_over
+        };
+        let beyond = 5;
+        (0..WAITING).for_each(|number| assert_eq!(ask(number, Duration::ZERO), 0));
+        for number in 0..beyond {
+            assert_eq!(ask(WAITING + number, SWEEP / 2), number as u64 + 1);
+        }
+        assert_eq!(ask(2 * WAITING, GIVEN_UP + SWEEP), beyond as u64, "there is room again");
     }
 }

@@ -31,6 +31,8 @@ const MOST: usize = 4_096;
 pub(super) struct Relations {
     /// Interfaces that lie upon each other; none where nobody tells.
     kin: Option<BTreeSet<(String, String)>>,
+    /// Ports of bridges, and the bridges' indexes.
+    bridges: HashMap<String, u32>,
     /// Where frames of a host come from, and go to.
     hosts: HashMap<IpAddr, Attachment>,
     /// Which station says that it has an address (ARP, ND).
@@ -192,6 +194,17 @@ impl Relations {
         if self.kin.is_some() {
             self.kin(interface, [master.to_owned()]);
         }
+    }
+
+    /// A port of the bridge with this index.
+    pub(super) fn bridged(&mut self, port: String, bridge: u32) {
+        self.bridges.insert(port, bridge);
+    }
+
+    /// True if both are ports of one bridge.
+    pub(super) fn is_bridged(&self, one: &str, other: &str) -> bool {
+        let bridge = self.bridges.get(one);
+        one != other && bridge.is_some() && bridge == self.bridges.get(other)
     }
 
     /// True for an address of the host that recorded: what it sends and never receives.

@@ -10,6 +10,7 @@
 
 pub mod budget;
 mod choice;
+mod defaults;
 mod gate;
 mod happening;
 mod kind;
