@@ -15,6 +15,8 @@
 //! A capture file takes the same road (`replay`): its frames and what its host saw pass the same lanes,
 //! detectors, rules and phases, in their own time.
 //!
+//! Beside the ring lies a long memory of what passed (`traffic`): counts a second and a minute, not frames.
+//!
 //! Beside the roads: `frames` sends what memory has to whoever asks; `report`, `cut` and `thin` read what was recorded, by anybody; `export` tells other
 //! hosts and `hook` runs the operator's programs; `privilege` gives up what is not needed, `service` speaks
 //! to the service manager; `doctor` looks at a machine, `top` at a running dashcap.
@@ -83,6 +85,7 @@ pub mod thin;
 pub mod time;
 #[cfg(feature = "top")]
 pub mod top;
+pub mod traffic;
 pub mod trigger;
 pub mod visible;
 pub mod watch;

@@ -52,6 +52,26 @@ pub fn logged(text: &str) -> Cow<'_, str> {
     replaced(text, |c| c.is_ascii_control(), |out, c| out.extend(c.escape_default()))
 }
 
+/// What a table calculates with begins so (OWASP, "CSV Injection"); an apostrophe before it makes it text.
+const FORMULA: [char; 4] = ['=', '+', '-', '@'];
+
+/// A field of CSV (RFC 4180): one that controls nothing and calculates nothing, in quotes where it needs them.
+pub fn field(text: &str) -> String {
+    let text = plain(text);
+    let apostrophe = if text.starts_with(FORMULA) { "'" } else { "" };
+    let field = format!("{apostrophe}{text}");
+    if field.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", field.replace('"', "\"\""))
+    } else {
+        field
+    }
+}
+
+/// What stood in a field, as a reader of CSV gives it.
+pub fn of_field(field: &str) -> &str {
+    field.strip_prefix('\'').filter(|field| field.starts_with(FORMULA)).unwrap_or(field)
+}
+
 /// The same JSON in ASCII where characters control: there are none in it but in strings.
 pub fn json(json: &str) -> Cow<'_, str> {
     replaced(json, is_layout, |out, c| {
@@ -107,6 +127,23 @@ mod tests {
         assert_eq!(page("a\tb\n\u{1b}"), "a\tb\n\\u{1b}");
         assert_eq!(logged("\u{1b}[31mred\u{202e}\u{85}\n"), "\u{1b}[31mred\\u{202e}\\u{85}\n");
         assert!(matches!(plain("eth0"), Cow::Borrowed(_)), "nothing is copied");
+    }
+
+    /// Security review L12, fault F13: a name that a spreadsheet would calculate, and one that a terminal would obey.
+    #[test]
+    fn a_name_is_no_formula_and_controls_nothing() {
+        for (name, written) in [
+            ("eth0", "eth0"),
+            ("=1+1", "'=1+1"),
+            ("-x", "'-x"),
+            ("@a,b", "\"'@a,b\""),
+            ("a=b", "a=b"),
+            ("\u{1b}x", "\\u{1b}x"),
+            ("a\nb", "a\\nb"),
+        ] {
+            assert_eq!(field(name), written);
+        }
+        assert_eq!(["'=1", "'x", "=1"].map(of_field), ["=1", "'x", "=1"]);
     }
 
     proptest! {

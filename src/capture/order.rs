@@ -7,6 +7,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::Interface;
 use super::lanes::ClassReport;
 use super::pulse::Pulse;
+use super::services::ServiceCount;
 use super::tapping::Tapping;
 use crate::detect::tap::ClassCount;
 use crate::frame::Origin;
@@ -76,6 +77,8 @@ pub struct CaptureReport {
     pub classes: Vec<ClassReport>,
     /// Frames read, folded and dropped ones included, by direction; each class in the same order.
     pub traffic: Vec<ClassCount>,
+    /// Services with most bytes, estimated from samples; none of a capture file.
+    pub services: Vec<ServiceCount>,
 }
 
 /// What a capture thread reaches the rest of the program with.

@@ -29,6 +29,7 @@ use super::lanes::Lanes;
 use super::order::{CaptureReport, FollowOrder, Hands, NextFrames, Order, SliceOrder, Sliced};
 use super::packing::{Memory, Packing};
 use super::pulse::Pulse;
+use super::services::Services;
 use super::source::Source;
 use super::tapping::{Tapped, Tapping};
 use super::{FrameSink, FrameSource, Interface, Options, Ready, SETTLED, SourceCounters};
@@ -63,6 +64,7 @@ pub(super) struct Recording {
     lanes: Lanes,
     tapped: Tapped,
     tapping: Tapping,
+    services: Services,
     arrivals: ArrivalClock,
     source: Option<Source>,
     source_name: &'static str,
@@ -103,6 +105,7 @@ struct Intake<'a> {
     lanes: &'a mut Lanes,
     /// None once nobody looks any more.
     tapped: Option<&'a mut Tapped>,
+    services: &'a mut Services,
     arrivals: &'a mut ArrivalClock,
     clock: &'a Clock,
 }
@@ -116,6 +119,7 @@ impl FrameSink for Intake<'_> {
     fn frame(&mut self, frame: &Frame<'_>) {
         let offset = self.arrivals.offset(frame.header.wall);
         let (class, appended) = self.lanes.append(frame, offset);
+        self.services.frame(frame, class);
         if let Some(tapped) = &mut self.tapped {
             tapped.frame(frame, class, appended == Appended::Folded, offset);
         }
@@ -146,6 +150,7 @@ impl Recording {
             tapped: tapping.tap(&binding.name, lanes.names())?,
             lanes,
             tapping,
+            services: Services::new(),
             arrivals: ArrivalClock::new(now),
             source_name: source.name(),
             unknowns: source.unknowns(),
@@ -236,6 +241,7 @@ impl Recording {
         let mut intake = Intake {
             lanes: &mut self.lanes,
             tapped: (self.panics < DEAF_AFTER).then_some(&mut self.tapped),
+            services: &mut self.services,
             arrivals: &mut self.arrivals,
             clock: &self.clock,
         };
@@ -295,6 +301,7 @@ impl Recording {
         };
         self.tapped.tell(now, health, &self.lanes);
         self.tapped.block();
+        self.services.tick();
     }
 
     fn failed(&mut self, error: &Error) {
@@ -326,6 +333,7 @@ impl Recording {
         self.origin = Arc::new(source.origin().clone());
         self.lanes.begin(&self.origin)?;
         self.tapped.begin(self.origin.link_type)?;
+        self.services.begin(self.origin.link_type);
         self.arrivals = ArrivalClock::new(self.clock.now());
         self.source_name = source.name();
         self.unknowns = source.unknowns();
@@ -433,6 +441,7 @@ impl Recording {
         let mut intake = Intake {
             lanes: &mut self.lanes,
             tapped: (self.panics < DEAF_AFTER).then_some(&mut self.tapped),
+            services: &mut self.services,
             arrivals: &mut self.arrivals,
             clock: &self.clock,
         };
@@ -508,6 +517,7 @@ impl Recording {
             stats,
             classes: self.lanes.report(),
             traffic: self.tapped.counts(),
+            services: self.services.counts(),
         }
     }
 }

@@ -119,6 +119,7 @@ impl Reel {
             since: self.since,
             stats: CaptureStats { filtered: self.filtered, ..self.lanes.stats() },
             classes: self.lanes.report(),
+            services: Vec::new(),
             traffic: self.tapped.counts(),
         }
     }

@@ -123,6 +123,7 @@ pub(super) fn subject(options: &Options) -> Result<Subject> {
         links,
         recorded,
         memory: options.pool.memory,
+        traffic_memory: options.traffic.memory,
         kernel_memory: u64::from(ring.blocks) * u64::from(ring.block_size),
         lock: options.pool.lock,
         ring_file: options.ring_file.clone(),

@@ -28,6 +28,8 @@ pub struct Subject {
     pub recorded: Vec<String>,
     /// Memory for frames, in bytes.
     pub memory: u64,
+    /// Memory for what passed, in bytes.
+    pub traffic_memory: u64,
     /// Memory the kernel takes for each interface, in bytes.
     pub kernel_memory: u64,
     /// Whether the memory for frames is to be locked.

@@ -11,7 +11,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::journal::{Entry, worth_a_line};
-use super::layout::{CAPTURE, EVENTS, MANIFEST, SYSTEM, TIMELINE};
+use super::layout::{CAPTURE, EVENTS, MANIFEST, SYSTEM, TIMELINE, TRAFFIC};
 use super::manifest::Manifest;
 use super::merge::Merge;
 use super::partial::{BundleFile, Partial};
@@ -21,6 +21,7 @@ use super::timeline::Timeline;
 use super::{Incident, events};
 use crate::error::Result;
 use crate::time::Mono;
+use crate::traffic::csv;
 use crate::trigger::TriggerKind;
 use crate::visible;
 
@@ -66,6 +67,9 @@ pub(super) fn evidence(
 ) -> Result<Contents> {
     let contents = partial.file(CAPTURE, |file| capture(incident, file, level))?;
     partial.file(TIMELINE, |file| timeline(incident, file))?;
+    if incident.traffic.is_some() {
+        partial.file(TRAFFIC, |file| traffic(incident, file))?;
+    }
     partial.file(EVENTS, |file| events::write(incident, &contents.runs, file))?;
     system(partial, incident)?;
     let files = partial.files().to_vec();
@@ -83,16 +87,23 @@ pub(super) fn evidence(
 pub(super) fn size(incident: &Incident, level: Level) -> io::Result<u64> {
     let (contents, packets) = BundleFile::measure(|file| capture(incident, file, level))?;
     let ((), table) = BundleFile::measure(|file| timeline(incident, file))?;
+    let ((), passed) = BundleFile::measure(|file| traffic(incident, file))?;
     let ((), events) = BundleFile::measure(|file| events::write(incident, &contents.runs, file))?;
     let told = Manifest::of(incident, &contents, &[]);
     let ((), manifest) = BundleFile::measure(|file| manifest(&told, file))?;
     let system = incident.system.iter().map(|item| item.content.len() as u64);
-    let files = system.chain([packets, table, events, manifest]);
+    let files = system.chain([packets, table, passed, events, manifest]);
     Ok(files.map(|bytes| bytes.next_multiple_of(BLOCK)).sum::<u64>() + DIRECTORIES)
 }
 
 fn timeline(incident: &Incident, out: &mut BundleFile) -> io::Result<()> {
     Timeline::of(&incident.observations, incident.window, &incident.probes).write(out)
+}
+
+/// What passed until the incident was closed; rows that were made since are not its.
+fn traffic(incident: &Incident, out: &mut BundleFile) -> io::Result<()> {
+    let until = incident.closed.mono;
+    incident.traffic.as_ref().map_or(Ok(()), |memory| csv::write(memory, until, out))
 }
 
 /// Makes it appear, and records its manifest.

@@ -7,6 +7,8 @@ use crate::trigger::Trigger;
 pub const CAPTURE: &str = "capture.pcapng.zst";
 /// The operator's table.
 pub const TIMELINE: &str = "timeline.csv";
+/// What passed each interface for an hour and for a week before.
+pub const TRAFFIC: &str = "traffic.csv";
 /// Observations and triggers.
 pub const EVENTS: &str = "events.jsonl";
 /// What the system said.

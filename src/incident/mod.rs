@@ -9,6 +9,7 @@
 //!                 └► bundle ── store (the output directory: one partial directory, renamed when whole)
 //!                      ├► capture.pcapng.zst  merge, journal ─► pcapng
 //!                      ├► timeline.csv        timeline
+//!                      ├► traffic.csv         the long memory (crate::traffic), while it is written
 //!                      ├► events.jsonl        events
 //!                      ├► system/             system (asked at the trigger)
 //!                      ├► report.html, .txt   secured (made from the above, once that is safe)
@@ -53,6 +54,7 @@ use crate::observation::kept::Kept;
 use crate::ring::{LaneCounters, Slice};
 use crate::stats::CaptureStats;
 use crate::time::{Mono, Offset, Stamp, Wall, Window};
+use crate::traffic::TrafficMemory;
 use crate::trigger::{Tally, Trigger};
 
 /// One happening, closed and ready to be written.
@@ -94,6 +96,8 @@ pub struct Incident {
     pub host: Host,
     /// The settings in force, as the operator would write them.
     pub settings: serde_json::Value,
+    /// What passed for an hour and for a week before; none where that is not known.
+    pub traffic: Option<TrafficMemory>,
     /// Where it comes from if no recorder closed it.
     pub recovered: Option<recovered::Recovered>,
     /// The recording before this one, if the window reaches back to it.

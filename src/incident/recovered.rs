@@ -86,6 +86,7 @@ pub fn incident(file: &Path, recovery: Recovery) -> Option<Incident> {
         probes: Vec::new(),
         system: Vec::new(),
         settings: serde_json::Value::Null,
+        traffic: None,
         recovered: Some(recovered),
         earlier: None,
     })

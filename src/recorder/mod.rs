@@ -30,6 +30,7 @@ mod ring_file;
 mod selection;
 mod start;
 mod stop;
+mod traffic;
 mod watchers;
 
 use std::time::Duration;
@@ -57,6 +58,7 @@ use crate::observation::Observation;
 use crate::ring::RingFile;
 use crate::service::Service;
 use crate::time::{Clock, Mono};
+use crate::traffic::TrafficMemory;
 
 /// A recording under way, or a replay of one: they differ in who keeps the frames, and whose clock it is.
 #[derive(Debug)]
@@ -68,6 +70,8 @@ pub struct Recorder<K = Captures> {
     captures: K,
     /// Where frames outlive the process.
     ring_file: Option<RingFile>,
+    /// What passed for an hour and for a week.
+    traffic: Option<TrafficMemory>,
     incidents: Incidents,
     watchers: Watchers,
     audience: Audience,
@@ -149,6 +153,7 @@ impl Recorder {
         }
         self.watchers.limit(self.captures.mishap());
         let reports = self.captures.reports();
+        self.remember_traffic(&reports);
         Some(self.audience.status(now, &reports, self.incidents.state(now)))
     }
 }
@@ -172,6 +177,7 @@ impl<K: FrameStore> Recorder<K> {
             reloads: Inbox::new(),
             captures,
             ring_file: None,
+            traffic: None,
         }
     }
 

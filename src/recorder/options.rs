@@ -10,7 +10,7 @@ use crate::incident::writer;
 use crate::ring::PoolOptions;
 use crate::trigger::{Rule, Rules, Terms, budget};
 use crate::watch::{probe, sysfs};
-use crate::{api, hook, privilege};
+use crate::{api, hook, privilege, traffic};
 
 /// Everything the operator decides, each part checked by its owner.
 #[derive(Debug, Clone)]
@@ -21,6 +21,8 @@ pub struct Options {
     pub pool: PoolOptions,
     /// The file that holds it, so that frames outlive the process; none = memory of the process alone.
     pub ring_file: Option<PathBuf>,
+    /// The long memory of traffic.
+    pub traffic: traffic::Options,
     /// How to capture.
     pub capture: capture::Options,
     /// How long a window is.

@@ -211,6 +211,7 @@ mod tests {
             programs: crate::hook::Options::default(),
             pool: PoolOptions::default(),
             ring_file: None,
+            traffic: crate::traffic::Options::default(),
             capture: capture::Options::default(),
             window: WindowOptions::new(Duration::from_secs(pre), Duration::from_secs(1)),
             cool_down: Duration::ZERO,

@@ -16,7 +16,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use super::Options;
+use super::{Options, traffic};
 use crate::APPLICATION;
 use crate::capture::CaptureReport;
 use crate::error::{Error, Result};
@@ -147,6 +147,7 @@ impl Heir<'_> {
             }
         };
         let Some(incident) = recovered::incident(path, recovery) else { return left.remove() };
+        let incident = Incident { traffic: traffic::left_beside(path), ..incident };
         tracing::warn!("{}", incident.opened_by.sentence);
         match write(self.store, &incident, self.options.writer.level) {
             Ok(bundle) => {

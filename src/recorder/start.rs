@@ -9,7 +9,7 @@ use super::captures::Captures;
 use super::frame_store::FrameStore;
 use super::incidents::Incidents;
 use super::ring_file::Memory;
-use super::{Options, Privileged, Recorder, Selection};
+use super::{Options, Privileged, Recorder, Selection, traffic};
 use crate::api::directory::DirectoryWatcher;
 use crate::detect::protocols::Local;
 use crate::detect::watcher::DetectWatcher;
@@ -20,6 +20,7 @@ use crate::incident::writer::Writer;
 use crate::memory;
 use crate::sys::heap;
 use crate::time::Clock;
+use crate::traffic::TrafficMemory;
 use crate::trigger::Rule;
 use crate::watch::probe::{self, Probe};
 use crate::watch::sysfs::Sampler;
@@ -32,23 +33,24 @@ struct Budget {
     frames: u64,
     kernel: u64,
     observations: u64,
+    traffic: u64,
     /// How many are recorded from the start.
     interfaces: u64,
 }
 
 impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { frames, kernel, observations, interfaces } = *self;
+        let Self { frames, kernel, observations, traffic, interfaces } = *self;
         let beside = memory::BESIDE + interfaces * memory::INTERFACE;
-        let all = frames + kernel + observations + beside;
-        let [frames, kernel, observations, beside, later, all] =
-            [frames, kernel, observations, beside, memory::INTERFACE, all]
+        let all = frames + kernel + observations + traffic + beside;
+        let [frames, kernel, observations, traffic, beside, later, all] =
+            [frames, kernel, observations, traffic, beside, memory::INTERFACE, all]
                 .map(|bytes| bytes.div_ceil(1 << 20));
         write!(
             f,
             "memory: {all} MiB at most: {frames} obtained for frames, {kernel} of the kernel's rings, \
-             {observations} for observations, {beside} for everything else; each interface that comes later takes \
-             {later} MiB and a ring of the kernel more"
+             {observations} for observations, {traffic} for the long memory of traffic, {beside} for everything else; \
+             each interface that comes later takes {later} MiB and a ring of the kernel more"
         )
     }
 }
@@ -125,12 +127,14 @@ impl Recorder {
             tracing::info!("recording {} ({words})", names.join(", "));
         }
         let kernel = captures.kernel_memory();
+        let traffic = traffic::obtain(&options, names.len(), file.as_ref());
         tracing::info!(
             "{}",
             Budget {
                 frames,
                 kernel,
                 observations: Incidents::observations(frames),
+                traffic: traffic.as_ref().map_or(0, TrafficMemory::bytes),
                 interfaces: names.len() as u64,
             }
         );
@@ -139,6 +143,8 @@ impl Recorder {
         let writer = Writer::start(store, clock.clone(), options.writer.clone())?;
         let mut recorder = Self::around(captures, options, clock, writer, (sender, seen));
         recorder.ring_file = file;
+        recorder.incidents.tell_traffic(traffic.clone());
+        recorder.traffic = traffic;
         recorder.incidents.inherit(left.recovered, left.earlier);
         recorder.watchers.limit(left.limitation);
         recorder.watchers.of_host(local, table);

@@ -67,6 +67,7 @@ impl Pass<'_> {
             looked_at: questions.looked_at(end),
             not_judged,
             last_heard,
+            usual: told.usual,
             series: all_series(&interfaces, &talkers, columns),
             talkers: talkers.flows(),
             protocols: talkers.protocols().into_iter().map(|(share, _)| share).collect(),

@@ -10,10 +10,11 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use super::facts::{begun, called, is_set_down, is_wrong, parties, subject, way};
-use super::model::{Entry, HostEvent, Loss, Span, Trigger};
+use super::model::{Entry, HostEvent, Loss, Span, Trigger, Usual};
 use super::passage::ClockSet;
 use super::relations::Relations;
 use super::states::Tracks;
+use super::usual;
 use crate::error::{Error, Result};
 use crate::finding::{Finding, FindingKind, Severity};
 use crate::incident::events::read::{EventLine, LONGEST_LINE, StoredEvent};
@@ -59,6 +60,8 @@ pub(super) struct BundleFacts {
     pub(super) notes: Vec<String>,
     /// What the windows have: frames may have come at any time of it.
     pub(super) covered: Option<Span>,
+    /// What passed against the time before.
+    pub(super) usual: Vec<Usual>,
     /// Which interfaces and addresses belong together.
     pub(super) relations: Relations,
     /// Settings of the host's clock, in order.
@@ -93,6 +96,10 @@ pub(super) fn read(folder: &Path, told: &mut BundleFacts) -> Result<()> {
     let events = folder.join(layout::EVENTS);
     if events.is_file() {
         read_events(&events, told)?;
+    }
+    let traffic = folder.join(layout::TRAFFIC);
+    if let (true, Some(covered)) = (traffic.is_file(), told.covered) {
+        told.usual.extend(usual::of(open(&traffic)?, covered));
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use minijinja::{Environment, context};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::model::{Entry, Onset, Report, Step, Trigger, seconds_between};
+use super::model::{Entry, Onset, Report, Step, Trigger, Usual, seconds_between};
 use super::rows::{FindingRow, course, rows};
 use crate::error::{Error, Result};
 use crate::visible;
@@ -109,6 +109,7 @@ pub fn html(report: &Report, offset_minutes: Option<i32>) -> Result<String> {
                 word => report.trigger.as_ref().map(Trigger::word),
                 onset => report.onset.as_ref().map(Onset::time),
                 more => more,
+                usual => report.usual.iter().map(Usual::sentence).collect::<Vec<_>>(),
                 data => data,
                 style => include_str!("page.css"),
                 script => SCRIPT,

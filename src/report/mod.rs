@@ -39,6 +39,7 @@ mod talkers;
 #[cfg(test)]
 mod tests;
 mod text;
+mod usual;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

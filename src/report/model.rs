@@ -52,6 +52,8 @@ pub struct Report {
     pub last_heard: Vec<LastHeard>,
     /// Where frames were seen.
     pub interfaces: Vec<InterfaceReport>,
+    /// What passed around the trigger against the time before, of a bundle that knows it.
+    pub usual: Vec<Usual>,
     /// Numbers over time.
     pub series: Vec<Series>,
     /// Who sent most to whom.
@@ -87,6 +89,36 @@ pub struct LastHeard {
     pub before_end_s: f64,
     /// Frames sent to it since, where that is known.
     pub sent_since: Option<u32>,
+}
+
+/// What passed a class of an interface within the window against the minutes before it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Usual {
+    /// Name of the interface.
+    pub interface: String,
+    /// Name of the class.
+    pub class: String,
+    /// Minutes before the window that are known.
+    pub minutes: u64,
+    /// The end of the first of them.
+    pub since: Wall,
+    /// Frames a second in these.
+    pub before: MinuteRates,
+    /// Frames a second in any minute that ends within the window; without a median, since they overlap.
+    pub now: MinuteRates,
+    /// What is remarkable; null where it is much as before.
+    pub remark: Option<String>,
+}
+
+/// Frames a second, each over a minute.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct MinuteRates {
+    /// In the quietest minute.
+    pub least: f64,
+    /// Half of the minutes have less.
+    pub median: Option<f64>,
+    /// In the busiest minute.
+    pub most: f64,
 }
 
 /// A span of time.

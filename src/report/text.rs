@@ -1,6 +1,6 @@
 //! The report for a terminal: one screen first, then the rest.
 
-use super::model::{Entry, Report, Step, seconds_between};
+use super::model::{Entry, Report, Step, Usual, seconds_between};
 use super::rows::{course, rows};
 use crate::finding::Severity;
 use crate::time::Wall;
@@ -34,6 +34,7 @@ pub fn text(report: &Report, look: Look) -> String {
     page.findings(report);
     page.looked_at(report);
     page.last_heard(report);
+    page.usual(report);
     page.interfaces(report);
     page.flows(report);
     page.losses(report);
@@ -249,6 +250,17 @@ impl Page {
             self.title(title);
             let begin = self.painted(DIM, "- ");
             lines.into_iter().for_each(|line| self.wrapped(&begin, 2, line));
+        }
+    }
+
+    fn usual(&mut self, report: &Report) {
+        if report.usual.is_empty() {
+            return;
+        }
+        self.title("Usual and now");
+        for usual in &report.usual {
+            let Usual { interface, class, .. } = usual;
+            self.of(&format!("{interface} {class}"), &usual.sentence());
         }
     }
 

@@ -4,7 +4,7 @@
 //! for itself: a bundle of a stranger's file would be forged evidence, and a name that a stranger took would
 //! decide whether anything is recorded. Whoever names a file by hand (`dashcap recover`) may read anybody's.
 
-use std::fs::{self, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -48,16 +48,7 @@ impl LeftRing {
     /// be read.
     pub fn open(path: &Path, whose: Whose) -> Result<Option<Self>> {
         let failed = |e: io::Error| Error::operation("open ring file", told(path), e);
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-        let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(failed(e)),
-        };
-        let found = file.metadata().map_err(failed)?;
-        if let Some(why) = whose.objection(&found) {
-            return Err(not_ours(path, &why));
-        }
+        let Some(file) = whose.open(path)? else { return Ok(None) };
         let file = lock(file, path)?;
         let length = file.metadata().map_err(failed)?.len();
         // An empty one is of a dashcap that died before it had written anything.
@@ -143,6 +134,24 @@ fn aside(path: &Path, number: usize) -> PathBuf {
 impl Whose {
     /// Bits of others and the group (inode(7)).
     const OTHERS: u32 = 0o077;
+
+    /// Opens the file at `path`, neither following a link nor waiting for anybody; none if nothing is there.
+    ///
+    /// # Errors
+    /// When it is not such a one, or may not be read.
+    pub fn open(self, path: &Path) -> Result<Option<File>> {
+        let failed = |e: io::Error| Error::operation("open ring file", told(path), e);
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(failed(e)),
+        };
+        match self.objection(&file.metadata().map_err(failed)?) {
+            Some(why) => Err(not_ours(path, &why)),
+            None => Ok(Some(file)),
+        }
+    }
 
     /// Why such a file is not used; none if it is.
     fn objection(self, found: &Metadata) -> Option<String> {

@@ -145,7 +145,7 @@ fn service(message: &Message<'_>, from: u16, to: u16) -> &'static str {
 }
 
 /// True for the port of a service that is on every network, whichever protocol it is of.
-fn is_known(port: u16) -> bool {
+pub(super) fn is_known(port: u16) -> bool {
     matches!(port, 53 | 22 | 179 | 80 | 443 | 123 | 161 | 162 | 514 | 4789 | 500 | 4500)
 }
 

@@ -31,6 +31,7 @@ pub mod nd;
 pub mod ospf;
 pub mod ra;
 pub mod reading;
+mod service;
 pub mod tcp;
 pub mod udp;
 pub mod vrrp;
@@ -38,6 +39,7 @@ pub mod vrrp;
 pub use flow::Flow;
 pub use mac::Mac;
 pub use reading::{Message, Reading};
+pub use service::ServiceName;
 
 /// `N` bytes at `at`.
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {

@@ -43,6 +43,7 @@ mod story;
 mod thin;
 #[cfg(feature = "top")]
 mod top;
+mod traffic;
 mod watch;
 mod watchers;
 mod wireshark;

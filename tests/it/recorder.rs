@@ -282,6 +282,7 @@ fn record_inside(lab: &Lab, clock: Clock, facts: Receiver<Fact>, ready: &Sender<
         interfaces: vec!["eth0".to_owned()],
         pool: PoolOptions { memory: 16 << 20, lock: false },
         ring_file: None,
+        traffic: dashcap::traffic::Options::default(),
         capture: capture::Options::default(),
         window: WindowOptions::new(Duration::from_millis(500), Duration::from_millis(1_500)),
         cool_down: Duration::ZERO,

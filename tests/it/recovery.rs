@@ -93,10 +93,11 @@ fn dies(options: &[&str], die: impl Fn(&Lab, &Dashcap)) {
     again.wait_for("ended without stopping");
     again.wait_for("recovered in");
     again.finish_well();
-    assert_eq!(ring.files(), ["ring"], "what is in a bundle needs no memory");
+    assert_eq!(ring.files(), ["ring", "ring.traffic"], "what is in a bundle needs no memory");
     assert!(entries(&lab).iter().all(|name| !name.contains("partial")), "{:?}", entries(&lab));
     let bundle = lab.bundle();
     is_exact(&bundle);
+    assert!(bundle.path().join("traffic.csv").is_file(), "what passed before is there, too");
     let ended = bundle.mono("/recovered/ended/mono_ns");
     let numbers = bundle.numbers("eth0");
     let last = *numbers.last().unwrap();
@@ -181,7 +182,7 @@ fn a_recording_that_stopped_is_kept_aside_and_can_be_asked_for() {
     let again = lab.record(&ring.options(text, &[]));
     again.wait_for("had stopped as it should: it is");
     again.finish_well();
-    assert_eq!(ring.files(), ["ring", "ring.old"]);
+    assert_eq!(ring.files(), ["ring", "ring.old", "ring.traffic"]);
     assert!(lab.bundles().is_empty());
 
     let aside = format!("{text}.old");

@@ -167,6 +167,7 @@ fn a_storm_of_triggers_is_one_incident_with_counts_and_no_frame_is_lost() {
     let (ready, is_ready) = bounded(1);
     let options = Options {
         ring_file: None,
+        traffic: dashcap::traffic::Options::default(),
         interfaces: vec!["eth0".to_owned()],
         api: dashcap::api::Options::default(),
         programs: dashcap::hook::Options::default(),

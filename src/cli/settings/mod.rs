@@ -108,6 +108,12 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     kernel_memory: Option<Size>,
 
+    /// Memory for what passed: a row a second for an hour and a row a minute for a week, in traffic.csv of
+    /// each bundle; 0 for none [default: 8MiB, four interfaces; with more, spans are shorter].
+    #[arg(long, value_name = "SIZE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traffic_memory: Option<Size>,
+
     /// What to do with frames that are identical byte for byte and come fast: exact (count them) or off
     /// (keep every copy) [default: exact].
     #[arg(long, value_name = "HOW")]
@@ -432,6 +438,7 @@ impl Settings {
             hardware_stamps: self.hardware_stamps || file.hardware_stamps,
             source: self.source.or(file.source),
             kernel_memory: self.kernel_memory.or(file.kernel_memory),
+            traffic_memory: self.traffic_memory.or(file.traffic_memory),
             fold: self.fold.or(file.fold),
             fold_keep: self.fold_keep.or(file.fold_keep),
             pack: self.pack.or(file.pack),

@@ -19,6 +19,7 @@ use crate::privilege;
 use crate::recorder::{self, WindowOptions};
 use crate::report;
 use crate::ring::{LaneOptions, PoolOptions};
+use crate::traffic;
 use crate::trigger::{About, Choice, Gate, Names, Rule, TriggerKind, budget, chosen};
 use crate::watch::{probe, sysfs};
 
@@ -61,6 +62,7 @@ impl Settings {
         let mut options = recorder::Options {
             pool: settings.pool()?,
             ring_file: settings.ring_file.clone(),
+            traffic: settings.traffic()?,
             capture: settings.capture()?,
             window,
             cool_down: span(settings.cool_down, Gate::COOL_DOWN),
@@ -93,6 +95,13 @@ impl Settings {
         let memory = self.memory.map_or(PoolOptions::default().memory, |size| size.0);
         let pool = PoolOptions { memory, lock: self.lock_memory };
         pool.check().map(|()| pool)
+    }
+
+    fn traffic(&self) -> Result<traffic::Options> {
+        let usual = traffic::Options::default();
+        let memory = self.traffic_memory.map_or(usual.memory, |Size(bytes)| bytes);
+        let options = traffic::Options { memory };
+        options.check().map(|()| options)
     }
 
     fn capture(&self) -> Result<capture::Options> {

@@ -39,6 +39,7 @@ impl Settings {
             hardware_stamps: ring.hardware_stamps,
             source: Some(*source),
             kernel_memory: Some(Size(kernel_memory)),
+            traffic_memory: Some(Size(options.traffic.memory)),
             fold: Some(if fold.enabled { Fold::Exact } else { Fold::Off }),
             fold_keep: Some(fold.keep),
             pack: Some(if pack.enabled { Pack::Zstd } else { Pack::Off }),

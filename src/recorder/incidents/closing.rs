@@ -17,6 +17,7 @@ use crate::recorder::audience::Audience;
 use crate::recorder::frame_store::FrameStore;
 use crate::recorder::watchers::Watchers;
 use crate::time::{Mono, Stamp, Window};
+use crate::traffic::TrafficMemory;
 
 /// A capture that has not answered by then is dead: it gives up on late frames after one second.
 const SLICES: Duration = Duration::from_secs(3);
@@ -44,6 +45,7 @@ pub(super) struct Circumstances {
     pub(super) host: Host,
     pub(super) filter: Option<String>,
     pub(super) settings: serde_json::Value,
+    pub(super) traffic: Option<TrafficMemory>,
 }
 
 impl Closing {
@@ -125,6 +127,7 @@ impl Closing {
             system,
             host: when.host,
             settings: when.settings,
+            traffic: when.traffic,
             recovered: None,
             earlier: None,
         }
@@ -221,6 +224,7 @@ impl Incidents {
                 host: self.host.clone(),
                 filter: options.capture.filter(),
                 settings: options.settings.clone(),
+                traffic: self.traffic.clone(),
             }));
             if let Some(earlier) = &self.earlier {
                 earlier.join(&mut incident);

@@ -42,6 +42,7 @@ use crate::observation::kept::Kept;
 use crate::observation::{Fact, Observation};
 use crate::ring::HoldId;
 use crate::time::{Clock, Mono, Window};
+use crate::traffic::TrafficMemory;
 use crate::trigger::{Budget, Gate, Rules, Terms};
 
 /// What opens incidents, those that are under way, and what belongs into them.
@@ -65,6 +66,8 @@ pub(super) struct Incidents {
     history: History,
     /// What the recording before had, as long as a window may reach it.
     earlier: Option<Earlier>,
+    /// What passed for an hour and for a week.
+    traffic: Option<TrafficMemory>,
     writer: Writer,
     host: Host,
     /// No further one is opened.
@@ -90,6 +93,7 @@ impl Incidents {
         Self {
             history: History::new(options.span(&rules), History::budget(options.pool.memory)),
             earlier: None,
+            traffic: None,
             rules,
             usual: options.usual(),
             watched: BTreeSet::new(),
@@ -123,6 +127,11 @@ impl Incidents {
     pub(super) fn inherit(&mut self, recovered: Option<PathBuf>, earlier: Option<Earlier>) {
         self.summary.bundles.extend(recovered);
         self.earlier = earlier;
+    }
+
+    /// Bundles have what passed before, from now on.
+    pub(super) fn tell_traffic(&mut self, memory: Option<TrafficMemory>) {
+        self.traffic = memory;
     }
 
     /// Bytes of observations that are kept at most, by this and by those that wait for the disk.

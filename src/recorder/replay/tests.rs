@@ -32,6 +32,7 @@ impl Story {
             programs: crate::hook::Options::default(),
             pool: PoolOptions { memory: 16 << 20, lock: false },
             ring_file: None,
+            traffic: crate::traffic::Options::default(),
             capture: capture::Options::default(),
             window: crate::recorder::WindowOptions::new(
                 Duration::from_secs(10),

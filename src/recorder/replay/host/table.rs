@@ -15,10 +15,10 @@ use csv::StringRecord;
 
 use super::{HostEvents, moment, refused};
 use crate::error::{Error, Result};
-use crate::incident::timeline;
 use crate::observation::Fact;
 use crate::observation::link::{LinkSample, LinkState, OperState};
 use crate::time::Wall;
+use crate::visible;
 use crate::watch::table::GONE;
 
 const ACCEPTED: &str = "a header such as date,if,carr,state,age,chngs,ping HOST, then rows such as \
@@ -84,7 +84,7 @@ pub(super) fn read(
         let number = record.position().map_or(0, csv::Position::line);
         let row = columns.row(&record).map_err(|reason| refused(path, number, reason, ACCEPTED))?;
         let interface = record.get(columns.interface).unwrap_or_default();
-        let interface = timeline::unquoted(interface).to_owned();
+        let interface = visible::of_field(interface).to_owned();
         if with_changes {
             events.watched.insert(interface.clone());
             if let Some((at, fact)) = told.changes(&interface, &row) {
