@@ -2,7 +2,7 @@
 //! use for.
 //!
 //! Each is cut off at the edge of one module, where an `absent.rs` takes its place: the servers of
-//! `api/http`, the exporters of `export`, the screen of `cli/top`. What an operator can say stays the same in
+//! `api/http` and `api/web`, the exporters of `export`, the screen of `cli/top`. What an operator can say stays the same in
 //! every build: an option of a part that is missing is understood and refused, never passed over.
 
 use std::fmt::Display;
@@ -18,11 +18,13 @@ pub enum Feature {
     Http,
     /// `dashcap top`.
     Top,
+    /// The live page.
+    Web,
 }
 
 impl Feature {
     /// All of them, in the order of their names.
-    pub const ALL: [Self; 3] = [Self::Export, Self::Http, Self::Top];
+    pub const ALL: [Self; 4] = [Self::Export, Self::Http, Self::Top, Self::Web];
 
     /// As Cargo.toml has it.
     pub fn name(self) -> &'static str {
@@ -30,6 +32,7 @@ impl Feature {
             Self::Export => "export",
             Self::Http => "http",
             Self::Top => "top",
+            Self::Web => "web",
         }
     }
 
@@ -39,6 +42,7 @@ impl Feature {
             Self::Export => cfg!(feature = "export"),
             Self::Http => cfg!(feature = "http"),
             Self::Top => cfg!(feature = "top"),
+            Self::Web => cfg!(feature = "web"),
         }
     }
 

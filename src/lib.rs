@@ -30,7 +30,7 @@
 //! | main (recorder) | judges, opens and closes incidents | observations, deadlines |
 //! | `frames` | sends a client frames out of memory, up to four of them | captures, its client |
 //! | `notify-rs…` | inotify for the trigger directory (crate `notify`) | files |
-//! | `api` | serves the control socket, HTTP and metrics, exports, asks the recorder | clients, far hosts, the recorder's answers |
+//! | `api` | serves the control socket, HTTP, metrics and the live page, exports, asks the recorder | clients, far hosts, the recorder's answers |
 //! | `system` | asks the host at a trigger | programs, seconds at most |
 //! | `writer` | turns incidents into bundles | incidents, the disk |
 //! | `notify` | at the end, asks the service manager for time to write | the writer |

@@ -8,7 +8,6 @@
 //! socket appears by rename, with its permissions set: nobody meets it half-made. Links that somebody puts
 //! there are not followed, and pipes are not waited for.
 
-use std::fmt;
 use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
@@ -20,7 +19,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Type};
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 
 use super::line::RecorderLine;
@@ -90,11 +89,16 @@ impl Options {
 
 /// `$RUNTIME_DIRECTORY/control.sock` under systemd, else `/run/dashcap/control.sock`.
 pub fn default_path() -> PathBuf {
+    in_runtime_directory(NAME)
+}
+
+/// A name in that directory.
+pub(super) fn in_runtime_directory(name: &str) -> PathBuf {
     let ours = std::env::var_os("RUNTIME_DIRECTORY").filter(|directory| !directory.is_empty());
     let all = ours.unwrap_or_else(|| DIRECTORY.into());
     // Several are separated by colons (systemd.exec(5)).
     let first = std::env::split_paths(&all).next().unwrap_or_else(|| DIRECTORY.into());
-    first.join(NAME)
+    first.join(name)
 }
 
 /// The socket, and the lock that says it is ours.
@@ -118,7 +122,7 @@ impl Socket {
     /// When it is refused and the operator named it.
     pub fn open(options: &Options) -> Result<Option<Self>> {
         options.check()?;
-        match make(&options.path) {
+        match Self::at(&options.path, "--control") {
             Ok(socket) => {
                 tracing::info!("control socket {}", options.path.display());
                 Ok(Some(socket))
@@ -131,6 +135,17 @@ impl Socket {
                 Ok(None)
             }
         }
+    }
+
+    /// Makes one at `path`, as `option` says.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub(super) fn at(path: &Path, option: &str) -> Result<Self> {
+        let hint = format!("name another with {option} PATH, or none with {option} off");
+        make(path).map_err(|reason| {
+            Error::operation("make socket", path.display().to_string(), reason).hint(hint)
+        })
     }
 
     /// Registers it with the runtime that is entered.
@@ -149,12 +164,8 @@ impl Drop for SocketFile {
     }
 }
 
-fn make(path: &Path) -> Result<Socket> {
-    let cannot = |reason: &dyn fmt::Display| {
-        Error::operation("make control socket", path.display().to_string(), reason)
-            .hint("name another with --control PATH, or none with --control off")
-    };
-    let failed = |e: io::Error| cannot(&e);
+fn make(path: &Path) -> Result<Socket, String> {
+    let failed = |e: io::Error| e.to_string();
     if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true).mode(DIRECTORY_MODE).create(directory).map_err(failed)?;
@@ -164,13 +175,13 @@ fn make(path: &Path) -> Result<Socket> {
     let lock = lock_file(&lock).map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(cannot(&taken)),
+        Err(TryLockError::WouldBlock) => return Err(taken.to_owned()),
         Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
     match fs::symlink_metadata(path) {
-        Ok(there) if !there.file_type().is_socket() => return Err(cannot(&"it is no socket")),
+        Ok(there) if !there.file_type().is_socket() => return Err("it is no socket".to_owned()),
         // Without our lock, so it is another program's; of one that died, it is refused.
-        Ok(_) if net::UnixStream::connect(path).is_ok() => return Err(cannot(&"it is in use")),
+        Ok(_) if net::UnixStream::connect(path).is_ok() => return Err("it is in use".to_owned()),
         Ok(_) => tracing::info!("replacing the socket of a dashcap that has died"),
         Err(e) if e.kind() == ErrorKind::NotFound => {}
         Err(e) => return Err(failed(e)),
@@ -235,15 +246,21 @@ pub(super) struct Listener {
 }
 
 impl Listener {
+    /// The next client, and to whom the socket belongs now.
+    pub(super) async fn accept(&self) -> io::Result<(UnixStream, Option<Owner>)> {
+        let (stream, _) = self.listener.accept().await?;
+        Ok((stream, Owner::of(&self.place.path)))
+    }
+
     /// Takes clients until the runtime ends.
     pub(super) async fn serve(self, line: RecorderLine) {
         let (room, refused) = (Arc::new(Semaphore::new(CLIENTS)), Arc::new(AtomicU64::new(0)));
         loop {
             // Never closed, so never refused.
             let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
-            match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    let (line, owner) = (line.clone(), Owner::of(&self.place.path));
+            match self.accept().await {
+                Ok((stream, owner)) => {
+                    let line = line.clone();
                     let refused = Arc::clone(&refused);
                     tokio::spawn(async move {
                         match Peer::of(&stream, owner, &refused) {

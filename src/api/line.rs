@@ -10,6 +10,7 @@ use tokio::time::{sleep, timeout};
 
 use super::question::{Audience, Fate, Question, Reply, Verdict};
 use super::status::RecorderStatus;
+use super::web::Entrance;
 use crate::capture::Follower;
 use crate::frames::{self, FrameFeed};
 use crate::observation::{Fact, Observation};
@@ -34,6 +35,8 @@ pub(super) struct RecorderLine {
     under_way: Arc<Semaphore>,
     /// A permit is held while somebody reads frames.
     readers: Arc<Semaphore>,
+    /// Of the live page, if there is one.
+    entrance: Option<Arc<Entrance>>,
 }
 
 /// Why there is no answer.
@@ -57,7 +60,17 @@ impl RecorderLine {
     pub(super) fn new(clock: Clock, questions: Sender<Question>) -> Self {
         let under_way = Arc::new(Semaphore::new(UNDER_WAY as usize));
         let readers = Arc::new(Semaphore::new(frames::READERS));
-        Self { clock, questions, under_way, readers }
+        Self { clock, questions, under_way, readers, entrance: None }
+    }
+
+    /// The same, where who asks can be told the way to the live page.
+    pub(super) fn with_page(self, entrance: Option<Arc<Entrance>>) -> Self {
+        Self { entrance, ..self }
+    }
+
+    /// The entrance of the live page; none where it is not served.
+    pub(super) fn entrance(&self) -> Option<&Entrance> {
+        self.entrance.as_deref()
     }
 
     /// The clock of the recording.

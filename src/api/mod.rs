@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   dashcap snapshot ──► control socket ─┐                        questions
-//!   curl, Alertmanager ─► HTTP ──────────┴► thread `api` ──────────────────────► recorder
+//!   curl, Alertmanager ─► HTTP ──────────┤
+//!   browser ───────────► page ───────────┴► thread `api` ──────────────────────► recorder
 //!                                            (tokio)     ◄── answers, events ──────┘
 //!   touch DIR/file ────► watch/directory ───── observations ───────────────────► recorder
 //! ```
@@ -31,6 +32,7 @@ pub mod question;
 mod session;
 pub mod span;
 pub mod status;
+pub mod web;
 pub mod webhook;
 
 use std::thread::{self, JoinHandle};
@@ -64,6 +66,8 @@ pub struct Options {
     pub http: Option<http::Options>,
     /// The endpoint for metrics.
     pub metrics: Option<http::MetricsOptions>,
+    /// The live page.
+    pub web: Option<web::Options>,
     /// Who is told elsewhere.
     pub export: export::Options,
 }
@@ -78,6 +82,7 @@ impl Options {
         self.directory.as_ref().map_or(Ok(()), directory::Options::check)?;
         self.http.as_ref().map_or(Ok(()), http::Options::check)?;
         self.metrics.as_ref().map_or(Ok(()), http::MetricsOptions::check)?;
+        self.web.as_ref().map_or(Ok(()), web::Options::check)?;
         self.export.check()
     }
 }
@@ -88,11 +93,12 @@ pub struct Endpoints {
     runtime: Runtime,
     control: Option<control::Socket>,
     http: Option<http::Endpoints>,
+    web: Option<web::Endpoint>,
     exporters: Vec<Exporter>,
 }
 
 impl Endpoints {
-    /// Makes the control socket and the HTTP endpoints, and what exporting needs; none if nothing of it
+    /// Makes the control socket, the HTTP endpoints and the page, and what exporting needs; none if nothing of it
     /// is wanted. `host` is the name under which we export.
     ///
     /// # Errors
@@ -103,15 +109,16 @@ impl Endpoints {
             None => None,
         };
         let http = http::Endpoints::open(options.http.as_ref(), options.metrics.as_ref())?;
+        let web = options.web.as_ref().map(web::Endpoint::open).transpose()?;
         let exporters = Exporter::open(&options.export, host)?;
-        if control.is_none() && http.is_none() && exporters.is_empty() {
+        if control.is_none() && http.is_none() && web.is_none() && exporters.is_empty() {
             return Ok(None);
         }
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|e| Error::operation("start thread", "api", e))?;
-        Ok(Some(Self { runtime, control, http, exporters }))
+        Ok(Some(Self { runtime, control, http, web, exporters }))
     }
 
     /// Answers at the endpoints from now on, on the thread `api`.
@@ -120,13 +127,15 @@ impl Endpoints {
     /// When the process is out of threads or descriptors.
     pub fn serve(self, clock: Clock, questions: Sender<Question>) -> Result<Server> {
         let failed = |e: std::io::Error| Error::operation("start thread", "api", e);
-        let Self { runtime, control, http, exporters } = self;
-        let line = RecorderLine::new(clock.clone(), questions);
+        let Self { runtime, control, http, web, exporters } = self;
+        let entrance = web.as_ref().map(web::Endpoint::entrance);
+        let line = RecorderLine::new(clock.clone(), questions).with_page(entrance);
         let accounts = exporters.iter().map(Exporter::account).collect();
         // Sockets are registered with the runtime here, where it can still be refused.
         let entered = runtime.enter();
         let control = control.map(control::Socket::listen).transpose().map_err(failed)?;
         http.map_or(Ok(()), |http| http.serve(&line)).map_err(failed)?;
+        web.map_or(Ok(()), |web| web.serve(&line)).map_err(failed)?;
         drop(entered);
         let (stop, told) = oneshot::channel();
         let work = async move {

@@ -51,6 +51,8 @@ pub enum Command {
     },
     /// Send frames out of memory: after the answer the rest of the connection is a pcapng file.
     Frames(FramesWanted),
+    /// Tell the way to the live page.
+    Web {},
     /// Make triggers count again.
     Arm {},
     /// Make triggers not count.
@@ -106,6 +108,13 @@ pub enum Answer {
         from: Wall,
         /// Interfaces that are read.
         interfaces: Vec<String>,
+    },
+    /// Where the live page is.
+    Web {
+        /// The path of a socket, or address and port.
+        place: String,
+        /// Good once within a minute; none where the socket knows who asks.
+        ticket: Option<String>,
     },
     /// Triggers count, or not, from now on.
     Arming {
@@ -285,6 +294,7 @@ mod tests {
             Command::Status {},
             Command::Events { follow: true },
             Command::Disarm {},
+            Command::Web {},
         ] {
             let line = command(&said);
             assert!(line.starts_with("{\"v\":1,\"command\":") && line.ends_with("}\n"), "{line}");

@@ -89,6 +89,23 @@ struct Client {
     out: OwnedWriteHalf,
 }
 
+/// Where the live page is; on loopback with a ticket, since an address tells nothing of who comes.
+fn way_to_page(line: &RecorderLine) -> Answer {
+    let Some(entrance) = line.entrance() else {
+        let none = "it serves no live page: start it with --web";
+        return Answer::error(Trouble::BadRequest, none);
+    };
+    let place = entrance.place();
+    let ticket = match place.socket() {
+        Some(_) => Ok(None),
+        None => entrance.ticket(line.clock().now().mono).map(Some),
+    };
+    match ticket {
+        Ok(ticket) => Answer::Web { place: place.place(), ticket },
+        Err(error) => Answer::error(Trouble::Busy, format!("no ticket can be made: {error}")),
+    }
+}
+
 impl Client {
     /// Does what is asked; frames are for the caller to send, who has the whole connection.
     async fn handle(
@@ -118,6 +135,7 @@ impl Client {
                 }
                 Err(answer) => self.tell(&answer).await,
             },
+            Command::Web {} => self.tell(&way_to_page(line)).await,
             Command::Arm {} => self.arm(true, peer, line).await,
             Command::Disarm {} => self.arm(false, peer, line).await,
         };

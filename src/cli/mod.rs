@@ -26,6 +26,7 @@ mod status;
 mod thin;
 mod top;
 mod values;
+mod web;
 mod why;
 
 use std::process::ExitCode;
@@ -76,6 +77,7 @@ enum Command {
     Frames(frames::Frames),
     Extcap(extcap::Extcap),
     Top(top::Watch),
+    Web(web::Web),
     Arm(arm::Arm),
     Disarm(arm::Disarm),
     Demo(demo::Demo),
@@ -125,6 +127,7 @@ pub fn main() -> ExitCode {
         Command::Frames(frames) => frames.start(),
         Command::Extcap(extcap) => extcap.start(),
         Command::Top(top) => top.start(),
+        Command::Web(web) => web.start(),
         Command::Arm(arm) => arm.start(),
         Command::Disarm(disarm) => disarm.start(),
         Command::Report(report) => report.start(&line),

@@ -19,6 +19,8 @@ pub enum Door {
     File,
     /// The HTTP endpoint.
     Http,
+    /// The live page.
+    Web,
 }
 
 /// Who wants what, and why.
@@ -82,6 +84,7 @@ impl Door {
             Self::Control => "control",
             Self::File => "file",
             Self::Http => "http",
+            Self::Web => "web",
         }
     }
 }
@@ -92,6 +95,7 @@ impl fmt::Display for Door {
             Self::Control => "control socket",
             Self::File => "trigger directory",
             Self::Http => "HTTP",
+            Self::Web => "live page",
         })
     }
 }

@@ -51,6 +51,9 @@ impl Options {
             let path = directory.unwrap_or(Path::new("."));
             grants.write(WritableDirectory { is_ours, ..WritableDirectory::new(path, PUBLIC) });
         }
+        if let Some(directory) = self.api.web.as_ref().and_then(|web| web.socket()?.parent()) {
+            grants.write(WritableDirectory::new(directory, PUBLIC));
+        }
         if let Some(directory) = &self.api.directory {
             grants.write(WritableDirectory::new(&directory.path, PRIVATE));
         }

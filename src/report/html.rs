@@ -23,7 +23,7 @@ const SHOWN: usize = 500;
 const EVENTS: usize = 2_000;
 
 /// Draws the plots. No other script runs on the page: it is allowed by its sum.
-const SCRIPT: &str = include_str!("page.js");
+const SCRIPT: &str = concat!(include_str!("plot.js"), include_str!("page.js"));
 
 /// What the script draws from.
 #[derive(Serialize)]

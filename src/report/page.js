@@ -7,28 +7,16 @@
   // Milliseconds with a fraction: enough for microseconds on any axis.
   const ms = (text) => Date.parse(text.slice(0, 23) + "Z") + Number("0." + text.slice(23, 29)) ;
   const offsetMs = (data.offset_minutes ?? 0) * 60000;
-  const utc = (t) => new Date(t).toISOString().replace("T", " ").replace("Z", "");
+  const { wide, rated, node, utc } = Plot;
   const clock = (t) => utc(t) + " UTC" + (data.offset_minutes == null ? "" : " (local " + utc(t + offsetMs).slice(11) + ")");
   const whole = [ms(data.span.from), Math.max(ms(data.span.to), ms(data.span.from) + 1)];
   let view = whole.slice(), log = true, bits = false, cursor = null, width = 0;
-  // Names stand left of the plots; letters are some 6.5 dots wide.
-  const wide = (text) => text.length * 6.5 + 8;
-  const MARGIN = { left: Math.min(160, Math.max(64, ...data.interfaces.map(({ name }) => wide(name)))), right: 12 };
-  const fitting = (text, room) => wide(text) <= room ? text : text.slice(0, Math.max(1, Math.floor((room - 8) / 6.5) - 1)) + "…";
+  const MARGIN = { left: Plot.margin(data.interfaces.map(({ name }) => name)), right: 12 };
+  const scale = () => ({ view, width, ...MARGIN });
   const COLORS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#8a7a00", "#777777"];
-  const rated = (n, unit) => {
-    for (const [limit, prefix] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) if (n >= limit) return (n / limit).toPrecision(3) + " " + prefix + unit;
-    return (n < 10 ? n.toPrecision(2) : Math.round(n)) + " " + unit;
-  };
-  const node = (name, attributes, text) => {
-    const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const key in attributes) made.setAttribute(key, attributes[key]);
-    if (text !== undefined) made.textContent = text;
-    return made;
-  };
-  const x = (t) => MARGIN.left + (t - view[0]) / (view[1] - view[0]) * (width - MARGIN.left - MARGIN.right);
+  const x = (t) => Plot.x(scale(), t);
   const timeAt = (px) => view[0] + (px - MARGIN.left) / (width - MARGIN.left - MARGIN.right) * (view[1] - view[0]);
-  const inside = (t) => Math.min(Math.max(t, view[0]), view[1]);
+  const inside = (t) => Plot.inside(scale(), t);
 
   // Failures and recoveries. A finding that is over has one of each.
   const marks = [];
@@ -50,28 +38,19 @@
   };
 
   const frame = (holder, height, label) => {
-    const svg = node("svg", { class: "chart", viewBox: `0 0 ${width} ${height}`, height, tabindex: 0, role: "img", "aria-label": label });
+    const svg = Plot.chart(scale(), height, label);
     holder.append(svg);
     return svg;
   };
 
-  const axis = (svg, height) => {
-    const steps = [0.001, 0.01, 0.1, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 3e4, 6e4, 3e5, 6e5, 18e5, 36e5, 216e5, 864e5, 6048e5, 2592e6, 31536e6];
-    const most = Math.max(2, Math.floor(width / 110));
-    const step = steps.find((s) => (view[1] - view[0]) / s <= most) ?? steps.at(-1) * 10;
-    for (let t = Math.ceil(view[0] / step) * step; t <= view[1]; t += step) {
-      svg.append(node("line", { x1: x(t), x2: x(t), y1: 4, y2: height - 14, stroke: "var(--line)", "stroke-width": 0.5 }));
-      const text = step >= 864e5 ? utc(t).slice(0, 10) : step >= 1000 ? utc(t).slice(11, 19) : utc(t).slice(11, 23);
-      svg.append(node("text", { x: x(t), y: height - 2, "text-anchor": "middle" }, text));
-    }
-  };
+  const axis = (svg, height) => Plot.axis(svg, scale(), height);
 
   const drawMarks = (svg, height, about) => {
     for (const mark of marks) {
       if (mark.t < view[0] || mark.t > view[1]) continue;
       if (about && mark.entry && mark.entry.interface && mark.entry.interface !== about) continue;
       const color = mark.trigger ? "var(--mark)" : mark.good ? "var(--good)" : "var(--out)";
-      const group = node("g", { class: mark.good ? "mark recovery" : "mark failure", style: "cursor:pointer" });
+      const group = node("g", { class: mark.good ? "mark recovery" : "mark failure" });
       group.append(node("line", { x1: x(mark.t), x2: x(mark.t), y1: 10, y2: height - 14, stroke: color, "stroke-width": mark.trigger ? 2 : 1.2, "stroke-dasharray": mark.trigger ? "none" : mark.good ? "1 3" : "5 3" }));
       const [left, middle, right] = [x(mark.t) - 5, x(mark.t), x(mark.t) + 5];
       group.append(node("polygon", { points: mark.good ? `${left},10 ${right},10 ${middle},1` : `${left},1 ${right},1 ${middle},10`, fill: color }));
@@ -107,26 +86,11 @@
     svg.addEventListener("keydown", keys);
   };
 
-  const columns = (series) => {
-    const begin = ms(series.begin), step = series.step_s * 1000;
-    const first = Math.max(0, Math.floor((view[0] - begin) / step));
-    const last = Math.min(series.values.length - 1, Math.ceil((view[1] - begin) / step));
-    return { begin, step, first, last };
-  };
+  const shaped = (series) => ({ begin: ms(series.begin), step: series.step_s * 1000, count: series.values.length, at: (column) => rate(series, column) });
+  const columns = (series) => ({ ...shaped(series), ...Plot.columns(scale(), shaped(series)) });
   const rate = (series, column) => (series.values[column] ?? 0) / series.step_s * (series.kind === "frames" ? 1 : 8);
   const valueAt = (series, t) => rate(series, Math.floor((t - ms(series.begin)) / (series.step_s * 1000)));
-  const scaled = (n, top) => top <= 0 ? 0 : log ? Math.log10(1 + n) / Math.log10(1 + top) : n / top;
-
-  const area = (svg, series, top, base, size, color) => {
-    const { begin, step, first, last } = columns(series);
-    let path = `M${x(inside(begin + first * step))},${base}`;
-    for (let column = first; column <= last; column++) {
-      const y = base - size * scaled(rate(series, column), top);
-      path += `L${x(inside(begin + column * step))},${y}L${x(inside(begin + (column + 1) * step))},${y}`;
-    }
-    path += `L${x(inside(begin + (last + 1) * step))},${base}Z`;
-    svg.append(node("path", { d: path, fill: color, "fill-opacity": 0.75, stroke: color, "stroke-width": 0.7 }));
-  };
+  const scaled = (n, top) => Plot.scaled(n, top, log);
   const topOf = (all) => Math.max(1, ...all.flatMap((series) => {
     const { first, last } = columns(series);
     const rates = [];
@@ -141,16 +105,12 @@
       if (!all.length) continue;
       const height = 150, up = all.filter((series) => series.direction !== "outbound"), down = all.filter((series) => series.direction === "outbound");
       const svg = frame(holder, height, `Traffic of ${name} over time, received above and sent below the line`);
-      const unit = bits ? "bit/s" : "/s", top = topOf(all), half = (height - 28) / 2, middle = 12 + half;
-      axis(svg, height);
-      for (const series of up) area(svg, series, top, middle, half, series.direction === "inbound" ? "var(--in)" : "var(--unknown)");
-      for (const series of down) area(svg, series, top, middle, -half, "var(--out)");
-      svg.append(node("line", { x1: MARGIN.left, x2: width - MARGIN.right, y1: middle, y2: middle, stroke: "var(--ink)" }));
-      const label = node("text", { x: 2, y: 22 }, fitting(name, MARGIN.left));
-      label.append(node("title", {}, name));
-      svg.append(label, node("text", { x: 2, y: 36 }, rated(top, unit)));
-      if (up.length) svg.append(node("text", { x: 2, y: middle - 4 }, up[0].direction === "inbound" ? "received ▲" : "any way ▲"));
-      if (down.length) svg.append(node("text", { x: 2, y: middle + 14 }, "sent ▼"));
+      Plot.traffic(svg, scale(), height, {
+        name, top: topOf(all), log, unit: bits ? "bit/s" : "/s",
+        up: up.map((series) => ({ ...shaped(series), color: series.direction === "inbound" ? "var(--in)" : "var(--unknown)" })),
+        down: down.map((series) => ({ ...shaped(series), color: "var(--out)" })),
+        above: up[0]?.direction === "inbound" ? "received ▲" : "any way ▲", below: "sent ▼",
+      });
       drawMarks(svg, height, name);
       listen(svg);
     }

@@ -57,7 +57,7 @@ impl Trigger {
     pub fn asked(seen: &Observation) -> Option<Self> {
         let Fact::Asked(ask) = &seen.fact else { return None };
         let kind = match ask.door {
-            Door::Control => TriggerKind::Snapshot,
+            Door::Control | Door::Web => TriggerKind::Snapshot,
             Door::File => TriggerKind::File,
             Door::Http => TriggerKind::Http,
         };

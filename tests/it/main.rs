@@ -46,4 +46,6 @@ mod top;
 mod traffic;
 mod watch;
 mod watchers;
+#[cfg(feature = "web")]
+mod web;
 mod wireshark;

@@ -11,24 +11,41 @@ use tempfile::TempDir;
 use crate::lab::{BINARY, Dashcap, Lab, NEAR_ADDRESS, Pace, frame, needs, skip, until};
 
 /// A user with a home, whose Wireshark knows dashcap, and a recording of eth0.
-struct Desk {
+pub(crate) struct Desk {
     home: TempDir,
     dashcap: Dashcap,
 }
 
 impl Desk {
     fn new(lab: &Lab) -> Self {
+        Self::with(lab, &[])
+    }
+
+    /// With these options of the recording.
+    pub(crate) fn with(lab: &Lab, options: &[&str]) -> Self {
         let home = tempfile::tempdir().expect("a directory can be made");
         let socket = home.path().join("control.sock");
-        let dashcap = lab.record(&["-i", "eth0", "--control", socket.to_str().expect("text")]);
+        let own = ["-i", "eth0", "--control", socket.to_str().expect("text")];
+        let dashcap = lab.record(&[&own[..], options].concat());
         let desk = Self { home, dashcap };
         let told = desk.succeeds(&mut desk.at(&[BINARY, "install", "--wireshark"]));
         assert!(told.contains("extcap/dashcap") && told.contains("dashcap.lua"), "{told}");
         desk
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// In its home.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.home.path().join(name)
+    }
+
+    /// Where this user is at home.
+    pub(crate) fn home(&self) -> String {
+        self.home.path().display().to_string()
+    }
+
+    /// Ends the recording.
+    pub(crate) fn finish(self) {
+        self.dashcap.finish_well();
     }
 
     /// A command of this user's.
@@ -38,7 +55,8 @@ impl Desk {
         self.of(command)
     }
 
-    fn of(&self, mut command: Command) -> Command {
+    /// The same, run by this user.
+    pub(crate) fn of(&self, mut command: Command) -> Command {
         let home = self.home.path();
         command.env("HOME", home).env_remove("XDG_CONFIG_HOME").env("RUNTIME_DIRECTORY", home);
         let path = format!("{}:{}", home.display(), std::env::var("PATH").expect("there is one"));
@@ -111,9 +129,9 @@ fn it_answers_what_a_dialog_asks() {
     assert_eq!(ask(&["--extcap-capture-filter", "arp or port 53"]), "");
     let judged = ask(&["--extcap-capture-filter", "port port"]);
     assert!(judged.contains("syntax error") && judged.lines().count() == 1, "{judged}");
-    let unknown =
+    let mut unknown =
         desk.at(&[BINARY, "extcap", "--extcap-interface", "dashcap:evil", "--extcap-dlts"]);
-    let unknown = { unknown }.output().expect("it runs");
+    let unknown = unknown.output().expect("it runs");
     let reason = String::from_utf8(unknown.stderr).expect("text");
     assert!(reason.contains("a host that stands in") && reason.contains("hosts"), "{reason}");
     desk.dashcap.finish_well();
@@ -179,10 +197,10 @@ fn client_ports(told: &str) -> BTreeSet<u16> {
 }
 
 /// An ssh server on the near host that lets this user in, and this user's ssh that knows it.
-struct SshServer(Child);
+pub(crate) struct SshServer(Child);
 
 impl SshServer {
-    fn start(lab: &Lab, desk: &Desk) -> Self {
+    pub(crate) fn start(lab: &Lab, desk: &Desk) -> Self {
         for key in ["host", "user"] {
             let file = desk.path(key);
             let file = file.to_str().expect("text");

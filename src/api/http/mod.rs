@@ -10,6 +10,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 pub(super) use self::server::Endpoints;
+#[cfg(feature = "web")]
+pub(super) use self::server::{Standings, is_this_host};
 
 use crate::error::{Error, Result};
 use crate::feature::Feature;

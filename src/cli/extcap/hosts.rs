@@ -83,6 +83,15 @@ pub(super) fn read() -> Result<Vec<RemoteHost>> {
         .collect())
 }
 
+/// How dashcap is called on a host, whether it stands in the file or not.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(in crate::cli) fn command_at(host: &str) -> Result<String> {
+    let known = read()?.into_iter().find(|known| known.name == host);
+    Ok(known.map_or_else(|| USUAL.to_owned(), |known| known.command))
+}
+
 /// The host of a line; none in an empty one.
 fn parse(line: &str) -> std::result::Result<Option<RemoteHost>, String> {
     let line = line.split(COMMENT).next().unwrap_or_default().trim();

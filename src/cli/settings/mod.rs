@@ -336,6 +336,12 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics: Option<String>,
 
+    /// Serve the live page: alone or on for $RUNTIME_DIRECTORY/web.sock or /run/dashcap/web.sock, the path of
+    /// another socket, or a port on loopback such as 9182, where a ticket of `dashcap web` lets in [default: off].
+    #[arg(long, value_name = "WHERE", num_args = 0..=1, default_missing_value = "on")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    web: Option<String>,
+
     /// Hosts that are told what is seen, in the file only: `[[export]]` with kind and to.
     #[arg(skip)]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -478,6 +484,7 @@ impl Settings {
             collect_directory: self.collect_directory.or(file.collect_directory),
             hook: file.hook,
             metrics: self.metrics.or(file.metrics),
+            web: self.web.or(file.web),
             export: file.export,
             webhook: file.webhook,
             config: self.config,

@@ -6,7 +6,7 @@ use super::probes::WrittenProbe;
 use super::traffic::{FilterMatch, RateLimit, Silence};
 use super::watchers::{Attribute, Log};
 use super::{Defaults, Fade, Fold, OFF, Pack, Sandbox, Settings, WrittenClass, export, file};
-use crate::api::{self, control, directory, http};
+use crate::api::{self, control, directory, http, web};
 use crate::capture::filter::Filter;
 use crate::capture::{self, Wanted, afpacket, classes};
 use crate::cli::values::{Size, TimeSpan};
@@ -240,8 +240,9 @@ impl Settings {
         let http = listen.map(|listen| http::Options { listen, token_file });
         let listen = self.metrics.as_deref().map(http::MetricsOptions::address).transpose()?;
         let metrics = listen.map(|listen| http::MetricsOptions { listen });
+        let web = self.web.as_deref().map(web::Options::parse).transpose()?.flatten();
         let export = export::options(&self.export, &self.webhook)?;
-        let options = api::Options { control, directory, http, metrics, export };
+        let options = api::Options { control, directory, http, metrics, web, export };
         options.check().map(|()| options)
     }
 }

@@ -8,6 +8,7 @@ use super::table::TriggerTable;
 use super::traffic::{FilterMatch, RateLimit, Silence};
 use super::watchers::{Attribute, Log};
 use super::{Fade, Fold, OFF, Pack, Sandbox, Settings, WrittenClass};
+use crate::api::web;
 use crate::capture;
 use crate::cli::values::{Age, On, Part, Size, TimeSpan};
 use crate::recorder;
@@ -103,6 +104,7 @@ impl Settings {
             collect_directory: Some(options.programs.collect.clone().unwrap_or(OFF.into())),
             hook: options.programs.hooks.iter().map(Hook::of).collect(),
             metrics: options.api.metrics.as_ref().map(|metrics| metrics.listen.to_string()),
+            web: options.api.web.as_ref().map(web::Options::place),
             export: options.api.export.remotes.iter().map(Export::of).collect(),
             webhook: options.api.export.webhooks.iter().map(Webhook::of).collect(),
             config: None,

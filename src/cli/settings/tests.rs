@@ -215,6 +215,7 @@ fn what_is_not_built_in_is_refused_by_the_name_of_its_feature() {
     for (typed, feature) in [
         (["--http", "9180"], Feature::Http),
         (["--metrics", "9181"], Feature::Http),
+        (["--interface=eth0", "--web=9182"], Feature::Web),
         (["-c", &path(&file)], Feature::Export),
         (["-c", &path(&other)], Feature::Export),
     ] {

@@ -77,18 +77,18 @@ impl Endpoints {
 
 /// How it stands, for those who are not known: asked at most once a second.
 #[derive(Debug, Clone)]
-struct Standings {
+pub(in crate::api) struct Standings {
     line: RecorderLine,
     clock: Clock,
     recent: Recent<Box<RecorderStatus>>,
 }
 
 impl Standings {
-    fn of(line: &RecorderLine) -> Self {
+    pub(in crate::api) fn of(line: &RecorderLine) -> Self {
         Self { line: line.clone(), clock: Clock::system(), recent: Recent::default() }
     }
 
-    async fn latest(&self) -> Result<Box<RecorderStatus>, Unanswered> {
+    pub(in crate::api) async fn latest(&self) -> Result<Box<RecorderStatus>, Unanswered> {
         self.recent.at(self.now(), self.line.standing()).await
     }
 
@@ -139,7 +139,7 @@ async fn meant(request: Request, next: Next) -> Response {
 }
 
 /// True for an address or localhost, with or without a port (RFC 9110, 7.2).
-fn is_this_host(host: &[u8]) -> bool {
+pub(in crate::api) fn is_this_host(host: &[u8]) -> bool {
     let Ok(Ok(authority)) = str::from_utf8(host).map(str::parse::<Authority>) else { return false };
     let name = authority.host().trim_start_matches('[').trim_end_matches(']');
     name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok()
