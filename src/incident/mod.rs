@@ -31,6 +31,7 @@ pub mod layout;
 pub mod manifest;
 pub mod merge;
 pub mod moment;
+pub mod name;
 pub mod partial;
 pub mod pcapng;
 pub mod progress;
@@ -225,7 +226,7 @@ impl Incident {
     /// The name its bundle gets: when, what and to whom, `2026-11-22T14-14-20.811Z_link-down_eth0`.
     /// Safe as a file name whatever the object is called.
     pub fn name(&self) -> String {
-        layout::name_of(&self.opened_by)
+        name::name_of(&self.opened_by)
     }
 }
 

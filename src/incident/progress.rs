@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::layout::name_of;
+use super::name::name_of;
 use crate::finding::Severity;
 use crate::time::{Stamp, Wall, as_nanos};
 use crate::trigger::{Trigger, TriggerKind};

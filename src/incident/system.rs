@@ -19,7 +19,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, Sender, after, bounded, never, select};
 
 use super::SystemFile;
-use super::layout::file_name;
+use super::name::file_name;
 use crate::sys::kernel_log;
 
 /// Longest an item may take. `ethtool` on a slow driver takes some 100 ms; one that waits for hung

@@ -9,12 +9,12 @@ use std::path::Path;
 use rustix::fs::FileType;
 use sha2::{Digest, Sha256};
 
-use super::is_our_name;
 use super::record::{self, StoreRecord};
 use super::removal::REMOVING;
 use crate::incident::folder::{Folder, Inside};
 use crate::incident::layout::{MANIFEST, REPORTS, SUFFIX};
 use crate::incident::manifest::{FileEntry, read};
+use crate::incident::name::is_our_name;
 use crate::incident::partial::BESIDE;
 
 /// Finishes or removes what was left in `directory`, where nobody else may be at work now.

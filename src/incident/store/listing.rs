@@ -11,13 +11,13 @@ use rustix::fs::FileType;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::is_our_name;
 use super::removal::{KEPT, REMOVING};
 use crate::error::{Error, Result};
 use crate::incident::folder::{Folder, Inside};
 use crate::incident::layout::{MANIFEST, REPORT, SUFFIX};
 use crate::incident::manifest::read;
 use crate::incident::moment::Span;
+use crate::incident::name::is_our_name;
 use crate::time::Wall;
 
 /// All of a directory.

@@ -47,8 +47,6 @@ use crate::time::Stamp;
 /// Bytes written to prove that writing works: a whole block of any usual file system, so that a full
 /// one cannot hide it in an inode.
 const PROOF: usize = 4_096;
-/// How a bundle's name begins; `0` stands for any digit (see [`crate::time::Wall::file_name`]).
-const NAME_PATTERN: &[u8] = b"0000-00-00T00-00-00.000Z_";
 /// Another dashcap that starts at this moment holds the lock exclusively while it removes leftovers:
 /// so often we ask again, with [`LOCK_PAUSE`] between, five seconds in all.
 const LOCK_ATTEMPTS: u32 = 100;
@@ -280,13 +278,6 @@ fn share(file: &File, directory: &Path) -> Result<()> {
         .hint("name another directory with -o"))
 }
 
-/// True for names only a dashcap gives: when, and what for.
-fn is_our_name(name: &str) -> bool {
-    let like = |(c, p): (&u8, &u8)| if *p == b'0' { c.is_ascii_digit() } else { c == p };
-    let name = name.as_bytes();
-    name.len() > NAME_PATTERN.len() && name.iter().zip(NAME_PATTERN).all(like)
-}
-
 fn warn_if_short(directory: &Path, expected: u64) {
     match space::free(directory) {
         Ok(free) if free < expected => tracing::warn!(
@@ -310,20 +301,6 @@ mod tests {
     use crate::lab::{Tmpfs, is_root};
 
     const LEFTOVER: &str = "2026-11-22T14-14-20.811Z_link-down_eth0.partial";
-
-    #[test]
-    fn only_our_own_names_are_ours() {
-        for (name, ours) in [
-            ("2026-11-22T14-14-20.811Z_link-down_eth0", true),
-            ("2026-11-22T14-14-20.811Z_signal-2", true),
-            ("2026-11-22T14-14-20.811Z_", false),
-            ("thesis", false),
-            ("2026-11-22_14-14-20.811Z_signal", false),
-            ("", false),
-        ] {
-            assert_eq!(is_our_name(name), ours, "{name}");
-        }
-    }
 
     #[test]
     fn leftovers_go_when_nobody_lives_and_stay_while_somebody_does() {

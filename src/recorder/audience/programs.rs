@@ -7,7 +7,7 @@ use crossbeam_channel::{Receiver, Sender};
 use super::log::Log;
 use crate::error::Result;
 use crate::hook::{Hooks, Pending, Runner};
-use crate::incident::layout::name_of;
+use crate::incident::name::name_of;
 use crate::incident::writer::Outcome;
 use crate::observation::program::ProgramNote;
 use crate::observation::{Fact, Observation};
