@@ -32,6 +32,7 @@
 //! | `notify-rs…` | inotify for the trigger directory (crate `notify`) | files |
 //! | `api` | serves the control socket, HTTP, metrics and the live page, exports, asks the recorder | clients, far hosts, the recorder's answers |
 //! | `system` | asks the host at a trigger | programs, seconds at most |
+//! | `spool` | brings frames of the open incident to the disk | captures, the disk |
 //! | `writer` | turns incidents into bundles | incidents, the disk |
 //! | `notify` | at the end, asks the service manager for time to write | the writer |
 //! | `hook/ask` | hands requests to the runner, another process that runs the operator's programs | the runner |
@@ -40,8 +41,8 @@
 //!
 //! 1. Capture never waits: not for the disk, a reader, or a lock somebody else holds. Lanes belong to
 //!    their capture thread; whoever wants something of it asks.
-//! 2. Memory is fixed: obtained and touched at the start; pinned evidence is never overwritten, new
-//!    frames are dropped and counted instead.
+//! 2. Memory is fixed: obtained and touched at the start; pinned evidence is never overwritten before it is
+//!    safe on the disk, new frames are dropped and counted instead.
 //! 3. Every way to lose something has a name and a count ([`stats::CaptureStats`]), shown also when it
 //!    is zero.
 //! 4. Decisions are pure and are told the time; only [`time`] reads clocks, and only `sys` is unsafe.

@@ -7,8 +7,8 @@ use super::packing::Packing;
 use crate::error::Result;
 use crate::frame::{Frame, Origin};
 use crate::ring::{
-    Appended, Followed, HoldId, Lane, LaneCounters, LaneId, LaneOptions, Pool, Position, Slice,
-    Storm,
+    Appended, Followed, HoldId, Lane, LaneCounters, LaneId, LaneOptions, Pinned, Pool, Position,
+    Segment, Slice, Storm,
 };
 use crate::stats::CaptureStats;
 use crate::time::{Mono, Offset, Window};
@@ -114,8 +114,20 @@ impl Lanes {
     }
 
     /// Keeps everything from `from` on in every lane; returns from when on all are complete.
-    pub(super) fn hold(&mut self, hold: HoldId, from: Mono) -> Mono {
-        self.lanes.iter_mut().map(|lane| lane.hold(hold, from)).max().unwrap_or(from)
+    pub(super) fn hold(&mut self, hold: HoldId, from: Mono, yields: bool) -> Mono {
+        self.lanes.iter_mut().map(|lane| lane.hold(hold, from, yields)).max().unwrap_or(from)
+    }
+
+    /// The oldest of what is held and not on the disk yet, class by class, `room` bytes of each.
+    pub(super) fn unspooled(&self, hold: HoldId, room: usize) -> Vec<Vec<Pinned>> {
+        self.lanes.iter().map(|lane| lane.unspooled(hold, room)).collect()
+    }
+
+    /// Copies that are safe on the disk, class by class.
+    pub(super) fn spooled(&mut self, hold: HoldId, copies: Vec<Vec<Arc<Segment>>>) {
+        for (lane, copies) in self.lanes.iter_mut().zip(copies) {
+            lane.spooled(hold, copies);
+        }
     }
 
     /// References to everything in `window`, class by class; then the hold `release` ends.

@@ -36,7 +36,7 @@ pub use follower::Follower;
 pub use interface::Interface;
 pub use kernel_room::KernelRoom;
 pub use lanes::ClassReport;
-pub use order::{CaptureReport, NextFrames, Sliced};
+pub use order::{CaptureReport, NextFrames, Sliced, Unspooled};
 pub use packing::Memory;
 pub use pulse::Pulse;
 pub use reel::Reel;

@@ -12,7 +12,7 @@ use super::tapping::Tapping;
 use crate::detect::tap::ClassCount;
 use crate::frame::Origin;
 use crate::observation::Observation;
-use crate::ring::{Followed, HoldId, Position, Slice};
+use crate::ring::{Followed, HoldId, Pinned, Position, Segment, Slice};
 use crate::stats::CaptureStats;
 use crate::sys::wakeup::Wakeup;
 use crate::time::{Clock, Mono, Stamp, Window};
@@ -22,7 +22,7 @@ pub(super) enum Order {
     Bind(Interface),
     Unbind,
     Quota(u64),
-    Hold { hold: HoldId, from: Mono, reply: Sender<Mono> },
+    Hold { hold: HoldId, from: Mono, yields: bool, reply: Sender<Mono> },
     Slice(SliceOrder),
     Report { reply: Sender<CaptureReport> },
 }
@@ -32,6 +32,31 @@ pub(super) struct SliceOrder {
     pub(super) window: Window,
     pub(super) release: Option<HoldId>,
     pub(super) reply: Sender<Sliced>,
+}
+
+/// What others than the recorder ask of a capture thread.
+pub(super) enum ReaderOrder {
+    Follow(FollowOrder),
+    Spool(SpoolOrder),
+}
+
+/// What is on the disk of a hold, and the question what is not.
+pub(super) struct SpoolOrder {
+    pub(super) hold: HoldId,
+    /// Copies that are safe on the disk, class by class.
+    pub(super) spooled: Vec<Vec<Arc<Segment>>>,
+    /// Bytes that are wanted of each class.
+    pub(super) room: usize,
+    pub(super) reply: Sender<Unspooled>,
+}
+
+/// What of a hold is not on the disk.
+#[derive(Debug)]
+pub struct Unspooled {
+    /// The oldest of it, class by class.
+    pub classes: Vec<Vec<Pinned>>,
+    /// How the capture stands.
+    pub report: CaptureReport,
 }
 
 /// What a reader of frames asks of a capture thread: what comes next in some of its classes.
@@ -86,7 +111,7 @@ pub(super) struct Hands {
     pub(super) wakeup: Wakeup,
     pub(super) clock: Clock,
     pub(super) inbox: Receiver<Order>,
-    pub(super) followed: Receiver<FollowOrder>,
+    pub(super) readers: Receiver<ReaderOrder>,
     pub(super) events: Sender<Observation>,
     pub(super) tapping: Tapping,
     pub(super) pulse: Pulse,

@@ -24,9 +24,12 @@ use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::afpacket::RETIRE;
 use super::event_queue::EventQueue;
-use super::follower::FOLLOWERS;
+use super::follower::READERS;
 use super::lanes::Lanes;
-use super::order::{CaptureReport, FollowOrder, Hands, NextFrames, Order, SliceOrder, Sliced};
+use super::order::{
+    CaptureReport, FollowOrder, Hands, NextFrames, Order, ReaderOrder, SliceOrder, Sliced,
+    SpoolOrder, Unspooled,
+};
 use super::packing::{Memory, Packing};
 use super::pulse::Pulse;
 use super::services::Services;
@@ -79,7 +82,7 @@ pub(super) struct Recording {
     wakeup: Wakeup,
     clock: Clock,
     inbox: Receiver<Order>,
-    followed: Receiver<FollowOrder>,
+    readers: Receiver<ReaderOrder>,
     pending: Vec<SliceOrder>,
     since: Stamp,
     /// Counts of sources that were closed before this one.
@@ -139,7 +142,7 @@ impl Recording {
         memory: &Memory,
         hands: Hands,
     ) -> Result<Self> {
-        let Hands { wakeup, clock, inbox, followed, events, tapping, pulse } = hands;
+        let Hands { wakeup, clock, inbox, readers, events, tapping, pulse } = hands;
         let now = clock.now();
         let origin = Arc::new(source.origin().clone());
         let classes = options.classes.clone();
@@ -165,7 +168,7 @@ impl Recording {
             wakeup,
             clock,
             inbox,
-            followed,
+            readers,
             pending: Vec::new(),
             since: now,
             closed_sources: None,
@@ -371,7 +374,7 @@ impl Recording {
     /// False when the recorder is gone: the end.
     fn take_orders(&mut self) -> bool {
         self.wakeup.clear();
-        self.answer_followers();
+        self.answer_readers();
         loop {
             match self.inbox.try_recv() {
                 Ok(order) => self.handle(order),
@@ -392,7 +395,9 @@ impl Recording {
             },
             Order::Unbind => self.unbind(),
             Order::Quota(bytes) => self.lanes.set_quota(bytes),
-            Order::Hold { hold, from, reply } => drop(reply.send(self.lanes.hold(hold, from))),
+            Order::Hold { hold, from, yields, reply } => {
+                let _ = reply.send(self.lanes.hold(hold, from, yields));
+            }
             Order::Slice(order) => self.pending.push(order),
             Order::Report { reply } => drop(reply.send(self.report())),
         }
@@ -473,15 +478,29 @@ impl Recording {
         }
     }
 
-    /// Readers of frames that wait; a segment each and no more in a round, so that capture goes on.
-    fn answer_followers(&mut self) {
-        let done_until = self.done_until().min(self.clock.now().mono);
-        for FollowOrder { classes, reply } in self.followed.try_iter().take(FOLLOWERS) {
-            let classes = classes.into_iter();
-            let lanes = &mut self.lanes;
-            let next = classes.filter_map(|(class, position)| lanes.follow(class, position));
-            let _ = reply.send(NextFrames { classes: next.collect(), done_until });
+    /// Readers that wait: of each a question in a round, answered with references, so that capture goes on.
+    fn answer_readers(&mut self) {
+        for _ in 0..READERS {
+            match self.readers.try_recv() {
+                Ok(ReaderOrder::Follow(order)) => self.answer_follower(order),
+                Ok(ReaderOrder::Spool(order)) => self.answer_spooler(order),
+                Err(_) => return,
+            }
         }
+    }
+
+    /// A segment of each class.
+    fn answer_follower(&mut self, FollowOrder { classes, reply }: FollowOrder) {
+        let done_until = self.done_until().min(self.clock.now().mono);
+        let (classes, lanes) = (classes.into_iter(), &mut self.lanes);
+        let next = classes.filter_map(|(class, position)| lanes.follow(class, position));
+        let _ = reply.send(NextFrames { classes: next.collect(), done_until });
+    }
+
+    fn answer_spooler(&mut self, SpoolOrder { hold, spooled, room, reply }: SpoolOrder) {
+        self.lanes.spooled(hold, spooled);
+        let classes = self.lanes.unspooled(hold, room);
+        let _ = reply.send(Unspooled { classes, report: self.report() });
     }
 
     fn answer_slices(&mut self, now: Mono) {

@@ -98,9 +98,9 @@ impl Reel {
         self.lanes.set_quota(bytes);
     }
 
-    /// Keeps everything from `from` on; returns from when on that is.
-    pub fn hold(&mut self, hold: HoldId, from: Mono) -> Mono {
-        self.lanes.hold(hold, from)
+    /// Keeps everything from `from` on, as [`Lane::hold`](crate::ring::Lane::hold); returns from when on that is.
+    pub fn hold(&mut self, hold: HoldId, from: Mono, yields: bool) -> Mono {
+        self.lanes.hold(hold, from, yields)
     }
 
     /// Pins the frames of `window` and gives up the hold `release`.

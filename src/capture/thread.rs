@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::follower::{FOLLOWERS, Follower};
-use super::order::{CaptureReport, FollowOrder, Hands, Order, SliceOrder, Sliced};
+use super::follower::{Follower, READERS};
+use super::order::{CaptureReport, Hands, Order, ReaderOrder, SliceOrder, Sliced};
 use super::packing::Memory;
 use super::pulse::Pulse;
 use super::recording::Recording;
@@ -31,9 +31,10 @@ const ORDER: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Capture {
     interface: String,
+    first_lane: LaneId,
     classes: Vec<Arc<str>>,
     orders: Sender<Order>,
-    followers: Sender<FollowOrder>,
+    readers: Sender<ReaderOrder>,
     wakeup: Wakeup,
     pulse: Pulse,
     thread: JoinHandle<CaptureReport>,
@@ -60,14 +61,14 @@ impl Capture {
         let source = Source::open(&binding, &options, &wakeup, &clock)?;
         let interface = binding.name.clone();
         let (orders, inbox) = bounded(ORDERS);
-        let (followers, followed) = bounded(FOLLOWERS);
+        let (readers, read) = bounded(READERS);
         let classes = options.classes.names();
         let pulse = Pulse::default();
         let hands = Hands {
             wakeup: wakeup.clone(),
             clock,
             inbox,
-            followed,
+            readers: read,
             events,
             tapping,
             pulse: pulse.clone(),
@@ -77,7 +78,7 @@ impl Capture {
             .name(format!("cap/{interface}"))
             .spawn(move || recording.run())
             .map_err(|e| Error::operation("start the capture thread of", &*interface, e))?;
-        Ok(Self { interface, classes, orders, followers, wakeup, pulse, thread })
+        Ok(Self { interface, first_lane, classes, orders, readers, wakeup, pulse, thread })
     }
 
     /// The interface's name.
@@ -106,10 +107,10 @@ impl Capture {
         self.order(Order::Quota(bytes));
     }
 
-    /// Keeps everything from `from` on. The reply, within a kernel block's time, says from when on that
-    /// is; it never comes if the thread died.
-    pub fn hold(&self, hold: HoldId, from: Mono) -> Receiver<Mono> {
-        self.ask(|reply| Order::Hold { hold, from, reply })
+    /// Keeps everything from `from` on, as [`Lane::hold`](crate::ring::Lane::hold). The reply, within a kernel
+    /// block's time, says from when on that is; it never comes if the thread died.
+    pub fn hold(&self, hold: HoldId, from: Mono, yields: bool) -> Receiver<Mono> {
+        self.ask(|reply| Order::Hold { hold, from, yields, reply })
     }
 
     /// Pins the frames of `window` and gives up the hold `release`. The reply comes when the window's
@@ -126,7 +127,13 @@ impl Capture {
     /// A hand for somebody who reads what it records, for as long as it does.
     pub fn follower(&self) -> Follower {
         let (interface, classes) = (self.interface.clone(), self.classes.clone());
-        Follower::new(interface, classes, self.followers.clone(), self.wakeup.clone())
+        Follower::new(
+            interface,
+            self.first_lane,
+            classes,
+            self.readers.clone(),
+            self.wakeup.clone(),
+        )
     }
 
     /// Stops after the last frame the kernel has; none if the thread panicked.

@@ -79,8 +79,15 @@ impl Folder {
     /// # Errors
     /// As [`Folder::make`].
     pub fn create(&self, name: &str) -> io::Result<File> {
-        let new = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
-        let mode = Mode::from_raw_mode(FILE_MODE);
+        self.create_for(name, Mode::from_raw_mode(FILE_MODE))
+    }
+
+    /// The same for those that `mode` says, to be read as well.
+    ///
+    /// # Errors
+    /// As [`Folder::make`].
+    pub fn create_for(&self, name: &str, mode: Mode) -> io::Result<File> {
+        let new = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         Ok(openat(&self.0, name, new | OFlags::CLOEXEC, mode)?.into())
     }
 

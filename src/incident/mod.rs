@@ -38,6 +38,7 @@ pub mod progress;
 pub mod recovered;
 pub mod runs;
 pub mod secured;
+pub mod spool;
 pub mod store;
 pub mod system;
 pub mod timeline;
@@ -103,6 +104,8 @@ pub struct Incident {
     pub recovered: Option<recovered::Recovered>,
     /// The recording before this one, if the window reaches back to it.
     pub earlier: Option<earlier::EarlierRecording>,
+    /// Its frames on the disk, if they were brought there before it was closed.
+    pub spool: Option<spool::Spool>,
 }
 
 /// Why an incident's window ends.

@@ -251,7 +251,7 @@ impl Drop for Partial {
     }
 }
 
-fn numbered(name: &str, number: u32) -> String {
+pub(super) fn numbered(name: &str, number: u32) -> String {
     if number == 1 { name.to_owned() } else { format!("{name}-{number}") }
 }
 

@@ -1,5 +1,6 @@
 //! What a ring file held, as an incident: a recording ended without stopping, and its last minutes become
-//! a bundle like any other, which says so.
+//! a bundle like any other, which says so. What a spool held is the incident that was open, with the trigger that
+//! had opened it.
 //!
 //! What died with the process is named: observations, the kernel's counts of the last second, and copies
 //! of frames that were counted and not yet sealed.
@@ -12,15 +13,15 @@ use serde::Serialize;
 
 use super::moment::Moment;
 use super::{ClassTrack, Ending, Host, Incident, Track};
-use crate::ring::metadata::{InterfaceMetadata, RecordingMetadata};
+use crate::ring::metadata::{IncidentMetadata, InterfaceMetadata, RecordingMetadata};
 use crate::ring::{LaneCounters, RecoveredLane, Recovery, RecoveryCounts};
-use crate::time::{Offset, Stamp, Window};
+use crate::time::{Mono, Offset, Stamp, Window};
 use crate::trigger::{Trigger, TriggerKind};
 
 /// Where a recovered incident comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Recovered {
-    /// The ring file.
+    /// The ring file, or the spool.
     pub file: String,
     /// The program that had written it.
     pub program: String,
@@ -48,7 +49,6 @@ pub fn incident(file: &Path, recovery: Recovery) -> Option<Incident> {
     let Recovery { standing, window, lanes, counts, .. } = recovery;
     let frames = window?;
     let ended = last_sign(&standing, frames, &lanes);
-    let window = Window { from: frames.from, to: frames.to.max(ended.mono) };
     let recovered = Recovered {
         file: file.display().to_string(),
         program: standing.program.clone(),
@@ -58,20 +58,29 @@ pub fn incident(file: &Path, recovery: Recovery) -> Option<Incident> {
         stopped: standing.stopped,
         counts,
     };
+    let died = Trigger {
+        kind: TriggerKind::Recovered,
+        object: None,
+        at: ended,
+        sentence: sentence(&recovered, standing.incident.is_some()),
+    };
+    let seen = Window { from: frames.from, to: frames.to.max(ended.mono) };
+    let Opened { by: opened_by, asked, pinned_after } =
+        Opened::of(&standing).unwrap_or(Opened::by(died.clone(), seen));
+    let extended_by = Vec::from_iter((opened_by != died).then_some(died));
+    let window = Window { from: asked.from, to: seen.to };
+    let mut tracks = tracks(&standing, lanes);
+    let classes = tracks.iter_mut().flat_map(|track| &mut track.classes);
+    classes.for_each(|class| class.slice.narrow(window));
     Some(Incident {
-        opened_by: Trigger {
-            kind: TriggerKind::Recovered,
-            object: None,
-            at: ended,
-            sentence: sentence(&recovered),
-        },
-        extended_by: Vec::new(),
+        opened_by,
+        extended_by,
         further_triggers: 0,
         trigger_counts: Vec::new(),
-        window_asked: window,
+        window_asked: asked,
         window,
-        ending: Ending::Cut { by: by(standing.stopped).to_owned() },
-        pinned_after: Duration::ZERO,
+        ending: Ending::Cut { by: by(&standing).to_owned() },
+        pinned_after,
         closed: ended,
         host: Host {
             name: standing.machine.name.clone(),
@@ -79,7 +88,7 @@ pub fn incident(file: &Path, recovery: Recovery) -> Option<Incident> {
             architecture: standing.machine.architecture.clone(),
             boot_id: standing.machine.boot_id.clone(),
         },
-        tracks: tracks(&standing, lanes),
+        tracks,
         observations: Vec::new(),
         observations_missed: 0,
         limitations: LIMITATIONS.map(str::to_owned).to_vec(),
@@ -89,16 +98,48 @@ pub fn incident(file: &Path, recovery: Recovery) -> Option<Incident> {
         traffic: None,
         recovered: Some(recovered),
         earlier: None,
+        spool: None,
     })
 }
 
-fn by(stopped: bool) -> &'static str {
-    if stopped { "a stop signal" } else { "the death of the process" }
+/// What opened an incident, and the window it asked for.
+struct Opened {
+    by: Trigger,
+    asked: Window,
+    pinned_after: Duration,
 }
 
-fn sentence(recovered: &Recovered) -> String {
+impl Opened {
+    fn by(by: Trigger, asked: Window) -> Self {
+        Self { by, asked, pinned_after: Duration::ZERO }
+    }
+
+    /// What a spool says; none of a ring file, or if no dashcap of this version wrote it.
+    fn of(standing: &RecordingMetadata) -> Option<Self> {
+        let IncidentMetadata { kind, object, sentence, at, pinned_after, from, to } =
+            standing.incident.clone()?;
+        let kind = TriggerKind::named(&kind)?;
+        let by = Trigger { kind, object, at: at.into(), sentence };
+        let asked = Window { from: Mono(from), to: Mono(to) };
+        Some(Self { by, asked, pinned_after: Duration::from_nanos(pinned_after) })
+    }
+}
+
+fn by(standing: &RecordingMetadata) -> &'static str {
+    match (&standing.incident, standing.stopped) {
+        (Some(_), _) => "the end of the process",
+        (None, true) => "a stop signal",
+        (None, false) => "the death of the process",
+    }
+}
+
+fn sentence(recovered: &Recovered, is_spool: bool) -> String {
     let Recovered { file, program, process, counts, .. } = recovered;
-    let ended = if recovered.stopped { "had stopped" } else { "ended without stopping" };
+    let ended = match (is_spool, recovered.stopped) {
+        (true, _) => "ended before the bundle of this incident was written",
+        (false, true) => "had stopped",
+        (false, false) => "ended without stopping",
+    };
     let RecoveryCounts { sealed, packed, open, torn_records, left_out, .. } = counts;
     let RecoveryCounts { missing, damaged_pages, absent_pages, .. } = counts;
     format!(

@@ -183,11 +183,6 @@ impl Captures {
         self.links.iter().find(|link| link.name == name).map(LinkState::is_up)
     }
 
-    /// Hands for somebody who reads frames.
-    pub(super) fn followers(&self) -> Vec<Follower> {
-        self.running.values().map(Capture::follower).collect()
-    }
-
     /// The rounds each capture thread has done, by interface.
     pub(super) fn rounds(&self) -> impl Iterator<Item = (&str, u64)> {
         self.running.iter().map(|(name, capture)| (name.as_str(), capture.pulse().rounds()))
@@ -277,8 +272,12 @@ impl FrameStore for Captures {
         Some(self.links.relatives(interface))
     }
 
-    fn hold(&mut self, hold: HoldId, from: Mono) -> Held {
-        let answers: Vec<_> = self.running.values().map(|c| c.hold(hold, from)).collect();
+    fn followers(&self) -> Vec<Follower> {
+        self.running.values().map(Capture::follower).collect()
+    }
+
+    fn hold(&mut self, hold: HoldId, from: Mono, yields: bool) -> Held {
+        let answers: Vec<_> = self.running.values().map(|c| c.hold(hold, from, yields)).collect();
         let asked = answers.len();
         let held = collect(answers);
         let complete_from = held.iter().copied().max().unwrap_or(from);

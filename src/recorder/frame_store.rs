@@ -6,7 +6,7 @@ use std::fmt::Debug;
 
 use crossbeam_channel::Receiver;
 
-use crate::capture::{CaptureReport, Sliced};
+use crate::capture::{CaptureReport, Follower, Sliced};
 use crate::error::Result;
 use crate::observation::Fact;
 use crate::ring::HoldId;
@@ -37,8 +37,13 @@ pub trait FrameStore: Debug {
         None
     }
 
-    /// Holds everything since `from` in every lane.
-    fn hold(&mut self, hold: HoldId, from: Mono) -> Held;
+    /// Hands for somebody who reads frames; none where memory need not be used again.
+    fn followers(&self) -> Vec<Follower> {
+        Vec::new()
+    }
+
+    /// Holds everything since `from` in every lane, as [`Lane::hold`](crate::ring::Lane::hold).
+    fn hold(&mut self, hold: HoldId, from: Mono, yields: bool) -> Held;
 
     /// Asks for `window` to be pinned and then for `release` to be given up; the answers come by themselves.
     fn slice(&mut self, window: Window, release: HoldId) -> Vec<Receiver<Sliced>>;

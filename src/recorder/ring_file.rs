@@ -9,6 +9,9 @@
 //!        └ another version ──────────────────────────► moved aside ───►
 //! ```
 //!
+//! An incident that was open when its process died left a spool in the output directory: what that holds is in the
+//! bundle of the ring file of the same recording; others become bundles of their own while recording goes on.
+//!
 //! All of it happens before a frame is recorded, since the memory of the old ring may be needed for the
 //! new one. Nothing is removed before its bundle is on the disk. A name never ends a recording: where a ring
 //! file cannot be had, frames are kept in the process's own memory, which is told.
@@ -24,7 +27,7 @@ use crate::incident::bundle::{self, Bundle};
 use crate::incident::earlier::Earlier;
 use crate::incident::pcapng::Level;
 use crate::incident::store::Store;
-use crate::incident::{Host, Incident, recovered};
+use crate::incident::{Host, Incident, recovered, spool};
 use crate::ring::metadata::{
     ClassMetadata, InterfaceMetadata, Machine, MetadataMoment, RecordingMetadata,
 };
@@ -50,6 +53,8 @@ pub(super) struct Memory {
 pub(super) struct Left {
     /// The bundle of one that died.
     pub(super) recovered: Option<PathBuf>,
+    /// Incidents that were open, and are not in that.
+    pub(super) spools: Vec<LeftRing>,
     /// The newest frames of one that stopped.
     pub(super) earlier: Option<Earlier>,
     /// Why frames end with the process though a file was asked for.
@@ -62,7 +67,7 @@ impl Memory {
     /// # Errors
     /// When the machine has not that much.
     pub(super) fn obtain(options: &Options, store: &Store, clock: &Clock) -> Result<Self> {
-        let mut left = Left::default();
+        let mut left = Left { spools: spool::left(store.directory()), ..Left::default() };
         if let Some(path) = &options.ring_file {
             let inherited = Heir { options, store, clock }.make_way(path, &mut left);
             match inherited.and_then(|()| in_file(path, options, clock)) {
@@ -106,7 +111,7 @@ impl Heir<'_> {
         {
             return aside(left, "there is not enough memory to recover it now");
         }
-        self.rescue(path, left, into)
+        self.rescue(left, into)
     }
 
     /// Keeps the newest frames of a recording that had stopped for windows that reach back to them.
@@ -136,23 +141,31 @@ impl Heir<'_> {
         aside(left, "the recording before had stopped as it should")
     }
 
-    /// Makes a bundle of a recording that ended without stopping.
-    fn rescue(&self, path: &Path, left: LeftRing, into: &mut Left) -> Result<()> {
+    /// Makes a bundle of a recording that ended without stopping, with what its spools hold.
+    fn rescue(&self, left: LeftRing, into: &mut Left) -> Result<()> {
         let begun = self.clock.now().mono;
-        let recovery = match left.recover(WantedFrames::ALL) {
+        let of = |left: &LeftRing| {
+            left.standing().map(|standing| (standing.process, standing.machine.boot_id))
+        };
+        let recording = of(&left);
+        let own: Vec<LeftRing> =
+            into.spools.extract_if(.., |spool| of(spool) == recording).collect();
+        let recovery = match left.recover_with(&own, WantedFrames::ALL) {
             Ok(recovery) => recovery,
             Err(error) => {
                 tracing::error!("{error}");
                 return aside(left, "it could not be read");
             }
         };
-        let Some(incident) = recovered::incident(path, recovery) else { return left.remove() };
-        let incident = Incident { traffic: traffic::left_beside(path), ..incident };
+        let incident = recovered::incident(left.path(), recovery);
+        let Some(incident) = incident else { return left.remove() };
+        let incident = Incident { traffic: traffic::left_beside(left.path()), ..incident };
         tracing::warn!("{}", incident.opened_by.sentence);
         match write(self.store, &incident, self.options.writer.level) {
             Ok(bundle) => {
                 into.recovered = Some(bundle.path.clone());
                 self.tell(&bundle, begun);
+                own.into_iter().for_each(remove);
                 left.remove()
             }
             Err(error) => {
@@ -166,6 +179,13 @@ impl Heir<'_> {
         let took = self.clock.now().mono.since(begun).as_secs_f64();
         let Bundle { path, frames, .. } = bundle;
         tracing::warn!("bundle {} ({frames} frames, recovered in {took:.2} s)", path.display());
+    }
+}
+
+/// Removes a spool; one that cannot be removed is read again by the next start.
+fn remove(spool: LeftRing) {
+    if let Err(error) = spool.remove() {
+        tracing::warn!("{error}");
     }
 }
 
@@ -185,7 +205,7 @@ fn write(store: &Store, incident: &Incident, level: Level) -> Result<Bundle> {
 }
 
 /// Of a recording that begins.
-fn standing(now: Stamp) -> RecordingMetadata {
+pub(super) fn standing(now: Stamp) -> RecordingMetadata {
     let Host { name, kernel, architecture, boot_id } = Host::read();
     RecordingMetadata {
         program: APPLICATION.to_owned(),
@@ -196,6 +216,7 @@ fn standing(now: Stamp) -> RecordingMetadata {
         stopped: false,
         lanes: Vec::new(),
         interfaces: Vec::new(),
+        incident: None,
     }
 }
 
@@ -215,7 +236,8 @@ pub(super) fn stopped(file: &RingFile, now: Stamp) {
     });
 }
 
-fn interface(report: &CaptureReport) -> InterfaceMetadata {
+/// How an interface stood.
+pub(super) fn interface(report: &CaptureReport) -> InterfaceMetadata {
     let class = |class: &crate::capture::ClassReport| ClassMetadata {
         name: class.name.to_string(),
         counters: class.counters,

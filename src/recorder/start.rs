@@ -140,12 +140,15 @@ impl Recorder {
         );
         tell_armed(&options.rules);
         tracing::info!("bundles appear in {}", store.directory().display());
+        let spools = store.directory().to_owned();
         let writer = Writer::start(store, clock.clone(), options.writer.clone())?;
         let mut recorder = Self::around(captures, options, clock, writer, (sender, seen));
         recorder.ring_file = file;
         recorder.incidents.tell_traffic(traffic.clone());
         recorder.traffic = traffic;
         recorder.incidents.inherit(left.recovered, left.earlier);
+        recorder.incidents.take_over(left.spools);
+        recorder.incidents.spool_to(spools)?;
         recorder.watchers.limit(left.limitation);
         recorder.watchers.of_host(local, table);
         recorder.watchers.limit(sampler.limitation().map(str::to_owned));

@@ -86,14 +86,26 @@ impl ChunkHeader<'_> {
     /// Closes a chunk, open or vacant, whose content ends at `end`: number `index` of its chain.
     pub(super) fn close(self, chunk: &mut Chunk, end: usize, index: usize, last: bool) {
         let state = if last { State::Last } else { State::Continued };
-        let mut header = self.encode(end - Self::SIZE, index, state);
-        let mut sum = crc32fast::Hasher::new();
-        sum.update(&header);
-        sum.update(&chunk[Self::SIZE..end]);
-        header[Self::CHECKSUM].copy_from_slice(&sum.finalize().to_le_bytes());
+        let header = self.of_content(&[&chunk[Self::SIZE..end]], index, state);
         chunk[8..Self::SIZE].copy_from_slice(&header[8..]);
         chunk.publish(Self::STATE, word(&header, Self::STATE));
         chunk.publish(0, Self::MAGIC);
+    }
+
+    /// The header of a closed chunk with this content.
+    pub(super) fn of_content(
+        self,
+        content: &[impl AsRef<[u8]>],
+        index: usize,
+        state: State,
+    ) -> [u8; ChunkHeader::SIZE] {
+        let length = content.iter().map(|part| part.as_ref().len()).sum();
+        let mut header = self.encode(length, index, state);
+        let mut sum = crc32fast::Hasher::new();
+        sum.update(&header);
+        content.iter().for_each(|part| sum.update(part.as_ref()));
+        header[Self::CHECKSUM].copy_from_slice(&sum.finalize().to_le_bytes());
+        header
     }
 
     /// The header of `length` bytes, the checksum of its content zero.

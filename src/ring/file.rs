@@ -37,9 +37,18 @@ struct Inner {
 
 /// What was written last.
 #[derive(Debug)]
-struct WrittenMetadata {
-    number: u64,
-    standing: RecordingMetadata,
+pub(super) struct WrittenMetadata {
+    pub(super) number: u64,
+    pub(super) standing: RecordingMetadata,
+}
+
+impl WrittenMetadata {
+    /// Writes it into the place whose turn it is.
+    pub(super) fn write(&mut self, file: &File) -> io::Result<()> {
+        self.number += 1;
+        let place = RingFile::PLACES[(self.number % 2) as usize];
+        file.write_all_at(&self.standing.encode(self.number, RingFile::PLACE), place)
+    }
 }
 
 /// What a file says of itself in its first bytes.
@@ -57,7 +66,12 @@ impl FileHead {
     /// Magic 8, version 4, page size 4, pages 8, CRC-32 of these 4.
     pub(super) const SIZE: usize = 28;
 
-    fn encode(self) -> [u8; Self::SIZE] {
+    /// Of a file with so many pages; none has a spool file.
+    pub(super) fn of_pages(pages: u64) -> Self {
+        Self { version: Self::VERSION, page_size: PAGE_SIZE as u32, pages }
+    }
+
+    pub(super) fn encode(self) -> [u8; Self::SIZE] {
         let mut bytes = [0; Self::SIZE];
         bytes[..8].copy_from_slice(&Self::MAGIC);
         bytes[8..12].copy_from_slice(&self.version.to_le_bytes());
@@ -121,13 +135,8 @@ impl RingFile {
     /// Obtains room for so many pages; from here on it is a ring file.
     pub(super) fn reserve(&self, pages: usize) -> io::Result<&LockedFile> {
         let Inner { file, .. } = &*self.0;
-        let form = FileHead {
-            version: FileHead::VERSION,
-            page_size: PAGE_SIZE as u32,
-            pages: pages as u64,
-        };
-        file.write_all_at(&form.encode(), 0)?;
-        self.write(&mut self.told())?;
+        file.write_all_at(&FileHead::of_pages(pages as u64).encode(), 0)?;
+        self.told().write(file)?;
         let length = Self::HEAD + (pages * PAGE_SIZE) as u64;
         fallocate(&**file, FallocateFlags::empty(), 0, length)?;
         Ok(file)
@@ -154,16 +163,9 @@ impl RingFile {
     pub fn note(&self, change: impl FnOnce(&mut RecordingMetadata)) {
         let mut told = self.told();
         change(&mut told.standing);
-        if let Err(error) = self.write(&mut told) {
+        if let Err(error) = told.write(&self.0.file) {
             tracing::warn!("cannot write to {}: {error}", self.path().display());
         }
-    }
-
-    fn write(&self, told: &mut WrittenMetadata) -> io::Result<()> {
-        told.number += 1;
-        let place = Self::PLACES[(told.number % 2) as usize];
-        let standing = told.standing.encode(told.number, Self::PLACE);
-        self.0.file.write_all_at(&standing, place)
     }
 
     /// A standing is changed as a whole, so a poisoned one is whole.

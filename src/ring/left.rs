@@ -8,21 +8,23 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
 use super::file::{FileHead, RingFile, in_use, lock, told};
 use super::metadata::RecordingMetadata;
-use super::recovery::{self, Image, ReadAt, Recovery, WantedFrames};
+use super::recovery::{self, Image, ReadAt, Recovery, Spooled, WantedFrames};
 use crate::error::{Error, Result};
 use crate::ring::PAGE_SIZE;
+use crate::ring::spool::SpoolFile;
 use crate::sys::locked_file::LockedFile;
 
 /// A ring file that nobody writes to.
 #[derive(Debug)]
 pub struct LeftRing {
     path: PathBuf,
-    file: LockedFile,
+    file: Arc<LockedFile>,
     length: u64,
 }
 
@@ -55,7 +57,7 @@ impl LeftRing {
         if length > 0 && form(&*file).is_none() {
             return Err(not_ours(path, "it is no ring file, or its first bytes are damaged"));
         }
-        Ok(Some(Self { path: path.to_owned(), file, length }))
+        Ok(Some(Self { path: path.to_owned(), file: Arc::new(file), length }))
     }
 
     /// What it holds of what is wanted. Reads all of it once, and what is wanted twice.
@@ -63,8 +65,29 @@ impl LeftRing {
     /// # Errors
     /// When its version is another.
     pub fn recover(&self, wanted: WantedFrames) -> Result<Recovery> {
-        read(&*self.file, self.length, wanted)
+        self.recover_with(&[], wanted)
+    }
+
+    /// The same together with all that `spools` of the same recording hold, every frame once.
+    ///
+    /// # Errors
+    /// When its version is another.
+    pub fn recover_with(&self, spools: &[Self], wanted: WantedFrames) -> Result<Recovery> {
+        let is_spool = form(&**self.file).is_some_and(|form| form.pages == 0);
+        let spools = is_spool.then_some(self).into_iter().chain(spools);
+        let spools: Vec<_> = spools.map(|left| (Arc::clone(&left.file), left.length)).collect();
+        read(&**self.file, self.length, &spools, wanted)
             .map_err(|why| Error::operation("recover", told(&self.path), why))
+    }
+
+    /// It as a spool, whose frames are in a slice now.
+    pub fn into_spool(self) -> SpoolFile {
+        SpoolFile::of_left(self.file, self.length)
+    }
+
+    /// Its name.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Its size in bytes.
@@ -74,7 +97,7 @@ impl LeftRing {
 
     /// What it says of its recording, without a look at its frames.
     pub fn standing(&self) -> Option<RecordingMetadata> {
-        standing(&*self.file)
+        standing(&**self.file)
     }
 
     /// Gives it another name, so that a new recording can begin, and tells which. A file of ours that was
@@ -173,18 +196,19 @@ impl Whose {
     }
 }
 
-/// What the bytes of a ring file of `length` bytes hold.
+/// What the bytes of a ring file of `length` bytes hold, and `spools`.
 ///
 /// # Errors
 /// When they are of another version, or of no ring file.
 pub(super) fn read(
     source: &dyn ReadAt,
     length: u64,
+    spools: &[Spooled],
     wanted: WantedFrames,
 ) -> Result<Recovery, String> {
     if length == 0 {
         let nothing = Image::new(source, 0, RingFile::HEAD, 0);
-        return Ok(recovery::read(RecordingMetadata::unknown(), &nothing, wanted));
+        return Ok(recovery::read(RecordingMetadata::unknown(), &nothing, spools, wanted));
     }
     let form = form(source).ok_or("it is no ring file")?;
     if form.version != FileHead::VERSION || form.page_size as usize != PAGE_SIZE {
@@ -200,7 +224,7 @@ pub(super) fn read(
     let is_lost = standing.is_none();
     let image = Image::new(source, length, RingFile::HEAD, form.pages);
     let mut recovery =
-        recovery::read(standing.unwrap_or_else(RecordingMetadata::unknown), &image, wanted);
+        recovery::read(standing.unwrap_or_else(RecordingMetadata::unknown), &image, spools, wanted);
     recovery.counts.damaged_pages += u64::from(is_lost);
     Ok(recovery)
 }

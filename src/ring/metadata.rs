@@ -32,6 +32,28 @@ pub struct RecordingMetadata {
     pub lanes: Vec<LaneName>,
     /// How each interface stood.
     pub interfaces: Vec<InterfaceMetadata>,
+    /// What a spool file is of; none of a ring file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incident: Option<IncidentMetadata>,
+}
+
+/// An incident that was open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IncidentMetadata {
+    /// Kind of the trigger that opened it.
+    pub kind: String,
+    /// What that was about.
+    pub object: Option<String>,
+    /// What happened, for a person.
+    pub sentence: String,
+    /// When it was observed.
+    pub at: MetadataMoment,
+    /// From the observation until its frames were pinned, in nanoseconds.
+    pub pinned_after: u64,
+    /// First moment of its window on CLOCK_MONOTONIC, in nanoseconds.
+    pub from: u64,
+    /// Last moment of its window as planned.
+    pub to: u64,
 }
 
 /// The machine of a recording.
@@ -117,6 +139,7 @@ impl RecordingMetadata {
             stopped: false,
             lanes: Vec::new(),
             interfaces: Vec::new(),
+            incident: None,
         }
     }
 

@@ -27,6 +27,7 @@ mod record;
 mod recovery;
 mod segment;
 mod slice;
+mod spool;
 mod summary;
 
 pub use counters::LaneCounters;
@@ -38,8 +39,9 @@ pub use pack::{Job, Outcome, PackOptions, Packer};
 pub use pack_thread::{PackRequest, PackThread};
 pub use pool::{Pool, PoolOptions, memory_available};
 pub use recovery::{RecoveredLane, Recovery, RecoveryCounts, WantedFrames};
-pub use segment::Segment;
+pub use segment::{Frames, Pinned, Segment};
 pub use slice::Slice;
+pub use spool::SpoolFile;
 pub use summary::LaneId;
 
 /// Bytes of a page: small enough that a quiet lane wastes little, large enough that taking one is

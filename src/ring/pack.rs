@@ -24,7 +24,7 @@ use super::open::{Chain, Closed};
 use super::pool::Pool;
 use super::record::Record;
 use super::segment::{Part, Segment};
-use super::summary::LaneId;
+use super::summary::{LaneId, SegmentSummary};
 use crate::error::{Error, Result};
 use crate::frame::LinkType;
 use crate::ring::PAGE_SIZE;
@@ -232,16 +232,8 @@ impl Packer {
         job: &Job,
         parts: Vec<Part>,
     ) -> Option<Segment> {
-        let (first, last) = (parts.first()?, parts.last()?);
-        let mut summary = first.summary;
-        for part in &parts[1..] {
-            summary.first = summary.first.min(part.summary.first);
-            summary.last = summary.last.max(part.summary.last);
-            summary.frames += part.summary.frames;
-            summary.folded += part.summary.folded;
-            summary.faded += part.summary.faded;
-        }
-        let origin = Arc::clone(&last.origin);
+        let summary = SegmentSummary::joined(parts.iter().map(|part| part.summary))?;
+        let origin = Arc::clone(&parts.last()?.origin);
         let (number, codec) = (chain.number(), Codec::Zstd);
         let header = ChunkHeader { summary: &summary, origin: &origin, codec, chain: number };
         chain.write(&self.packed, spare, header);

@@ -14,15 +14,20 @@
 //!
 //! Packed, the chunks hold one zstd frame instead of records, made of one or several segments, its
 //! *parts*. Each part keeps its own summary, so nothing that can be asked of it changes by packing.
+//!
+//! A copy of a segment may lie in a spool file instead of memory: it is read when its frames are.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
 use super::chunk::{ChunkHeader, Codec};
 use super::record::Record;
+use super::spool::place::SpoolPlace;
 use super::summary::SegmentSummary;
 use crate::frame::{Origin, StoredFrame};
 use crate::time::Mono;
@@ -32,10 +37,18 @@ use crate::time::Mono;
 pub struct Segment {
     parts: Box<[Part]>,
     codec: Codec,
-    /// The chunks' content, without their headers.
-    chunks: Vec<Bytes>,
+    content: Content,
     /// Shared by the slices that pin the segment.
     pin: Arc<()>,
+}
+
+/// Where what a segment holds is.
+#[derive(Debug)]
+enum Content {
+    /// On these chunks, without their headers.
+    Memory(Vec<Bytes>),
+    /// On the disk, in one piece.
+    Spool(SpoolPlace),
 }
 
 /// A segment as it was sealed, now perhaps one of several in a packed one.
@@ -51,24 +64,55 @@ pub(super) struct Part {
 }
 
 /// Frames that were read, whatever becomes of the segment they came from.
-pub(super) type Frames = Box<dyn Iterator<Item = StoredFrame> + Send>;
+pub type Frames = Box<dyn Iterator<Item = StoredFrame> + Send>;
 
 /// A segment that somebody holds on to, so that its pages cannot be used again.
 #[derive(Debug, Clone)]
-pub(super) struct Pinned {
+pub struct Pinned {
     pub(super) segment: Arc<Segment>,
+    /// Numbers of the parts that he wants.
+    wanted: RangeInclusive<u64>,
     _pin: Arc<()>,
+}
+
+impl Pinned {
+    /// The frames of what is wanted of it. Unpacked, and read from the disk, when the first one is asked for.
+    pub(super) fn frames(&self) -> Frames {
+        self.segment.read(self.wanted.clone())
+    }
+
+    /// True while it takes memory.
+    pub(super) fn is_in_memory(&self) -> bool {
+        matches!(self.segment.content, Content::Memory(_))
+    }
+
+    /// Holds on to `copy` instead, which has the same.
+    pub(super) fn replaced_by(&mut self, copy: &Arc<Segment>) {
+        *self = copy.pinned_part(self.wanted.clone());
+    }
+
+    /// Bytes of its content.
+    pub fn bytes(&self) -> usize {
+        self.segment.stored_bytes()
+    }
 }
 
 impl Segment {
     /// A segment of records.
     pub(super) fn plain(part: Part, chunks: Vec<Bytes>) -> Self {
-        Self { parts: Box::new([part]), codec: Codec::Plain, chunks, pin: Arc::default() }
+        let content = Content::Memory(chunks);
+        Self { parts: Box::new([part]), codec: Codec::Plain, content, pin: Arc::default() }
     }
 
     /// A segment whose chunks hold its parts as one zstd frame.
     pub(super) fn packed(parts: Vec<Part>, chunks: Vec<Bytes>) -> Self {
-        Self { parts: parts.into(), codec: Codec::Zstd, chunks, pin: Arc::default() }
+        let content = Content::Memory(chunks);
+        Self { parts: parts.into(), codec: Codec::Zstd, content, pin: Arc::default() }
+    }
+
+    /// The copy of a segment that lies in a spool file.
+    pub(super) fn spooled(parts: Box<[Part]>, codec: Codec, place: SpoolPlace) -> Self {
+        Self { parts, codec, content: Content::Spool(place), pin: Arc::default() }
     }
 
     /// Frames in it.
@@ -112,18 +156,44 @@ impl Segment {
         self.parts.last().map(|part| Arc::clone(&part.origin))
     }
 
+    /// All of its parts together, as if they were one.
+    pub(super) fn summary(&self) -> Option<SegmentSummary> {
+        SegmentSummary::joined(self.parts.iter().map(|part| part.summary))
+    }
+
+    pub(super) fn codec(&self) -> Codec {
+        self.codec
+    }
+
     pub(super) fn is_packed(&self) -> bool {
         self.codec == Codec::Zstd
     }
 
-    /// Bytes it takes in the ring, without the headers of its chunks.
+    /// Bytes of its content, in the ring or in a spool file, without the headers of its chunks.
     pub(super) fn stored_bytes(&self) -> usize {
-        self.chunks.iter().map(Bytes::len).sum()
+        match &self.content {
+            Content::Memory(chunks) => chunks.iter().map(Bytes::len).sum(),
+            Content::Spool(place) => place.length(),
+        }
     }
 
-    /// Bytes it takes with the headers of its chunks.
+    /// Bytes it takes in the ring with the headers of its chunks.
     pub(super) fn held_bytes(&self) -> usize {
-        self.stored_bytes() + self.chunks.len() * ChunkHeader::SIZE
+        match &self.content {
+            Content::Memory(chunks) => self.stored_bytes() + chunks.len() * ChunkHeader::SIZE,
+            Content::Spool(_) => 0,
+        }
+    }
+
+    /// Its content, from the disk if it is there.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not what was written.
+    pub(super) fn chunks(&self) -> io::Result<Cow<'_, [Bytes]>> {
+        match &self.content {
+            Content::Memory(chunks) => Ok(Cow::Borrowed(chunks)),
+            Content::Spool(place) => Ok(Cow::Owned(vec![place.read()?])),
+        }
     }
 
     /// Bytes of what is packed of it: its records, and a header for each of its parts.
@@ -131,9 +201,14 @@ impl Segment {
         self.parts.iter().map(|part| ChunkHeader::SIZE + part.length).sum()
     }
 
-    /// Holds on to it.
+    /// Holds on to all of it.
     pub(super) fn pinned(self: &Arc<Self>) -> Pinned {
-        Pinned { segment: Arc::clone(self), _pin: Arc::clone(&self.pin) }
+        self.pinned_part(0..=u64::MAX)
+    }
+
+    /// Holds on to it for those of its parts that have these numbers.
+    pub(super) fn pinned_part(self: &Arc<Self>, wanted: RangeInclusive<u64>) -> Pinned {
+        Pinned { segment: Arc::clone(self), wanted, _pin: Arc::clone(&self.pin) }
     }
 
     /// True while somebody holds on to it.
@@ -141,51 +216,53 @@ impl Segment {
         Arc::strong_count(&self.pin) > 1
     }
 
-    /// Its frames and runs, in order of arrival, runs by their first copy. What cannot be unpacked,
-    /// which only damaged memory explains, is told in the log.
-    pub fn read_in_order(&self) -> Box<dyn Iterator<Item = StoredFrame> + Send> {
-        self.read_from(0)
+    /// Its frames and runs, in order of arrival, runs by their first copy. What cannot be read or unpacked,
+    /// which only damaged memory or a damaged disk explains, is told in the log.
+    pub fn read_in_order(&self) -> Frames {
+        self.read(0..=u64::MAX)
     }
 
-    /// The same, of its parts with this number and later ones.
-    pub(super) fn read_from(&self, sequence: u64) -> Frames {
-        let is_wanted = move |part: &Part| part.summary.sequence >= sequence;
-        match self.codec {
-            Codec::Plain => {
-                let chains = self.parts.iter().filter(|part| is_wanted(part));
+    /// The same, of its parts with these numbers.
+    pub(super) fn read(&self, wanted: RangeInclusive<u64>) -> Frames {
+        let is_wanted = |part: &&Part| wanted.contains(&part.summary.sequence);
+        match self.chains() {
+            Ok(chains) => {
                 let chains: Vec<_> =
-                    chains.map(|part| (part.clone(), self.chunks.clone())).collect();
+                    chains.into_iter().filter(|(part, _)| is_wanted(&part)).collect();
                 Box::new(chains.into_iter().flat_map(|(part, chain)| part.read_in_order(chain)))
             }
-            Codec::Zstd => {
-                let mut content = Vec::new();
-                if let Err(error) = self.unpack(&mut content) {
-                    let ((first, _), frames) = (self.sequences(), self.frames());
-                    tracing::error!(
-                        "segment {first} is damaged, {frames} frames are lost: {error}"
-                    );
-                    return Box::new(std::iter::empty());
-                }
-                let content = Bytes::from(content);
-                let chains = self.images().filter(|(part, _)| is_wanted(part));
-                let chains: Vec<_> =
-                    chains.map(|(part, at)| (part.clone(), vec![content.slice(at)])).collect();
-                Box::new(chains.into_iter().flat_map(|(part, chain)| part.read_in_order(chain)))
+            Err(error) => {
+                let ((first, _), frames) = (self.sequences(), self.frames());
+                tracing::error!("segment {first} is damaged, {frames} frames are lost: {error}");
+                Box::new(std::iter::empty())
             }
         }
+    }
+
+    /// Each part with the bytes its records are in.
+    fn chains(&self) -> io::Result<Vec<(Part, Vec<Bytes>)>> {
+        if self.codec == Codec::Plain {
+            let chunks = self.chunks()?;
+            return Ok(self.parts.iter().map(|part| (part.clone(), chunks.to_vec())).collect());
+        }
+        let mut content = Vec::new();
+        self.unpack(&mut content)?;
+        let content = Bytes::from(content);
+        Ok(self.images().map(|(part, at)| (part.clone(), vec![content.slice(at)])).collect())
     }
 
     /// Puts the content of the zstd frame, or the records as they are, into `content`.
     ///
     /// # Errors
-    /// When the frame is damaged.
+    /// When it cannot be read, or the frame is damaged.
     pub(super) fn unpack(&self, content: &mut Vec<u8>) -> io::Result<()> {
         content.clear();
+        let chunks = self.chunks()?;
         match self.codec {
-            Codec::Plain => self.chunks.iter().for_each(|chunk| content.extend_from_slice(chunk)),
+            Codec::Plain => chunks.iter().for_each(|chunk| content.extend_from_slice(chunk)),
             Codec::Zstd => {
                 content.reserve(self.image_bytes());
-                let packed = self.chunks.concat();
+                let packed = chunks.concat();
                 zstd::bulk::Decompressor::new()?.decompress_to_buffer(&packed, content)?;
             }
         }

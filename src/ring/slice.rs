@@ -1,6 +1,9 @@
 //! A frozen window of one lane: references to segments, so that freezing copies no frame.
 
-use super::segment::Pinned;
+use std::sync::Arc;
+
+use super::segment::{Pinned, Segment};
+use crate::error::Result;
 use crate::frame::StoredFrame;
 use crate::time::{Mono, Window};
 
@@ -14,12 +17,11 @@ pub struct Slice {
 }
 
 impl Slice {
-    pub(super) fn new(
-        window: Window,
-        covered_from: Mono,
-        full_from: Mono,
-        segments: Vec<Pinned>,
-    ) -> Self {
+    /// What `segments` have of the window, of which from `covered_from` on nothing is missing.
+    pub(super) fn new(window: Window, covered_from: Mono, segments: Vec<Pinned>) -> Self {
+        let faded = segments.iter().filter(|pinned| pinned.segment.faded() > 0);
+        let after = faded.map(|pinned| Mono(pinned.segment.last().0.saturating_add(1)));
+        let full_from = after.chain([covered_from]).max().unwrap_or(covered_from);
         Self { window, covered_from, full_from, segments }
     }
 
@@ -52,6 +54,41 @@ impl Slice {
         self.window = Window { from: from.max(window.from), to: to.min(window.to) };
     }
 
+    /// Lets `write` bring copies of what it has in memory to the disk, `room` bytes or a segment more at a time, and
+    /// gives those pages back.
+    ///
+    /// # Errors
+    /// When `write` fails; what it did not write stays in memory.
+    pub fn spool(
+        &mut self,
+        room: usize,
+        mut write: impl FnMut(&[Pinned]) -> Result<Vec<Arc<Segment>>>,
+    ) -> Result<()> {
+        loop {
+            let mut bytes = 0;
+            let in_memory = self.segments.iter_mut().filter(|pinned| pinned.is_in_memory());
+            let mut next: Vec<_> = in_memory
+                .take_while(|pinned| {
+                    let fits = bytes < room;
+                    bytes += pinned.bytes();
+                    fits
+                })
+                .collect();
+            if next.is_empty() {
+                return Ok(());
+            }
+            let now: Vec<Pinned> = next.iter().map(|pinned| (**pinned).clone()).collect();
+            for (pinned, copy) in next.iter_mut().zip(write(&now)?) {
+                pinned.replaced_by(&copy);
+            }
+        }
+    }
+
+    /// True while it pins memory.
+    pub fn is_in_memory(&self) -> bool {
+        self.segments.iter().any(Pinned::is_in_memory)
+    }
+
     /// Gives its pages back: what it covered is still told, but there are no frames any more.
     pub fn release(&mut self) {
         self.segments = Vec::new();
@@ -62,7 +99,7 @@ impl Slice {
         let window = self.window;
         self.segments
             .iter()
-            .flat_map(|pinned| pinned.segment.read_in_order())
+            .flat_map(Pinned::frames)
             .filter(move |frame| window.overlaps(frame.mono, frame.last()))
     }
 }

@@ -28,6 +28,19 @@ impl SegmentSummary {
         Self { lane, sequence, offset, first, last, frames: 0, folded: 0, faded: 0 }
     }
 
+    /// Of several in a row, oldest first, as if they were one; none of none.
+    pub(super) fn joined(mut each: impl Iterator<Item = Self>) -> Option<Self> {
+        let mut all = each.next()?;
+        for next in each {
+            all.first = all.first.min(next.first);
+            all.last = all.last.max(next.last);
+            all.frames = all.frames.saturating_add(next.frames);
+            all.folded = all.folded.saturating_add(next.folded);
+            all.faded = all.faded.saturating_add(next.faded);
+        }
+        Some(all)
+    }
+
     pub(super) fn first(&self) -> Mono {
         self.offset.mono(self.first)
     }

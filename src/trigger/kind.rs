@@ -133,7 +133,7 @@ kinds! {
     File = "file", Nothing, false, false;
     /// Somebody asked by HTTP.
     Http = "http", Nothing, false, false;
-    /// An earlier recording ended without stopping, and its ring file was read.
+    /// An earlier recording ended without stopping, and its ring file or a spool was read.
     Recovered = "recovered", Nothing, false, false;
 }
 
@@ -150,6 +150,12 @@ impl TriggerKind {
         ];
         let plain = Self::PLAIN.iter().copied().filter(|kind| !OTHERS.contains(kind));
         plain.chain(FindingKind::ALL.iter().copied().map(Self::Finding))
+    }
+
+    /// The kind with this name, whoever may ask for it.
+    pub fn named(name: &str) -> Option<Self> {
+        let findings = FindingKind::ALL.iter().copied().map(Self::Finding);
+        Self::PLAIN.iter().copied().chain(findings).find(|kind| kind.to_string() == name)
     }
 
     /// True if one object can have several of it at a time, and a rule may say which with `what`.

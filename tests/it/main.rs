@@ -36,6 +36,8 @@ mod replay;
 mod report;
 mod rules;
 mod service;
+
+mod spool;
 mod store;
 mod storm;
 #[path = "../story/mod.rs"]

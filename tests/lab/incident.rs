@@ -215,6 +215,7 @@ impl Story {
             traffic: None,
             recovered: None,
             earlier: None,
+            spool: None,
         }
     }
 }

@@ -42,7 +42,7 @@ fn a_panic_in_capture_marks_a_gap_and_keeps_the_history() {
     let clock = Clock::system();
     let (outbox, events) = bounded(64);
     let (orders, inbox) = bounded(8);
-    let (_followers, followed) = bounded(8);
+    let (_followers, readers) = bounded(8);
     let detectors =
         DetectWatcher::open(watcher::Options::default(), Box::new(|_| Vec::new())).unwrap();
     let tapping = Tapping::new(detectors.taps(), Vec::new()).unwrap();
@@ -52,7 +52,7 @@ fn a_panic_in_capture_marks_a_gap_and_keeps_the_history() {
     let wakeup = Wakeup::new().unwrap();
     let pulse = Pulse::default();
     let hands =
-        Hands { wakeup: wakeup.clone(), clock, inbox, followed, events: outbox, tapping, pulse };
+        Hands { wakeup: wakeup.clone(), clock, inbox, readers, events: outbox, tapping, pulse };
     let mut sender = net.inside(|| Sender::on("b"));
     let mut send = |fill: u8| sender.send(&frame(&[], 100, fill));
 

@@ -107,6 +107,9 @@ impl Evidence {
     pub fn secured(self, mut incident: Box<Incident>) -> Secured {
         let slices = incident.tracks.iter_mut().flat_map(|track| &mut track.classes);
         slices.for_each(|class| class.slice.release());
+        if let Some(spool) = incident.spool.take() {
+            spool.remove();
+        }
         let Self { partial, contents } = self;
         Secured { incident, partial, contents, report: ReportProgress::NotMade }
     }

@@ -18,6 +18,7 @@
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -28,6 +29,7 @@ use super::Incident;
 use super::bundle::{self, Bundle};
 use super::pcapng::Level;
 use super::secured::{Evidence, Refused, Reporter, Secured};
+use super::spool::Spool;
 use super::store::{Removed, Store, is_kept_right, retention};
 use crate::error::{Error, Result};
 use crate::sys::priority;
@@ -139,6 +141,8 @@ pub struct Lost {
     pub attempts: u32,
     /// Why the last one failed.
     pub reason: Error,
+    /// Its spool, if that has frames: the next start makes a bundle of it.
+    pub spool: Option<PathBuf>,
 }
 
 /// The recorder's side of the writer.
@@ -236,11 +240,15 @@ impl Writer {
     }
 
     /// Gives up the oldest incident that could not be written, so that its memory is free, and tells
-    /// which. None if there is none: one that was not tried yet, or is being written, is not given up.
+    /// which. None if there is none: one that was not tried yet, is being written, or whose frames are all
+    /// on the disk, is not given up.
     /// Told only here, not among the outcomes.
     pub fn abandon(&self) -> Option<Lost> {
         let mut queue = open(&self.queue);
-        let oldest = queue.waiting.iter().position(|waiting| waiting.failed.is_some())?;
+        let pins =
+            |waiting: &Waiting| waiting.incident.spool.is_none() || waiting.incident.is_in_memory();
+        let gains = |waiting: &Waiting| waiting.failed.is_some() && pins(waiting);
+        let oldest = queue.waiting.iter().position(gains)?;
         let Waiting { incident, attempts, failed, .. } = queue.waiting.remove(oldest)?;
         drop(queue);
         Some(Lost::of(&incident, attempts, failed?))
@@ -273,6 +281,7 @@ impl Lost {
             window: incident.window,
             attempts,
             reason,
+            spool: incident.spool.as_ref().and_then(Spool::path),
         }
     }
 }
@@ -385,6 +394,7 @@ impl WriterThread {
     /// Brings an incident's evidence to the disk; what is left to do then is returned.
     fn write(&self, mut waiting: Waiting, last: bool) -> Option<Finishing> {
         let begun = self.clock.now().mono;
+        self.spool(&mut waiting.incident);
         let written = self.insist(&mut waiting);
         let now = self.clock.now().mono;
         waiting.attempts += 1;
@@ -407,6 +417,18 @@ impl WriterThread {
             Err(reason) => self.keep(waiting, reason, now),
         }
         None
+    }
+
+    /// Frees what the incident has of memory, as far as the disk takes it: a bundle takes a processor's time as
+    /// well.
+    fn spool(&self, incident: &mut Incident) {
+        match catch_unwind(AssertUnwindSafe(|| incident.spool())) {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!("frames stay in memory: {error}"),
+            Err(_) => {
+                tracing::error!("frames of {} stay in memory: dashcap panicked", incident.name())
+            }
+        }
     }
 
     /// Attempts it, and again if the disk is full and old bundles may go for it that are enough: how many

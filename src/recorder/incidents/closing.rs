@@ -5,7 +5,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::phase::TriggerCount;
-use super::{Incidents, OpenedIncident, phase};
+use super::{Incidents, OpenedIncident, Spooling, phase};
 use crate::api::question::{Fate, Reply};
 use crate::capture::{ClassReport, Sliced};
 use crate::hook::{OutputFile, Pending};
@@ -130,6 +130,7 @@ impl Closing {
             traffic: when.traffic,
             recovered: None,
             earlier: None,
+            spool: self.open.spooling.map(Spooling::finish),
         }
     }
 }

@@ -12,6 +12,7 @@ mod closing;
 mod history;
 mod holds;
 pub(super) mod phase;
+mod spooler;
 pub(super) mod summary;
 mod triggering;
 
@@ -25,6 +26,7 @@ use self::closing::Closing;
 use self::history::History;
 use self::holds::Holds;
 use self::phase::Phase;
+use self::spooler::{Spooler, Spooling};
 use self::summary::Summary;
 use super::Options;
 use super::audience::Audience;
@@ -32,16 +34,18 @@ use super::audience::status_line::State;
 use super::frame_store::FrameStore;
 use crate::api::question::{Fate, Reply, Verdict};
 use crate::api::status::OpenIncident;
+use crate::error::Result;
 use crate::hook::Pending;
 use crate::incident::Host;
 use crate::incident::earlier::Earlier;
+use crate::incident::spool;
 use crate::incident::system::Collection;
 use crate::incident::writer::{Outcome, Writer};
 use crate::observation::capture::CaptureEvent;
 use crate::observation::kept::Kept;
 use crate::observation::{Fact, Observation};
-use crate::ring::HoldId;
-use crate::time::{Clock, Mono, Window};
+use crate::ring::{HoldId, LeftRing};
+use crate::time::{Clock, Mono, Stamp, Window};
 use crate::traffic::TrafficMemory;
 use crate::trigger::{Budget, Gate, Rules, Terms};
 
@@ -49,6 +53,8 @@ use crate::trigger::{Budget, Gate, Rules, Terms};
 #[derive(Debug)]
 pub(super) struct Incidents {
     clock: Clock,
+    /// When the recording began.
+    started: Stamp,
     rules: Rules,
     /// The window and cool-down of a rule that names none.
     usual: Terms,
@@ -69,6 +75,8 @@ pub(super) struct Incidents {
     /// What passed for an hour and for a week.
     traffic: Option<TrafficMemory>,
     writer: Writer,
+    /// Brings the open one to the disk; none where that is not worth it.
+    spooler: Option<Spooler>,
     host: Host,
     /// No further one is opened.
     ending: bool,
@@ -79,7 +87,10 @@ pub(super) struct Incidents {
 #[derive(Debug)]
 struct OpenedIncident {
     hold: HoldId,
+    /// New frames are worth more than it.
+    yields: bool,
     pinned_after: Duration,
+    spooling: Option<Spooling>,
     system: Option<Collection>,
     programs: Option<Pending>,
     /// Those who wait for its bundle.
@@ -106,9 +117,11 @@ impl Incidents {
             open: None,
             closing: Vec::new(),
             writer,
+            spooler: None,
             host: Host::read(),
             ending: false,
             summary: Summary::default(),
+            started: clock.now(),
             clock,
         }
     }
@@ -121,6 +134,28 @@ impl Incidents {
     /// They happened on this host, not here.
     pub(super) fn of_host(&mut self, host: Host) {
         self.host = host;
+    }
+
+    /// Brings the frames of open ones to `directory` from now on.
+    ///
+    /// # Errors
+    /// When no thread can be made.
+    pub(super) fn spool_to(&mut self, directory: PathBuf) -> Result<()> {
+        self.spooler = Some(Spooler::start(directory, self.clock.clone())?);
+        Ok(())
+    }
+
+    /// Writes the bundles of incidents that were open when their recordings died.
+    pub(super) fn take_over(&mut self, spools: Vec<LeftRing>) {
+        for spool in spools {
+            let path = spool.path().display().to_string();
+            let left = spool::incident(spool).inspect_err(|error| tracing::error!("{error}"));
+            let Ok(Some(incident)) = left else { continue };
+            incident.triggers().for_each(|trigger| tracing::warn!("{}", trigger.sentence));
+            if self.writer.submit(Box::new(incident)).is_err() {
+                tracing::warn!("{path} stays for the next start: too many incidents wait");
+            }
+        }
     }
 
     /// What the recording before left: a bundle, or frames that the next ones may reach back to.
@@ -231,6 +266,9 @@ impl Incidents {
     pub(super) fn stop(self, audience: &mut Audience) -> Summary {
         let mut summary = self.summary;
         summary.tell_unwritten();
+        if let Some(spooler) = self.spooler {
+            spooler.stop();
+        }
         for outcome in self.writer.stop() {
             audience.settle(&outcome);
             summary.note(outcome);

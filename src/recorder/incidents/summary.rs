@@ -72,5 +72,11 @@ impl Summary {
     pub(super) fn lost(&mut self, lost: &Lost) {
         self.lost += 1;
         tracing::error!("lost {} after {} attempts: {}", lost.name, lost.attempts, lost.reason);
+        if let Some(spool) = &lost.spool {
+            let spool = spool.display();
+            tracing::warn!(
+                "what was on the disk of it is in {spool}: the next start makes a bundle of it"
+            );
+        }
     }
 }

@@ -7,17 +7,21 @@ use std::time::Duration;
 
 use super::holds::Held;
 use super::phase::Effect;
-use super::{Incidents, OpenedIncident};
+use super::{Incidents, OpenedIncident, Spooling};
 use crate::api::question::Verdict;
+use crate::finding::FindingKind;
+use crate::incident::name::name_of;
 use crate::incident::progress::IncidentProgress;
 use crate::incident::system::Collection;
 use crate::observation::{Fact, Observation};
 use crate::recorder::audience::Audience;
 use crate::recorder::audience::log::short;
 use crate::recorder::frame_store::{FrameStore, Held as Pinned};
+use crate::recorder::ring_file;
 use crate::ring::HoldId;
+use crate::ring::metadata::{IncidentMetadata, MetadataMoment, RecordingMetadata};
 use crate::time::{Mono, Window, nanos};
-use crate::trigger::{Circumstances, Fired, Hold, Terms, Trigger};
+use crate::trigger::{Circumstances, Fired, Hold, Terms, Trigger, TriggerKind};
 
 /// Of what repeats itself in a storm, so many are logged one by one, then the 2^n-th.
 const LOGGED: u64 = 16;
@@ -141,7 +145,7 @@ impl Incidents {
         let (id, at) = (self.next_hold(), fired.trigger.at.mono);
         let sentence = fired.trigger.sentence.clone();
         let mut held = Held::new(id, fired, hold, Duration::ZERO);
-        pin(captures, id, held.from, at);
+        pin(captures, id, held.from, at, yields(&held.fired.trigger));
         held.pinned_after = self.clock.now().mono.since(at);
         tracing::info!("{kind}: {}; held, {hold}", short(&sentence));
         audience.log.told_as_trigger();
@@ -172,10 +176,7 @@ impl Incidents {
                 self.begin(&trigger, from, first_pinned, captures, audience)
             }
             Effect::Extended { until, from, triggers } => {
-                let held = self.open.as_ref().map(|open| open.hold);
-                if let (Some(from), Some(hold)) = (preceded.or(from), held) {
-                    pin(captures, hold, from, at);
-                }
+                self.extend_hold(preceded.or(from), &trigger, captures);
                 let left = until.since(self.clock.now().mono);
                 if is_told(triggers) {
                     let Trigger { kind, sentence, .. } = &trigger;
@@ -207,20 +208,31 @@ impl Incidents {
         audience: &mut Audience,
     ) -> Verdict {
         let (hold, at) = (self.next_hold(), trigger.at.mono);
-        let complete_from = pin(captures, hold, from, at);
+        let yields = yields(trigger);
+        let complete_from = pin(captures, hold, from, at, yields);
         let took = self.clock.now().mono.since(at);
         let pinned_after = first_pinned.unwrap_or(took);
         // What this host says now says nothing about what happened elsewhere and long ago.
         let system = K::LIVE.then(|| Collection::begin(&captures.names())).transpose();
         let system = system.inspect_err(|e| tracing::warn!("cannot ask the system: {e}"));
         let system = system.ok().flatten();
-        let waiting = Vec::new();
-        self.open = Some(OpenedIncident { hold, pinned_after, system, programs: None, waiting });
+        let until = self.phase.deadline();
+        let planned = Window { from, to: until.unwrap_or(at) };
+        let spooling = self.spool(hold, trigger, pinned_after, planned, captures);
+        let (programs, waiting) = (None, Vec::new());
+        self.open = Some(OpenedIncident {
+            hold,
+            yields,
+            pinned_after,
+            spooling,
+            system,
+            programs,
+            waiting,
+        });
         self.refused = 0;
         if !trigger.kind.is_asked_for() {
             self.budget.opened(self.clock.now().mono);
         }
-        let until = self.phase.deadline();
         let (offset, to) = (trigger.at.offset(), until.unwrap_or(at));
         let (first, last) = (offset.wall(from), offset.wall(to));
         audience.clients.frozen(IncidentProgress::frozen(trigger, pinned_after, first, last));
@@ -232,6 +244,42 @@ impl Incidents {
             before_wanted_ns: nanos(at.since(from)),
             before_held_ns: nanos(at.since(complete_from.max(from))),
             left_ns: nanos(until.map(|until| until.since(at)).unwrap_or_default()),
+        }
+    }
+
+    /// Begins to bring what is held to the disk.
+    fn spool<K: FrameStore>(
+        &self,
+        hold: HoldId,
+        trigger: &Trigger,
+        pinned_after: Duration,
+        planned: Window,
+        captures: &K,
+    ) -> Option<Spooling> {
+        let spooler = self.spooler.as_ref()?;
+        let Trigger { kind, object, sentence, at } = trigger;
+        let incident = IncidentMetadata {
+            kind: kind.to_string(),
+            object: object.clone(),
+            sentence: sentence.clone(),
+            at: MetadataMoment::from(*at),
+            pinned_after: nanos(pinned_after),
+            from: planned.from.0,
+            to: planned.to.0,
+        };
+        let standing = ring_file::standing(self.clock.now());
+        let (started, incident) = (MetadataMoment::from(self.started), Some(incident));
+        let standing = RecordingMetadata { started, incident, ..standing };
+        spooler.begin(hold, name_of(trigger), captures.followers(), standing)
+    }
+
+    /// The open incident reaches further back, or is about more than what new frames are worth.
+    fn extend_hold<K: FrameStore>(&mut self, from: Option<Mono>, by: &Trigger, captures: &mut K) {
+        let Some(open) = &mut self.open else { return };
+        let firm = open.yields && !yields(by);
+        open.yields &= !firm;
+        if let Some(from) = from.or_else(|| firm.then(|| self.phase.from()).flatten()) {
+            pin(captures, open.hold, from, by.at.mono, open.yields);
         }
     }
 
@@ -267,9 +315,14 @@ impl Incidents {
     }
 }
 
+/// True if it says that frames are dropped: keeping those from before must not drop more.
+fn yields(trigger: &Trigger) -> bool {
+    trigger.kind == TriggerKind::Finding(FindingKind::Drops)
+}
+
 /// Pins everything since `from`, for a trigger at `at`; returns from when on everything is there.
-fn pin<K: FrameStore>(captures: &mut K, hold: HoldId, from: Mono, at: Mono) -> Mono {
-    let Pinned { complete_from, silent } = captures.hold(hold, from);
+fn pin<K: FrameStore>(captures: &mut K, hold: HoldId, from: Mono, at: Mono, yields: bool) -> Mono {
+    let Pinned { complete_from, silent } = captures.hold(hold, from, yields);
     if silent > 0 {
         tracing::error!("{silent} captures did not answer; their frames may be missing");
     }

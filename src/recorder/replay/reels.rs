@@ -190,8 +190,8 @@ impl FrameStore for Reels {
         if self.makes_rows { self.links.with_vlans(self.watched()) } else { BTreeSet::new() }
     }
 
-    fn hold(&mut self, hold: HoldId, from: Mono) -> Held {
-        let held = self.reels.iter_mut().map(|reel| reel.hold(hold, from));
+    fn hold(&mut self, hold: HoldId, from: Mono, yields: bool) -> Held {
+        let held = self.reels.iter_mut().map(|reel| reel.hold(hold, from, yields));
         Held { complete_from: held.max().unwrap_or(from), silent: 0 }
     }
 

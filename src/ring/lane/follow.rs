@@ -43,11 +43,10 @@ pub struct Followed {
     pub complete_from: Mono,
 }
 
-/// Frames of a segment that stays as long as they are read, from a part of it on. Unpacked when the first one is
-/// asked for: by the reader, not by the capture thread.
+/// Frames of a segment that stays as long as they are read. Unpacked when the first one is asked for: by the
+/// reader, not by the capture thread.
 struct PinnedFrames {
     pinned: Pinned,
-    from: u64,
     frames: Option<Frames>,
 }
 
@@ -55,8 +54,8 @@ impl Iterator for PinnedFrames {
     type Item = StoredFrame;
 
     fn next(&mut self) -> Option<StoredFrame> {
-        let Self { pinned, from, frames } = self;
-        frames.get_or_insert_with(|| pinned.segment.read_from(*from)).next()
+        let Self { pinned, frames } = self;
+        frames.get_or_insert_with(|| pinned.frames()).next()
     }
 }
 
@@ -82,7 +81,7 @@ impl Lane {
             missed += part.before.saturating_sub(behind.1);
             behind = (part.summary.sequence + 1, part.before + part.stored());
         }
-        let frames = PinnedFrames { pinned: segment.pinned(), from: next, frames: None };
+        let frames = PinnedFrames { pinned: segment.pinned_part(next..=u64::MAX), frames: None };
         Followed {
             frames: Some(Box::new(frames)),
             position: Position::Behind { next: behind.0, passed: behind.1 },

@@ -23,14 +23,13 @@ use crate::sys::pages::{Chunk, PageCount};
 use crate::time::{Mono, Offset, Window};
 
 mod follow;
+mod hold;
 mod saving;
 
 pub use self::follow::{Followed, Position};
+use self::hold::Hold;
+pub use self::hold::HoldId;
 use self::saving::Saving;
-
-/// Names a hold, so that one incident cannot release another's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HoldId(pub u64);
 
 /// How a lane saves memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -90,7 +89,7 @@ pub struct Lane {
     complete_from: Mono,
     /// Nothing stored since then was cut to its headers.
     full_from: Mono,
-    holds: Vec<(HoldId, Mono)>,
+    holds: Vec<Hold>,
     folder: Folder,
     saving: Saving,
     counters: LaneCounters,
@@ -103,9 +102,6 @@ impl Lane {
     /// Bounds the bookkeeping of a quiet lane, whose segments are a few hundred bytes each: at one
     /// segment a second and 256 MiB this is nine hours.
     const SEGMENTS_PER_PAGE: usize = 8;
-    /// Of the pages a lane may fill, this part is kept for what comes after a trigger: evidence that is
-    /// held cannot be overwritten, so a hold must leave room.
-    const HOLD_PART: (usize, usize) = (3, 4);
 
     /// An empty lane that records from `now` on and may hold all of the pool.
     pub fn new(
@@ -224,35 +220,15 @@ impl Lane {
         }
     }
 
-    /// Keeps everything from `from` on until the hold is released by [`Lane::slice`], as far as memory
-    /// reaches and leaving room for what is still to come. Returns from when on that is.
-    pub fn hold(&mut self, hold: HoldId, from: Mono) -> Mono {
-        let (part, of) = Self::HOLD_PART;
-        let mut room = self.account.pages().max(self.quota) * PAGE_SIZE / of * part;
-        let mut from = from.max(self.complete_from);
-        for segment in self.sealed.iter().rev().take_while(|s| s.last() >= from) {
-            let Some(left) = room.checked_sub(segment.held_bytes()) else {
-                from = just_after(segment);
-                break;
-            };
-            room = left;
-        }
-        self.holds.push((hold, from));
-        from
-    }
-
-    /// References to everything in `window`; then the hold `release` ends.
+    /// References to everything in `window`, and to what the hold `release` has on the disk; then that hold ends.
     pub fn slice(&mut self, window: Window, release: Option<HoldId>) -> Slice {
         self.seal();
+        let hold = release.and_then(|release| self.end_hold(release));
+        let (held_from, spooled) = hold.unwrap_or((self.complete_from, Vec::new()));
+        let covered_from = window.from.max(held_from.min(self.complete_from));
         // Frames of several processors may be out of order by microseconds, so segments may overlap:
         // each is looked at, none is searched for.
-        let segments = self.sealed.iter().filter(|s| window.overlaps(s.first(), s.last()));
-        let covered_from = window.from.max(self.complete_from);
-        let full_from = covered_from.max(self.full_from);
-        let slice =
-            Slice::new(window, covered_from, full_from, segments.map(Segment::pinned).collect());
-        self.holds.retain(|(hold, _)| Some(*hold) != release);
-        slice
+        Slice::new(window, covered_from, hold::each_once(spooled, &self.sealed, window))
     }
 
     /// The frames that are being folded, or were when they last came.
@@ -376,26 +352,25 @@ impl Lane {
         }
     }
 
-    /// Forgets the oldest segment that nobody pinned or holds; false if there is none.
+    /// Forgets the oldest segment that nobody pinned or holds, or that only holds which yield need; false if
+    /// there is none.
     fn evict(&mut self) -> bool {
-        while let Some(segment) = self.sealed.get(self.pinned) {
-            if self.holds.iter().any(|(_, held)| segment.last() >= *held) {
-                return false;
-            }
-            // Only this thread makes slices, so what is not pinned cannot become so behind our back. A
-            // packer may be reading it: then its pages come back a moment later.
-            if segment.is_pinned() {
-                self.pinned += 1;
-                continue;
-            }
-            self.saving.evicted(segment);
-            self.counters.ring_bytes -= segment.stored_bytes() as u64;
-            self.counters.evicted += segment.frames() + segment.folded();
-            self.complete_from = self.complete_from.max(just_after(segment));
-            self.sealed.remove(self.pinned);
-            return true;
+        // Only this thread makes slices, so what is not pinned cannot become so behind our back. A
+        // packer may be reading it: then its pages come back a moment later.
+        while let Some(segment) = self.sealed.get(self.pinned)
+            && (segment.is_pinned() || self.is_held(segment))
+        {
+            self.pinned += 1;
         }
-        false
+        let there = (self.pinned < self.sealed.len()).then_some(self.pinned);
+        let Some(at) = there.or_else(|| self.yielded()) else { return false };
+        let Some(segment) = self.sealed.remove(at) else { return false };
+        self.pinned = self.pinned.min(self.sealed.len());
+        self.saving.evicted(&segment);
+        self.counters.ring_bytes -= segment.stored_bytes() as u64;
+        self.counters.evicted += segment.frames() + segment.folded();
+        self.complete_from = self.complete_from.max(just_after(&segment));
+        true
     }
 
     /// Seals the open segment, with everything that was counted and not told yet.

@@ -216,7 +216,7 @@ impl Trial {
             }
             ModelStep::LetGo => drop(self.pinned.pop()),
             ModelStep::Hold => {
-                self.lane.hold(HoldId(0), Mono(self.now.saturating_sub(300 * MS)));
+                self.lane.hold(HoldId(0), Mono(self.now.saturating_sub(300 * MS)), false);
             }
         }
     }
@@ -319,7 +319,7 @@ fn what_is_held_does_not_fade() {
     for _ in 0..4_900 {
         trial.step(&ModelStep::Append { length: 1_500 });
     }
-    let held = trial.lane.hold(HoldId(0), Mono(trial.now - 2_000 * MS));
+    let held = trial.lane.hold(HoldId(0), Mono(trial.now - 2_000 * MS), false);
     while let Some(job) = trial.lane.next_job(Mono(trial.now)) {
         trial.work(&job);
     }

@@ -163,7 +163,7 @@ impl Lane {
         let full = now.minus(self.saving.options.full);
         let full_bytes = self.counters.ring_bytes as usize - self.saving.faded_bytes;
         let beyond = full_bytes.saturating_sub(self.quota * PAGE_SIZE / 2);
-        let held = self.holds.iter().map(|(_, from)| *from).min();
+        let held = self.held_from();
         let (mut segments, mut span, mut bytes) = (Vec::new(), None::<(u64, u64)>, 0);
         let (mut images, mut more) = (0, true);
         let begin = self.sealed.partition_point(|s| s.sequences().0 < self.saving.faded_to);
@@ -219,7 +219,7 @@ impl Lane {
         let untouched = whole
             && frames == made.frames()
             && there().all(|s| !s.is_pinned() && (work == Work::Fade || !s.is_packed()));
-        let held = self.holds.iter().any(|(_, from)| made.last() >= *from);
+        let held = self.held_from().is_some_and(|from| made.last() >= from);
         if !untouched || (held && work == Work::Fade) {
             return;
         }

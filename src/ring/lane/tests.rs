@@ -103,7 +103,7 @@ fn a_hold_leaves_room_for_what_is_to_come() {
     for n in 0..10_000 {
         append(&mut lane, n, n * MS, 1500);
     }
-    let held = lane.hold(HoldId(0), Mono(0));
+    let held = lane.hold(HoldId(0), Mono(0), false);
     assert!(held > lane.complete_from(), "not all of the memory is held");
     for n in 10_000..11_000 {
         assert_eq!(append(&mut lane, n, n * MS, 1500), Appended::Stored, "frame {n}");
@@ -209,7 +209,7 @@ proptest! {
                     prop_assert!(found.ends_with(&expected), "covered part is complete");
                     pinned.push((slice, found));
                 }
-                1 => { lane.hold(HoldId(0), Mono(now.saturating_sub(500 * MS))); }
+                1 => { lane.hold(HoldId(0), Mono(now.saturating_sub(500 * MS)), false); }
                 2 => { pinned.pop(); }
                 3..10 => lane.tick(Mono(now)),
                 _ => {

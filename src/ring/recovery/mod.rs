@@ -11,13 +11,14 @@
 //! * sealed or packed, whole: its checksums say so, and all of it is taken;
 //! * open: taken up to the last record that was committed, a record cut in the middle is left out and
 //!   counted;
-//! * twice, plain and packed, because packing had just ended: taken once;
+//! * twice, plain and packed, because packing had just ended, or in memory and in a spool file: taken once;
 //! * in pieces, because it was being forgotten or packed: left out, and counted unless a copy is whole.
 //!
 //! It promises never to panic and never to tell of a frame that no segment had, whatever the bytes, and
 //! also if they change while they are read.
 
 mod image;
+mod spool;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use super::slice::Slice;
 use super::summary::{LaneId, SegmentSummary};
 use crate::frame::Origin;
 use crate::ring::PAGE_SIZE;
+use crate::sys::locked_file::LockedFile;
 use crate::sys::pages::Chunk;
 use crate::time::{Mono, Window};
 
@@ -147,11 +149,15 @@ enum ChunkKind {
     Open,
 }
 
-/// Reads what is `wanted` of the pages behind the head of a ring file. They are looked at one by one; only
-/// those that hold what is wanted are kept in memory.
+/// A spool file, and its length in bytes.
+pub(super) type Spooled = (Arc<LockedFile>, u64);
+
+/// Reads what is `wanted` of the pages behind the head of a ring file, and all that spool files of the same
+/// recording hold. Pages are looked at one by one; only those that hold what is wanted are kept in memory.
 pub(super) fn read(
     standing: RecordingMetadata,
     image: &Image<'_>,
+    spools: &[Spooled],
     wanted: WantedFrames,
 ) -> Recovery {
     let absent_pages = image.absent();
@@ -165,9 +171,8 @@ pub(super) fn read(
         }
     }
     chunks.sort_unstable();
-    let is_blank = chunks.is_empty() && !counts.is_damaged();
     let chains = wanted.of(chunks.chunk_by(|a, b| a.chain == b.chain).collect());
-    let mut reader = Reader { image, pages: HashMap::new(), origins: HashMap::new() };
+    let mut reader = Reader { image, pages: HashMap::new(), origins: Origins::default() };
     let (mut candidates, mut broken) = (Vec::new(), Vec::new());
     for chain in chains {
         match reader.segment(chain) {
@@ -175,6 +180,12 @@ pub(super) fn read(
             Err(numbers) => broken.extend(numbers),
         }
     }
+    for (file, length) in spools {
+        let (spooled, torn) = spool::segments(file, *length, &mut reader.origins);
+        candidates.extend(spooled);
+        broken.extend(torn);
+    }
+    let is_blank = chunks.is_empty() && candidates.is_empty() && !counts.is_damaged();
     let lanes = choose(candidates, &broken, &mut counts);
     Recovery { is_blank, ..finish(standing, lanes, counts) }
 }
@@ -230,9 +241,12 @@ struct Reader<'a> {
     image: &'a Image<'a>,
     /// Those that hold what was wanted so far.
     pages: HashMap<usize, Bytes>,
-    /// Each origin once, so that frames of one binding share it.
-    origins: HashMap<Origin, Arc<Origin>>,
+    origins: Origins,
 }
+
+/// Each origin once, so that frames of one binding share it.
+#[derive(Default)]
+struct Origins(HashMap<Origin, Arc<Origin>>);
 
 impl Reader<'_> {
     /// What a chain holds: none if it has no record yet; an error with lane and number if pieces of it
@@ -255,7 +269,7 @@ impl Reader<'_> {
             chunks.push(content);
             last = chunk;
         }
-        let origin = self.origin(first.origin.clone());
+        let origin = self.origins.shared(first.origin.clone());
         match (first.codec, last.state) {
             (Codec::Plain, State::Last) => {
                 let length = chunks.iter().map(Bytes::len).sum();
@@ -267,7 +281,7 @@ impl Reader<'_> {
             }
             (Codec::Plain, _) => Ok(open(origin, &first.summary, chunks)),
             (Codec::Zstd, State::Last) => {
-                let parts = self.parts(lane, &chunks).ok_or(broken)?;
+                let parts = self.origins.parts(lane, &chunks).ok_or(broken)?;
                 let sequences = parts.iter().map(|part| part.summary.sequence).collect();
                 let segment = Segment::packed(parts, chunks);
                 Ok(Some(Candidate::new(lane, segment, sequences, ChunkKind::Packed)))
@@ -285,9 +299,11 @@ impl Reader<'_> {
         let content = page.slice(begin..begin + chunk.length);
         Some((chunk, content))
     }
+}
 
-    fn origin(&mut self, origin: Origin) -> Arc<Origin> {
-        let known = self.origins.entry(origin);
+impl Origins {
+    fn shared(&mut self, origin: Origin) -> Arc<Origin> {
+        let known = self.0.entry(origin);
         let made = |origin: &Origin| Arc::new(origin.clone());
         Arc::clone(known.or_insert_with_key(made))
     }
@@ -308,7 +324,7 @@ impl Reader<'_> {
             if image.summary.lane != lane || !grows {
                 return None;
             }
-            let origin = self.origin(image.origin);
+            let origin = self.shared(image.origin);
             parts.push(Part { origin, summary: image.summary, length: image.length, before: 0 });
         }
         (rest.is_empty() && !parts.is_empty()).then_some(parts)
@@ -409,13 +425,10 @@ fn finish(
     let window = window.map(|(from, to)| Window { from, to });
     let lanes = lanes.into_iter().filter_map(|(lane, candidates)| {
         let covered_from = covered_from(&candidates).max(window?.from);
-        let cut = candidates.iter().filter(|candidate| candidate.segment.faded() > 0);
-        let full_from = cut.map(|candidate| Mono(candidate.segment.last().0.saturating_add(1)));
-        let full_from = full_from.chain([covered_from]).max()?;
         let segments: Vec<_> = candidates.into_iter().map(|c| Arc::new(c.segment)).collect();
         let origin = segments.last()?.origin()?;
         let pinned = segments.iter().map(Segment::pinned).collect();
-        let slice = Slice::new(window?, covered_from, full_from, pinned);
+        let slice = Slice::new(window?, covered_from, pinned);
         Some(RecoveredLane { lane, origin, slice })
     });
     Recovery { lanes: lanes.collect(), standing, window, counts, is_blank: false }

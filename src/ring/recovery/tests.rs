@@ -59,7 +59,7 @@ impl Ring {
 
 /// Everything that these bytes of a ring file hold.
 fn recover(bytes: &[u8]) -> Result<Recovery, String> {
-    left::read(&bytes, bytes.len() as u64, WantedFrames::ALL)
+    left::read(&bytes, bytes.len() as u64, &[], WantedFrames::ALL)
 }
 
 /// A number, and what no compressor makes smaller.
@@ -286,7 +286,7 @@ fn the_newest_frames_alone_are_read_where_only_they_are_wanted() {
     let bytes = ring.bytes();
     let read = |since, pages| {
         let bytes = &bytes[..];
-        left::read(&bytes, bytes.len() as u64, WantedFrames { since, pages }).unwrap()
+        left::read(&bytes, bytes.len() as u64, &[], WantedFrames { since, pages }).unwrap()
     };
     assert_eq!(numbers(&read(Mono(2_500 * MS), 1_000)), (2_000..3_500).collect::<Vec<_>>());
     assert_eq!(numbers(&read(Mono(0), 20)), (2_000..3_500).collect::<Vec<_>>());
@@ -344,7 +344,7 @@ proptest! {
     #[test]
     fn random_pages_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..4_000)) {
         let (length, bytes) = (bytes.len() as u64, &bytes[..]);
-        read(RecordingMetadata::unknown(), &Image::new(&bytes, length, 0, u64::MAX), WantedFrames::ALL);
+        read(RecordingMetadata::unknown(), &Image::new(&bytes, length, 0, u64::MAX), &[], WantedFrames::ALL);
     }
 }
 

@@ -229,6 +229,11 @@ impl Phase {
         Some((&open.opened_by, open.extended_by.len() as u64 + open.further))
     }
 
+    /// Where the window of the open incident begins.
+    pub(super) fn from(&self) -> Option<Mono> {
+        self.open.as_ref().map(|open| open.from)
+    }
+
     /// When the open incident is due to be closed.
     pub(super) fn deadline(&self) -> Option<Mono> {
         self.open.as_ref().map(|open| open.deadline)

@@ -1,0 +1,229 @@
+//! Brings the frames of the open incident to the disk while its window is still open, so that their memory can be
+//! used again: an incident may be longer than memory, and what it has survives a crash.
+//!
+//! ```text
+//!   cap/IF ◄─ safe: copies of 5, 6 │ what else is held? ─ spool thread ─► NAME.spool (written, synced)
+//!          └─ references to 7, 8, 9 ────────────────────►     │
+//!                                                             └ nothing new: again in a moment
+//! ```
+//!
+//! Capture waits for nobody: it answers with references between two kernel blocks. Where the disk refuses, frames
+//! stay held in memory, as they would without this, and it is tried again.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use crate::capture::{Follower, Unspooled};
+use crate::error::{Error, Result};
+use crate::incident::spool::Spool;
+use crate::recorder::ring_file;
+use crate::ring::metadata::{InterfaceMetadata, RecordingMetadata};
+use crate::ring::{HoldId, Lane, Pinned, Segment};
+use crate::sys::priority;
+use crate::time::{Clock, Mono};
+
+/// Incidents that wait for the thread at most: one is open at a time, and those before it are closing.
+const JOBS: usize = 16;
+/// A capture that had nothing is asked again after so long: at 10 Gbit/s that is 64 MB.
+const POLL: Duration = Duration::from_millis(50);
+/// Less than this of an interface waits for more, but no longer than a lane takes to seal what it has: a disk takes
+/// few large pieces better than many small ones.
+const ENOUGH: usize = 1 << 20;
+/// So often the spool is told how the interfaces stand.
+const NOTED: Duration = Duration::from_secs(1);
+/// Bytes of a class that are written together and then made safe: enough that the disk is busy and not waiting
+/// for us, little enough that memory comes back before it is short.
+const ROOM: usize = 16 << 20;
+/// A capture that does not answer for so long is busy, or stuck, and others are served.
+const ANSWER: Duration = Duration::from_secs(2);
+/// Nice value of the thread: behind capture, before what compresses.
+const NICE: i32 = 5;
+
+/// The recorder's hand on the thread `spool`.
+#[derive(Debug)]
+pub(super) struct Spooler {
+    directory: PathBuf,
+    jobs: Sender<Job>,
+    thread: JoinHandle<()>,
+}
+
+/// An incident that is being spooled, until this is dropped.
+#[derive(Debug)]
+pub(super) struct Spooling {
+    spool: Spool,
+    over: Arc<AtomicBool>,
+}
+
+impl Spooler {
+    /// Starts the thread, which writes to `directory`.
+    ///
+    /// # Errors
+    /// When no thread can be made.
+    pub(super) fn start(directory: PathBuf, clock: Clock) -> Result<Self> {
+        let (jobs, arriving) = bounded(JOBS);
+        let thread = thread::Builder::new()
+            .name("spool".to_owned())
+            .spawn(move || SpoolThread { clock, arriving, jobs: Vec::new() }.work())
+            .map_err(|e| Error::operation("start thread", "spool", e))?;
+        Ok(Self { directory, jobs, thread })
+    }
+
+    /// Begins with what `hold` keeps in the lanes of `captures`, for the incident called `name`. None if the thread
+    /// is stuck: then frames stay in memory.
+    pub(super) fn begin(
+        &self,
+        hold: HoldId,
+        name: String,
+        captures: Vec<Follower>,
+        standing: RecordingMetadata,
+    ) -> Option<Spooling> {
+        let lanes = captures.iter().flat_map(Follower::lanes).collect();
+        let spool = Spool::new(&self.directory, name, RecordingMetadata { lanes, ..standing });
+        let over = Arc::new(AtomicBool::new(false));
+        let captures = captures.into_iter().map(SpooledCapture::new).collect();
+        let spooling = Spooling { spool: spool.clone(), over: Arc::clone(&over) };
+        let job = Job { hold, spool, captures, over, noted: Mono(0), refused: false };
+        self.jobs.try_send(job).ok().map(|()| spooling)
+    }
+
+    /// Ends the thread once what it writes is written.
+    pub(super) fn stop(self) {
+        drop(self.jobs);
+        if self.thread.join().is_err() {
+            tracing::error!("spooling ended in a panic; frames stayed in memory");
+        }
+    }
+}
+
+impl Spooling {
+    /// What it wrote, and will no longer.
+    pub(super) fn finish(self) -> Spool {
+        self.spool.clone()
+    }
+}
+
+impl Drop for Spooling {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Release);
+    }
+}
+
+/// The thread's side.
+struct SpoolThread {
+    clock: Clock,
+    arriving: Receiver<Job>,
+    jobs: Vec<Job>,
+}
+
+/// One incident.
+struct Job {
+    hold: HoldId,
+    spool: Spool,
+    captures: Vec<SpooledCapture>,
+    over: Arc<AtomicBool>,
+    /// When the spool was last told how the interfaces stand.
+    noted: Mono,
+    /// The disk refused, which was told.
+    refused: bool,
+}
+
+/// One interface of it.
+struct SpooledCapture {
+    follower: Follower,
+    /// Copies that are safe, and that the capture was not told of.
+    safe: Vec<Vec<Arc<Segment>>>,
+    /// How it stood when it was last asked.
+    stood: Option<InterfaceMetadata>,
+    /// When also little is written.
+    due: Mono,
+    ended: bool,
+}
+
+impl SpoolThread {
+    fn work(&mut self) {
+        if let Err(error) = priority::step_back(NICE) {
+            tracing::warn!("the spooler keeps its priority: {error}");
+        }
+        loop {
+            self.jobs.retain(|job| !job.over.load(Ordering::Acquire));
+            let now = self.clock.now();
+            let busy = self.jobs.iter_mut().fold(false, |busy, job| {
+                let wrote = job.round(now.mono);
+                if wrote && now.mono.since(job.noted) >= NOTED {
+                    job.noted = now.mono;
+                    let stood = job.captures.iter().filter_map(|capture| capture.stood.clone());
+                    job.spool.note(now, stood.collect());
+                }
+                busy | wrote
+            });
+            let pause = match (busy, self.jobs.is_empty()) {
+                (true, _) => Duration::ZERO,
+                (false, true) => Duration::MAX,
+                (false, false) => POLL,
+            };
+            match self.wait(pause) {
+                Ok(job) => self.jobs.push(job),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn wait(&self, pause: Duration) -> Result<Job, RecvTimeoutError> {
+        match pause {
+            Duration::MAX => self.arriving.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            pause => self.arriving.recv_timeout(pause),
+        }
+    }
+}
+
+impl Job {
+    /// Some of each interface; true if there may be more at once.
+    fn round(&mut self, now: Mono) -> bool {
+        let Self { hold, spool, captures, refused, .. } = self;
+        let mut wrote = false;
+        for capture in captures.iter_mut().filter(|capture| !capture.ended) {
+            match capture.write(*hold, spool, now) {
+                Ok(some) => wrote |= some,
+                Err(error) => {
+                    if !std::mem::replace(refused, true) {
+                        tracing::warn!("frames of the open incident stay in memory: {error}");
+                    }
+                    return false;
+                }
+            }
+        }
+        *refused &= !wrote;
+        wrote
+    }
+}
+
+impl SpooledCapture {
+    fn new(follower: Follower) -> Self {
+        Self { follower, safe: Vec::new(), stood: None, due: Mono(0), ended: false }
+    }
+
+    /// Writes some of what it holds; true if it did.
+    fn write(&mut self, hold: HoldId, spool: &Spool, now: Mono) -> Result<bool> {
+        let safe = std::mem::take(&mut self.safe);
+        let answer = self.follower.spool(hold, safe, ROOM).recv_timeout(ANSWER);
+        self.ended = matches!(answer, Err(RecvTimeoutError::Disconnected));
+        let Ok(Unspooled { classes, report }) = answer else { return Ok(false) };
+        self.stood = Some(ring_file::interface(&report));
+        let counts: Vec<usize> = classes.iter().map(Vec::len).collect();
+        let segments: Vec<Pinned> = classes.into_iter().flatten().collect();
+        let bytes: usize = segments.iter().map(Pinned::bytes).sum();
+        if segments.is_empty() || (bytes < ENOUGH && now < self.due) {
+            return Ok(false);
+        }
+        self.due = now.plus(Lane::SEAL_AGE);
+        let mut copies = spool.write(&segments)?.into_iter();
+        self.safe = counts.iter().map(|count| copies.by_ref().take(*count).collect()).collect();
+        Ok(true)
+    }
+}
