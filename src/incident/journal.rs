@@ -17,6 +17,7 @@ use crate::finding::Severity;
 use crate::observation::{Fact, Observation};
 use crate::time::Stamp;
 use crate::trigger::Trigger;
+use crate::visible;
 
 /// `SYSLOG_IDENTIFIER` of every entry: the name Wireshark prints before the message.
 const IDENTIFIER: &str = "dashcap";
@@ -70,11 +71,13 @@ impl Entry {
     }
 
     /// The entry in the journal's export format. Line breaks in values become spaces: the binary form
-    /// that would keep them is read by few.
+    /// that would keep them is read by few. What else controls a terminal is shown instead, because tshark prints
+    /// it as it is.
     pub fn export(&self, host: &str) -> String {
         let mut text = String::with_capacity(256);
         let mut field = |name: &str, value: &str| {
-            let _ = writeln!(text, "{name}={}", value.replace(['\n', '\r', '\0'], " "));
+            let value = value.replace(['\n', '\r', '\0'], " ");
+            let _ = writeln!(text, "{name}={}", visible::plain(&value));
         };
         field("__REALTIME_TIMESTAMP", &(self.at.wall.0 / 1_000).to_string());
         field("__MONOTONIC_TIMESTAMP", &(self.at.mono.0 / 1_000).to_string());
@@ -163,6 +166,10 @@ mod tests {
              DASHCAP_TRIGGER=link-down\n\
              DASHCAP_OBJECT=eth0\n"
         );
+        let hiding = Trigger { sentence: "log: \u{1b}[2K\u{202e}gone".to_owned(), ..trigger };
+        let export = Entry::of_trigger(&hiding).export("ro\u{9b}uter");
+        assert!(export.contains("link-down: log: \\u{1b}[2K\\u{202e}gone\n"), "{export}");
+        assert!(export.contains("_HOSTNAME=ro\\u{9b}uter\n"), "{export}");
         let down = Entry::of_observation(&link(2, "eth0", (true, "up"), (false, "down")));
         assert!(down.export("").contains("PRIORITY=2\n"), "traffic is being lost");
         assert!(down.export("").contains("DASHCAP_WATCHER=link\nDASHCAP_INTERFACE=eth0\n"));
