@@ -52,7 +52,7 @@ pub(super) struct Circles {
     packets: u64,
     copies: u64,
     newest: Option<usize>,
-    places: Box<[Slot]>,
+    places: Box<[Slot; Circles::PLACES]>,
     circles: Box<[Watched]>,
     scratch: Vec<u8>,
 }
@@ -115,7 +115,7 @@ impl Circles {
             packets: 0,
             copies: 0,
             newest: None,
-            places: vec![Slot::default(); Self::PLACES].into_boxed_slice(),
+            places: Box::new([Slot::default(); Self::PLACES]),
             circles: (0..Self::WATCHED).map(|_| watched()).collect(),
             scratch: Vec::with_capacity(Self::LONGEST),
         }
@@ -127,44 +127,44 @@ impl Circles {
     }
 
     /// Looks at a packet.
-    #[inline]
-    pub(super) fn packet(&mut self, packet: &TappedPacket, frame: &Frame<'_>, arrival: Mono) {
+    #[inline(always)]
+    pub(super) fn packet(&mut self, packet: &TappedPacket<'_>, frame: &Frame<'_>, arrival: Mono) {
         let now = (arrival.0 >> UNIT_SHIFT) as u16;
         let tag = (packet.digest >> 32) as u32;
         let place = &mut self.places[packet.digest as usize & (Self::PLACES - 1)];
         if place.tag == tag {
-            self.again(packet, frame, arrival, now);
+            self.again(*packet, frame, arrival, now);
         } else if now.wrapping_sub(place.seen) > Self::KEPT {
-            *place = Slot { tag, seen: now, ttl: packet.ttl, falls: 0 };
+            *place = Slot { tag, seen: now, ttl: packet.ttl(), falls: 0 };
         }
     }
 
     /// A digest that was seen lately.
     #[cold]
-    fn again(&mut self, packet: &TappedPacket, frame: &Frame<'_>, arrival: Mono, now: u16) {
+    fn again(&mut self, packet: TappedPacket<'_>, frame: &Frame<'_>, arrival: Mono, now: u16) {
         let place = &mut self.places[packet.digest as usize & (Self::PLACES - 1)];
         let late = now.wrapping_sub(place.seen) > Self::KEPT;
         place.seen = now;
-        if late || packet.ttl >= place.ttl {
-            let repeated = !late && packet.ttl == place.ttl;
+        if late || packet.ttl() >= place.ttl {
+            let repeated = !late && packet.ttl() == place.ttl;
             place.falls = if repeated { place.falls } else { 0 };
-            place.ttl = packet.ttl;
+            place.ttl = packet.ttl();
             return;
         }
-        place.ttl = packet.ttl;
+        place.ttl = packet.ttl();
         place.falls = place.falls.saturating_add(1);
         if place.falls < Self::CANDIDATE || frame.captured_len() > Self::LONGEST {
             return;
         }
-        self.mask(packet, frame);
+        self.mask(&packet, frame);
         match self.circles.iter().position(|watched| watched.digest == packet.digest) {
-            Some(at) => self.compare(at, packet, frame, arrival),
-            None => self.watch(packet, frame, arrival),
+            Some(at) => self.compare(at, &packet, frame, arrival),
+            None => self.watch(&packet, frame, arrival),
         }
     }
 
     /// Copies the frame, without what routers change, to where it is compared.
-    fn mask(&mut self, packet: &TappedPacket, frame: &Frame<'_>) {
+    fn mask(&mut self, packet: &TappedPacket<'_>, frame: &Frame<'_>) {
         self.scratch.clear();
         frame.parts.iter().for_each(|part| self.scratch.extend_from_slice(part));
         for place in packet.changeable() {
@@ -174,7 +174,7 @@ impl Circles {
         }
     }
 
-    fn compare(&mut self, at: usize, packet: &TappedPacket, frame: &Frame<'_>, arrival: Mono) {
+    fn compare(&mut self, at: usize, packet: &TappedPacket<'_>, frame: &Frame<'_>, arrival: Mono) {
         let circle = &mut self.circles[at].circle;
         let same = circle.header.direction == frame.header.direction
             && circle.header.original_len == frame.header.original_len
@@ -185,7 +185,7 @@ impl Circles {
         circle.copies += 1;
         circle.header = frame.header;
         circle.last = arrival;
-        circle.ttl_last = packet.ttl;
+        circle.ttl_last = packet.ttl();
         if circle.copies == Self::PROOF {
             self.packets += 1;
             self.copies += Self::PROOF;
@@ -196,7 +196,7 @@ impl Circles {
     }
 
     /// Remembers the packet, if there is room.
-    fn watch(&mut self, packet: &TappedPacket, frame: &Frame<'_>, arrival: Mono) {
+    fn watch(&mut self, packet: &TappedPacket<'_>, frame: &Frame<'_>, arrival: Mono) {
         let over = |watched: &Watched| arrival.0.saturating_sub(watched.circle.last.0) > Self::OVER;
         let Some(at) = self.circles.iter().position(over) else { return };
         if self.newest == Some(at) {
@@ -209,14 +209,14 @@ impl Circles {
         circle.bytes.clear();
         circle.bytes.extend_from_slice(&self.scratch);
         (circle.first, circle.last) = (arrival, arrival);
-        (circle.ttl_first, circle.ttl_last) = (packet.ttl, packet.ttl);
+        (circle.ttl_first, circle.ttl_last) = (packet.ttl(), packet.ttl());
         circle.copies = 0;
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::packet::tests::tcp;
+    use super::super::packet::tests::{packet_of, tcp};
     use super::*;
     use crate::frame::LinkType;
 
@@ -225,7 +225,7 @@ mod tests {
 
     fn show(circles: &mut Circles, bytes: &[u8], at: u64) {
         let frame = Frame::whole(FrameHeader::default(), bytes);
-        let packet = TappedPacket::of(LinkType::ETHERNET, &frame).unwrap();
+        let packet = packet_of(LinkType::ETHERNET, &frame).unwrap();
         circles.packet(&packet, &frame, Mono(START + at));
     }
 

@@ -16,6 +16,7 @@
 //! no room loses nothing but time.
 
 mod circle;
+mod ends;
 mod packet;
 mod repeated;
 mod stations;
@@ -27,6 +28,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use self::circle::Circles;
 pub use self::circle::{Circle, CircleCounts};
+use self::ends::Ends;
 use self::packet::TappedPacket;
 use self::repeated::Repeated;
 pub use self::stations::{Hearing, Open, Station, StationCounts, Vlan};
@@ -267,35 +269,73 @@ impl Tap {
     #[inline]
     pub fn frame(&mut self, frame: &Frame<'_>, class: usize, folded: bool, offset: Offset) -> bool {
         let header = &frame.header;
+        let (ends, network) = ends::read(self.link_type, frame);
         if let Some(counts) = self.classes.get_mut(class) {
             let count = &mut counts[header.direction as usize];
             count.frames += 1;
             count.bytes += u64::from(header.original_len);
-            count.addressed += u64::from(is_addressed(self.link_type, frame));
+            count.addressed += u64::from(ends.is_none_or(Ends::is_to_one));
         }
-        let arrival = offset.mono(header.wall);
-        if self.repeated.is_again(self.link_type, frame, arrival) {
-            return false;
-        }
+        let (direction, at) = (header.direction, offset.mono(header.wall));
         if folded {
-            self.stations.copy(self.link_type, frame, arrival);
-            return false;
+            return self.folded(ends, frame, at);
         }
         let is_control = class == CONTROL;
-        let packet = TappedPacket::of(self.link_type, frame);
-        let passing = Passing { frame, packet: packet.as_ref(), is_control, at: arrival };
-        self.stations.frame(self.link_type, passing);
-        let mut why = is_control.then_some(Why::Control);
-        let mut noticed = None;
-        if let Some(packet) = packet {
-            if let Some(segment) = &packet.segment {
-                noticed = self.tcp.segment(segment, &packet, arrival);
+        let packet = network.and_then(|network| TappedPacket::usual(network, direction));
+        match (ends, packet) {
+            (Some(ends), Some(packet)) => {
+                let passing = Passing { frame, ends: Some(ends), is_control, at };
+                self.judge(passing, Some(&packet), offset)
             }
-            self.circles.packet(&packet, frame, arrival);
-            let is_exchange = noticed.is_some() || packet.is_exchange();
-            why = why.or(is_exchange.then_some(Why::Exchange));
+            _ => self.judge_unusual(frame, is_control, at, offset),
         }
-        why.is_some_and(|why| self.show((why, noticed), frame, offset))
+    }
+
+    /// A copy that is only counted.
+    #[inline(never)]
+    fn folded(&mut self, ends: Option<Ends>, frame: &Frame<'_>, at: Mono) -> bool {
+        if !self.repeated.is_again(self.link_type, frame, at) {
+            self.stations.copy(ends, frame.header.direction, at);
+        }
+        false
+    }
+
+    /// What is no plain packet behind link addresses; its headers are read once more, so that those of the usual
+    /// frame need not be kept for here.
+    #[inline(never)]
+    fn judge_unusual(
+        &mut self,
+        frame: &Frame<'_>,
+        is_control: bool,
+        at: Mono,
+        offset: Offset,
+    ) -> bool {
+        if self.repeated.is_again(self.link_type, frame, at) {
+            return false;
+        }
+        let (ends, network) = ends::read(self.link_type, frame);
+        let direction = frame.header.direction;
+        let packet = network.and_then(|network| TappedPacket::any(network, direction));
+        self.judge(Passing { frame, ends, is_control, at }, packet.as_ref(), offset)
+    }
+
+    /// Shows a frame to all judges that sit here; true if it is on its way to those that do not.
+    #[inline(always)]
+    fn judge(
+        &mut self,
+        passing: Passing<'_>,
+        packet: Option<&TappedPacket<'_>>,
+        offset: Offset,
+    ) -> bool {
+        let Passing { frame, is_control, at, .. } = passing;
+        self.stations.frame(passing, packet);
+        let noticed = packet.and_then(|packet| {
+            self.circles.packet(packet, frame, at);
+            self.tcp.segment(&packet.segment()?, packet, at)
+        });
+        let is_exchange = noticed.is_some() || packet.is_some_and(TappedPacket::is_exchange);
+        let why = if is_control { Why::Control } else { Why::Exchange };
+        (is_control || is_exchange) && self.show((why, noticed), frame, offset)
     }
 
     /// A frame matches the filter of this number. The first of each [`Tap::INTERVAL`] is shown, all are
@@ -377,13 +417,6 @@ impl Summary {
             }
         })
     }
-}
-
-/// True for a frame to one station (IEEE 802 8.2: the group bit is clear), or without such addresses.
-#[inline]
-fn is_addressed(link_type: LinkType, frame: &Frame<'_>) -> bool {
-    const GROUP: u8 = 1;
-    link_type != LinkType::ETHERNET || frame.parts[0].first().is_some_and(|byte| byte & GROUP == 0)
 }
 
 #[cfg(test)]

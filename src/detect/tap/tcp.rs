@@ -74,9 +74,9 @@ pub struct Again {
 #[derive(Debug)]
 pub(super) struct Tcp {
     pub(super) counts: TcpCounts,
-    places: Box<[SenderProgress]>,
-    recent: Box<[Recent]>,
-    pairs: Box<[Pair]>,
+    places: Box<[SenderProgress; Tcp::PLACES]>,
+    recent: Box<[Recent; Tcp::RECENT]>,
+    pairs: Box<[Pair; Tcp::PAIRS]>,
     closed: [ClosedWindow; Tcp::CLOSED],
     /// Places of `closed` that are taken: nearly always none.
     closed_now: usize,
@@ -160,9 +160,9 @@ impl Tcp {
     pub(super) fn new() -> Self {
         Self {
             counts: TcpCounts::default(),
-            places: vec![SenderProgress::default(); Self::PLACES].into_boxed_slice(),
-            recent: vec![Recent::default(); Self::RECENT].into_boxed_slice(),
-            pairs: vec![Pair::default(); Self::PAIRS].into_boxed_slice(),
+            places: Box::new([SenderProgress::default(); Self::PLACES]),
+            recent: Box::new([Recent::default(); Self::RECENT]),
+            pairs: Box::new([Pair::default(); Self::PAIRS]),
             closed: [ClosedWindow::default(); Self::CLOSED],
             closed_now: 0,
             allowance: Self::SHOWN,
@@ -175,21 +175,21 @@ impl Tcp {
     }
 
     /// Looks at a segment, and tells if the detectors must see it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn segment(
         &mut self,
         segment: &Segment,
-        packet: &TappedPacket,
+        packet: &TappedPacket<'_>,
         arrival: Mono,
     ) -> Option<Noticed> {
         self.counts.segments += 1;
         let now = (arrival.0 >> UNIT_SHIFT) as u32;
         if segment.has(Segment::SYN | Segment::FIN | Segment::RST) {
-            return self.opens_or_ends(segment, packet, now);
+            return self.opens_or_ends(*segment, *packet, now);
         }
         let mut noticed = None;
         if segment.window == 0 || self.closed_now > 0 {
-            noticed = self.window(segment, packet.flow, now);
+            noticed = self.window(*segment, packet.flow, now);
         }
         if segment.length > 0 { noticed.or(self.follow(segment, packet, now)) } else { noticed }
     }
@@ -197,8 +197,8 @@ impl Tcp {
     #[inline(never)]
     fn opens_or_ends(
         &mut self,
-        segment: &Segment,
-        packet: &TappedPacket,
+        segment: Segment,
+        packet: TappedPacket<'_>,
         now: u32,
     ) -> Option<Noticed> {
         self.forget_window(packet.flow);
@@ -207,14 +207,19 @@ impl Tcp {
             return None;
         }
         if !segment.has(Segment::SYN) {
-            return self.follow(segment, packet, now);
+            return self.follow(&segment, &packet, now);
         }
         self.counts.syns += u64::from(!segment.has(Segment::ACK));
-        self.begins(segment, packet, now)
+        self.begins(&segment, &packet, now)
     }
 
     /// A SYN. It is followed if there is a place; one that is sent again changes nothing.
-    fn begins(&mut self, segment: &Segment, packet: &TappedPacket, now: u32) -> Option<Noticed> {
+    fn begins(
+        &mut self,
+        segment: &Segment,
+        packet: &TappedPacket<'_>,
+        now: u32,
+    ) -> Option<Noticed> {
         let tag = tag_of(packet.flow);
         let place = &mut self.places[packet.flow as usize & (Self::PLACES - 1)];
         if place.tag != tag && !place.is_free(now) {
@@ -227,8 +232,13 @@ impl Tcp {
         Some(Noticed::Followed)
     }
 
-    #[inline]
-    fn follow(&mut self, segment: &Segment, packet: &TappedPacket, now: u32) -> Option<Noticed> {
+    #[inline(always)]
+    fn follow(
+        &mut self,
+        segment: &Segment,
+        packet: &TappedPacket<'_>,
+        now: u32,
+    ) -> Option<Noticed> {
         let tag = tag_of(packet.flow);
         let next = segment.next();
         let (key, content) = (key_of(packet.flow, segment.sequence), content_of(packet));
@@ -256,14 +266,14 @@ impl Tcp {
         if segment.length <= 1 && !segment.has(Segment::FIN) {
             return None;
         }
-        self.repeated(packet, (key, content), since, now)
+        self.repeated(*packet, (key, content), since, now)
     }
 
     /// It brings nothing new: late, a copy, or sent again.
     #[cold]
     fn repeated(
         &mut self,
-        packet: &TappedPacket,
+        packet: TappedPacket<'_>,
         (key, content): (u32, u32),
         since: u32,
         now: u32,
@@ -297,7 +307,7 @@ impl Tcp {
 
     /// A segment says that the window is closed, or others did.
     #[cold]
-    fn window(&mut self, segment: &Segment, flow: u64, now: u32) -> Option<Noticed> {
+    fn window(&mut self, segment: Segment, flow: u64, now: u32) -> Option<Noticed> {
         let closes = segment.window == 0;
         self.counts.zero_windows += u64::from(closes);
         let known = self.closed[..self.closed_now].iter_mut().find(|closed| closed.flow == flow);
@@ -347,7 +357,7 @@ const WAITS: u32 = 1 << 31;
 
 impl SenderProgress {
     /// Its connection paused for so long that another may have it.
-    #[inline]
+    #[inline(always)]
     fn is_free(&self, now: u32) -> bool {
         let since = now.wrapping_sub(self.moved);
         since > Tcp::PAUSE && (self.sent & WAITS == 0 || since > Tcp::WAITING)
@@ -355,7 +365,7 @@ impl SenderProgress {
 }
 
 impl Pair {
-    #[inline]
+    #[inline(always)]
     fn count(&mut self, pair: u64, now: u32) {
         let tag = tag_of(pair);
         if self.tag == tag {
@@ -367,19 +377,19 @@ impl Pair {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn tag_of(number: u64) -> u32 {
     (number >> 32) as u32
 }
 
-#[inline]
+#[inline(always)]
 fn key_of(flow: u64, sequence: u32) -> u32 {
     ((flow ^ u64::from(sequence)).wrapping_mul(K[0]) >> 32) as u32
 }
 
-#[inline]
-fn content_of(packet: &TappedPacket) -> u32 {
-    tag_of(packet.digest) ^ u32::from(packet.identification)
+#[inline(always)]
+fn content_of(packet: &TappedPacket<'_>) -> u32 {
+    tag_of(packet.digest) ^ u32::from(packet.identification())
 }
 
 #[cfg(test)]

@@ -1,16 +1,18 @@
 //! The tables that the capture thread keeps.
 
-use super::question::{ADDRESSES, EVERYBODY, MAC_BITS, Passing, Question, is_flooded};
+use super::question::{Passing, Question, is_flooded};
 use super::{Hearing, Station, StationCounts, Vlan};
-use crate::frame::{Direction, Frame, LinkType, Reception};
+use crate::detect::tap::ends::{EVERYBODY, Ends, MAC_BITS};
+use crate::detect::tap::packet::TappedPacket;
+use crate::frame::{Direction, Reception};
 use crate::time::Mono;
 use crate::wire::Mac;
 
 /// Who is heard, and what was ever a source.
 #[derive(Debug)]
 pub(in crate::detect::tap) struct Stations {
-    places: Box<[Slot]>,
-    vlans: Box<[Slot]>,
+    places: Box<[Slot; 1 << Stations::PLACES_SHIFT]>,
+    vlans: Box<[Slot; Stations::VLANS]>,
     sources: Sources,
     counts: StationCounts,
 }
@@ -29,12 +31,25 @@ struct Slot {
 /// Remembers link addresses, a bit for each: of those that it does not know it is sure.
 #[derive(Debug)]
 struct Sources {
-    words: Box<[u64]>,
+    words: Box<[u64; Sources::WORDS]>,
     set: u32,
 }
 
 /// 2^64 divided by the golden ratio: spreads what is near.
 const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// The place of each VLAN: the first belongs to untagged frames, the others are shared. A look instead of a
+/// division.
+static VLAN_PLACES: [u8; 1 << 12] = {
+    let mut places = [0; 1 << 12];
+    let mut id = 1;
+    while id < places.len() {
+        // Less than 64.
+        places[id] = (1 + id % (Stations::VLANS - 1)) as u8;
+        id += 1;
+    }
+    places
+};
 
 impl Stations {
     /// Places for stations, a power of two: 32 KiB, for a segment of a few hundred.
@@ -47,8 +62,8 @@ impl Stations {
 
     pub(in crate::detect::tap) fn new() -> Self {
         Self {
-            places: vec![Slot::default(); 1 << Self::PLACES_SHIFT].into(),
-            vlans: vec![Slot::default(); Self::VLANS].into(),
+            places: Box::new([Slot::default(); 1 << Self::PLACES_SHIFT]),
+            vlans: Box::new([Slot::default(); Self::VLANS]),
             sources: Sources::new(),
             counts: StationCounts::default(),
         }
@@ -73,42 +88,45 @@ impl Stations {
     }
 
     /// Looks at a frame.
-    #[inline]
-    pub(in crate::detect::tap) fn frame(&mut self, link_type: LinkType, passing: Passing<'_>) {
+    #[inline(always)]
+    pub(in crate::detect::tap) fn frame(
+        &mut self,
+        passing: Passing<'_>,
+        packet: Option<&TappedPacket<'_>>,
+    ) {
         let direction = passing.frame.header.direction;
-        let ends = Ends::of(link_type, passing.frame);
+        let ends = passing.ends;
         let vlan = ends.map_or(0, |ends| ends.vlan);
         if direction != Direction::Outbound {
             if let Some(place) = self.vlan(vlan, passing.at) {
                 place.hearing.hear(passing.at);
             }
             if let Some(ends) = ends {
-                self.received(ends, passing);
+                self.received(ends, passing, packet);
             }
         }
         if direction != Direction::Inbound {
-            let question = Question::of(passing);
+            let question = Question::of(passing, packet);
             if let Some(place) = self.vlan(vlan, passing.at) {
                 place.hearing.send(question, passing.at);
             }
             if let Some(ends) = ends {
-                self.sent(ends, question, passing);
+                self.sent(ends, question, passing, packet);
             }
         }
     }
 
     /// A copy of a frame that was looked at: it says only that its sender is there.
-    #[inline]
+    #[inline(always)]
     pub(in crate::detect::tap) fn copy(
         &mut self,
-        link_type: LinkType,
-        frame: &Frame<'_>,
+        ends: Option<Ends>,
+        direction: Direction,
         at: Mono,
     ) {
-        if frame.header.direction == Direction::Outbound {
+        if direction == Direction::Outbound {
             return;
         }
-        let ends = Ends::of(link_type, frame);
         if let Some(place) = self.vlan(ends.map_or(0, |ends| ends.vlan), at) {
             place.hearing.hear(at);
         }
@@ -119,43 +137,50 @@ impl Stations {
         }
     }
 
-    #[inline]
-    fn received(&mut self, ends: Ends, passing: Passing<'_>) {
+    #[inline(always)]
+    fn received(&mut self, ends: Ends, passing: Passing<'_>, packet: Option<&TappedPacket<'_>>) {
         let header = &passing.frame.header;
-        let (mut floods, mut strays) = (false, false);
-        if ends.is_to_one() {
-            self.counts.addressed[header.direction as usize] = passing.at;
-            strays = header.reception != Reception::Unicast && !self.sources.know(ends.to);
-            self.counts.strays += u64::from(strays);
-        } else {
-            floods = is_flooded(ends.to, passing);
-            self.counts.flooded[header.direction as usize] += u64::from(floods);
-        }
         let at = slot(ends.source());
         if self.places[at].key != ends.source() {
             self.meet(ends, passing.at);
         }
         let place = &mut self.places[at];
-        if place.key == ends.source() {
+        let is_placed = place.key == ends.source();
+        if is_placed {
             place.hearing.hear(passing.at);
-            place.flooded = place.flooded.wrapping_add(u32::from(floods));
-            place.strays = place.strays.wrapping_add(u32::from(strays));
-        } else {
-            self.counts.missed += 1;
+        }
+        self.counts.missed += u64::from(!is_placed);
+        if ends.is_to_one() {
+            self.counts.addressed[header.direction as usize] = passing.at;
+            if header.reception != Reception::Unicast && !self.sources.know(ends.to) {
+                self.counts.strays += 1;
+                place.strays = place.strays.wrapping_add(u32::from(is_placed));
+            }
+        } else if is_flooded(ends.to, passing, packet) {
+            self.counts.flooded[header.direction as usize] += 1;
+            place.flooded = place.flooded.wrapping_add(u32::from(is_placed));
         }
     }
 
-    #[inline]
-    fn sent(&mut self, ends: Ends, question: Question, passing: Passing<'_>) {
+    #[inline(always)]
+    fn sent(
+        &mut self,
+        ends: Ends,
+        question: Question,
+        passing: Passing<'_>,
+        packet: Option<&TappedPacket<'_>>,
+    ) {
         let direction = passing.frame.header.direction;
-        self.remember(ends.from);
+        if !self.sources.know(ends.from) {
+            self.remember(ends.from);
+        }
         if ends.is_to_one() {
             self.counts.addressed[direction as usize] = passing.at;
             let place = &mut self.places[slot(ends.destination())];
             if place.key == ends.destination() {
                 place.hearing.send(question, passing.at);
             }
-        } else if direction == Direction::Outbound && is_flooded(ends.to, passing) {
+        } else if direction == Direction::Outbound && is_flooded(ends.to, passing, packet) {
             // Without a direction it was counted as received.
             self.counts.flooded[direction as usize] += 1;
         }
@@ -172,11 +197,10 @@ impl Stations {
     }
 
     /// The place of a VLAN; none where another one has it.
-    #[inline]
+    #[inline(always)]
     fn vlan(&mut self, id: u16, now: Mono) -> Option<&mut Slot> {
-        let shared = Self::VLANS - 1;
-        let at = if id == 0 { 0 } else { 1 + usize::from(id) % shared };
-        let place = &mut self.vlans[at];
+        let at = usize::from(VLAN_PLACES[usize::from(id) % VLAN_PLACES.len()]);
+        let place = &mut self.vlans[at % Self::VLANS];
         if place.key != u64::from(id) {
             if place.key != 0 && !place.is_aged(now) {
                 return None;
@@ -187,13 +211,14 @@ impl Stations {
     }
 
     /// Remembers a source; true if it surely is new.
-    #[inline]
+    #[cold]
+    #[inline(never)]
     fn remember(&mut self, mac: u64) -> bool {
         let is_new = self.sources.add(mac);
         if is_new && self.sources.is_full() {
             self.sources.clear();
             self.counts.forgotten += 1;
-            for place in &self.places {
+            for place in self.places.iter() {
                 self.sources.add(place.key & EVERYBODY);
             }
         }
@@ -210,12 +235,12 @@ impl Slot {
 impl Sources {
     /// Bits, a power of two: 8 KiB. Ten thousand stations fill a seventh.
     const SHIFT: u32 = 16;
+    const WORDS: usize = 1 << (Self::SHIFT - u64::BITS.trailing_zeros());
     /// With more of them set, too many newcomers would pass for known ones.
     const FULL: u32 = 1 << (Self::SHIFT - 1);
 
     fn new() -> Self {
-        let words = 1 << (Self::SHIFT - u64::BITS.trailing_zeros());
-        Self { words: vec![0; words].into(), set: 0 }
+        Self { words: Box::new([0; Self::WORDS]), set: 0 }
     }
 
     fn is_full(&self) -> bool {
@@ -227,14 +252,14 @@ impl Sources {
         self.set = 0;
     }
 
-    #[inline]
+    #[inline(always)]
     fn know(&self, mac: u64) -> bool {
         let (word, bit) = Self::place(mac);
         self.words[word] & bit != 0
     }
 
     /// True if it surely is new.
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, mac: u64) -> bool {
         let (word, bit) = Self::place(mac);
         let is_new = self.words[word] & bit == 0;
@@ -243,62 +268,10 @@ impl Sources {
         is_new
     }
 
-    #[inline]
+    #[inline(always)]
     fn place(mac: u64) -> (usize, u64) {
         let hash = mac.wrapping_mul(SPREAD) >> (u64::BITS - Self::SHIFT);
         ((hash / u64::from(u64::BITS)) as usize, 1 << (hash % u64::from(u64::BITS)))
-    }
-}
-
-/// Whom a frame is from and for, in which VLAN; addresses as numbers, first byte lowest.
-#[derive(Debug, Clone, Copy)]
-struct Ends {
-    to: u64,
-    from: u64,
-    vlan: u16,
-}
-
-impl Ends {
-    #[inline]
-    fn of(link_type: LinkType, frame: &Frame<'_>) -> Option<Self> {
-        if link_type != LinkType::ETHERNET {
-            return None;
-        }
-        let [first, tag, _] = frame.parts;
-        let addresses = first.first_chunk::<ADDRESSES>()?;
-        let to = u64::from_le_bytes(*addresses.first_chunk()?) & EVERYBODY;
-        let from = u64::from_le_bytes(*addresses.last_chunk()?) >> (u64::BITS - MAC_BITS);
-        let after = if tag.is_empty() { &first[ADDRESSES..] } else { tag };
-        Some(Self { to, from, vlan: vlan_of(after) })
-    }
-
-    /// The group bit is clear (IEEE 802 8.2.2).
-    fn is_to_one(self) -> bool {
-        const GROUP: u64 = 1;
-        self.to & GROUP == 0
-    }
-
-    fn source(self) -> u64 {
-        u64::from(self.vlan) << MAC_BITS | self.from
-    }
-
-    fn destination(self) -> u64 {
-        u64::from(self.vlan) << MAC_BITS | self.to
-    }
-}
-
-/// The identifier of the tag that these bytes begin with; 0 without one.
-#[inline]
-fn vlan_of(bytes: &[u8]) -> u16 {
-    /// EtherTypes of tags (IEEE 802.1Q 9.5).
-    const C_TAG: u16 = 0x8100;
-    const S_TAG: u16 = 0x88a8;
-    /// The identifier within a tag (IEEE 802.1Q 9.6).
-    const VID: u16 = 0x0fff;
-    let Some([a, b, c, d]) = bytes.first_chunk() else { return 0 };
-    match u16::from_be_bytes([*a, *b]) {
-        C_TAG | S_TAG => u16::from_be_bytes([*c, *d]) & VID,
-        _ => 0,
     }
 }
 
@@ -307,7 +280,7 @@ fn mac_of(key: u64) -> Mac {
     Mac([a, b, c, d, e, f])
 }
 
-#[inline]
+#[inline(always)]
 fn slot(key: u64) -> usize {
     (key.wrapping_mul(SPREAD) >> (u64::BITS - Stations::PLACES_SHIFT)) as usize
 }
@@ -316,9 +289,9 @@ fn slot(key: u64) -> usize {
 mod tests {
     use super::super::Open;
     use super::*;
-    use crate::detect::tap::packet::TappedPacket;
+    use crate::detect::tap::ends;
     use crate::detect::tap::packet::tests::tcp;
-    use crate::frame::FrameHeader;
+    use crate::frame::{Frame, FrameHeader, LinkType};
 
     const MS: u64 = 1 << 20;
 
@@ -339,11 +312,12 @@ mod tests {
         fn show_as(&mut self, bytes: &[u8], direction: Direction, reception: Reception, ms: u64) {
             let header = FrameHeader { direction, reception, ..FrameHeader::default() };
             let frame = Frame::whole(header, bytes);
-            let packet = TappedPacket::of(LinkType::ETHERNET, &frame);
+            let (ends, network) = ends::read(LinkType::ETHERNET, &frame);
+            let packet = network.and_then(|network| TappedPacket::any(network, direction));
             let is_control = crate::wire::control::is_control(LinkType::ETHERNET, &frame);
             let at = Mono(1_000 * MS + ms * MS);
-            let passing = Passing { frame: &frame, packet: packet.as_ref(), is_control, at };
-            self.stations.frame(LinkType::ETHERNET, passing);
+            let passing = Passing { frame: &frame, ends, is_control, at };
+            self.stations.frame(passing, packet.as_ref());
         }
     }
 
