@@ -172,7 +172,16 @@ impl Input {
     ///
     /// # Errors
     /// When the file cannot be read or decompressed.
+    #[inline]
     pub(super) fn peek(&mut self, wanted: usize) -> io::Result<&[u8]> {
+        if self.end - self.begin < wanted {
+            self.gather(wanted)?;
+        }
+        Ok(self.ahead())
+    }
+
+    #[inline(never)]
+    fn gather(&mut self, wanted: usize) -> io::Result<()> {
         while self.end - self.begin < wanted {
             self.make_room(wanted);
             match self.reader.read(&mut self.bytes[self.end..]) {
@@ -182,15 +191,17 @@ impl Input {
                 Err(error) => return Err(error),
             }
         }
-        Ok(self.ahead())
+        Ok(())
     }
 
     /// What was read and not passed yet.
+    #[inline]
     pub(super) fn ahead(&self) -> &[u8] {
         &self.bytes[self.begin..self.end]
     }
 
     /// Goes on behind `length` bytes that were peeked at.
+    #[inline]
     pub(super) fn pass(&mut self, length: usize) {
         let length = length.min(self.end - self.begin);
         self.begin += length;

@@ -346,6 +346,7 @@ impl FileSource {
     }
 
     /// The frame that [`Self::advance`] or [`Self::step`] went to.
+    #[inline]
     pub fn frame(&self) -> Option<FileFrame<'_>> {
         let Some(BlockStep::Frame(record)) = &self.current else { return None };
         let &Record { origin, wall, original_len, direction, reception, copies, commented, .. } =

@@ -132,20 +132,17 @@ impl Pcapng {
         let Some(length) = self.block(input)? else { return Ok(None) };
         let block = input.ahead();
         let body = body(block, length);
-        let record = match u32_at(self.order, block, 0).unwrap_or_default() {
-            ENHANCED_PACKET_BLOCK => self.enhanced(body)?,
-            SECTION_HEADER_BLOCK => {
-                return self.section(body).map(|()| Some(BlockStep::Block(length)));
-            }
+        let step = |record| Ok(Some(BlockStep::Frame(Record { length, ..record })));
+        match u32_at(self.order, block, 0).unwrap_or_default() {
+            ENHANCED_PACKET_BLOCK => step(self.enhanced(body)?),
+            SECTION_HEADER_BLOCK => self.section(body).map(|()| Some(BlockStep::Block(length))),
             INTERFACE_DESCRIPTION_BLOCK => {
-                return self.interface(body, describe).map(|()| Some(BlockStep::Block(length)));
+                self.interface(body, describe).map(|()| Some(BlockStep::Block(length)))
             }
-            SIMPLE_PACKET_BLOCK => self.simple(body)?,
-            PACKET_BLOCK => self.obsolete(body)?,
-            _ => return Ok(Some(BlockStep::Block(length))),
-        };
-        let bytes = record.bytes.start + BODY..record.bytes.end + BODY;
-        Ok(Some(BlockStep::Frame(Record { bytes, length, ..record })))
+            SIMPLE_PACKET_BLOCK => step(self.simple(body)?),
+            PACKET_BLOCK => step(self.obsolete(body)?),
+            _ => Ok(Some(BlockStep::Block(length))),
+        }
     }
 
     /// What `block`, a whole one of this section, tells of an interface; none if it is no statistics block.
@@ -271,6 +268,7 @@ impl Pcapng {
         Ok(())
     }
 
+    #[inline]
     fn enhanced(&self, body: &[u8]) -> Result<Record, Stop> {
         const DATA: usize = 20;
         let number = |at| u32_at(self.order, body, at).ok_or_else(|| short("enhanced packet"));
@@ -298,6 +296,8 @@ impl Pcapng {
         Ok(Record { wall: None, ..frame })
     }
 
+    /// The frame of a block with this `body`, where its bytes begin at `data`.
+    #[inline]
     fn frame(
         &self,
         interface: InterfaceDescription,
@@ -331,13 +331,14 @@ impl Pcapng {
             original_len: original.max(captured),
             direction: direction(flags),
             reception: reception(flags),
-            bytes: data..end,
+            bytes: BODY + data..BODY + end,
             copies,
             commented,
             length: 0,
         })
     }
 
+    #[inline]
     fn known(&self, number: u32) -> Result<InterfaceDescription, Stop> {
         self.interfaces
             .get(number as usize)

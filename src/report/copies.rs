@@ -9,6 +9,9 @@
 //!   table   digest ─► first, last, how often; forgotten after a pause, or for a newer digest
 //!   runs    64 at most: all bytes, first, last, copies; over after [`Copies::END`] without one
 //! ```
+//!
+//! Where there is a storm, nearly all frames are copies. Those of the first few runs are gathered without a
+//! digest ([`Copies::gather`]), and told together when another frame comes, or time passes.
 
 use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
@@ -17,7 +20,7 @@ use foldhash::fast::FixedState;
 
 use crate::detect::tap::{Shown, Storm};
 use crate::frame::{Direction, Frame, FrameHeader};
-use crate::time::{Mono, Offset, Stamp};
+use crate::time::{Mono, Offset, Stamp, Wall};
 use crate::wire::Flow;
 
 /// What is known of frames that come again.
@@ -62,6 +65,17 @@ pub(super) struct FastFrame {
     pub(super) flow: Option<Flow>,
     /// Copies that the talkers were not told of.
     pub(super) untold: u64,
+    /// Copies that nobody else was told of, by the numbers of [`Direction`].
+    gathered: [Gathered; 3],
+}
+
+/// Copies that came since others were told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Gathered {
+    pub(super) count: u64,
+    /// The earliest and the latest; anything where there is none.
+    pub(super) walls: (Wall, Wall),
+    pub(super) monos: (Mono, Mono),
 }
 
 impl FastFrame {
@@ -74,6 +88,9 @@ impl FastFrame {
     }
 }
 
+const DIRECTIONS: [Direction; 3] = [Direction::Unknown, Direction::Inbound, Direction::Outbound];
+const NONE: Gathered =
+    Gathered { count: 0, walls: (Wall(u64::MAX), Wall(0)), monos: (Mono(u64::MAX), Mono(0)) };
 const EMPTY: Sighting = Sighting { digest: 0, first: Mono(0), last: Mono(0), count: 0 };
 
 impl Copies {
@@ -87,6 +104,9 @@ impl Copies {
     const END: Duration = Duration::from_secs(5);
     /// Runs at a time.
     const RUNS: usize = 64;
+    /// Runs whose copies are looked for by their bytes alone: a storm is of a few frames, and comparing more would
+    /// cost what a digest does.
+    const GATHERED: usize = 4;
     /// Longest frame in bytes that may have a run, a jumbo frame of 9,216 bytes, to bound memory.
     const LONGEST: usize = 9_216;
 
@@ -96,6 +116,42 @@ impl Copies {
             places: vec![EMPTY; Self::PLACES].into(),
             runs: Vec::new(),
             refused: 0,
+        }
+    }
+
+    /// Counts a frame if it is a copy that comes fast, and keeps for later that others are told of it; false if
+    /// it may be anything.
+    #[inline]
+    pub(super) fn gather(&mut self, frame: &Frame<'_>, at: Stamp) -> bool {
+        let (bytes, header) = (frame.parts[0], &frame.header);
+        let mut known = self.runs.iter_mut().take(Self::GATHERED);
+        let Some(run) = known.find(|run| *run.bytes == *bytes) else { return false };
+        if bytes.len() < header.original_len as usize {
+            return false;
+        }
+        run.copies += 1;
+        run.untold += 1;
+        run.ways[header.direction as usize] += 1;
+        run.last = run.last.max(at.mono);
+        let gathered = &mut run.gathered[header.direction as usize];
+        let Gathered { count, walls, monos } = gathered;
+        *count += 1;
+        *walls = (walls.0.min(at.wall), walls.1.max(at.wall));
+        *monos = (monos.0.min(at.mono), monos.1.max(at.mono));
+        true
+    }
+
+    /// What was gathered since the last time: each run, its flow, and its copies that went one way.
+    pub(super) fn gathered(&mut self, mut tell: impl FnMut(Frame<'_>, usize, Flow, Gathered)) {
+        for run in self.runs.iter_mut().take(Self::GATHERED) {
+            let Some(flow) = run.flow else { continue };
+            for direction in DIRECTIONS {
+                let gathered = std::mem::replace(&mut run.gathered[direction as usize], NONE);
+                if gathered.count > 0 {
+                    let header = FrameHeader { direction, ..run.header };
+                    tell(Frame::whole(header, &run.bytes), run.class, flow, gathered);
+                }
+            }
         }
     }
 
@@ -168,6 +224,7 @@ impl Copies {
             offset,
             flow: None,
             untold: 0,
+            gathered: [NONE; 3],
         })
     }
 

@@ -15,7 +15,7 @@ use crate::wire::control::is_control;
 use crate::wire::{Flow, Reading};
 use crate::words;
 
-use super::copies::{Copies, FastFrame};
+use super::copies::{Copies, FastFrame, Gathered};
 use super::findings::{Findings, Settled, first_since};
 use super::model::Count;
 use super::questions::Questions;
@@ -53,6 +53,8 @@ pub(super) struct Judged {
     spread: Vec<Spread>,
     /// Frames shown since the detectors listened.
     shown: usize,
+    /// The column of the copies that were gathered.
+    column: usize,
     /// Control frames that came in lately, in one line each.
     received: VecDeque<(Wall, String)>,
     told: Vec<Finding>,
@@ -124,6 +126,7 @@ impl Judged {
             unseen: 0,
             spread: Vec::new(),
             shown: 0,
+            column: 0,
             received: VecDeque::new(),
             told: Vec::new(),
             clock: Offset::default(),
@@ -139,6 +142,15 @@ impl Judged {
         column: usize,
         shared: &mut Shared,
     ) {
+        if column != self.column {
+            self.tell_gathered();
+            self.column = column;
+        }
+        // In a capture of all interfaces each copy is looked at: by its time it may be the same packet once more.
+        if copies.is_none() && !self.tap.repeats() && self.copies.gather(frame, at) {
+            return;
+        }
+        self.tell_gathered();
         let class = if is_control(self.link_type, frame) { CONTROL } else { DATA };
         if self.span.is_none() {
             // What detectors count from: else the first moments would not be news.
@@ -176,6 +188,24 @@ impl Judged {
         if shown && !fast {
             self.read(frame, class, at, shared);
         }
+    }
+
+    /// Tells of the copies that were gathered, before anything else is told.
+    fn tell_gathered(&mut self) {
+        let Self { copies, tap, span, counts, heard, frames, bytes, unread, column, .. } = self;
+        copies.gathered(|frame, class, flow, gathered| {
+            let Gathered { count, walls: (first, last), monos } = gathered;
+            let (direction, length) = (frame.header.direction as usize, frame.header.original_len);
+            let length = u64::from(length) * count;
+            *span = span.map(|(begin, end)| (begin.min(first), end.max(last)));
+            heard[direction] = heard[direction].max(Some(last));
+            *unread += if flow.is_read() { 0 } else { count };
+            counts[direction].frames += count;
+            counts[direction].bytes += length;
+            series::add(&mut frames[direction], *column, count);
+            series::add(&mut bytes[direction], *column, length);
+            tap.copies(&frame, class, count, monos);
+        });
     }
 
     /// Counts `count` copies of a frame; talkers are told of them if `flow` is. True if it was shown to the
@@ -255,6 +285,7 @@ impl Judged {
 
     /// It is `now`: what has passed since the last time is judged.
     pub(super) fn tick(&mut self, now: Stamp, column: usize, shared: &mut Shared) {
+        self.tell_gathered();
         let talkers = &mut shared.talkers;
         self.copies.tell(|flow, length, count| talkers.add(flow, length, count, column));
         self.spread_until(now.mono, column, shared);
@@ -301,6 +332,7 @@ impl Judged {
 
     /// The end of the files: what has not ended by then lasts.
     pub(super) fn finish(&mut self, now: Stamp, column: usize, shared: &mut Shared) {
+        self.tell_gathered();
         self.clock = Offset::of(now);
         self.spread_until(Mono(u64::MAX), column, shared);
         self.tick(now, column, shared);
@@ -333,6 +365,8 @@ impl Judged {
 
     /// Columns are twice as wide.
     pub(super) fn halve(&mut self) {
+        self.tell_gathered();
+        self.column /= 2;
         self.frames.iter_mut().chain(&mut self.bytes).for_each(series::halve);
     }
 

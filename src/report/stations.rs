@@ -30,7 +30,8 @@ const SHARE: f64 = 0.98;
 /// The addresses of the host that recorded.
 #[derive(Debug, Default)]
 pub(super) struct Stations {
-    own: BTreeSet<Mac>,
+    /// In order; a few, so they are looked through.
+    own: Vec<Mac>,
 }
 
 #[derive(Debug, Default)]
@@ -67,7 +68,7 @@ impl Stations {
             }
             own.extend(censuses.values().filter_map(Census::host));
         }
-        Ok(Self { own })
+        Ok(Self { own: own.into_iter().collect() })
     }
 
     /// True if nobody was recognised.

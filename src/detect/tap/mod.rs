@@ -270,12 +270,7 @@ impl Tap {
     pub fn frame(&mut self, frame: &Frame<'_>, class: usize, folded: bool, offset: Offset) -> bool {
         let header = &frame.header;
         let (ends, network) = ends::read(self.link_type, frame);
-        if let Some(counts) = self.classes.get_mut(class) {
-            let count = &mut counts[header.direction as usize];
-            count.frames += 1;
-            count.bytes += u64::from(header.original_len);
-            count.addressed += u64::from(ends.is_none_or(Ends::is_to_one));
-        }
+        self.count(ends, header, class, 1);
         let (direction, at) = (header.direction, offset.mono(header.wall));
         if folded {
             return self.folded(ends, frame, at);
@@ -291,11 +286,32 @@ impl Tap {
         }
     }
 
+    /// Copies of a frame that is folded, all at once: so many, the first and the last of which came then.
+    pub fn copies(&mut self, frame: &Frame<'_>, class: usize, count: u64, span: (Mono, Mono)) {
+        let (ends, _) = ends::read(self.link_type, frame);
+        self.count(ends, &frame.header, class, count);
+        self.stations.copies(ends, frame.header.direction, count, span);
+    }
+
+    /// True if one frame may be there several times, of which each must be looked at: see [`Tap::repeated`].
+    pub fn repeats(&self) -> bool {
+        Repeated::applies(self.link_type)
+    }
+
+    #[inline(always)]
+    fn count(&mut self, ends: Option<Ends>, header: &FrameHeader, class: usize, frames: u64) {
+        let Some(counts) = self.classes.get_mut(class) else { return };
+        let count = &mut counts[header.direction as usize];
+        count.frames += frames;
+        count.bytes += u64::from(header.original_len) * frames;
+        count.addressed += u64::from(ends.is_none_or(Ends::is_to_one)) * frames;
+    }
+
     /// A copy that is only counted.
     #[inline(never)]
     fn folded(&mut self, ends: Option<Ends>, frame: &Frame<'_>, at: Mono) -> bool {
         if !self.repeated.is_again(self.link_type, frame, at) {
-            self.stations.copy(ends, frame.header.direction, at);
+            self.stations.copies(ends, frame.header.direction, 1, (at, at));
         }
         false
     }

@@ -44,7 +44,13 @@ impl Repeated {
     /// True if this packet was seen a moment ago.
     #[inline]
     pub(super) fn is_again(&mut self, link_type: LinkType, frame: &Frame<'_>, at: Mono) -> bool {
-        matches!(link_type, LINUX_SLL | LINUX_SLL2) && self.look(link_type, frame, at)
+        Self::applies(link_type) && self.look(link_type, frame, at)
+    }
+
+    /// True for the link types of captures of all interfaces.
+    #[inline]
+    pub(super) fn applies(link_type: LinkType) -> bool {
+        matches!(link_type, LINUX_SLL | LINUX_SLL2)
     }
 
     #[inline(never)]

@@ -178,6 +178,16 @@ impl Hearing {
         self.heard = self.heard.wrapping_add(1);
     }
 
+    /// Several frames, the first and the last of which came then.
+    fn hear_all(&mut self, count: u64, (first, last): (Mono, Mono)) {
+        if self.last == Mono(0) {
+            self.first = first;
+        }
+        self.last = self.last.max(last);
+        // Counted around zero.
+        self.heard = self.heard.wrapping_add(count as u32);
+    }
+
     #[inline]
     fn send(&mut self, question: Question, now: Mono) {
         if self.since != self.heard {

@@ -116,24 +116,25 @@ impl Stations {
         }
     }
 
-    /// A copy of a frame that was looked at: it says only that its sender is there.
-    #[inline(always)]
-    pub(in crate::detect::tap) fn copy(
+    /// Copies of a frame that was looked at, the first and the last of which came then: they say only that their
+    /// sender is there.
+    pub(in crate::detect::tap) fn copies(
         &mut self,
         ends: Option<Ends>,
         direction: Direction,
-        at: Mono,
+        count: u64,
+        span: (Mono, Mono),
     ) {
         if direction == Direction::Outbound {
             return;
         }
-        if let Some(place) = self.vlan(ends.map_or(0, |ends| ends.vlan), at) {
-            place.hearing.hear(at);
+        if let Some(place) = self.vlan(ends.map_or(0, |ends| ends.vlan), span.0) {
+            place.hearing.hear_all(count, span);
         }
         let Some(source) = ends.map(Ends::source) else { return };
         let place = &mut self.places[slot(source)];
         if place.key == source {
-            place.hearing.hear(at);
+            place.hearing.hear_all(count, span);
         }
     }
 
