@@ -63,6 +63,7 @@ bench detect
 bench bundle
 bench rates "${rivals[@]}"
 bench latency
+bench frames
 bench incident
 
 figures

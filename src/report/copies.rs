@@ -280,6 +280,7 @@ impl Copies {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frame::LinkType;
 
     const MS: u64 = 1_000_000;
 
@@ -329,5 +330,41 @@ mod tests {
             copies.frame(&frame(&[n; 60]), 0, at(1), 100);
         }
         assert_eq!((copies.rest().len(), copies.refused()), (64, 192));
+    }
+
+    #[test]
+    fn what_is_gathered_is_told_once_and_each_way() {
+        let (mut copies, known) = (Copies::new(), frame(&[7; 60]));
+        let moment = |ms| Stamp { mono: Mono(ms * MS), wall: Wall(ms * MS + 5) };
+        assert!(!copies.gather(&known, moment(0)), "nobody knows it");
+        for n in 0..u64::from(Copies::FAST) {
+            if let Some(run) = copies.frame(&known, 1, at(n), 1) {
+                run.flow = Some(Flow::of(LinkType::ETHERNET, known.parts[0]));
+            }
+        }
+        let header =
+            |direction, original_len| FrameHeader { direction, original_len, ..known.header };
+        let sent = Frame::whole(header(Direction::Outbound, 60), known.parts[0]);
+        for (copy, ms) in [(&known, 100), (&sent, 150), (&known, 120)] {
+            assert!(copies.gather(copy, moment(ms)));
+        }
+        let cut = Frame::whole(header(Direction::Unknown, 61), known.parts[0]);
+        assert!(!copies.gather(&cut, moment(130)), "what is not there may differ");
+        assert!(!copies.gather(&frame(&[8; 60]), moment(130)));
+        let mut told = Vec::new();
+        copies.gathered(|frame, class, _, Gathered { count, walls, monos }| {
+            told.push((frame.header.direction, class, count, walls, monos));
+        });
+        let span = |from: u64, to: u64| (moment(from), moment(to));
+        let row = |direction, count, (from, to): (Stamp, Stamp)| {
+            (direction, 1, count, (from.wall, to.wall), (from.mono, to.mono))
+        };
+        let rows = [
+            row(Direction::Unknown, 2, span(100, 120)),
+            row(Direction::Outbound, 1, span(150, 150)),
+        ];
+        assert_eq!(told, rows);
+        copies.gathered(|_, _, _, again| panic!("{again:?} was told"));
+        assert_eq!(copies.rest()[0].copies, u64::from(Copies::FAST) + 3);
     }
 }

@@ -479,6 +479,25 @@ mod tests {
     }
 
     #[test]
+    fn copies_at_once_count_as_one_by_one() {
+        let data = tcp(64, 1, 16, 9, b"abc");
+        for direction in [Direction::Unknown, Direction::Inbound, Direction::Outbound] {
+            let ((mut single, one), (mut together, other)) = (tap(), tap());
+            let known = frame(&data, direction);
+            for tap in [&mut single, &mut together] {
+                tap.frame(&known, 1, false, Offset(0));
+            }
+            for wall in [7, 8, 9] {
+                let header = FrameHeader { wall: Wall(wall), ..known.header };
+                single.frame(&Frame { header, ..known }, 1, true, Offset(0));
+            }
+            together.copies(&known, 1, 3, (Mono(7), Mono(9)));
+            let (one, other) = (summary(&mut single, &one), summary(&mut together, &other));
+            assert_eq!((one.classes, one.stations), (other.classes, other.stations));
+        }
+    }
+
+    #[test]
     fn what_finds_no_room_is_counted_and_nothing_waits() {
         let (mut tap, outlet) = tap();
         let bytes = [2; 60];
