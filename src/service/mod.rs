@@ -17,9 +17,11 @@ use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
 pub mod notify;
 pub mod vitals;
+mod watchdog;
 
 use self::notify::{Environment, Notifier, Word};
 use self::vitals::{Change, PATIENCE, Vitals};
+use self::watchdog::Watchdog;
 use crate::error::Result;
 use crate::time::Mono;
 
@@ -39,10 +41,9 @@ const EXTENSIONS: u32 = 60;
 #[derive(Debug)]
 pub struct Service {
     notifier: Option<Notifier>,
-    watchdog: Option<Duration>,
+    watchdog: Option<Watchdog>,
     vitals: Vitals,
     looked: Option<Mono>,
-    feed_at: Mono,
     phase: Announced,
     /// What [`Word`] of the phase was not taken yet.
     owes: bool,
@@ -68,14 +69,14 @@ impl Service {
     pub fn open(environment: &Environment, process: u32, now: Mono) -> Result<Self> {
         let notifier = environment.socket.as_deref().map(Notifier::connect).transpose()?;
         let watchdog = environment.watchdog(process)?.filter(|_| notifier.is_some());
-        // Twice as often as it must be (sd_watchdog_enabled(3)), and before that we must have noticed.
-        let patience = watchdog.map_or(PATIENCE, |within| PATIENCE.min(within / 2));
+        let watchdog = watchdog.map(|within| Watchdog::new(within, now));
+        // What stands still must be noticed before the next feeding.
+        let patience = watchdog.as_ref().map_or(PATIENCE, |dog| PATIENCE.min(dog.every()));
         Ok(Self {
             notifier,
             watchdog,
             vitals: Vitals::new(patience, now),
             looked: None,
-            feed_at: now,
             phase: Announced::Starting,
             owes: true,
             status_at: None,
@@ -102,13 +103,10 @@ impl Service {
             self.phase = Announced::Ready;
         }
         self.pay();
-        if let Some(within) = self.watchdog
-            && now >= self.feed_at
-            && self.phase != Announced::Starting
-            && self.vitals.standing().next().is_none()
-            && self.say(&[Word::Watchdog])
-        {
-            self.feed_at = now.plus(within / 2);
+        let is_well = self.phase != Announced::Starting && self.vitals.standing().next().is_none();
+        let is_hungry = self.watchdog.as_ref().is_some_and(|dog| dog.is_hungry(now));
+        if is_well && is_hungry && self.say(&[Word::Watchdog]) {
+            self.watchdog.iter_mut().for_each(|dog| dog.fed(now));
         }
     }
 
@@ -172,8 +170,8 @@ impl Service {
         self.status_at = None;
         match change {
             Change::Stands { part, stood } => {
-                let what_follows = self.watchdog.map_or_else(String::new, |within| {
-                    let left = within.as_secs_f64();
+                let what_follows = self.watchdog.as_ref().map_or_else(String::new, |dog| {
+                    let left = dog.within().as_secs_f64();
                     format!("; unless it moves, it is restarted within {left:.0} s")
                 });
                 let stood = stood.as_secs_f64();
