@@ -8,7 +8,8 @@
 //! ```
 //!
 //! Capture waits for nobody: it answers with references between two kernel blocks. Where the disk refuses, frames
-//! stay held in memory, as they would without this, and it is tried again.
+//! stay held in memory, as they would without this, and it is tried again. The thread does not step back as the
+//! writer does: memory that comes back too late costs frames.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,7 +25,6 @@ use crate::incident::spool::Spool;
 use crate::recorder::ring_file;
 use crate::ring::metadata::{InterfaceMetadata, RecordingMetadata};
 use crate::ring::{HoldId, Lane, Pinned, Segment};
-use crate::sys::priority;
 use crate::time::{Clock, Mono};
 
 /// Incidents that wait for the thread at most: one is open at a time, and those before it are closing.
@@ -41,8 +41,6 @@ const NOTED: Duration = Duration::from_secs(1);
 const ROOM: usize = 16 << 20;
 /// A capture that does not answer for so long is busy, or stuck, and others are served.
 const ANSWER: Duration = Duration::from_secs(2);
-/// Nice value of the thread: behind capture, before what compresses.
-const NICE: i32 = 5;
 
 /// The recorder's hand on the thread `spool`.
 #[derive(Debug)]
@@ -146,9 +144,6 @@ struct SpooledCapture {
 
 impl SpoolThread {
     fn work(&mut self) {
-        if let Err(error) = priority::step_back(NICE) {
-            tracing::warn!("the spooler keeps its priority: {error}");
-        }
         loop {
             self.jobs.retain(|job| !job.over.load(Ordering::Acquire));
             let now = self.clock.now();
