@@ -10,9 +10,6 @@ use crate::lab::{Bundle, Dashcap, Lab, Pace, SmallDisk, assert_contiguous, bundl
 
 /// Three megabytes a second of frames that nobody packs.
 const LOAD: Pace = Pace { burst: 3, pause: Duration::from_millis(1), len: 1_000, from: 0 };
-/// Frames that are more than the memory of these stories has room for.
-const MANY: u64 = 9_000;
-
 /// Memory holds frames as they came.
 fn record(lab: &Lab, more: &[&str]) -> Dashcap {
     let plain = ["-i", "eth0", "--pack", "off", "--fade", "off", "--on", "signal", "--pre", "10s"];
@@ -22,6 +19,13 @@ fn record(lab: &Lab, more: &[&str]) -> Dashcap {
 fn spools(place: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(place).unwrap().flatten().map(|entry| entry.path());
     entries.filter(|path| path.extension().is_some_and(|end| end == "spool")).collect()
+}
+
+/// Sends so many frames and a few more, numbered from there on, and tells the next number.
+fn send(lab: &Lab, far: &str, from: u64, count: u64) -> u64 {
+    let talker = lab.far.talk(far, Pace { from, ..LOAD });
+    talker.wait_for(count);
+    from + talker.stop().len() as u64
 }
 
 /// Waits until the spool in `place` has the frame with this number, the last one that was sent so far: all before it
@@ -49,9 +53,7 @@ fn an_incident_longer_than_memory_has_every_frame_in_order() {
     let mut next = [("far0", 0_u64), ("far1", 1_000_000)];
     for number in (0..ROUNDS).flat_map(|_| [0, 1]) {
         let (far, from) = &mut next[number];
-        let talker = lab.far.talk(far, Pace { from: *from, ..LOAD });
-        talker.wait_for(2_000);
-        *from += talker.stop().len() as u64;
+        *from = send(&lab, far, *from, 2_000);
         wait_for_frame(lab.output(), *from - 1);
     }
     // The end cuts it short.
@@ -79,12 +81,14 @@ fn an_incident_longer_than_memory_has_every_frame_in_order() {
 fn killed(lab: &Lab, options: &[&str]) -> Bundle {
     let options = [&["--memory", "4MiB", "--post", "10m"][..], options].concat();
     let dashcap = record(lab, &options);
-    let talker = lab.far.talk("far0", LOAD);
-    talker.wait_for(200);
+    let mut next = send(lab, "far0", 0, 200);
     dashcap.snapshot();
-    talker.wait_for(MANY);
-    let last = talker.stop().len() as u64 - 1;
-    wait_for_frame(lab.output(), last);
+    // Less than memory has room for, three times.
+    for _ in 0..3 {
+        next = send(lab, "far0", next, 2_000);
+        wait_for_frame(lab.output(), next - 1);
+    }
+    let last = next - 1;
     dashcap.signal(Signal::SIGKILL);
     dashcap.wait_until_killed();
 
