@@ -30,12 +30,26 @@ fn http(
     );
     // A request that is refused unread may be answered before all is sent.
     let _ = stream.write_all(request.as_bytes());
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
+    let (mut answer, mut chunk) = (Vec::new(), [0; 4_096]);
+    while !is_whole(&answer)
+        && let Ok(length @ 1..) = stream.read(&mut chunk)
+    {
+        answer.extend_from_slice(&chunk[..length]);
+    }
     let answer = String::from_utf8_lossy(&answer);
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
     let status = head.split(' ').nth(1).expect("a status").parse().expect("a number");
     (status, head.to_ascii_lowercase(), body.to_owned())
+}
+
+/// True if all is there that the head announces: not everybody closes the connection then.
+fn is_whole(answer: &[u8]) -> bool {
+    let answer = String::from_utf8_lossy(answer).to_ascii_lowercase();
+    let Some((head, body)) = answer.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+    length
+        .and_then(|length| length.trim().parse().ok())
+        .is_some_and(|length: usize| body.len() >= length)
 }
 
 /// What the page answers on loopback of the near host.
