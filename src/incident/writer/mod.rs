@@ -426,7 +426,7 @@ impl WriterThread {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!("frames stay in memory: {error}"),
             Err(_) => {
-                tracing::error!("frames of {} stay in memory: dashcap panicked", incident.name())
+                tracing::error!("frames of {} stay in memory: dashcap panicked", incident.name());
             }
         }
     }

@@ -145,7 +145,7 @@ impl Lane {
 
 /// Every part in `window` of these segments once, in order: from the disk where it is on the disk.
 pub(super) fn each_once(
-    spooled: Vec<Arc<Segment>>,
+    spooled: &[Arc<Segment>],
     sealed: &VecDeque<Arc<Segment>>,
     window: Window,
 ) -> Vec<Pinned> {

@@ -228,7 +228,7 @@ impl Lane {
         let covered_from = window.from.max(held_from.min(self.complete_from));
         // Frames of several processors may be out of order by microseconds, so segments may overlap:
         // each is looked at, none is searched for.
-        Slice::new(window, covered_from, hold::each_once(spooled, &self.sealed, window))
+        Slice::new(window, covered_from, hold::each_once(&spooled, &self.sealed, window))
     }
 
     /// The frames that are being folded, or were when they last came.
