@@ -36,7 +36,7 @@ pub(super) struct Parts(Receiver<Bytes>);
 
 impl Parts {
     /// A body, and where its parts are put.
-    pub(super) fn new() -> (Sender<Bytes>, Body) {
+    pub(super) fn body() -> (Sender<Bytes>, Body) {
         let (sender, receiver) = channel(UNDER_WAY);
         (sender, Body::new(Self(receiver)))
     }
@@ -60,7 +60,7 @@ pub(super) async fn stream(State(page): State<Page>) -> Response {
         Ok(audience) => audience,
         Err(why) => return (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
     };
-    let (parts, body) = Parts::new();
+    let (parts, body) = Parts::body();
     tokio::spawn(async move { follow(&page, audience, Viewer(parts)).await });
     ([(header::CONTENT_TYPE, "text/event-stream")], body).into_response()
 }
@@ -78,7 +78,7 @@ impl Viewer {
 /// Until the viewer is gone, or there is nothing more to tell.
 async fn follow(page: &Page, audience: Audience, viewer: Viewer) {
     let Audience { recent, mut live } = audience;
-    let recent: Vec<_> = recent.iter().map(|event| seen(event)).collect();
+    let recent: Vec<_> = recent.iter().map(seen).collect();
     if !viewer.tell("recent", &format!("[{}]", recent.join(","))).await {
         return;
     }

@@ -151,7 +151,7 @@ async fn send(page: &Page, name: &str, file: &str) -> Result<Body, Response> {
         }
     });
     let opened = opened.await?.map_err(|e| unavailable(&e))?;
-    let (parts, body) = Parts::new();
+    let (parts, body) = Parts::body();
     spawn_blocking(move || pour(opened, &parts));
     Ok(body)
 }
