@@ -12,7 +12,7 @@ use dashcap::time::Clock;
 use dashcap::watch::{Watcher, WatcherContext, sysfs};
 use dashcap::{api, capture, trigger::Rule};
 
-use crate::lab::{self, Lab, Pace, bundles_in, frame, until};
+use crate::lab::{self, Lab, Pace, frame, until, whole_bundles_in};
 
 /// A window that a story ends by itself.
 const OPEN_END: [&str; 4] = ["--pre", "1m", "--post", "10m"];
@@ -323,10 +323,7 @@ fn a_clock_that_steps_moves_neither_the_window_nor_its_end() {
         step.by(-HOUR);
         talker.wait_for_more(20);
         step.by(3 * HOUR);
-        until("the bundle", || {
-            let mut found = bundles_in(lab.output()).into_iter();
-            found.any(|path| !path.to_string_lossy().ends_with(".partial")).then_some(())
-        });
+        until("the bundle", || whole_bundles_in(lab.output()).pop());
         drop(tell);
         talker.stop()
     });

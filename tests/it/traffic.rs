@@ -7,7 +7,7 @@ use dashcap::time::Wall;
 use dashcap::traffic::csv::{self, TrafficLine};
 use serde_json::Value;
 
-use crate::lab::{BINARY, Bundle, Dashcap, Lab, Pace, bundles_in, output, until};
+use crate::lab::{BINARY, Bundle, Dashcap, Lab, Pace, output, until, whole_bundles_in};
 
 /// The rows of a second, of the class `data`: talkers send nothing else.
 fn data(bundle: &Bundle) -> Vec<TrafficLine> {
@@ -17,14 +17,9 @@ fn data(bundle: &Bundle) -> Vec<TrafficLine> {
 }
 
 fn snapshot(lab: &Lab, dashcap: &Dashcap) -> Bundle {
-    let whole = || {
-        let mut paths = bundles_in(lab.output());
-        paths.retain(|path| path.extension().is_none_or(|ending| ending != "partial"));
-        paths
-    };
-    let before = whole().len();
+    let before = whole_bundles_in(lab.output()).len();
     dashcap.snapshot();
-    Bundle::open(until("the bundle", || whole().into_iter().nth(before)))
+    Bundle::open(until("the bundle", || whole_bundles_in(lab.output()).into_iter().nth(before)))
 }
 
 /// Rows between which time is missing.

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::lab::{BINARY, BOUND, Lab, Pace, bundles_in, needs, skip, until};
+use crate::lab::{BINARY, BOUND, Lab, Pace, needs, skip, until, whole_bundles_in};
 use crate::wireshark::{Desk, SshServer};
 
 /// The port of the page, in a namespace of its own.
@@ -279,7 +279,7 @@ fn a_browser_sees_rates_move_and_a_snapshot_appear() {
     dashcap.finish_well();
     browser.wait_for("document.getElementById('state').textContent.startsWith('no answer since')");
     // The mark is a file that no bundle has of itself.
-    let mark = bundles_in(lab.output()).remove(0).join(".keep");
+    let mark = whole_bundles_in(lab.output()).remove(0).join(".keep");
     std::fs::remove_file(mark).expect("it was kept");
     assert!(lab.bundle().jq(".triggers[0].sentence").contains("(live page)"));
 }

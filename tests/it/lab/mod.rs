@@ -115,6 +115,15 @@ pub(crate) fn bundles_in(place: &Path) -> Vec<PathBuf> {
     paths
 }
 
+/// The bundles in `place` that are whole: others are being built, or are copies of what memory holds.
+pub(crate) fn whole_bundles_in(place: &Path) -> Vec<PathBuf> {
+    let mut paths = bundles_in(place);
+    paths.retain(|path| {
+        !["partial", "spool"].iter().any(|it| path.extension() == Some(it.as_ref()))
+    });
+    paths
+}
+
 /// What a program prints; it must succeed.
 pub(crate) fn output(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program)
