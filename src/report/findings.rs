@@ -179,6 +179,12 @@ impl Entry {
             || self.parties.iter().any(|party| other.parties.contains(party))
     }
 
+    /// True for the very same thing seen at another place: of a kind, in the same words, about somebody in common.
+    pub(super) fn is_the_same_as(&self, other: &Self) -> bool {
+        (&self.kind, &self.what) == (&other.kind, &other.what)
+            && self.parties.iter().any(|party| other.parties.contains(party))
+    }
+
     /// The host told the same, and perhaps knew more of those whom it is about.
     fn learn(&mut self, told: Self) {
         let is_host = |party: &&Party| matches!(party, Party::Host(_));

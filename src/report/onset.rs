@@ -263,7 +263,7 @@ impl Search<'_> {
                 let belongs = reaches(cause, effect.first, waits)
                     && is_sign
                     && !members.contains(&at)
-                    && relations.tie(&ties[at], tie)
+                    && (relations.tie(&ties[at], tie) || cause.is_the_same_as(effect))
                     && !comes_of_flood(&floods, relations, (cause, &ties[at]), &ties);
                 if belongs {
                     members.push(at);

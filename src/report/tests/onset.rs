@@ -172,6 +172,25 @@ fn what_happens_to_others_is_no_onset() {
     }
 }
 
+/// Regression: a switch froze for a conflict as one port showed it, a second after another port had.
+#[test]
+fn the_same_thing_seen_first_at_another_place_is_the_onset() {
+    let claimed = |interface: &str, at: u64, what: &str, last: u8| Entry {
+        what: what.to_owned(),
+        ..on(interface, "address_conflict", (at, at + 5), &[last])
+    };
+    let symptom = |findings: [Entry; 2]| {
+        let trigger = trigger("address-conflict", Some("eth1"), 101, "claimed");
+        onset_of(findings.into(), Some(trigger), &apart()).0
+    };
+    let (same, other) = ("10.6.0.10 is claimed twice", "10.6.0.11 is claimed twice");
+    for (first, expected) in
+        [(claimed("eth0", 100, same, 10), 100), (claimed("eth0", 100, other, 11), 101)]
+    {
+        assert_eq!(symptom([first, claimed("eth1", 101, same, 10)]), Some(expected));
+    }
+}
+
 #[test]
 fn ports_and_their_bond_are_one_place_and_vlans_are_apart() {
     let mut relations = Relations::default();
