@@ -104,6 +104,8 @@ mod tests {
         example.lines().map(uncommented).collect::<Vec<_>>().join("\n")
     }
 
+    // It names what every feature brings.
+    #[cfg(all(feature = "export", feature = "http", feature = "web"))]
     #[test]
     fn the_example_is_the_defaults_as_it_is_and_means_something_when_it_is_in_force() {
         let untouched = parse(EXAMPLE).unwrap();
