@@ -127,6 +127,17 @@ fn killed_with_a_ring_file_both_are_one_bundle() {
     assert_eq!(bundle.jq(".window.ending.by"), "the death of the process");
 }
 
+/// The only bundle on `disk`, which has all of what was sent up to `last`; no spool is left beside it.
+fn whole_bundle_on(disk: &SmallDisk, last: u64) -> Bundle {
+    let bundles = bundles_in(disk.path());
+    assert_eq!((bundles.len(), spools(disk.path()).len()), (1, 0), "{bundles:?}");
+    let bundle = Bundle::open(bundles[0].clone());
+    let numbers = bundle.numbers("eth0");
+    assert_contiguous(&numbers);
+    assert_eq!((numbers.first(), numbers.last()), (Some(&0), Some(&last)));
+    bundle
+}
+
 #[test]
 fn a_disk_that_is_full_in_the_middle_loses_nothing_that_memory_has_room_for() {
     let Some(lab) = Lab::new() else { return };
@@ -147,14 +158,8 @@ fn a_disk_that_is_full_in_the_middle_loses_nothing_that_memory_has_room_for() {
     let end = dashcap.finish_well();
     let (received, accounted) = end.received("eth0");
     assert_eq!(received, accounted);
-    let bundles = bundles_in(disk.path());
-    assert_eq!(bundles.len(), 1, "{bundles:?}");
-    let bundle = Bundle::open(bundles[0].clone());
-    let numbers = bundle.numbers("eth0");
-    assert_contiguous(&numbers);
-    assert_eq!((numbers.first(), numbers.last()), (Some(&0), Some(&last)));
+    let bundle = whole_bundle_on(&disk, last);
     assert_eq!(bundle.number("/interfaces/0/counts/lane_dropped"), 0);
-    assert_eq!(spools(disk.path()).len(), 0);
 }
 
 #[test]
@@ -176,10 +181,5 @@ fn an_incident_that_cannot_be_written_at_the_end_is_written_by_the_next_start() 
     let again = record(&lab, &options);
     again.wait_for("bundle /");
     again.finish_well();
-    let bundles = bundles_in(disk.path());
-    assert_eq!((bundles.len(), spools(disk.path()).len()), (1, 0), "{bundles:?}");
-    let bundle = Bundle::open(bundles[0].clone());
-    let numbers = bundle.numbers("eth0");
-    assert_contiguous(&numbers);
-    assert_eq!((numbers.first(), numbers.last()), (Some(&0), Some(&last)));
+    whole_bundle_on(&disk, last);
 }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 pub(super) use self::server::Endpoints;
 #[cfg(feature = "web")]
-pub(super) use self::server::{Standings, is_this_host};
+pub(super) use self::server::{Standings, connection, is_this_host};
 
 use crate::error::{Error, Result};
 use crate::feature::Feature;

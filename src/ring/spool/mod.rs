@@ -6,8 +6,8 @@
 //!   │ without pages  │  as of a chunk that is closed        │         plain or packed, as it was in memory
 //! ```
 //!
-//! It only grows: what could not be made safe is written again at the same place. Each segment explains itself like a chunk of a ring file and has its checksum, so that a later process can read what a dead
-//! one left.
+//! It only grows: what could not be made safe is written again at the same place. Each segment explains itself like a
+//! chunk of a ring file and has its checksum, so that a later process can read what a dead one left.
 
 pub(super) mod place;
 

@@ -1,5 +1,6 @@
 //! The endpoints that are served over HTTP/1.1: one request a connection, within limits of size and time.
 
+pub(in crate::api) mod connection;
 mod metrics;
 mod recent;
 mod trigger;
@@ -15,12 +16,9 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
 
+use self::connection::{answer, rest};
 use self::recent::Recent;
 use super::{MetricsOptions, Options};
 use crate::api::line::{RecorderLine, Unanswered};
@@ -30,12 +28,8 @@ use crate::time::{Clock, Mono};
 
 /// Connections at a time: with their bodies 8 MiB. Those beyond wait in the backlog.
 const CLIENTS: usize = 32;
-/// From the first to the last byte of a request's head.
-const HEAD: Duration = Duration::from_secs(5);
 /// A whole connection; one request each, so whoever is slower than this is stuck.
 const CONNECTION: Duration = Duration::from_secs(30);
-/// Pause after a connection could not be taken, as when descriptors ran out.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// Those that listen.
 #[derive(Debug)]
@@ -109,20 +103,11 @@ async fn take_clients(listener: tokio::net::TcpListener, routes: Router) {
             Ok((stream, client)) => {
                 let routes = routes.clone().layer(Extension(Client(client)));
                 tokio::spawn(async move {
-                    let connection = http1::Builder::new()
-                        .timer(TokioTimer::new())
-                        .header_read_timeout(HEAD)
-                        .keep_alive(false)
-                        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
-                    // What a client does wrong on its connection is its own affair.
-                    let _ = timeout(CONNECTION, connection).await;
+                    answer(stream, routes, CONNECTION).await;
                     drop(permit);
                 });
             }
-            Err(error) => {
-                tracing::warn!("cannot take a client of HTTP: {error}");
-                sleep(PAUSE).await;
-            }
+            Err(error) => rest("HTTP", error).await,
         }
     }
 }

@@ -16,16 +16,12 @@ use std::time::Duration;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use axum::{Extension, Router, middleware};
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
 
 use self::now::PagePulse;
 use super::{Entrance, Options};
 use crate::api::control;
+use crate::api::http::connection::{answer, rest};
 use crate::api::line::RecorderLine;
 use crate::api::peer::Peer;
 use crate::error::{Error, Result};
@@ -33,12 +29,8 @@ use crate::time::Clock;
 
 /// Connections at a time; those beyond wait in the backlog.
 const CLIENTS: usize = 32;
-/// From the first to the last byte of a request's head.
-const HEAD: Duration = Duration::from_secs(5);
 /// A whole connection: a download over a slow link, or live figures, which the browser asks for again.
 const CONNECTION: Duration = Duration::from_secs(3_600);
-/// Pause after a connection could not be taken, as when descriptors ran out.
-const PAUSE: Duration = Duration::from_millis(100);
 /// Longest body in bytes: a reason in any script, percent-encoded.
 const BODY: usize = 16 << 10;
 
@@ -145,11 +137,11 @@ async fn by_socket(listener: control::Listener, routes: Router) {
                 let visitor = Visitor { who: peer.to_string(), is_known: true };
                 let routes = routes.clone().layer(Extension(visitor));
                 tokio::spawn(async move {
-                    answer(stream, routes).await;
+                    answer(stream, routes, CONNECTION).await;
                     drop(permit);
                 });
             }
-            Err(error) => rest(&error).await,
+            Err(error) => rest("the page", error).await,
         }
     }
 }
@@ -163,26 +155,11 @@ async fn by_loopback(listener: tokio::net::TcpListener, routes: Router) {
                 let visitor = Visitor { who: client.ip().to_string(), is_known: false };
                 let routes = routes.clone().layer(Extension(visitor));
                 tokio::spawn(async move {
-                    answer(stream, routes).await;
+                    answer(stream, routes, CONNECTION).await;
                     drop(permit);
                 });
             }
-            Err(error) => rest(&error).await,
+            Err(error) => rest("the page", error).await,
         }
     }
-}
-
-async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, routes: Router) {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes));
-    // What a client does wrong on its connection is its own affair.
-    let _ = timeout(CONNECTION, connection).await;
-}
-
-async fn rest(error: &io::Error) {
-    tracing::warn!("cannot take a client of the page: {error}");
-    sleep(PAUSE).await;
 }
