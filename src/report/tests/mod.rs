@@ -1,5 +1,6 @@
 //! Stories told to the end: files go in, a report comes out.
 
+mod files;
 mod kinds;
 mod kinds_of_tcp;
 mod onset;
