@@ -65,6 +65,7 @@ pub mod error;
 pub mod export;
 pub mod feature;
 pub mod finding;
+pub mod fleet;
 pub mod frame;
 pub mod frames;
 pub mod hook;
