@@ -45,6 +45,9 @@ impl fmt::Display for RecorderStatus {
         if let Some(open) = &self.incident {
             row(f, "incident", &open.to_string())?;
         }
+        for waiting in self.waiting.iter().take(WAITING) {
+            row(f, "waiting", &waiting.to_string())?;
+        }
         row(f, "bundles", &self.bundles.to_string())?;
         row(f, "traffic", &format!("{:.0} frames/s", self.frames_per_second))?;
         row(f, "memory", &self.reach())?;
@@ -63,6 +66,8 @@ impl fmt::Display for RecorderStatus {
 /// Interfaces listed at most: with the lines above and below, one screen of 24 lines, if the usual triggers
 /// are armed.
 const LISTED: usize = 8;
+/// Waiting triggers that are listed at most.
+const WAITING: usize = 3;
 
 impl RecorderStatus {
     fn arming(&self) -> String {

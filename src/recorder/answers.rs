@@ -78,6 +78,7 @@ impl Recorder {
             rules_in_lines: Rule::in_lines(rules),
             unarmed: Rule::unarmed(rules).iter().map(ToString::to_string).collect(),
             incident: self.incidents.open(now.mono),
+            waiting: self.incidents.waiting(now.mono),
             frames_per_second: self.audience.status_line.frames_per_second(),
             memory_bytes: self.captures.memory(),
             pre_seconds: self.options.window.pre.as_secs_f64(),

@@ -24,7 +24,7 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// Four interfaces with two classes for the whole hour and week.
+    /// Two interfaces with two classes, and two that come later, for the whole hour and week.
     fn default() -> Self {
         Self { memory: 8 << 20 }
     }

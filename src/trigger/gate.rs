@@ -59,6 +59,17 @@ impl Gate {
         trigger.kind.is_explicit() || self.resting.get(&key).is_none_or(ready)
     }
 
+    /// What it admits no trigger for, and how much longer.
+    pub fn waiting(
+        &self,
+        now: Mono,
+    ) -> impl Iterator<Item = (TriggerKind, Option<&str>, Duration)> {
+        self.resting.iter().filter_map(move |((kind, object), rest)| {
+            let left = rest.wait.checked_sub(now.since(rest.closed))?;
+            (!left.is_zero()).then_some((*kind, object.as_deref(), left))
+        })
+    }
+
     /// An incident was closed at `now` in which this trigger came first at `first`.
     pub fn closed(
         &mut self,
@@ -113,6 +124,10 @@ mod tests {
         assert!(gate.admits(&down("eth0", 100)));
         closed(&mut gate, &down("eth0", 100), 110);
         assert!(!gate.admits(&down("eth0", 111)));
+        let waiting = |second: u64| {
+            gate.waiting(Mono(second * S)).map(|(_, _, left)| left.as_secs()).collect::<Vec<_>>()
+        };
+        assert_eq!((waiting(111), waiting(139), waiting(140)), (vec![29], vec![1], vec![]));
         assert!(!gate.admits(&down("eth0", 139)));
         assert!(gate.admits(&down("eth0", 140)));
         assert!(gate.admits(&down("eth1", 111)));

@@ -40,6 +40,8 @@ pub struct RecorderStatus {
     pub unarmed: Vec<String>,
     /// The open incident.
     pub incident: Option<OpenIncident>,
+    /// Triggers that wait for their cool-down, then windows that wait to be confirmed; some, if they are many.
+    pub waiting: Vec<WaitingTrigger>,
     /// Frames received a second, over the last second, on all interfaces.
     pub frames_per_second: f64,
     /// Memory for frames.
@@ -76,6 +78,19 @@ pub struct OpenIncident {
     /// Triggers in it.
     pub triggers: u64,
     /// Time until it closes, unless another trigger comes.
+    pub left_seconds: f64,
+}
+
+/// A trigger that opens nothing for a while.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct WaitingTrigger {
+    /// Its kind.
+    pub kind: String,
+    /// What it is about.
+    pub object: Option<String>,
+    /// The rule that may confirm it, if its window is held; none while it cools down.
+    pub confirm: Option<String>,
+    /// For how much longer.
     pub left_seconds: f64,
 }
 
@@ -141,6 +156,22 @@ impl fmt::Display for OpenIncident {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}; {} triggers, ", self.kind, self.sentence, self.triggers)?;
         write!(f, "collecting for another {:.0} s", self.left_seconds)
+    }
+}
+
+impl fmt::Display for WaitingTrigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, object, confirm, left_seconds } = self;
+        f.write_str(kind)?;
+        if let Some(object) = object {
+            write!(f, " {object}")?;
+        }
+        match confirm {
+            None => write!(f, " cools down for another {left_seconds:.0} s"),
+            Some(rule) => {
+                write!(f, " is held for another {left_seconds:.0} s, for {rule} to confirm it")
+            }
+        }
     }
 }
 

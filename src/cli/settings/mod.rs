@@ -109,7 +109,7 @@ pub(super) struct Settings {
     kernel_memory: Option<Size>,
 
     /// Memory for what passed: a row a second for an hour and a row a minute for a week, in traffic.csv of
-    /// each bundle; 0 for none [default: 8MiB, four interfaces; with more, spans are shorter].
+    /// each bundle; 0 for none [default: 8MiB, two interfaces; with more, spans are shorter].
     #[arg(long, value_name = "SIZE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     traffic_memory: Option<Size>,

@@ -12,6 +12,7 @@
 
 use std::time::Duration;
 
+use crate::api::status::WaitingTrigger;
 use crate::ring::HoldId;
 use crate::time::Mono;
 use crate::trigger::{Fired, Hold};
@@ -84,6 +85,16 @@ impl Holds {
     /// Takes out everything.
     pub(super) fn all(&mut self) -> Vec<Held> {
         std::mem::take(&mut self.0)
+    }
+
+    /// Those that wait, and how much longer.
+    pub(super) fn waiting(&self, now: Mono) -> impl Iterator<Item = WaitingTrigger> {
+        self.0.iter().map(move |held| WaitingTrigger {
+            kind: held.fired.trigger.kind.to_string(),
+            object: held.fired.trigger.object.clone(),
+            confirm: Some(held.confirm.clone()),
+            left_seconds: held.until.since(now).as_secs_f64(),
+        })
     }
 
     /// When the next one expires.

@@ -33,7 +33,7 @@ use super::audience::Audience;
 use super::audience::status_line::State;
 use super::frame_store::FrameStore;
 use crate::api::question::{Fate, Reply, Verdict};
-use crate::api::status::OpenIncident;
+use crate::api::status::{OpenIncident, WaitingTrigger};
 use crate::error::Result;
 use crate::hook::Pending;
 use crate::incident::Host;
@@ -47,7 +47,7 @@ use crate::observation::{Fact, Observation};
 use crate::ring::{HoldId, LeftRing};
 use crate::time::{Clock, Mono, Stamp, Window};
 use crate::traffic::TrafficMemory;
-use crate::trigger::{Budget, Gate, Rules, Terms};
+use crate::trigger::{Budget, Gate, Rules, Terms, TriggerKind};
 
 /// What opens incidents, those that are under way, and what belongs into them.
 #[derive(Debug)]
@@ -282,6 +282,9 @@ impl Incidents {
 
 /// What is shown of them.
 impl Incidents {
+    /// Triggers that cool down and are told; of a storm's, thousands may.
+    const COOLING_TOLD: usize = 16;
+
     /// What is under way; none while nothing is.
     pub(super) fn state(&self, now: Mono) -> Option<State> {
         match (self.phase.deadline(), self.pending()) {
@@ -307,6 +310,22 @@ impl Incidents {
             triggers: 1 + more,
             left_seconds: left.unwrap_or_default().as_secs_f64(),
         })
+    }
+
+    /// Triggers that open nothing for a while, those first that wait longest.
+    pub(super) fn waiting(&self, now: Mono) -> Vec<WaitingTrigger> {
+        let cooling =
+            |(kind, object, left): (TriggerKind, Option<&str>, Duration)| WaitingTrigger {
+                kind: kind.to_string(),
+                object: object.map(str::to_owned),
+                confirm: None,
+                left_seconds: left.as_secs_f64(),
+            };
+        let mut waiting: Vec<_> = self.gate.waiting(now).map(cooling).collect();
+        waiting.sort_by(|a, b| b.left_seconds.total_cmp(&a.left_seconds));
+        waiting.truncate(Self::COOLING_TOLD);
+        waiting.extend(self.holds.waiting(now));
+        waiting
     }
 
     /// Where they happen.

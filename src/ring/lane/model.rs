@@ -229,7 +229,7 @@ impl Trial {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 24,
+        cases: 12,
         failure_persistence: Some(Box::new(FileFailurePersistence::SourceParallel("tests/regressions"))),
         ..ProptestConfig::default()
     })]

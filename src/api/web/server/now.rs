@@ -41,6 +41,8 @@ pub(super) struct NowPage {
     watchers: usize,
     armed: Vec<String>,
     unarmed: Vec<String>,
+    /// What opens nothing for a while, each in a sentence.
+    waiting: Vec<String>,
     bundles: String,
     /// Whole bundles since the start: one more, and the list is another.
     written: u64,
@@ -124,6 +126,7 @@ impl NowPage {
             watchers: status.watchers.len(),
             armed: status.rules_in_lines.clone(),
             unarmed: status.unarmed.clone(),
+            waiting: status.waiting.iter().map(ToString::to_string).collect(),
             bundles: status.bundles.to_string(),
             written: status.bundles.written,
         }

@@ -72,6 +72,7 @@
     rows("interfaces", told.interfaces.map(row));
     rows("depths", told.depths.map(depth));
     rows("unwell", (told.unwell.length ? told.unwell : [`all ${told.watchers} are well`]).map((line) => make("li", {}, line)));
+    rows("waiting", (told.waiting.length ? told.waiting : ["none cools down, none is held"]).map((line) => make("li", {}, line)));
     rows("armed", told.armed.map((line) => make("li", {}, line)));
     if (byId("bundles")) byId("bundles").textContent = "Bundles: " + told.bundles;
     keep(told.interfaces);

@@ -50,7 +50,7 @@ fn every_kind_is_answered_then_down_with_the_peer_and_up_again() {
         let (seen, before) = wait_for(inbox, kind, answered);
         let Fact::ProbeAnswered { probe, address, round_trip } = seen.fact else { panic!() };
         assert_eq!(&probe, *kind);
-        assert!(round_trip < MS(200) && kind.contains(&address.to_string()));
+        assert!(!round_trip.is_zero() && kind.contains(&address.to_string()));
         // The first request may have had to wait for addresses and neighbours.
         if before.iter().any(|seen| down(seen).is_some()) {
             wait_for(inbox, kind, up);
