@@ -26,21 +26,8 @@ pub const LONGEST: usize = 8_192;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
-    /// Freeze the window around now.
-    Snapshot {
-        /// Why.
-        #[serde(default)]
-        reason: String,
-        /// Time wanted from before.
-        #[serde(default, with = "span", skip_serializing_if = "Option::is_none")]
-        pre: Option<Duration>,
-        /// Time wanted from after.
-        #[serde(default, with = "span", skip_serializing_if = "Option::is_none")]
-        post: Option<Duration>,
-        /// Also tell when the bundle is whole.
-        #[serde(default)]
-        wait: bool,
-    },
+    /// Freeze the window around now, or around a moment that is over.
+    Snapshot(SnapshotWanted),
     /// Tell how it stands.
     Status {},
     /// Tell what was seen lately.
@@ -57,6 +44,30 @@ pub enum Command {
     Arm {},
     /// Make triggers not count.
     Disarm {},
+}
+
+/// Which window a client wants to be frozen, and why.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SnapshotWanted {
+    /// Why.
+    pub reason: String,
+    /// Time wanted from before.
+    #[serde(with = "span", skip_serializing_if = "Option::is_none")]
+    pub pre: Option<Duration>,
+    /// Time wanted from after.
+    #[serde(with = "span", skip_serializing_if = "Option::is_none")]
+    pub post: Option<Duration>,
+    /// Around this moment; neither this nor `ago`: around now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<Wall>,
+    /// Around the moment that was so long ago.
+    #[serde(with = "span", skip_serializing_if = "Option::is_none")]
+    pub ago: Option<Duration>,
+    /// Also if a bundle has the window already.
+    pub again: bool,
+    /// Also tell when the bundle is whole.
+    pub wait: bool,
 }
 
 /// Which frames a client wants.
@@ -245,10 +256,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::incident::coverage::{Coverage, MissingPart};
 
     fn snapshot(reason: &str, pre: Option<u64>, post: Option<u64>, wait: bool) -> Command {
         let [pre, post] = [pre, post].map(|ms| ms.map(Duration::from_millis));
-        Command::Snapshot { reason: reason.to_owned(), pre, post, wait }
+        let reason = reason.to_owned();
+        Command::Snapshot(SnapshotWanted { reason, pre, post, wait, ..SnapshotWanted::default() })
+    }
+
+    fn past(at: Option<u64>, ago: Option<u64>, again: bool) -> Command {
+        let (at, ago) = (at.map(Wall), ago.map(Duration::from_secs));
+        Command::Snapshot(SnapshotWanted { at, ago, again, ..SnapshotWanted::default() })
     }
 
     #[test]
@@ -260,6 +278,11 @@ mod tests {
                 r#"{"command":"snapshot","reason":"x","pre":"90s","post":1.5,"wait":true,"v":1}"#,
                 Ok(snapshot("x", Some(90_000), Some(1_500), true)),
             ),
+            (
+                r#"{"v":1,"command":"snapshot","at":"1970-01-01T00:00:01Z","again":true}"#,
+                Ok(past(Some(1_000_000_000), None, true)),
+            ),
+            (r#"{"v":1,"command":"snapshot","ago":"2m"}"#, Ok(past(None, Some(120), false))),
             (r#" {"v":1,"command":"status"} "#, Ok(Command::Status {})),
             (r#"{"v":1,"command":"events","follow":true}"#, Ok(Command::Events { follow: true })),
             (r#"{"v":1,"command":"arm"}"#, Ok(Command::Arm {})),
@@ -275,6 +298,11 @@ mod tests {
             (r#"{"v":1,"command":"snapshot","pre":"2 parsecs"}"#, refused("not a time span")),
             (r#"{"v":1,"command":"snapshot","pre":-1}"#, refused("not a time span")),
             (r#"{"v":1,"command":"snapshot","pre":true}"#, refused("not a time span")),
+            (r#"{"v":1,"command":"snapshot","ago":-5}"#, refused("not a time span")),
+            (
+                r#"{"v":1,"command":"snapshot","at":"soon"}"#,
+                refused("\"soon\" is no time as in RFC 3339"),
+            ),
         ] {
             match (request(line.as_bytes()), expected) {
                 (Ok(command), Ok(expected)) => assert_eq!(command, expected, "{line}"),
@@ -291,6 +319,8 @@ mod tests {
     fn what_is_said_is_understood() {
         for said in [
             snapshot("why", Some(1_500), None, true),
+            past(Some(7), None, false),
+            past(None, Some(7), true),
             Command::Status {},
             Command::Events { follow: true },
             Command::Disarm {},
@@ -305,10 +335,33 @@ mod tests {
             before_wanted_ns: u64::MAX,
             before_held_ns: 3,
             left_ns: 4,
+            incident: "x".into(),
+            coverage: None,
         };
+        let part = MissingPart {
+            interface: Some("eth0".into()),
+            class: None,
+            reason: "not recorded yet".into(),
+            from: Wall(1),
+            to: Wall(2),
+        };
+        let coverage = Coverage {
+            asked_after_ns: 1,
+            from: Wall(1),
+            to: Wall(9),
+            held_from: Wall(2),
+            full: false,
+            missing: vec![part],
+            more_missing: 3,
+        };
+        let extended = Verdict::Extended { left_ns: 1, incident: "x".into(), coverage: None }
+            .covering(coverage);
         let written = Fate::Written { path: "/x".into(), frames: 1, bytes: 2 };
         for said in [
             Answer::Verdict(frozen),
+            Answer::Verdict(extended),
+            Answer::Verdict(Verdict::Covered { incident: "x".into(), from: Wall(1), to: Wall(2) }),
+            Answer::Verdict(Verdict::Late { from: Wall(1), to: Wall(2), oldest: Wall(3) }),
             Answer::Verdict(Verdict::Ignored { why: "disarmed".into() }),
             Answer::Fate(written),
             Answer::Fate(Fate::Lost { name: "x".into(), reason: "y".into() }),
@@ -337,7 +390,7 @@ mod tests {
         #[test]
         fn nearly_right_requests_never_panic(
             command in "snapshot|status|events|arm|x",
-            field in "reason|pre|post|wait|follow|v",
+            field in "reason|pre|post|at|ago|again|wait|follow|v",
             value in r#"null|true|-?[0-9]{1,30}(\.[0-9]{1,5})?(e[0-9]{1,4})?|"[ -!#-\[\]-~]{0,20}"|\[\]|\{\}"#,
         ) {
             let line = format!("{{\"v\":1,\"command\":\"{command}\",\"{field}\":{value}}}");

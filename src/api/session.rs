@@ -17,8 +17,8 @@ use tokio::time::timeout;
 use super::frames::FrameSender;
 use super::line::{PendingFate, RecorderLine};
 use super::peer::Peer;
-use super::protocol::{self, Answer, Command, LONGEST, Trouble};
-use super::question::{Audience, Fate, Verdict};
+use super::protocol::{self, Answer, Command, LONGEST, SnapshotWanted, Trouble};
+use super::question::{Audience, Fate};
 use crate::export::event::Event;
 use crate::observation::Fact;
 use crate::observation::request::{Ask, Door};
@@ -115,9 +115,10 @@ impl Client {
         line: &RecorderLine,
     ) -> Result<Option<FrameSender>, Gone> {
         let done = match command {
-            Command::Snapshot { reason, pre, post, wait } => {
+            Command::Snapshot(wanted) => {
+                let SnapshotWanted { reason, pre, post, at, ago, again, wait } = wanted;
                 let ask = Ask::new(Door::Control, &peer.to_string(), &reason);
-                self.snapshot(Ask { pre, post, ..ask }, wait, line).await
+                self.snapshot(Ask { pre, post, at, ago, again, ..ask }, wait, line).await
             }
             Command::Status {} => match line.standing().await {
                 Ok(standing) => self.tell(&Answer::Status(standing)).await,
@@ -143,7 +144,7 @@ impl Client {
     }
 
     async fn snapshot(&mut self, ask: Ask, wait: bool, line: &RecorderLine) -> Result<(), Gone> {
-        if let Err(wrong) = ask.check() {
+        if let Err(wrong) = ask.check(line.clock().now().wall) {
             return self.tell(&Answer::error(Trouble::BadRequest, wrong.to_string())).await;
         }
         let talk = async {
@@ -152,7 +153,7 @@ impl Client {
                     Ok(told) => told,
                     Err(why) => return self.tell(&why.into()).await,
                 };
-            let nothing = matches!(verdict, Verdict::Ignored { .. });
+            let nothing = verdict.incident().is_none();
             self.tell(&Answer::Verdict(verdict)).await?;
             if nothing || !wait {
                 return Ok(());

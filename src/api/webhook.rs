@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::span;
 use crate::observation::Fact;
 use crate::observation::request::{Ask, Door, NAME, REASON, one_line};
+use crate::time::Wall;
 
 /// What a body amounts to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +32,12 @@ struct Plain {
     pre: Option<Duration>,
     #[serde(default, with = "span")]
     post: Option<Duration>,
+    #[serde(default)]
+    at: Option<Wall>,
+    #[serde(default, with = "span")]
+    ago: Option<Duration>,
+    #[serde(default)]
+    again: bool,
 }
 
 /// Alertmanager's, as far as it matters here (template data of version 4,
@@ -69,15 +76,15 @@ enum AlertStatus {
 
 type Labels = BTreeMap<String, String>;
 
-/// Understands a body that came from `who`.
+/// Understands a body that came from `who` at `now`.
 ///
 /// # Errors
 /// What is wrong with it, for a person.
-pub fn meaning(body: &[u8], who: &str) -> Result<Meaning, String> {
+pub fn meaning(body: &[u8], who: &str, now: Wall) -> Result<Meaning, String> {
     let wrong = |e: serde_json::Error| {
         format!(
-            "{e}; accepted: {{\"reason\": TEXT, \"pre\": \"90s\", \"post\": \"10s\"}}, each may be left \
-             out, or the body of Alertmanager's webhook"
+            "{e}; accepted: {{\"reason\": TEXT, \"pre\": \"90s\", \"post\": \"10s\", \"ago\": \"5m\"}}, each may \
+             be left out, or the body of Alertmanager's webhook"
         )
     };
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
@@ -86,9 +93,10 @@ pub fn meaning(body: &[u8], who: &str) -> Result<Meaning, String> {
         let webhook = AlertWebhook::deserialize(Value::Object(fields)).map_err(wrong)?;
         return Ok(webhook.meaning(who));
     }
-    let Plain { reason, pre, post } = Plain::deserialize(Value::Object(fields)).map_err(wrong)?;
-    let ask = Ask { pre, post, ..Ask::new(Door::Http, who, &reason) };
-    ask.check().map_err(|e| e.to_string())?;
+    let Plain { reason, pre, post, at, ago, again } =
+        Plain::deserialize(Value::Object(fields)).map_err(wrong)?;
+    let ask = Ask { pre, post, at, ago, again, ..Ask::new(Door::Http, who, &reason) };
+    ask.check(now).map_err(|e| e.to_string())?;
     Ok(Meaning::Ask(ask))
 }
 
@@ -169,6 +177,8 @@ mod tests {
 
     use super::*;
 
+    const NOW: Wall = Wall(1_795_356_860_000_000_000);
+
     /// As Alertmanager 0.27 words it, shortened.
     fn webhook(status: &str) -> String {
         serde_json::json!({
@@ -199,10 +209,20 @@ mod tests {
         ] {
             let [pre, post] = [pre, post].map(|span| span.map(Duration::from_secs));
             let ask = Ask { pre, post, ..Ask::new(Door::Http, who, reason) };
-            assert_eq!(meaning(body.as_bytes(), who), Ok(Meaning::Ask(ask)), "{body}");
+            assert_eq!(meaning(body.as_bytes(), who, NOW), Ok(Meaning::Ask(ask)), "{body}");
+        }
+        let (at, ago) = (Some(Wall(NOW.0 - 60_000_000_000)), Some(Duration::from_secs(60)));
+        for (body, at, ago, again) in [
+            (r#"{"at":"2026-11-22T14:13:20Z"}"#, at, None, false),
+            (r#"{"ago":"1m","again":true}"#, None, ago, true),
+        ] {
+            let ask = Ask { at, ago, again, ..Ask::new(Door::Http, who, "") };
+            assert_eq!(meaning(body.as_bytes(), who, NOW), Ok(Meaning::Ask(ask)), "{body}");
         }
         for (body, reason) in [
             ("reason=x", "expected value"),
+            (r#"{"at":"2026-11-22T14:24:20Z"}"#, "that is in 600.0 s"),
+            (r#"{"at":"2026-11-22T14:13:20Z","ago":"1m"}"#, "either at or ago"),
             (r#"{"raison":"x"}"#, "unknown field `raison`"),
             (r#"{"pre":"long"}"#, "not a time span"),
             (r#"{"post":"25h"}"#, "at most a day"),
@@ -210,7 +230,7 @@ mod tests {
             (r#"{"alerts":[],"status":"x"}"#, "unknown variant"),
             ("[]", "expected a map"),
         ] {
-            let refused = meaning(body.as_bytes(), who).unwrap_err();
+            let refused = meaning(body.as_bytes(), who, NOW).unwrap_err();
             assert!(refused.contains(reason), "{body}: {refused}");
         }
     }
@@ -218,12 +238,14 @@ mod tests {
     #[test]
     fn a_firing_alert_is_a_wish_a_resolved_one_is_not() {
         let sentence = "BgpDown (critical), 3 alerts: a peer is gone; leaf1, leaf2";
-        let Ok(Meaning::Ask(ask)) = meaning(webhook("firing").as_bytes(), "x") else { panic!() };
+        let Ok(Meaning::Ask(ask)) = meaning(webhook("firing").as_bytes(), "x", NOW) else {
+            panic!()
+        };
         assert_eq!((ask.object.as_deref(), &*ask.reason), (Some("BgpDown"), sentence));
-        let over = meaning(webhook("resolved").as_bytes(), "x").unwrap().fact("x");
+        let over = meaning(webhook("resolved").as_bytes(), "x", NOW).unwrap().fact("x");
         let what = "resolved: BgpDown (critical), 3 alerts: a peer is gone; spine, leaf1, leaf2";
         assert_eq!(over, Fact::Told { door: Door::Http, who: "x".into(), what: what.into() });
-        let bare = meaning(br#"{"status":"firing","alerts":[]}"#, "x");
+        let bare = meaning(br#"{"status":"firing","alerts":[]}"#, "x", NOW);
         let Ok(Meaning::Ask(ask)) = bare else { panic!("{bare:?}") };
         assert_eq!((ask.object, &*ask.reason), (None, "an alert without a name"));
     }
@@ -231,7 +253,7 @@ mod tests {
     proptest! {
         #[test]
         fn random_bytes_never_panic(bytes: Vec<u8>) {
-            let _ = meaning(&bytes, "x");
+            let _ = meaning(&bytes, "x", NOW);
         }
 
         #[test]
@@ -240,7 +262,7 @@ mod tests {
             if let Some(place) = body.get_mut(at) {
                 *place = byte;
             }
-            let _ = meaning(&body, "x");
+            let _ = meaning(&body, "x", NOW);
         }
     }
 }

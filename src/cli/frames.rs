@@ -205,11 +205,11 @@ impl Read for FramesReader {
 }
 
 /// A moment as it is typed, at `now`.
-fn moment(option: &str, text: &str, now: Wall) -> Result<Wall> {
+pub(super) fn moment(option: &str, text: &str, now: Wall) -> Result<Wall> {
     let refused = |reason: String| Error::usage(option, text, reason, ACCEPTED);
     match Moment::parse(text, &TimeZone::system()).map_err(refused)? {
         Moment::FromStart(_) => {
-            Err(refused("memory has no beginning that stays; say --last".to_owned()))
+            Err(refused("memory has no beginning that stays; say how long before now".to_owned()))
         }
         moment => Ok(moment.wall(now.minus(DAY), now)),
     }
@@ -247,6 +247,6 @@ mod tests {
         assert!(moment("--from", "00:00:00", now).unwrap() <= now);
         assert!(moment("--from", "23:59:59.999", now).unwrap() <= now.plus(Duration::from_secs(1)));
         let refused = moment("--from", "+30s", now).unwrap_err().to_string();
-        assert!(refused.contains("say --last"), "{refused}");
+        assert!(refused.contains("how long before now"), "{refused}");
     }
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::fields::{self, Fields, check_text, check_token};
 use super::notice::Notice;
 use crate::error::{Error, Result};
+use crate::incident::coverage::{Coverage, MissingPart};
 use crate::time::{Wall, as_nanos, as_nanos_if_any};
 
 /// What an answer says, field by field.
@@ -37,7 +38,7 @@ pub struct AnswerFields {
     pub held_from: Option<Wall>,
     /// True if that is the whole window.
     pub full: bool,
-    /// What of the window is not there, at most [`HostAnswer::MOST_MISSING`].
+    /// What of the window is not there, at most [`Coverage::MOST`].
     pub missing: Vec<MissingPart>,
     /// Frames of the bundle, once it is written; before, none.
     pub frames: Option<u64>,
@@ -82,21 +83,6 @@ pub enum State {
     Lost,
 }
 
-/// A part of a window that is not there.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MissingPart {
-    /// The interface; none where it is all of them.
-    pub interface: Option<String>,
-    /// The class; none where it is all of them.
-    pub class: Option<String>,
-    /// Why.
-    pub reason: String,
-    /// Its beginning.
-    pub from: Wall,
-    /// Its end.
-    pub to: Wall,
-}
-
 /// A clock, read once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClockReading {
@@ -129,8 +115,6 @@ pub struct OnsetThere {
 pub struct HostAnswer(AnswerFields);
 
 impl HostAnswer {
-    /// Parts that are told to be missing: a lane or two of each interface that was busy.
-    pub const MOST_MISSING: usize = 8;
     /// Bytes of a reason, and of a bundle's name.
     pub const LONGEST_REASON: usize = 256;
 
@@ -196,7 +180,7 @@ impl AnswerFields {
         if self.host.is_empty() {
             return Err(Error::usage("host", "", "nobody says it", "the name of a host"));
         }
-        if self.missing.len() > HostAnswer::MOST_MISSING {
+        if self.missing.len() > Coverage::MOST {
             let given = self.missing.len().to_string();
             return Err(Error::usage("missing", given, "too many parts", "up to 8 parts"));
         }

@@ -235,6 +235,7 @@ pub(super) mod tests {
             kind: crate::trigger::TriggerKind::Log,
             object: Some("stall".to_owned()),
             at: crate::time::Stamp::default(),
+            told_after: Duration::ZERO,
             sentence: "a\nb ".to_owned() + &"ü".repeat(2 * LONGEST),
         };
         let story = HookContext::of(&trigger, "i");

@@ -305,6 +305,7 @@ mod tests {
             kind,
             object: object.map(str::to_owned),
             at: Stamp::default(),
+            told_after: Duration::ZERO,
             sentence: String::new(),
         };
         let down = trigger(TriggerKind::LinkDown, Some("dp0bond0"));

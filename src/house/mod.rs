@@ -36,7 +36,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("detect", &["watch"]),
     ("doctor", &["watch"]),
     ("export", &[]),
-    ("fleet", &[]),
+    ("fleet", &["incident"]),
     ("frames", &["capture", "capture_file", "incident", "ring"]),
     ("hook", &["incident", "trigger", "watch"]),
     ("incident", &["capture_file", "ring", "traffic", "trigger"]),

@@ -56,6 +56,11 @@ impl Earlier {
         Some(Self { standing, lanes, frames, resumed, until })
     }
 
+    /// From its first frame to its end.
+    pub fn frames(&self) -> Window {
+        self.frames
+    }
+
     /// Adds its frames to an incident whose window reaches back to them.
     pub fn join(&self, incident: &mut Incident) {
         if self.frames.to < incident.window.from {

@@ -126,6 +126,8 @@ pub fn worth_a_line(observations: &[impl Borrow<Observation>]) -> Vec<&Observati
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::incident::fixture::{answered, at, link, lost, sample};
     use crate::trigger::TriggerKind;
@@ -153,6 +155,7 @@ mod tests {
             kind: TriggerKind::LinkDown,
             object: Some("eth0".to_owned()),
             at: at(2),
+            told_after: Duration::ZERO,
             sentence: "eth0: DOWN\nMESSAGE=forged".to_owned(),
         };
         assert_eq!(

@@ -20,6 +20,7 @@
 //! [`Slice`], whose pages stay pinned until the incident is dropped.
 
 pub mod bundle;
+pub mod coverage;
 pub mod earlier;
 pub mod events;
 #[cfg(test)]

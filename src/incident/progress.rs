@@ -30,7 +30,7 @@ pub struct IncidentProgress {
     pub severity: Severity,
     /// What triggered, for a person.
     pub cause: String,
-    /// When the trigger was seen.
+    /// When what triggered happened.
     pub triggered: Wall,
     /// First moment of the window.
     pub from: Wall,
@@ -44,7 +44,7 @@ pub struct IncidentProgress {
 pub enum Step {
     /// Its frames are pinned in memory.
     Frozen {
-        /// From the trigger's observation until they were.
+        /// From when the trigger was told until they were.
         #[serde(rename = "pinned_after_ns", with = "as_nanos")]
         pinned_after: Duration,
     },
@@ -74,7 +74,7 @@ impl IncidentProgress {
     pub fn frozen(trigger: &Trigger, pinned_after: Duration, from: Wall, to: Wall) -> Self {
         let asked = trigger.kind.is_explicit();
         Self {
-            at: trigger.at,
+            at: told_at(trigger),
             step: Step::Frozen { pinned_after },
             incident: name_of(trigger),
             trigger: trigger.kind,
@@ -98,4 +98,10 @@ impl IncidentProgress {
             Step::Lost { reason } => format!("incident lost: {incident}: {reason}"),
         }
     }
+}
+
+/// When the recorder was told of it, on both clocks.
+fn told_at(trigger: &Trigger) -> Stamp {
+    let mono = trigger.told_at();
+    Stamp { mono, wall: trigger.at.offset().wall(mono) }
 }

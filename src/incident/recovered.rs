@@ -62,6 +62,7 @@ pub fn incident(file: &Path, recovery: Recovery) -> Option<Incident> {
         kind: TriggerKind::Recovered,
         object: None,
         at: ended,
+        told_after: Duration::ZERO,
         sentence: sentence(&recovered, standing.incident.is_some()),
     };
     let seen = Window { from: frames.from, to: frames.to.max(ended.mono) };
@@ -116,10 +117,10 @@ impl Opened {
 
     /// What a spool says; none of a ring file, or if no dashcap of this version wrote it.
     fn of(standing: &RecordingMetadata) -> Option<Self> {
-        let IncidentMetadata { kind, object, sentence, at, pinned_after, from, to } =
+        let IncidentMetadata { kind, object, sentence, at, told_after, pinned_after, from, to } =
             standing.incident.clone()?;
-        let kind = TriggerKind::named(&kind)?;
-        let by = Trigger { kind, object, at: at.into(), sentence };
+        let (kind, told_after) = (TriggerKind::named(&kind)?, Duration::from_nanos(told_after));
+        let by = Trigger { kind, object, at: at.into(), told_after, sentence };
         let asked = Window { from: Mono(from), to: Mono(to) };
         Some(Self { by, asked, pinned_after: Duration::from_nanos(pinned_after) })
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::time::as_nanos_if_any;
+use crate::time::{Wall, as_nanos_if_any};
 use crate::visible;
 
 /// The ways in.
@@ -40,6 +40,20 @@ pub struct Ask {
     /// Time wanted from after; none: what is configured.
     #[serde(rename = "post_ns", default, with = "as_nanos_if_any")]
     pub post: Option<Duration>,
+    /// The moment it is about, as a clock on the wall showed it; neither this nor [`Self::ago`]: now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Wall>,
+    /// How long ago the moment is that it is about.
+    #[serde(
+        rename = "ago_ns",
+        default,
+        with = "as_nanos_if_any",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub ago: Option<Duration>,
+    /// Also if a bundle has that window already.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
 }
 
 /// Longest reason, in characters: a sentence or two. What is longer is cut, and ends in "…".
@@ -48,21 +62,38 @@ pub const REASON: usize = 500;
 pub const NAME: usize = 255;
 /// Longest time that can be asked for: what is longer is a capture, not an incident.
 pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// So far ahead a moment is now: the clocks of two hosts that are kept in order differ by less.
+pub const AHEAD: Duration = Duration::from_secs(2);
 
 impl Ask {
     /// A wish for what is configured. Words from outside become one line each, without control
     /// characters, since they are shown in terminals and logs.
     pub fn new(door: Door, who: &str, reason: &str) -> Self {
         let (who, reason) = (one_line(who, NAME), one_line(reason, REASON));
-        Self { door, who, reason, object: None, pre: None, post: None }
+        let (object, pre, post, at, ago, again) = (None, None, None, None, None, false);
+        Self { door, who, reason, object, pre, post, at, ago, again }
     }
 
-    /// Refuses times that cannot be meant.
+    /// True if it is about another moment than the one in which it came.
+    pub fn names_a_moment(&self) -> bool {
+        self.at.is_some() || self.ago.is_some()
+    }
+
+    /// Refuses times that cannot be meant at `now`.
     ///
     /// # Errors
-    /// [`Error::Usage`] when one is longer than [`LONGEST`].
-    pub fn check(&self) -> Result<()> {
-        for (what, span) in [("pre", self.pre), ("post", self.post)] {
+    /// [`Error::Usage`] when one is longer than [`LONGEST`], or the moment it is about is still to come.
+    pub fn check(&self, now: Wall) -> Result<()> {
+        if let Some(at) = self.at.filter(|at| *at > now.plus(AHEAD)) {
+            let ahead = Duration::from_nanos(at.0 - now.0).as_secs_f64();
+            let reason = format!("that is in {ahead:.1} s");
+            return Err(Error::usage("at", at.to_string(), reason, "a moment that is over"));
+        }
+        if let (Some(at), Some(_)) = (self.at, self.ago) {
+            let reason = "the moment is named twice";
+            return Err(Error::usage("at", at.to_string(), reason, "either at or ago"));
+        }
+        for (what, span) in [("pre", self.pre), ("post", self.post), ("ago", self.ago)] {
             if let Some(span) = span.filter(|span| *span > LONGEST) {
                 let given = format!("{span:?}");
                 return Err(Error::usage(
@@ -100,10 +131,25 @@ impl fmt::Display for Door {
     }
 }
 
+impl Ask {
+    /// The whole of it for a person, where it came so long after the moment it is about.
+    pub fn sentence(&self, afterwards: Duration) -> String {
+        let Self { who, door, reason, .. } = self;
+        let mut sentence = format!("snapshot asked for by {who} ({door})");
+        if !afterwards.is_zero() {
+            sentence.push_str(&format!(" {afterwards:.1?} afterwards"));
+        }
+        if !reason.is_empty() {
+            sentence.push_str(&format!(": {reason}"));
+        }
+        sentence
+    }
+}
+
+/// As it came; what moment it is about stands beside it.
 impl fmt::Display for Ask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "snapshot asked for by {} ({})", self.who, self.door)?;
-        if self.reason.is_empty() { Ok(()) } else { write!(f, ": {}", self.reason) }
+        f.write_str(&self.sentence(Duration::ZERO))
     }
 }
 
@@ -157,14 +203,41 @@ mod tests {
             ask.to_string(),
             "snapshot asked for by uid 0 (control socket): before the reboot"
         );
-        assert!(ask.check().is_ok());
+        let afterwards = ask.sentence(Duration::from_millis(12_340));
+        assert!(afterwards.contains("(control socket) 12.3s afterwards: before"), "{afterwards}");
+        let now = Wall(1_795_356_860_000_000_000);
+        assert!(ask.check(now).is_ok());
         ask.post = Some(LONGEST + Duration::from_secs(1));
-        assert!(ask.check().unwrap_err().to_string().contains("at most a day"));
+        assert!(ask.check(now).unwrap_err().to_string().contains("at most a day"));
         let json = serde_json::to_value(&ask).unwrap();
         assert_eq!(
             (&json["door"], &json["post_ns"]),
             (&"control".into(), &86_401_000_000_000_u64.into())
         );
+    }
+
+    #[test]
+    fn a_moment_is_named_once_and_is_over() {
+        let now = Wall(1_795_356_860_000_000_000);
+        let second = Duration::from_secs(1);
+        for (at, ago, refused) in [
+            (None, None, None),
+            (Some(now.minus(second)), None, None),
+            (Some(now.plus(second)), None, None),
+            (Some(Wall(0)), None, None),
+            (None, Some(second), None),
+            (Some(now.plus(60 * second)), None, Some("that is in 60.0 s")),
+            (Some(now), Some(second), Some("either at or ago")),
+            (None, Some(25 * 3_600 * second), Some("at most a day")),
+        ] {
+            let ask = Ask { at, ago, ..Ask::new(Door::Http, "x", "") };
+            let told = ask.check(now).map_err(|error| error.to_string());
+            match refused {
+                None => assert_eq!(told, Ok(()), "{at:?} {ago:?}"),
+                Some(why) => assert!(told.as_ref().unwrap_err().contains(why), "{told:?}"),
+            }
+            assert_eq!(ask.names_a_moment(), at.is_some() || ago.is_some());
+        }
     }
 
     proptest! {

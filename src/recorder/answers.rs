@@ -3,7 +3,6 @@
 use super::audience::progress::absolute;
 use super::audience::status_line::{classes, depths};
 use super::frame_store::FrameStore;
-use super::incidents::is_about_open;
 use super::{ClassDepth, Recorder};
 use crate::APPLICATION;
 use crate::api::question::Question;
@@ -21,8 +20,8 @@ impl Recorder {
         match question {
             Question::Tell { seen, verdict, fate } => {
                 let found = self.observe(*seen);
-                if let Some(fate) = fate.filter(|_| is_about_open(&found)) {
-                    self.incidents.wait_for_open(fate);
+                if let (Some(fate), Some(incident)) = (fate, found.incident()) {
+                    self.incidents.tell_fate(incident, fate, &mut self.audience);
                 }
                 let _ = verdict.send(found);
             }

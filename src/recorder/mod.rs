@@ -154,6 +154,7 @@ impl Recorder {
         self.watchers.limit(self.captures.mishap());
         let reports = self.captures.reports();
         self.remember_traffic(&reports);
+        self.incidents.follow_depth(&reports);
         Some(self.audience.status(now, &reports, self.incidents.state(now)))
     }
 }

@@ -48,7 +48,10 @@ pub struct IncidentMetadata {
     pub sentence: String,
     /// When it was observed.
     pub at: MetadataMoment,
-    /// From the observation until its frames were pinned, in nanoseconds.
+    /// How long after that the recorder was told, in nanoseconds.
+    #[serde(default)]
+    pub told_after: u64,
+    /// From when it was told until its frames were pinned, in nanoseconds.
     pub pinned_after: u64,
     /// First moment of its window on CLOCK_MONOTONIC, in nanoseconds.
     pub from: u64,

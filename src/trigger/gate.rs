@@ -54,7 +54,7 @@ impl Gate {
 
     /// True if the trigger may open an incident. An operator who asks is never made to wait.
     pub fn admits(&self, trigger: &Trigger) -> bool {
-        let ready = |rest: &Rest| trigger.at.mono.since(rest.closed) >= rest.wait;
+        let ready = |rest: &Rest| trigger.told_at().since(rest.closed) >= rest.wait;
         let key = (trigger.kind, trigger.object.clone());
         trigger.kind.is_explicit() || self.resting.get(&key).is_none_or(ready)
     }
@@ -70,7 +70,7 @@ impl Gate {
         })
     }
 
-    /// An incident was closed at `now` in which this trigger came first at `first`.
+    /// An incident was closed at `now` in which this trigger was told first at `first`.
     pub fn closed(
         &mut self,
         (kind, object): (TriggerKind, Option<String>),
@@ -109,7 +109,8 @@ mod tests {
 
     fn trigger(kind: TriggerKind, object: &str, second: u64) -> Trigger {
         let at = Stamp { mono: Mono(second * S), wall: Wall(0) };
-        Trigger { kind, object: Some(object.into()), at, sentence: String::new() }
+        let (object, told_after) = (Some(object.into()), Duration::ZERO);
+        Trigger { kind, object, at, told_after, sentence: String::new() }
     }
 
     fn closed(gate: &mut Gate, of: &Trigger, second: u64) {
@@ -132,6 +133,18 @@ mod tests {
         assert!(gate.admits(&down("eth0", 140)));
         assert!(gate.admits(&down("eth1", 111)));
         assert!(gate.admits(&trigger(TriggerKind::LinkUp, "eth0", 111)));
+    }
+
+    #[test]
+    fn what_is_told_late_waits_from_when_it_is_told() {
+        let mut gate = Gate::new();
+        closed(&mut gate, &trigger(TriggerKind::Http, "", 100), 110);
+        let late = |told_after| Trigger {
+            told_after: Duration::from_secs(told_after),
+            ..trigger(TriggerKind::Http, "", 100)
+        };
+        assert!(!gate.admits(&late(39)));
+        assert!(gate.admits(&late(40)));
     }
 
     #[test]

@@ -18,6 +18,8 @@ mod rule;
 mod rules;
 mod terms;
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 pub use budget::Budget;
@@ -29,9 +31,8 @@ pub use rules::{Fired, Rules, Terms};
 pub use terms::{Bound, Hold, Names, Threshold, Words};
 
 use crate::finding::Severity;
-use crate::observation::request::Door;
-use crate::observation::{Fact, Observation};
-use crate::time::Stamp;
+use crate::observation::request::{Ask, Door};
+use crate::time::{Mono, Stamp};
 
 /// An accepted observation: the reason why a window is frozen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -40,9 +41,13 @@ pub struct Trigger {
     pub kind: TriggerKind,
     /// The interface, probe or command it is about.
     pub object: Option<String>,
-    /// When the watcher saw it.
+    /// When it happened, as far as the window is concerned: when the watcher saw it, or the moment that was
+    /// asked for.
     #[serde(skip)]
     pub at: Stamp,
+    /// How long after that the recorder was told; none but for a moment that was over when it was asked for.
+    #[serde(skip)]
+    pub told_after: Duration,
     /// What happened, for a person.
     pub sentence: String,
 }
@@ -53,15 +58,26 @@ impl Trigger {
         Severity::Warning
     }
 
-    /// What an observation amounts to if somebody asks with it: that needs no rule.
-    pub fn asked(seen: &Observation) -> Option<Self> {
-        let Fact::Asked(ask) = &seen.fact else { return None };
+    /// When the recorder was told: what rests, is measured and is counted begins then.
+    pub fn told_at(&self) -> Mono {
+        self.at.mono.plus(self.told_after)
+    }
+
+    /// What a wish amounts to that came at `came` and is about `at`: that needs no rule.
+    pub fn asked(ask: &Ask, at: Stamp, came: Mono) -> Self {
         let kind = match ask.door {
             Door::Control | Door::Web => TriggerKind::Snapshot,
             Door::File => TriggerKind::File,
             Door::Http => TriggerKind::Http,
         };
-        Some(Self { kind, object: ask.object.clone(), at: seen.at, sentence: ask.to_string() })
+        let told_after = came.since(at.mono);
+        Self {
+            kind,
+            object: ask.object.clone(),
+            at,
+            told_after,
+            sentence: ask.sentence(told_after),
+        }
     }
 }
 

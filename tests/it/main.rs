@@ -27,6 +27,8 @@ mod interop;
 mod lab;
 mod memory;
 mod page;
+#[cfg(feature = "http")]
+mod past;
 mod privilege;
 #[cfg(feature = "http")]
 mod prometheus;

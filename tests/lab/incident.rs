@@ -189,6 +189,7 @@ impl Story {
                 kind: TriggerKind::LinkDown,
                 object: Some("dp0bond0".to_owned()),
                 at: at(0),
+                told_after: Duration::ZERO,
                 sentence: "dp0bond0: DOWN, operstate up -> down".to_owned(),
             },
             extended_by: Vec::new(),

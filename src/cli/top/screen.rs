@@ -20,7 +20,7 @@ use serde_json::Value;
 use signal_hook::consts::SIGTERM;
 
 use crate::api::client::Client;
-use crate::api::protocol::{Answer, Command};
+use crate::api::protocol::{Answer, Command, SnapshotWanted};
 use crate::api::question::Verdict;
 use crate::api::status::RecorderStatus;
 use crate::error::{Error, Result};
@@ -180,7 +180,8 @@ fn look_until_gone(
         }
         match wishes.recv_timeout(PERIOD) {
             Ok(reason) => {
-                let snapshot = Command::Snapshot { reason, pre: None, post: None, wait: false };
+                let wanted = SnapshotWanted { reason, ..SnapshotWanted::default() };
+                let snapshot = Command::Snapshot(wanted);
                 client.ask(&snapshot)?;
                 if let Answer::Verdict(verdict) = client.answer()?
                     && tell.send(News::Outcome(Ok(verdict))).is_err()

@@ -175,6 +175,8 @@ fn of_trigger(trigger: &Trigger) -> Line<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::incident::fixture::{Story, answered, at, link, sample};
 
@@ -190,6 +192,7 @@ mod tests {
             kind: TriggerKind::LinkDown,
             object: Some("eth0".to_owned()),
             at: at(s),
+            told_after: Duration::ZERO,
             sentence: "eth0: DOWN".to_owned(),
         };
         let mut incident = Story::new().seen(seen.to_vec()).incident();

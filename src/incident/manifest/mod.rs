@@ -26,7 +26,7 @@ use crate::observation::Fact;
 use crate::observation::kept::Kept;
 use crate::ring::LaneCounters;
 use crate::stats::CaptureStats;
-use crate::time::{Stamp, Wall, Window};
+use crate::time::{Stamp, Wall, Window, nanos};
 use crate::trigger::{Tally, Trigger, TriggerKind};
 
 /// Value of `format`: what tells this file from any other JSON.
@@ -49,7 +49,7 @@ pub struct Manifest<'a> {
     pub further_triggers: u64,
     /// How often each kind and object triggered, those beyond included.
     pub trigger_counts: Vec<TallyEntry<'a>>,
-    /// From the observation of the first trigger until its frames were pinned, in nanoseconds.
+    /// From when the first trigger was told until its frames were pinned, in nanoseconds.
     pub pinned_after_ns: u64,
     /// Asked for, closed with, covered.
     pub window: WindowEntry<'a>,
@@ -91,9 +91,17 @@ pub struct TriggerEntry<'a> {
     pub object: Option<&'a str>,
     /// What happened, for a person.
     pub sentence: &'a str,
-    /// When it was observed.
+    /// When it was observed, or the moment that was asked for.
     #[serde(flatten)]
     pub at: Moment,
+    /// How long after that the recorder was told, in nanoseconds; absent where it was told as it happened. Of the
+    /// first trigger also: how long after it the system was asked.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub told_after_ns: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// How often something triggered.
@@ -264,7 +272,7 @@ impl<'a> Manifest<'a> {
             triggers: incident.triggers().map(TriggerEntry::of).collect(),
             further_triggers: incident.further_triggers,
             trigger_counts: incident.trigger_counts.iter().map(TallyEntry::of).collect(),
-            pinned_after_ns: u64::try_from(incident.pinned_after.as_nanos()).unwrap_or(u64::MAX),
+            pinned_after_ns: nanos(incident.pinned_after),
             window: WindowEntry::of(incident),
             missing: missing(incident),
             host: HostEntry {
@@ -300,6 +308,7 @@ impl<'a> TriggerEntry<'a> {
             object: trigger.object.as_deref(),
             sentence: &trigger.sentence,
             at: trigger.at.into(),
+            told_after_ns: nanos(trigger.told_after),
         }
     }
 }

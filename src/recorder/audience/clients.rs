@@ -168,6 +168,12 @@ impl Clients {
         self.waiting.extend(waiting.into_iter().map(|reply| (name.clone(), reply)));
     }
 
+    /// Somebody waits for the bundle with this name, which is being written.
+    pub(in crate::recorder) fn wait(&mut self, incident: &str, fate: Reply<Fate>) {
+        self.waiting.retain(|(_, reply)| !reply.is_closed());
+        self.waiting.push((incident.to_owned(), fate));
+    }
+
     /// Tells listeners of an observation and the triggers it pulled.
     pub(super) fn publish(&mut self, seen: &Observation) {
         if !matches!(seen.fact, Fact::Sample(_)) {

@@ -203,7 +203,13 @@ mod tests {
 
     fn course(kind: TriggerKind) -> IncidentProgress {
         let at = Stamp { mono: Mono(1), wall: Wall(1_795_356_860_811_089_123) };
-        let trigger = Trigger { kind, object: None, at, sentence: "it failed".into() };
+        let trigger = Trigger {
+            kind,
+            object: None,
+            at,
+            told_after: Duration::ZERO,
+            sentence: "it failed".into(),
+        };
         IncidentProgress::frozen(&trigger, Duration::from_millis(2), Wall(1), Wall(3))
     }
 

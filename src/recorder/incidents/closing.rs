@@ -9,6 +9,7 @@ use super::{Incidents, OpenedIncident, Spooling, phase};
 use crate::api::question::{Fate, Reply};
 use crate::capture::{ClassReport, Sliced};
 use crate::hook::{OutputFile, Pending};
+use crate::incident::name::name_of;
 use crate::incident::system::Collection;
 use crate::incident::{ClassTrack, Host, Incident, SystemFile, Track};
 use crate::observation::kept::Kept;
@@ -62,6 +63,21 @@ impl Closing {
         self.closed.window
     }
 
+    /// The name its bundle will have.
+    pub(super) fn name(&self) -> String {
+        name_of(&self.closed.opened_by)
+    }
+
+    /// From then on every lane was complete.
+    pub(super) fn complete_from(&self) -> Mono {
+        self.open.complete_from
+    }
+
+    /// Somebody waits for its bundle.
+    pub(super) fn wait(&mut self, fate: Reply<Fate>) {
+        self.open.waiting.push(fate);
+    }
+
     /// The interfaces that answered.
     fn tracks_mut(&mut self) -> &mut [Track] {
         &mut self.tracks
@@ -90,6 +106,16 @@ impl Closing {
         let answered = system.is_none_or(Collection::is_complete);
         let answered = self.open.programs.as_mut().is_none_or(Pending::is_complete) && answered;
         self.expected.is_empty() && (answered || now.since(self.begun) >= SYSTEM)
+    }
+
+    /// What the bundle says of observations that are no longer known.
+    fn forgotten(&self, gap: Window) -> String {
+        let offset = self.closed.opened_by.at.offset();
+        let [from, to] = [gap.from, gap.to].map(|edge| offset.wall(edge).time_of_day());
+        format!(
+            "what was seen of the host from {from} to {to} is no longer known, but for the last states before \
+             {to}"
+        )
     }
 
     /// The incident, ready to be written.
@@ -185,12 +211,26 @@ impl Incidents {
     }
 
     fn begin_closing<K: FrameStore>(&mut self, closed: phase::ClosedIncident, captures: &mut K) {
-        let Some(open) = self.open.take() else { return };
-        let now = self.clock.now().mono;
-        for TriggerCount { tally, cool_down } in &closed.counts {
-            let of = (tally.kind, tally.object.clone());
-            self.gate.closed(of, tally.first.mono, *cool_down, now);
+        if let Some(open) = self.open.take() {
+            self.end(closed, open, captures);
         }
+    }
+
+    /// The window of an incident is over: what it is about rests, and its frames are awaited.
+    pub(super) fn end<K: FrameStore>(
+        &mut self,
+        closed: phase::ClosedIncident,
+        open: OpenedIncident,
+        captures: &mut K,
+    ) {
+        let now = self.clock.now().mono;
+        for TriggerCount { tally, told, cool_down } in &closed.counts {
+            if let Some(cool_down) = *cool_down {
+                let of = (tally.kind, tally.object.clone());
+                self.gate.closed(of, *told, cool_down, now);
+            }
+        }
+        self.recent.closed(name_of(&closed.opened_by), closed.window, closed.opened_by.at.offset());
         let slices = captures.slice(closed.window, open.hold);
         self.closing.push(Closing::new(closed, open, slices, now));
     }
@@ -214,13 +254,14 @@ impl Incidents {
                 track.relatives = captures.relatives(&track.origin.interface);
             }
             let observations = self.history.cut(closing.window());
+            let forgotten = self.history.gap(closing.window()).map(|gap| closing.forgotten(gap));
             let mut incident = Box::new(closing.incident(Circumstances {
                 closed: now,
                 observations,
                 observations_missed: watchers.missed()
                     + audience.missed()
                     + self.history.forgotten(),
-                limitations: watchers.limitations().to_vec(),
+                limitations: watchers.limitations().iter().cloned().chain(forgotten).collect(),
                 probes: options.probes.iter().map(|probe| probe.host.clone()).collect(),
                 host: self.host.clone(),
                 filter: options.capture.filter(),

@@ -1,5 +1,6 @@
-//! The observations of the pre-trigger window: bounded in time and in bytes, like the ring. What incidents that
-//! wait for the disk still have may be as much again, so that no flood takes more, however many of them wait.
+//! What was seen of the host, as far back as the ring has frames, so that a window that is asked for late has its
+//! story too: bounded in bytes, like the ring. What incidents that wait for the disk still have may be as much
+//! again, so that no flood takes more, however many of them wait.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet, VecDeque};
@@ -9,12 +10,16 @@ use crate::observation::kept::{Kept, KeptBytes};
 use crate::observation::neighbour::NeighbourChange;
 use crate::observation::route::RouteChange;
 use crate::observation::{Fact, Observation};
-use crate::time::Window;
+use crate::time::{Mono, Window};
 
 /// The newest observations, in order of arrival.
 #[derive(Debug)]
 pub(super) struct History {
     span: Duration,
+    /// Since then the ring has frames.
+    reach: Option<Mono>,
+    /// Everything since then is here.
+    complete_from: Mono,
     /// Bytes that are kept at most, and as many again by incidents that wait.
     budget: usize,
     /// Of history and of incidents.
@@ -42,10 +47,12 @@ impl History {
         (memory / Self::PART).clamp(Self::LEAST, Self::MOST)
     }
 
-    /// Keeps what is not older than `span`, in `budget` bytes.
+    /// Keeps what is not older than `span`, or than the ring, in `budget` bytes.
     pub(super) fn new(span: Duration, budget: u64) -> Self {
         Self {
             span,
+            reach: None,
+            complete_from: Mono(0),
             budget: usize::try_from(budget).unwrap_or(usize::MAX),
             account: KeptBytes::default(),
             bytes: 0,
@@ -60,13 +67,19 @@ impl History {
         self.span = span;
     }
 
+    /// Keeps also what is not older than this, because there are frames of then.
+    pub(super) fn reach(&mut self, oldest: Option<Mono>) {
+        self.reach = oldest;
+    }
+
     /// Adds what was just seen and forgets what is too old for any window.
     ///
     /// Of what is forgotten, the last state of each interface and probe is still needed for the first
     /// row of the timeline; a sample every interval and probes every second renew it well within a span.
     /// What nothing renews (links with their bonds, routes, neighbours) is kept aside.
     pub(super) fn add(&mut self, seen: Observation) {
-        let oldest = seen.at.mono.minus(self.span);
+        let wanted = seen.at.mono.minus(self.span);
+        let oldest = self.reach.map_or(wanted, |reach| reach.min(wanted));
         while self.seen.front().is_some_and(|old| old.at.mono < oldest) {
             if let Some(old) = self.pop() {
                 self.keep_aside(old);
@@ -78,14 +91,16 @@ impl History {
         // What incidents wait with comes first out of history as well: it will be on the disk.
         while self.bytes > self.budget || self.account.bytes() > 2 * self.budget {
             let Some(old) = self.pop() else { break };
+            // Beyond the span there is as much as finds room.
+            self.forgotten += u64::from(old.at.mono >= wanted);
             self.keep_aside(old);
-            self.forgotten += 1;
         }
     }
 
     fn pop(&mut self) -> Option<Kept> {
         let old = self.seen.pop_front()?;
         self.bytes -= old.bytes();
+        self.complete_from = self.complete_from.max(Mono(old.at.mono.0.saturating_add(1)));
         Some(old)
     }
 
@@ -102,6 +117,12 @@ impl History {
         } else {
             self.lasting.insert(key, old);
         }
+    }
+
+    /// The part of a window of which it knows nothing any more but the last states.
+    pub(super) fn gap(&self, window: Window) -> Option<Window> {
+        let to = self.complete_from.min(window.to);
+        (window.from < to).then_some(Window { from: window.from, to })
     }
 
     /// Observations that had to be forgotten before their time.
@@ -151,7 +172,7 @@ fn state_of(fact: &Fact) -> Option<(&'static str, Cow<'_, str>)> {
 mod tests {
     use super::*;
     use crate::observation::link::{LinkSample, LinkState};
-    use crate::time::{Mono, Stamp, Wall};
+    use crate::time::{Stamp, Wall};
 
     const S: u64 = 1_000_000_000;
 
@@ -204,6 +225,39 @@ mod tests {
         history.add(sample("eth0", 1));
         history.add(sample("eth0", 50));
         assert_eq!(history.cut(Window { from: Mono(0), to: Mono(60 * S) }).len(), 1);
+    }
+
+    #[test]
+    fn it_is_as_deep_as_the_ring_and_says_where_it_is_not() {
+        let second = |second: u64| Mono(second * S);
+        let window = Window { from: second(10), to: second(30) };
+        let mut history = History::new(Duration::from_secs(10), History::LEAST);
+        history.reach(Some(Mono(0)));
+        for second in 0..1_000 {
+            history.add(sample("eth0", second));
+        }
+        assert_eq!(history.cut(window).len(), 22, "all of the window, and the state before it");
+        assert_eq!((history.gap(window), history.forgotten()), (None, 0));
+        history.reach(Some(second(20)));
+        history.add(sample("eth0", 1_000));
+        assert_eq!(history.gap(window), Some(Window { to: Mono(19 * S + 1), ..window }));
+        assert_eq!(history.gap(Window { from: second(20), to: second(30) }), None);
+        history.reach(Some(second(5_000)));
+        history.add(sample("eth0", 1_001));
+        assert_eq!(history.gap(Window { from: second(991), to: second(1_001) }), None, "its span");
+        assert_eq!(history.gap(window), Some(window), "of what is before nothing");
+    }
+
+    #[test]
+    fn beyond_its_span_it_has_what_finds_room_and_nothing_counts_as_missed() {
+        let mut history = History::new(Duration::from_secs(10), 200_000);
+        history.reach(Some(Mono(0)));
+        for second in 0..5_000 {
+            history.add(sample("eth0", second));
+        }
+        assert_eq!(history.forgotten(), 0);
+        let from = history.complete_from;
+        assert!(from > Mono(1_000 * S) && from < Mono(4_900 * S), "{from:?}");
     }
 
     #[test]

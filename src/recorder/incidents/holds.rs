@@ -123,6 +123,7 @@ mod tests {
                 kind: TriggerKind::LinkUp,
                 object: Some(object.into()),
                 at,
+                told_after: Duration::ZERO,
                 sentence: String::new(),
             },
             rules: vec![rule.into()],

@@ -8,10 +8,14 @@
 //!                                     closing: its last frames ─► writer ─► outcome
 //! ```
 
+mod asked;
+mod clock_steps;
 mod closing;
 mod history;
 mod holds;
 pub(super) mod phase;
+mod reach;
+mod recent;
 mod spooler;
 pub(super) mod summary;
 mod triggering;
@@ -22,18 +26,22 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 
+use self::clock_steps::ClockSteps;
 use self::closing::Closing;
 use self::history::History;
 use self::holds::Holds;
 use self::phase::Phase;
+use self::reach::Reach;
+use self::recent::RecentWindows;
 use self::spooler::{Spooler, Spooling};
 use self::summary::Summary;
 use super::Options;
 use super::audience::Audience;
 use super::audience::status_line::State;
 use super::frame_store::FrameStore;
-use crate::api::question::{Fate, Reply, Verdict};
+use crate::api::question::{Fate, Reply};
 use crate::api::status::{OpenIncident, WaitingTrigger};
+use crate::capture::CaptureReport;
 use crate::error::Result;
 use crate::hook::Pending;
 use crate::incident::Host;
@@ -69,6 +77,10 @@ pub(super) struct Incidents {
     phase: Phase,
     open: Option<OpenedIncident>,
     closing: Vec<Closing>,
+    /// Windows that bundles have, or will have.
+    recent: RecentWindows,
+    /// What the wall clock showed when.
+    clock_steps: ClockSteps,
     history: History,
     /// What the recording before had, as long as a window may reach it.
     earlier: Option<Earlier>,
@@ -89,6 +101,8 @@ struct OpenedIncident {
     hold: HoldId,
     /// New frames are worth more than it.
     yields: bool,
+    /// From then on every lane was complete when it was pinned.
+    complete_from: Mono,
     pinned_after: Duration,
     spooling: Option<Spooling>,
     system: Option<Collection>,
@@ -116,6 +130,8 @@ impl Incidents {
             phase: Phase::new(options.window.limit),
             open: None,
             closing: Vec::new(),
+            recent: RecentWindows::default(),
+            clock_steps: ClockSteps::default(),
             writer,
             spooler: None,
             host: Host::read(),
@@ -192,6 +208,11 @@ impl Incidents {
         self.history.add(seen);
     }
 
+    /// Keeps what was seen as far back as the captures have frames.
+    pub(super) fn follow_depth(&mut self, reports: &[CaptureReport]) {
+        self.history.reach(Reach::oldest(reports, self.earlier.as_ref().map(Earlier::frames)));
+    }
+
     /// What a fact means beside the triggers it pulled.
     pub(super) fn follow<K: FrameStore>(
         &mut self,
@@ -241,6 +262,7 @@ impl Incidents {
 
     /// Takes in what became of an incident.
     pub(super) fn settle(&mut self, outcome: Outcome) {
+        self.recent.settle(&outcome);
         if let Outcome::Written { bundle, .. } = &outcome
             && !bundle.trigger.is_asked_for()
         {
@@ -344,15 +366,10 @@ impl Incidents {
     }
 
     /// Somebody waits for the bundle of the open one.
-    pub(super) fn wait_for_open(&mut self, fate: Reply<Fate>) {
+    fn wait_for_open(&mut self, fate: Reply<Fate>) {
         if let Some(open) = &mut self.open {
             open.waiting.retain(|reply| !reply.is_closed());
             open.waiting.push(fate);
         }
     }
-}
-
-/// True if a verdict is about an incident that is open now.
-pub(super) fn is_about_open(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::Frozen { .. } | Verdict::Extended { .. })
 }

@@ -21,7 +21,7 @@ use crate::recorder::ring_file;
 use crate::ring::HoldId;
 use crate::ring::metadata::{IncidentMetadata, MetadataMoment, RecordingMetadata};
 use crate::time::{Mono, Window, nanos};
-use crate::trigger::{Circumstances, Fired, Hold, Terms, Trigger, TriggerKind};
+use crate::trigger::{Circumstances, Fired, Hold, Trigger, TriggerKind};
 
 /// Of what repeats itself in a storm, so many are logged one by one, then the 2^n-th.
 const LOGGED: u64 = 16;
@@ -38,9 +38,13 @@ impl Incidents {
         for fired in self.rules.judge(seen, when) {
             self.fire(fired, captures, audience);
         }
-        match Trigger::asked(seen) {
-            Some(trigger) => self.fire(asked(trigger, &seen.fact, self.usual), captures, audience),
-            None => Verdict::Noted,
+        match &seen.fact {
+            Fact::Asked(wish) => self.ask(wish, seen.at, captures, audience),
+            Fact::Sample(_) => {
+                self.clock_steps.note(seen.at);
+                Verdict::Noted
+            }
+            _ => Verdict::Noted,
         }
     }
 
@@ -71,13 +75,13 @@ impl Incidents {
         }
     }
 
-    fn fire<K: FrameStore>(
+    pub(super) fn fire<K: FrameStore>(
         &mut self,
         fired: Fired,
         captures: &mut K,
         audience: &mut Audience,
     ) -> Verdict {
-        let collecting = self.phase.is_collecting();
+        let collecting = self.phase.is_collecting() && !self.is_apart(&fired);
         if self.ending && !collecting {
             return Verdict::Ignored { why: "dashcap is ending".to_owned() };
         }
@@ -152,6 +156,11 @@ impl Incidents {
         self.holds.add(held);
     }
 
+    /// True if its window is over, and none of it belongs to the open incident.
+    fn is_apart(&self, fired: &Fired) -> bool {
+        self.phase.is_apart(fired.window(), self.clock.now().mono)
+    }
+
     /// Takes a sure trigger in, and what it confirms.
     fn keep<K: FrameStore>(
         &mut self,
@@ -159,6 +168,9 @@ impl Incidents {
         captures: &mut K,
         audience: &mut Audience,
     ) -> Verdict {
+        if self.is_apart(&fired) {
+            return self.keep_apart(fired, captures, audience);
+        }
         let Fired { trigger, rules, terms, lasted, .. } = fired;
         audience.clients.pulled(trigger.clone());
         let at = trigger.at.mono;
@@ -172,8 +184,12 @@ impl Incidents {
         let verdict = match effect {
             Effect::Opened { from } => {
                 let from = preceded.unwrap_or(from);
+                let planned = Window { from, to: self.phase.deadline().unwrap_or(at) };
                 let first_pinned = confirmed.last().map(|held| held.pinned_after);
-                self.begin(&trigger, from, first_pinned, captures, audience)
+                let (open, verdict) =
+                    self.begin(&trigger, planned, first_pinned, captures, audience);
+                self.open = Some(open);
+                verdict
             }
             Effect::Extended { until, from, triggers } => {
                 self.extend_hold(preceded.or(from), &trigger, captures);
@@ -186,7 +202,9 @@ impl Incidents {
                     );
                     audience.log.told_as_trigger();
                 }
-                Verdict::Extended { left_ns: nanos(left) }
+                let incident = self.phase.opened_by().map(|(opened_by, _)| name_of(opened_by));
+                let (left_ns, incident) = (nanos(left), incident.unwrap_or_default());
+                Verdict::Extended { left_ns, incident, coverage: None }
             }
         };
         let held = confirmed.iter().map(|held| &held.fired.trigger);
@@ -198,53 +216,77 @@ impl Incidents {
         verdict
     }
 
-    /// Opens an incident: its frames are pinned before anything else is done.
-    fn begin<K: FrameStore>(
+    /// A window that is over, beside an incident that is open and has nothing of it: it opens and closes at once.
+    fn keep_apart<K: FrameStore>(
         &mut self,
-        trigger: &Trigger,
-        from: Mono,
-        first_pinned: Option<Duration>,
+        fired: Fired,
         captures: &mut K,
         audience: &mut Audience,
     ) -> Verdict {
-        let (hold, at) = (self.next_hold(), trigger.at.mono);
+        let window = fired.window();
+        let Fired { trigger, terms, lasted, .. } = fired;
+        audience.clients.pulled(trigger.clone());
+        let mut phase = self.phase.beside();
+        phase.trigger(trigger.clone(), terms, lasted);
+        let (mut open, verdict) = self.begin(&trigger, window, None, captures, audience);
+        let seen = audience.ask_programs(&mut open.programs, &trigger, std::iter::once(&trigger));
+        seen.into_iter().for_each(|seen| self.history.add(seen));
+        if let Some(closed) = phase.close_if_due(self.clock.now().mono) {
+            self.end(closed, open, captures);
+        }
+        verdict
+    }
+
+    /// Begins an incident: its frames are pinned before anything else is done.
+    fn begin<K: FrameStore>(
+        &mut self,
+        trigger: &Trigger,
+        planned: Window,
+        first_pinned: Option<Duration>,
+        captures: &mut K,
+        audience: &mut Audience,
+    ) -> (OpenedIncident, Verdict) {
+        let (hold, at, told) = (self.next_hold(), trigger.at.mono, trigger.told_at());
+        let Window { from, to } = planned;
         let yields = yields(trigger);
         let complete_from = pin(captures, hold, from, at, yields);
-        let took = self.clock.now().mono.since(at);
+        let took = self.clock.now().mono.since(told);
         let pinned_after = first_pinned.unwrap_or(took);
         // What this host says now says nothing about what happened elsewhere and long ago.
         let system = K::LIVE.then(|| Collection::begin(&captures.names())).transpose();
         let system = system.inspect_err(|e| tracing::warn!("cannot ask the system: {e}"));
         let system = system.ok().flatten();
-        let until = self.phase.deadline();
-        let planned = Window { from, to: until.unwrap_or(at) };
         let spooling = self.spool(hold, trigger, pinned_after, planned, captures);
         let (programs, waiting) = (None, Vec::new());
-        self.open = Some(OpenedIncident {
+        let open = OpenedIncident {
             hold,
             yields,
+            complete_from,
             pinned_after,
             spooling,
             system,
             programs,
             waiting,
-        });
+        };
         self.refused = 0;
         if !trigger.kind.is_asked_for() {
             self.budget.opened(self.clock.now().mono);
         }
-        let (offset, to) = (trigger.at.offset(), until.unwrap_or(at));
+        let offset = trigger.at.offset();
         let (first, last) = (offset.wall(from), offset.wall(to));
         audience.clients.frozen(IncidentProgress::frozen(trigger, pinned_after, first, last));
         let Trigger { kind, sentence, .. } = trigger;
         tracing::warn!("{kind}: {}; window frozen after {took:?}", short(sentence));
         audience.log.told_as_trigger();
-        Verdict::Frozen {
+        let verdict = Verdict::Frozen {
             pinned_after_ns: nanos(took),
             before_wanted_ns: nanos(at.since(from)),
             before_held_ns: nanos(at.since(complete_from.max(from))),
-            left_ns: nanos(until.map(|until| until.since(at)).unwrap_or_default()),
-        }
+            left_ns: nanos(to.since(told)),
+            incident: name_of(trigger),
+            coverage: None,
+        };
+        (open, verdict)
     }
 
     /// Begins to bring what is held to the disk.
@@ -257,12 +299,13 @@ impl Incidents {
         captures: &K,
     ) -> Option<Spooling> {
         let spooler = self.spooler.as_ref()?;
-        let Trigger { kind, object, sentence, at } = trigger;
+        let Trigger { kind, object, sentence, at, told_after } = trigger;
         let incident = IncidentMetadata {
             kind: kind.to_string(),
             object: object.clone(),
             sentence: sentence.clone(),
             at: MetadataMoment::from(*at),
+            told_after: nanos(*told_after),
             pinned_after: nanos(pinned_after),
             from: planned.from.0,
             to: planned.to.0,
@@ -279,7 +322,7 @@ impl Incidents {
         let firm = open.yields && !yields(by);
         open.yields &= !firm;
         if let Some(from) = from.or_else(|| firm.then(|| self.phase.from()).flatten()) {
-            pin(captures, open.hold, from, by.at.mono, open.yields);
+            open.complete_from = pin(captures, open.hold, from, by.at.mono, open.yields);
         }
     }
 
@@ -331,16 +374,6 @@ fn pin<K: FrameStore>(captures: &mut K, hold: HoldId, from: Mono, at: Mono, yiel
         tracing::warn!("of the {asked:.1?} before it {there:.1?} are there");
     }
     complete_from
-}
-
-/// What somebody asked for, with the window they want; the `usual` one where they say nothing.
-fn asked(trigger: Trigger, fact: &Fact, usual: Terms) -> Fired {
-    let (pre, post) = match fact {
-        Fact::Asked(ask) => (ask.pre, ask.post),
-        _ => (None, None),
-    };
-    let terms = Terms { pre: pre.unwrap_or(usual.pre), post: post.unwrap_or(usual.post), ..usual };
-    Fired { trigger, rules: Vec::new(), terms, lasted: Duration::ZERO, hold: None }
 }
 
 fn is_told(count: u64) -> bool {

@@ -18,7 +18,7 @@ use super::happening::{Happening, Turn, happenings};
 use super::rule::Circumstances;
 use super::{Hold, Rule, Trigger};
 use crate::observation::Observation;
-use crate::time::{Mono, Stamp};
+use crate::time::{Mono, Stamp, Window};
 
 /// What a trigger asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,20 @@ pub struct Fired {
     pub lasted: Duration,
     /// What must confirm it; none if it is sure.
     pub hold: Option<Hold>,
+}
+
+impl Fired {
+    /// What somebody asks for needs no rule.
+    pub fn asked(trigger: Trigger, terms: Terms) -> Self {
+        Self { trigger, rules: Vec::new(), terms, lasted: Duration::ZERO, hold: None }
+    }
+
+    /// The window it asks for.
+    pub fn window(&self) -> Window {
+        let at = self.trigger.at.mono;
+        let from = at.minus(self.terms.pre).minus(self.lasted);
+        Window { from, to: at.plus(self.terms.post) }
+    }
 }
 
 /// Every armed rule, and what it remembers.
@@ -258,6 +272,7 @@ fn trigger(happening: &Happening<'_>, seen: &Observation) -> Trigger {
         kind: happening.kind,
         object: happening.object.as_deref().map(str::to_owned),
         at: seen.at,
+        told_after: Duration::ZERO,
         sentence: seen.fact.to_string(),
     }
 }

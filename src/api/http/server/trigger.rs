@@ -2,7 +2,7 @@
 //!
 //! | request | token | answer |
 //! |---|---|---|
-//! | `POST /trigger` | yes | 202 frozen or extended, 200 nothing frozen, 400 not understood, 503 busy |
+//! | `POST /trigger` | yes | 202 frozen or extended, 200 nothing frozen, 410 too late, 400 not understood, 503 busy |
 //! | `GET /health` | no | 200 recording, 503 the recorder does not answer |
 //!
 //! Plain HTTP/1.1: whoever opens it to a network puts a proxy with TLS before it, or the token is read
@@ -177,7 +177,7 @@ async fn trigger(
     body: Bytes,
 ) -> Response {
     let who = client.ip().to_string();
-    let meaning = match webhook::meaning(&body, &who) {
+    let meaning = match webhook::meaning(&body, &who, line.clock().now().wall) {
         Ok(meaning) => meaning,
         Err(wrong) => return (StatusCode::BAD_REQUEST, complaint(&wrong)).into_response(),
     };
@@ -199,7 +199,8 @@ async fn health(State(standings): State<Standings>) -> Response {
 fn status(verdict: &Verdict) -> StatusCode {
     match verdict {
         Verdict::Frozen { .. } | Verdict::Extended { .. } => StatusCode::ACCEPTED,
-        Verdict::Ignored { .. } | Verdict::Noted => StatusCode::OK,
+        Verdict::Covered { .. } | Verdict::Ignored { .. } | Verdict::Noted => StatusCode::OK,
+        Verdict::Late { .. } => StatusCode::GONE,
     }
 }
 

@@ -120,7 +120,7 @@ pub(super) async fn snapshot(
 ) -> Response {
     let reason = form::field(&body, "reason").unwrap_or_default();
     let ask = Ask::new(Door::Web, &visitor.who, &reason);
-    if let Err(wrong) = ask.check() {
+    if let Err(wrong) = ask.check(page.line.clock().now().wall) {
         return (StatusCode::BAD_REQUEST, format!("{wrong}\n")).into_response();
     }
     match page.line.in_earnest(page.line.tell(Fact::Asked(ask.into()), false)).await {

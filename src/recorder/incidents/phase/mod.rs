@@ -108,7 +108,11 @@ struct Collecting {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct TriggerCount {
     pub(super) tally: Tally,
-    pub(super) cool_down: Duration,
+    /// When the recorder was told first.
+    pub(super) told: Mono,
+    /// None where every window was over when it was asked for: what is going on now has not been kept, and may
+    /// open an incident at once.
+    pub(super) cool_down: Option<Duration>,
 }
 
 /// What a trigger led to.
@@ -176,7 +180,8 @@ impl Phase {
     pub(super) fn trigger(&mut self, trigger: Trigger, terms: Terms, lasted: Duration) -> Effect {
         let at = trigger.at.mono;
         let (from, until) = (at.minus(terms.pre).minus(lasted), at.plus(terms.post));
-        let count = TriggerCount::first(&trigger, terms.cool_down);
+        let goes_on = until >= trigger.told_at();
+        let count = TriggerCount::first(&trigger, goes_on.then_some(terms.cool_down));
         let Some(open) = &mut self.open else {
             self.open = Some(Collecting {
                 opened_by: trigger,
@@ -213,7 +218,7 @@ impl Phase {
     ) -> Option<Mono> {
         let open = self.open.as_mut()?;
         open.from = open.from.min(from);
-        open.count(TriggerCount::first(&held, cool_down));
+        open.count(TriggerCount::first(&held, Some(cool_down)));
         let second = if held.at.mono < open.opened_by.at.mono {
             std::mem::replace(&mut open.opened_by, held)
         } else {
@@ -232,6 +237,23 @@ impl Phase {
     /// Where the window of the open incident begins.
     pub(super) fn from(&self) -> Option<Mono> {
         self.open.as_ref().map(|open| open.from)
+    }
+
+    /// True if a window has nothing of the open incident's, and is over: it is an incident of its own, so that
+    /// neither has what lies between them.
+    pub(super) fn is_apart(&self, window: Window, now: Mono) -> bool {
+        let apart = |open: &Collecting| window.to < open.from || open.deadline < window.from;
+        window.to <= now && self.open.as_ref().is_some_and(apart)
+    }
+
+    /// The same limit, with nothing open.
+    pub(super) fn beside(&self) -> Self {
+        Self::new(self.limit)
+    }
+
+    /// The window of the open incident so far.
+    pub(super) fn window(&self) -> Option<Window> {
+        self.open.as_ref().map(|open| Window { from: open.from, to: open.deadline })
     }
 
     /// When the open incident is due to be closed.
@@ -259,11 +281,12 @@ impl Collecting {
         let same = |other: &&mut TriggerCount| {
             (other.tally.kind, &other.tally.object) == (count.tally.kind, &count.tally.object)
         };
-        if let Some(TriggerCount { tally, cool_down }) = self.counts.iter_mut().find(same) {
+        if let Some(TriggerCount { tally, told, cool_down }) = self.counts.iter_mut().find(same) {
             tally.count += 1;
             tally.first = tally.first.min(count.tally.first);
             tally.last = tally.last.max(count.tally.last);
-            *cool_down = count.cool_down;
+            *told = (*told).min(count.told);
+            *cool_down = count.cool_down.or(*cool_down);
         } else if self.counts.len() < Phase::MAX_COUNTS {
             self.counts.push(count);
         }
@@ -271,9 +294,10 @@ impl Collecting {
 }
 
 impl TriggerCount {
-    fn first(trigger: &Trigger, cool_down: Duration) -> Self {
+    fn first(trigger: &Trigger, cool_down: Option<Duration>) -> Self {
         let (kind, object, at) = (trigger.kind, trigger.object.clone(), trigger.at);
-        Self { tally: Tally { kind, object, count: 1, first: at, last: at }, cool_down }
+        let tally = Tally { kind, object, count: 1, first: at, last: at };
+        Self { tally, told: trigger.told_at(), cool_down }
     }
 }
 

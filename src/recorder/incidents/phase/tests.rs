@@ -30,6 +30,7 @@ fn at(second: u64) -> Trigger {
         kind: TriggerKind::LinkDown,
         object: None,
         at: Stamp { mono: Mono(second * S), wall: Wall(second) },
+        told_after: Duration::ZERO,
         sentence: String::new(),
     }
 }
@@ -144,4 +145,45 @@ fn what_was_held_stands_before_what_confirmed_it() {
     assert_eq!((closed.window.from, closed.ending), (Mono(10 * S), Ending::OnTime));
     let counts: Vec<_> = closed.counts.iter().map(|c| (c.tally.kind, c.tally.count)).collect();
     assert_eq!(counts, [(TriggerKind::LinkDown, 1), (TriggerKind::LinkUp, 1)]);
+}
+
+#[test]
+fn a_moment_that_is_over_gives_the_window_that_it_had() {
+    let late = |second, after| Trigger { told_after: Duration::from_secs(after), ..at(second) };
+    let mut phase = phase();
+    // Its window is over: it closes at once, and whatever happens now does not rest.
+    assert_eq!(take(&mut phase, late(100, 60)), Effect::Opened { from: Mono(70 * S) });
+    let closed = phase.close_if_due(Mono(160 * S)).unwrap();
+    assert_eq!(closed.window, Window { from: Mono(70 * S), to: Mono(110 * S) });
+    assert_eq!((closed.ending, closed.counts[0].cool_down), (Ending::OnTime, None));
+    assert_eq!(closed.counts[0].told, Mono(160 * S));
+    // A part of it is still to come.
+    take(&mut phase, late(200, 4));
+    assert_eq!(phase.close_if_due(Mono(204 * S)), None);
+    let closed = phase.close_if_due(Mono(210 * S)).unwrap();
+    assert_eq!(
+        (closed.window.to, closed.counts[0].cool_down),
+        (Mono(210 * S), Some(TERMS.cool_down))
+    );
+}
+
+#[test]
+fn the_past_makes_an_open_incident_begin_earlier_or_stands_apart() {
+    let late = |second, after| Trigger { told_after: Duration::from_secs(after), ..at(second) };
+    let window =
+        |second: u64| Window { from: Mono((second - 30) * S), to: Mono((second + 10) * S) };
+    let mut phase = phase();
+    assert!(!phase.is_apart(window(100), Mono(300 * S)), "nothing is open");
+    take(&mut phase, at(200));
+    let now = Mono(205 * S);
+    for (second, apart) in [(100, true), (159, true), (160, false), (190, false), (200, false)] {
+        assert_eq!(phase.is_apart(window(second), now), apart, "{second}");
+    }
+    let effect = take(&mut phase, late(165, 40));
+    let (until, from) = (Mono(210 * S), Some(Mono(135 * S)));
+    assert_eq!(effect, Effect::Extended { until, from, triggers: 2 }, "its end stays");
+    let closed = phase.close_if_due(Mono(210 * S)).unwrap();
+    assert_eq!(closed.window, Window { from: Mono(135 * S), to: Mono(210 * S) });
+    assert_eq!(closed.counts[0].cool_down, Some(TERMS.cool_down), "one of them was about now");
+    assert_eq!(closed.counts[0].tally.first.mono, Mono(165 * S));
 }
