@@ -80,6 +80,7 @@ pub mod privilege;
 pub mod recorder;
 pub mod report;
 pub mod ring;
+pub mod secret;
 pub mod service;
 pub mod stats;
 pub mod sys;

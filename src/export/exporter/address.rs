@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use ureq::http::Uri;
 
-use super::secret::secret;
 use crate::error::{Error, Result};
 use crate::export::webhook::{Address, origin};
+use crate::secret;
 
 /// The URL itself, checked.
 ///
@@ -15,7 +15,7 @@ use crate::export::webhook::{Address, origin};
 pub(super) fn url(address: &Address) -> Result<String> {
     let url = match address {
         Address::Url(url) => url.clone(),
-        Address::File(file) => secret("the address in", file)?,
+        Address::File(file) => secret::read("the address in", file)?,
     };
     check(&url)?;
     Ok(url)

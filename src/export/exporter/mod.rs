@@ -4,7 +4,6 @@ mod account;
 mod address;
 mod body;
 mod remote;
-mod secret;
 mod syslog;
 mod traffic;
 mod webhook;

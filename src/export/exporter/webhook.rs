@@ -20,7 +20,6 @@ use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 
 use super::account::Account;
 use super::remote::sort;
-use super::secret::secret;
 use super::{address, body, complain};
 use crate::APPLICATION;
 use crate::backoff::Backoff;
@@ -29,6 +28,7 @@ use crate::export::Feed;
 use crate::export::event::Event;
 use crate::export::webhook::{Address, CallTime, Options, origin};
 use crate::finding::Severity;
+use crate::secret;
 
 /// Calls that wait. Beyond it the newest are dropped: incidents are seconds apart at least.
 const QUEUE: usize = 64;
@@ -140,7 +140,7 @@ impl Webhook {
     pub(super) fn open(options: &Options, host: &str) -> Result<Self> {
         let mut headers = options.headers.clone();
         if let Some(file) = &options.token_file {
-            let token = secret("the token in", file)?;
+            let token = secret::read("the token in", file)?;
             headers.push(("Authorization".to_owned(), format!("Bearer {token}")));
         }
         let url = address::url(&options.address)?;

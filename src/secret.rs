@@ -1,4 +1,4 @@
-//! Secrets that an export takes from files: one word each.
+//! Secrets that stand in files: one word each.
 
 use std::fmt;
 use std::fs;
@@ -6,16 +6,19 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// Longest file with a token or an address, in bytes.
-const LONGEST_SECRET: u64 = 4_096;
+/// Longest file with a secret, in bytes.
+const LONGEST: u64 = 4_096;
 
 /// One word that nobody else may read; `what` says which.
-pub(super) fn secret(what: &'static str, file: &Path) -> Result<String> {
+///
+/// # Errors
+/// When the file cannot be read, or holds no such word.
+pub fn read(what: &'static str, file: &Path) -> Result<String> {
     let name = format!("{what} {}", file.display());
     let failed = |e: &dyn fmt::Display| Error::operation("read", &*name, e);
     let there = fs::metadata(file).map_err(|e| failed(&e))?;
-    if !there.is_file() || there.len() > LONGEST_SECRET {
-        return Err(failed(&format!("not a file of at most {LONGEST_SECRET} bytes")));
+    if !there.is_file() || there.len() > LONGEST {
+        return Err(failed(&format!("not a file of at most {LONGEST} bytes")));
     }
     let text = fs::read_to_string(file).map_err(|e| failed(&e))?;
     let secret = text.trim();
@@ -34,7 +37,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         for (text, good) in [("s3cret\n", true), ("", false), ("two words", false), ("é", false)] {
             fs::write(&file, text).unwrap();
-            assert_eq!(secret("the token in", file.path()).is_ok(), good, "{text:?}");
+            assert_eq!(read("the token in", file.path()).is_ok(), good, "{text:?}");
         }
     }
 }
