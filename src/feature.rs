@@ -2,7 +2,7 @@
 //! use for.
 //!
 //! Each is cut off at the edge of one module, where an `absent.rs` takes its place: the servers of
-//! `api/http` and `api/web`, the exporters of `export`, the screen of `cli/top`. What an operator can say stays the same in
+//! `api/http` and `api/web`, the exporters of `export`, the bus of `fleet`, the screen of `cli/top`. What an operator can say stays the same in
 //! every build: an option of a part that is missing is understood and refused, never passed over.
 
 use std::fmt::Display;
@@ -14,6 +14,8 @@ use crate::error::{Error, Result};
 pub enum Feature {
     /// Other hosts are told: JSON lines, syslog, webhooks.
     Export,
+    /// Other hosts of a fleet freeze the same seconds.
+    Fleet,
     /// `POST /trigger` and `GET /metrics`.
     Http,
     /// `dashcap top`.
@@ -24,12 +26,13 @@ pub enum Feature {
 
 impl Feature {
     /// All of them, in the order of their names.
-    pub const ALL: [Self; 4] = [Self::Export, Self::Http, Self::Top, Self::Web];
+    pub const ALL: [Self; 5] = [Self::Export, Self::Fleet, Self::Http, Self::Top, Self::Web];
 
     /// As Cargo.toml has it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Export => "export",
+            Self::Fleet => "fleet",
             Self::Http => "http",
             Self::Top => "top",
             Self::Web => "web",
@@ -40,6 +43,7 @@ impl Feature {
     pub fn is_built_in(self) -> bool {
         match self {
             Self::Export => cfg!(feature = "export"),
+            Self::Fleet => cfg!(feature = "fleet"),
             Self::Http => cfg!(feature = "http"),
             Self::Top => cfg!(feature = "top"),
             Self::Web => cfg!(feature = "web"),

@@ -46,6 +46,7 @@ use self::line::{RecorderLine, Unanswered};
 use self::question::Question;
 use crate::error::{Error, Result};
 use crate::export::{self, Account, Exporter, Feed};
+use crate::fleet;
 use crate::time::Clock;
 
 /// Questions on their way to the recorder. Beyond it a client waits a moment, and is then told that
@@ -70,6 +71,8 @@ pub struct Options {
     pub web: Option<web::Options>,
     /// Who is told elsewhere.
     pub export: export::Options,
+    /// The fleet that this host is in.
+    pub fleet: Option<fleet::Options>,
 }
 
 impl Options {
@@ -83,6 +86,7 @@ impl Options {
         self.http.as_ref().map_or(Ok(()), http::Options::check)?;
         self.metrics.as_ref().map_or(Ok(()), http::MetricsOptions::check)?;
         self.web.as_ref().map_or(Ok(()), web::Options::check)?;
+        self.fleet.as_ref().map_or(Ok(()), fleet::Options::check)?;
         self.export.check()
     }
 }

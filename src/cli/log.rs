@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::format::{self, Writer};
 use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::fmt::writer::MakeWriterExt;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -40,7 +41,10 @@ impl StatusLine {
                 .unwrap_or_else(|_| ProgressStyle::default_spinner()),
         );
         let line = Self(bar);
-        let log = tracing_subscriber::fmt().with_writer(line.clone()).with_target(false);
+        // What the client of the fleet's bus says of itself is told by us, and of wrong passwords not as often.
+        let ours =
+            line.clone().with_filter(|told| told.target().starts_with(env!("CARGO_PKG_NAME")));
+        let log = tracing_subscriber::fmt().with_writer(ours).with_target(false);
         // The journal adds a time of its own (`JOURNAL_STREAM`, systemd.exec(5)).
         let in_journal = std::env::var_os("JOURNAL_STREAM").is_some();
         match format {

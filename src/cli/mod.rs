@@ -9,6 +9,7 @@ mod doctor;
 mod events;
 mod exec;
 mod extcap;
+mod fleet;
 mod frames;
 mod hook_runner;
 mod incidents;
@@ -76,6 +77,7 @@ enum Command {
     Events(events::Events),
     Frames(frames::Frames),
     Extcap(extcap::Extcap),
+    Fleet(fleet::Fleet),
     Top(top::Watch),
     Web(web::Web),
     Arm(arm::Arm),
@@ -126,6 +128,7 @@ pub fn main() -> ExitCode {
         Command::Events(events) => events.start(),
         Command::Frames(frames) => frames.start(),
         Command::Extcap(extcap) => extcap.start(),
+        Command::Fleet(fleet) => fleet.start(),
         Command::Top(top) => top.start(),
         Command::Web(web) => web.start(),
         Command::Arm(arm) => arm.start(),

@@ -55,6 +55,9 @@ impl fmt::Display for RecorderStatus {
         for export in &self.exports {
             row(f, "export", &export.to_string())?;
         }
+        if let Some(fleet) = &self.fleet {
+            row(f, "fleet", &fleet.to_string())?;
+        }
         for limitation in &self.limitations {
             row(f, "", limitation)?;
         }

@@ -20,6 +20,7 @@ const GROUND: &[(&str, &[&str])] = &[
     ("frame", &["time"]),
     ("memory", &[]),
     ("observation", &["error", "finding", "time", "visible"]),
+    ("secret", &["error"]),
     ("stats", &[]),
     ("sys", &["time"]),
     ("time", &[]),
@@ -29,14 +30,14 @@ const GROUND: &[(&str, &[&str])] = &[
 ];
 /// For each other room, the rooms it knows beside the ground. Only the door, `cli`, knows all.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("api", &["capture", "export", "frames", "incident", "watch"]),
+    ("api", &["capture", "export", "fleet", "frames", "incident", "watch"]),
     ("capture", &["detect", "ring"]),
     ("capture_file", &[]),
     ("cut", &["capture", "capture_file"]),
     ("detect", &["watch"]),
     ("doctor", &["watch"]),
     ("export", &[]),
-    ("fleet", &["incident"]),
+    ("fleet", &["incident", "trigger"]),
     ("frames", &["capture", "capture_file", "incident", "ring"]),
     ("hook", &["incident", "trigger", "watch"]),
     ("incident", &["capture_file", "ring", "traffic", "trigger"]),
@@ -49,6 +50,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "capture_file",
             "detect",
             "export",
+            "fleet",
             "frames",
             "hook",
             "incident",

@@ -89,6 +89,7 @@ impl Recorder {
             limitations: self.watchers.limitations().to_vec(),
             figures: self.figures(),
             exports: self.audience.clients.exports(),
+            fleet: None,
         };
         self.audience.clients.keep_reports(asked);
         standing

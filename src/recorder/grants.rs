@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use glob::glob;
 
 use super::Options;
+use crate::fleet;
 use crate::incident::system;
 use crate::privilege::{Capabilities, Grants, WritableDirectory};
 use crate::sys::attribute;
@@ -68,6 +69,13 @@ impl Options {
         for secret in secrets.flatten().chain(http) {
             grants.read(secret);
             grants.needs_to_read(secret);
+        }
+        for file in self.api.fleet.iter().flat_map(fleet::Options::files) {
+            grants.needs_to_read(file);
+            // Read at each connection: a renewed one may have come by rename.
+            grants.read(
+                file.parent().filter(|path| !path.as_os_str().is_empty()).unwrap_or(Path::new(".")),
+            );
         }
     }
 

@@ -8,6 +8,7 @@
 //!
 //! Pure decisions on [`crate::observation::Observation`]s; nothing here asks a clock or knows a ring.
 
+mod announce;
 pub mod budget;
 mod choice;
 mod defaults;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+pub use announce::{Announce, Recipient};
 pub use budget::Budget;
 pub use choice::{Choice, chosen};
 pub use gate::Gate;

@@ -9,6 +9,8 @@
 //! Without root they say so and pass; where `DASHCAP_TESTS_MUST_RUN` is set, that is a failure.
 
 mod api;
+#[cfg(feature = "fleet")]
+mod bus;
 mod capture;
 mod cli;
 mod config;

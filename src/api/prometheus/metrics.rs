@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::store::Contents;
 use crate::api::status::{Bucket, Class, Interface, RecorderStatus, Timing, Traffic, Watcher};
 use crate::export;
+use crate::fleet::status::BusStatus;
 
 /// Begins every name.
 pub(super) const PREFIX: &str = "dashcap";
@@ -191,6 +192,32 @@ metrics! {
         |s, out| exports(s, |export| export.failures, out);
     Gauge "export_reached" ["to"] "1 if the last attempt to reach the destination succeeded."
         |s, out| exports(s, |export| u64::from(export.reached), out);
+
+    Gauge "fleet_connected" ["fleet"] "1 while there is a connection to a server of the fleet."
+        |s, out| fleet(s, |fleet| u64::from(fleet.connected), out);
+    Counter "fleet_connections" ["fleet"] "Connections made to a server of the fleet."
+        |s, out| fleet(s, |fleet| fleet.connections, out);
+    Counter "fleet_notices_heard" ["fleet"] "Notices of other hosts that were taken in."
+        |s, out| fleet(s, |fleet| fleet.heard, out);
+    Counter "fleet_notices_late" ["fleet"] "Of those, found in the server's stream and not heard live."
+        |s, out| fleet(s, |fleet| fleet.late, out);
+    Counter "fleet_notices_sent" ["fleet"] "Notices of this host that the server has, one for each addressee."
+        |s, out| fleet(s, |fleet| fleet.sent, out);
+    Gauge "fleet_notices_waiting" ["fleet"] "Notices of this host that wait to be sent."
+        |s, out| fleet(s, |fleet| fleet.waiting, out);
+    Counter "fleet_notices_lost" ["fleet"] "Notices of this host that nobody may have heard."
+        |s, out| fleet(s, |fleet| fleet.lost, out);
+    Counter "fleet_answers" ["fleet"] "Answers given to notices."
+        |s, out| fleet(s, |fleet| fleet.answered, out);
+    Counter "fleet_messages_refused" ["fleet"] "Messages that were not understood, or not said by whom they say."
+        |s, out| fleet(s, |fleet| fleet.refused, out);
+    Counter "fleet_messages_missed" ["fleet"] "Messages that found no room."
+        |s, out| fleet(s, |fleet| fleet.missed, out);
+    Counter "fleet_bytes" ["fleet", "direction"] "Bytes of messages from and to the server, without what carries them."
+        |s, out| if let Some(fleet) = &s.standing.fleet {
+            out(&[&fleet.fleet, "inbound"], Number::Whole(fleet.bytes_in));
+            out(&[&fleet.fleet, "outbound"], Number::Whole(fleet.bytes_out));
+        };
 }
 
 /// A moment in RFC 3339 as seconds since 1970.
@@ -260,6 +287,12 @@ fn watchers(s: &Scraped, count: fn(&Watcher) -> u64, out: Out<'_>) {
     }
     for (name, sum) in sums {
         out(&[name], Number::Whole(sum));
+    }
+}
+
+fn fleet(s: &Scraped, count: fn(&BusStatus) -> u64, out: Out<'_>) {
+    if let Some(fleet) = &s.standing.fleet {
+        out(&[&fleet.fleet], Number::Whole(count(fleet)));
     }
 }
 

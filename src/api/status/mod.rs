@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::figures::{Bucket, Class, Exemplar, Figures, Timing, Traffic, TriggerFigures};
 use crate::export;
+use crate::fleet::status::BusStatus;
 use crate::stats::CaptureStats;
 
 /// Everything an operator asks about a running dashcap. Spans are in seconds, sizes in bytes, counts
@@ -64,6 +65,8 @@ pub struct RecorderStatus {
     pub figures: Figures,
     /// Who is told of it elsewhere.
     pub exports: Vec<export::DestinationStatus>,
+    /// How this host stands in its fleet; none where it is in none.
+    pub fleet: Option<BusStatus>,
 }
 
 /// An incident that is still collecting.

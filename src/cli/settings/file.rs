@@ -49,7 +49,7 @@ fn without_secrets(told: &str) -> String {
     let hidden = |line: &str| {
         let (number, text) = line.split_once(" | ")?;
         let key = text.trim_start().split([' ', '=']).next()?;
-        ["url", "headers"].contains(&key).then(|| format!("{number} | {key} = (hidden)"))
+        ["url", "headers", "servers"].contains(&key).then(|| format!("{number} | {key} = (hidden)"))
     };
     let lines = told.lines().map(|line| hidden(line).unwrap_or_else(|| line.to_owned()));
     lines.collect::<Vec<_>>().join("\n")
@@ -74,9 +74,12 @@ mod tests {
     /// Security review M4: secrets in the path of an address.
     #[test]
     fn a_mistake_beside_a_secret_is_told_without_it() {
-        for line in
-            ["url = \"http://x/SECRET", "headers = { X-Key = \"SECRET\" ]", "  url=\"SECRET"]
-        {
+        for line in [
+            "url = \"http://x/SECRET",
+            "servers = [\"tls://a:SECRET@x\" }",
+            "headers = { X-Key = \"SECRET\" ]",
+            "  url=\"SECRET",
+        ] {
             let told = parse(&format!("[[webhook]]\n{line}\n")).unwrap_err();
             assert!(told.contains("line 2") && !told.contains("SECRET"), "{told}");
         }
@@ -88,6 +91,11 @@ mod tests {
     /// Every key there is, at the top or in the tables of a list, as the parser tells them.
     fn keys(list: &str) -> Vec<String> {
         let head = if list.is_empty() { String::new() } else { format!("[[{list}]]\n") };
+        keys_under(&head)
+    }
+
+    /// Every key below a head.
+    fn keys_under(head: &str) -> Vec<String> {
         let told = toml::from_str::<Settings>(&format!("{head}no_such_key = 1\n")).unwrap_err();
         let (_, expected) = told.message().split_once(", expected ").expect("serde lists them");
         expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
@@ -105,7 +113,7 @@ mod tests {
     }
 
     // It names what every feature brings.
-    #[cfg(all(feature = "export", feature = "http", feature = "web"))]
+    #[cfg(all(feature = "export", feature = "fleet", feature = "http", feature = "web"))]
     #[test]
     fn the_example_is_the_defaults_as_it_is_and_means_something_when_it_is_in_force() {
         let untouched = parse(EXAMPLE).unwrap();
@@ -148,6 +156,12 @@ mod tests {
                 let has = |table: &toml::Value| table.get(&key).is_some();
                 assert!(tables.iter().any(has), "docs/dashcap.toml lacks {key} in [[{list}]]");
             }
+        }
+        for key in keys_under("[fleet]\n") {
+            assert!(
+                example["fleet"].get(&key).is_some(),
+                "docs/dashcap.toml lacks {key} in [fleet]"
+            );
         }
     }
 

@@ -7,6 +7,7 @@
 
 mod export;
 pub(super) mod file;
+pub(super) mod fleet;
 mod hooks;
 mod options;
 mod probes;
@@ -23,6 +24,7 @@ use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
 use self::export::{Export, Webhook};
+use self::fleet::Fleet;
 use self::hooks::Hook;
 use self::probes::WrittenProbe;
 use self::table::TriggerTable;
@@ -352,6 +354,12 @@ pub(super) struct Settings {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     webhook: Vec<Webhook>,
 
+    /// The fleet of hosts that freeze the same seconds, and the server where it meets: tls://HOST:PORT/NAME, with
+    /// what else `[fleet]` in the file says; off to be in none [default: what the file says].
+    #[arg(long, value_name = "WHERE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fleet: Option<Fleet>,
+
     /// TOML file with any of these options as keys, `-` written as `_`: pre = "90s". Read again on SIGHUP
     /// and when it changes; docs/dashcap.toml has every key.
     #[arg(short, long, value_name = "FILE")]
@@ -424,6 +432,11 @@ impl Settings {
         Ok(settings.output.unwrap_or_else(|| PathBuf::from(".")))
     }
 
+    /// The fleet that `file` says.
+    pub(super) fn fleet_of(file: Option<&Path>) -> Result<Option<Fleet>> {
+        Ok(file.map(file::read).transpose()?.and_then(|settings| settings.fleet))
+    }
+
     /// What is typed here, and for the rest what `file` says.
     fn or(self, file: Self) -> Self {
         fn list<T>(typed: Vec<T>, file: Vec<T>) -> Vec<T> {
@@ -487,6 +500,10 @@ impl Settings {
             web: self.web.or(file.web),
             export: file.export,
             webhook: file.webhook,
+            fleet: match (self.fleet, file.fleet) {
+                (Some(typed), file) => Some(typed.over(file.unwrap_or_default())),
+                (None, file) => file,
+            },
             config: self.config,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::fleet::{self, Fleet};
 use super::probes::WrittenProbe;
 use super::traffic::{FilterMatch, RateLimit, Silence};
 use super::watchers::{Attribute, Log};
@@ -81,6 +82,7 @@ impl Settings {
             interfaces: settings.interface,
             settings: serde_json::Value::Null,
         };
+        fleet::check_rules(&options.rules, options.api.fleet.as_ref())?;
         options.settings = serde_json::to_value(Self::of(&options)).unwrap_or_default();
         Ok(options)
     }
@@ -242,7 +244,8 @@ impl Settings {
         let metrics = listen.map(|listen| http::MetricsOptions { listen });
         let web = self.web.as_deref().map(web::Options::parse).transpose()?.flatten();
         let export = export::options(&self.export, &self.webhook)?;
-        let options = api::Options { control, directory, http, metrics, web, export };
+        let fleet = self.fleet.as_ref().map(Fleet::options).transpose()?.flatten();
+        let options = api::Options { control, directory, http, metrics, web, export, fleet };
         options.check().map(|()| options)
     }
 }

@@ -1,6 +1,7 @@
 //! Options as the operator would write them, defaults included: what the manifest shows.
 
 use super::export::{Export, Webhook};
+use super::fleet::Fleet;
 use super::hooks::Hook;
 use super::options::usual_probe;
 use super::probes::WrittenProbe;
@@ -107,6 +108,7 @@ impl Settings {
             web: options.api.web.as_ref().map(web::Options::place),
             export: options.api.export.remotes.iter().map(Export::of).collect(),
             webhook: options.api.export.webhooks.iter().map(Webhook::of).collect(),
+            fleet: options.api.fleet.as_ref().map(Fleet::of),
             config: None,
         }
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::cli::values::{Kind, TimeSpan};
 use crate::error::Result;
 use crate::finding::Severity;
-use crate::trigger::{Bound, Hold, Names, Rule, Threshold, Words};
+use crate::trigger::{Announce, Bound, Hold, Names, Rule, Threshold, Words};
 
 /// One table. Read, it is a rule that was checked; written, it is what was read.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -49,6 +49,8 @@ struct Keys {
     cool_down: Option<TimeSpan>,
     #[serde(skip_serializing_if = "Option::is_none")]
     hold: Option<HoldKeys>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fleet: Option<FleetKeys>,
 }
 
 /// The keys of `hold`.
@@ -57,6 +59,36 @@ struct Keys {
 struct HoldKeys {
     confirm: String,
     within: TimeSpan,
+}
+
+/// The keys of `fleet`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FleetKeys {
+    to: Vec<String>,
+    #[serde(default)]
+    mode: AnnounceMode,
+}
+
+/// What other hosts do with the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum AnnounceMode {
+    #[default]
+    Keep,
+    Hold,
+}
+
+impl FleetKeys {
+    fn announce(&self) -> Result<Announce, String> {
+        let to = self.to.iter().map(|to| to.parse()).collect::<Result<_, String>>()?;
+        Ok(Announce { to, hold: self.mode == AnnounceMode::Hold })
+    }
+
+    fn of(announce: &Announce) -> Self {
+        let mode = if announce.hold { AnnounceMode::Hold } else { AnnounceMode::Keep };
+        Self { to: announce.to.iter().map(ToString::to_string).collect(), mode }
+    }
 }
 
 impl TriggerTable {
@@ -79,6 +111,7 @@ impl TryFrom<Keys> for TriggerTable {
             object: keys.object()?,
             threshold: keys.threshold()?,
             what: keys.what.as_deref().map(Words::parse).transpose()?,
+            announce: keys.fleet.as_ref().map(FleetKeys::announce).transpose()?,
             name: keys.name,
             severity: keys.severity,
             lasting: keys.lasting.map_or_else(Default::default, |span| span.0),
@@ -170,6 +203,7 @@ impl From<TriggerTable> for Keys {
             hold: rule
                 .hold
                 .map(|hold| HoldKeys { confirm: hold.confirm, within: TimeSpan(hold.within) }),
+            fleet: rule.announce.as_ref().map(FleetKeys::of),
         }
     }
 }
@@ -208,6 +242,15 @@ mod tests {
                 "kind = 'drops'\nhold = {confirm = 'link-down', within = '90s'}",
                 "drops (kept if link-down follows within 90s)",
             ),
+            (
+                "kind = 'drops'\nfleet = {to = ['peers', 'group:x']}",
+                "drops (kept by peers, group:x, too)",
+            ),
+            (
+                "kind = 'drops'\nhold = {confirm = 'link-down', within = '90s'}\n\
+                 fleet = {to = ['host:b'], mode = 'hold'}",
+                "drops (kept if link-down follows within 90s, held by host:b, too)",
+            ),
         ] {
             assert_eq!(rule(keys).as_deref(), Ok(expected), "{keys}");
         }
@@ -227,6 +270,9 @@ mod tests {
             ("kind = 'drops'\nseverity = 'bad'", "expected one of `info`"),
             ("kind = 'drops'\nfor = '5 parsecs'", "not a duration"),
             ("kind = 'signal'\nfor = '5s'", "over at once"),
+            ("kind = 'drops'\nfleet = {to = []}", "1 to 16 of peers"),
+            ("kind = 'drops'\nfleet = {to = ['all']}", "accepted: peers, group:NAME"),
+            ("kind = 'drops'\nfleet = {to = ['peers'], mode = 'hold'}", "a rule with hold"),
             ("name = 'x'", "missing field `kind`"),
         ] {
             let refused = rule(keys).unwrap_err();

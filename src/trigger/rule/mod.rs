@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::happening::{Happening, Turn};
 use super::terms::{Hold, Names, Threshold, Words};
-use super::{About, TriggerKind};
+use super::{About, Announce, TriggerKind};
 use crate::error::{Error, Result};
 use crate::finding::{FindingKind, Severity};
 
@@ -38,6 +38,8 @@ pub struct Rule {
     pub cool_down: Option<Duration>,
     /// Freeze at once, keep only what another rule confirms.
     pub hold: Option<Hold>,
+    /// Other hosts that are to freeze the same seconds.
+    pub announce: Option<Announce>,
 }
 
 /// What the operator's other choices mean for the rules.
@@ -69,6 +71,7 @@ impl Rule {
             post: None,
             cool_down: None,
             hold: None,
+            announce: None,
         }
     }
 
@@ -195,6 +198,9 @@ impl Rule {
                 return self.refuse(key, "the time is at most a day", "up to 24h, such as 90s");
             }
         }
+        if let Some(announce) = &self.announce {
+            self.check_announce(announce)?;
+        }
         match &self.hold {
             Some(hold) if hold.within.is_zero() || hold.within > Self::LONGEST_HOLD => self.refuse(
                 "hold.within",
@@ -208,6 +214,19 @@ impl Rule {
             ),
             _ => Ok(()),
         }
+    }
+
+    fn check_announce(&self, announce: &Announce) -> Result<()> {
+        let most = Announce::MOST;
+        if !(1..=most).contains(&announce.to.len()) {
+            let accepted = format!("1 to {most} of peers, group:NAME, host:NAME");
+            return self.refuse("fleet.to", "a notice goes to somebody, and not to all", &accepted);
+        }
+        if announce.hold && self.hold.is_none() {
+            let reason = "others hold for as long as this rule does, and it does not";
+            return self.refuse("fleet.mode", reason, "\"keep\", or a rule with hold");
+        }
+        Ok(())
     }
 
     /// Accepts only rules that can stand together.
@@ -305,6 +324,7 @@ impl fmt::Display for Rule {
         let times = [("pre", self.pre), ("post", self.post), ("cool-down", self.cool_down)];
         more.extend(times.iter().filter_map(|(key, time)| Some(format!("{key} {:?}", (*time)?))));
         more.extend(self.hold.as_ref().map(ToString::to_string));
+        more.extend(self.announce.as_ref().map(ToString::to_string));
         f.write_str(&self.short())?;
         self.name.as_ref().map_or(Ok(()), |name| write!(f, " {name:?}"))?;
         if more.is_empty() { Ok(()) } else { write!(f, " ({})", more.join(", ")) }

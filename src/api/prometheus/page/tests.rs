@@ -8,6 +8,7 @@ use crate::api::status::{
     Class, Interface, RecorderStatus, Timing, Traffic, TriggerFigures, Watcher,
 };
 use crate::export;
+use crate::fleet::status::BusStatus;
 
 const DOCUMENTATION: &str = include_str!("../../../../docs/metrics.md");
 
@@ -36,6 +37,7 @@ fn scraped() -> Scraped {
             to: "json udp://x:1".into(),
             ..Default::default()
         }],
+        fleet: Some(BusStatus { fleet: "edge".into(), heard: 9, ..BusStatus::default() }),
         ..RecorderStatus::default()
     };
     standing.interfaces[0].counts.kernel_dropped = Some(3);
@@ -102,6 +104,8 @@ fn both_formats_say_the_same() {
         ("dashcap_observations_missed_total{watcher=\"probe\"}", 4.0),
         ("dashcap_store_bytes", 2.0),
         ("dashcap_export_reached{to=\"json udp://x:1\"}", 0.0),
+        ("dashcap_fleet_connected{fleet=\"edge\"}", 0.0),
+        ("dashcap_fleet_notices_heard_total{fleet=\"edge\"}", 9.0),
     ] {
         assert_eq!(samples.get(series), Some(&number), "{series} in {samples:#?}");
     }

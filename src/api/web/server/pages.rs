@@ -127,6 +127,7 @@ pub(super) async fn about(State(page): State<Page>) -> Response {
         ("armed", status.rules.join(", ")),
         ("detected, and opens nothing", status.unarmed.join(", ")),
         ("exports", status.exports.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
+        ("fleet", status.fleet.as_ref().map(ToString::to_string).unwrap_or_default()),
         ("process", format!("{}, since {}", status.process, status.since)),
     ];
     show("about", &now, context! { settings => settings, interfaces => status.interfaces })

@@ -1,0 +1,48 @@
+//! `dashcap fleet`: the hosts that freeze the same seconds, asked by one person.
+//!
+//! What other hosts say was on networks and in logs, so nothing of it reaches the terminal but letters.
+
+mod emulate;
+mod freeze;
+mod init;
+mod place;
+mod who;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+
+use self::place::Place;
+use crate::error::Result;
+
+/// See who is in the fleet, have all freeze the same seconds, read what they kept.
+///
+/// Without a subcommand: who is there, how far back its memory reaches, how its clock differs from the one here; who
+/// was there within a week and is silent.
+#[derive(Debug, Args)]
+pub(super) struct Fleet {
+    #[command(subcommand)]
+    what: Option<Do>,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Subcommand)]
+enum Do {
+    Init(init::Init),
+    Freeze(freeze::Freeze),
+    Emulate(emulate::Emulate),
+}
+
+impl Fleet {
+    pub(super) fn start(self) -> Result<ExitCode> {
+        let place = self.place;
+        match self.what {
+            None => who::run(&place),
+            Some(Do::Init(init)) => init.start(&place),
+            Some(Do::Freeze(freeze)) => freeze.start(&place),
+            Some(Do::Emulate(emulate)) => emulate.start(&place),
+        }
+    }
+}

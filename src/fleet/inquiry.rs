@@ -1,0 +1,174 @@
+//! What a person asks the recorders of a fleet, and what they tell: one JSON object each, over subjects that only
+//! that person may hear.
+
+use serde::{Deserialize, Serialize};
+
+use super::status::Presence;
+use crate::time::Wall;
+
+/// The version of questions and replies: `v`.
+pub const VERSION: u64 = 1;
+/// Bytes of a question at most.
+pub const LONGEST: usize = 4_096;
+/// Bundles that one host lists at most, the newest: what fits a message.
+pub const MOST_BUNDLES: usize = 200;
+
+/// A question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asking {
+    /// The version.
+    pub v: u64,
+    /// Who asks; its token stands in the subject, too.
+    pub from: String,
+    /// The token under which it is answered.
+    pub question: String,
+    /// What is asked.
+    #[serde(flatten)]
+    pub inquiry: Inquiry,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum Inquiry {
+    /// How does it stand, and what time is it?
+    Who {
+        /// When it was asked, by the wall clock of whoever asks.
+        sent: Wall,
+    },
+    /// Which bundles are there of incidents that the fleet knows?
+    Incidents {
+        /// Of this notice only.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        id: Option<String>,
+    },
+    /// Mark the bundles of a notice to be kept, whatever the limits say.
+    Keep {
+        /// The notice.
+        id: String,
+    },
+}
+
+/// What a recorder tells.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The version.
+    pub v: u64,
+    /// The host that tells it.
+    pub host: String,
+    /// What it tells.
+    #[serde(flatten)]
+    pub told: Told,
+}
+
+/// What is told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "tell", rename_all = "snake_case")]
+pub enum Told {
+    /// How it stands, and the time.
+    Here {
+        /// How it stands.
+        presence: Presence,
+        /// When it was asked, by the wall clock of whoever asked.
+        sent: Wall,
+        /// When that arrived, by the wall clock here.
+        arrived: Wall,
+        /// When this was sent, by the wall clock here.
+        replied: Wall,
+    },
+    /// Bundles, the newest first.
+    Incidents {
+        /// Them.
+        bundles: Vec<FleetBundle>,
+    },
+    /// How many bundles are marked now.
+    Kept {
+        /// So many.
+        count: usize,
+    },
+    /// Why nothing is told.
+    Refused {
+        /// Why.
+        why: String,
+    },
+}
+
+/// A reply, and when it came.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Arrived {
+    /// What was told.
+    pub reply: Reply,
+    /// When it arrived, by the wall clock of whoever asked.
+    pub at: Wall,
+}
+
+/// A bundle on another host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetBundle {
+    /// Its name.
+    pub name: String,
+    /// The notices it belongs to; the first is the root.
+    pub ids: Vec<String>,
+    /// The kind of trigger that opened it.
+    pub kind: String,
+    /// When that was, by the wall clock there.
+    pub at: Wall,
+    /// Frames in it.
+    pub frames: u64,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// True if it is marked to be kept.
+    pub kept: bool,
+}
+
+impl Asking {
+    /// Understands a question.
+    ///
+    /// # Errors
+    /// Why it is none.
+    pub fn read(message: &[u8]) -> Result<Self, String> {
+        if message.len() > LONGEST {
+            return Err(format!("a question has at most {LONGEST} bytes"));
+        }
+        let asking: Self = serde_json::from_slice(message).map_err(|error| error.to_string())?;
+        if asking.v != VERSION {
+            return Err(format!("version {} is not spoken here", asking.v));
+        }
+        if !super::token::is_token(&asking.question) {
+            return Err("the question has no token".to_owned());
+        }
+        Ok(asking)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_question_is_read_or_refused() {
+        let asking = |v, question: &str| Asking {
+            v,
+            from: "ops".to_owned(),
+            question: question.to_owned(),
+            inquiry: Inquiry::Who { sent: Wall(1) },
+        };
+        let line = |asking: &Asking| serde_json::to_vec(asking).unwrap();
+        let good = asking(VERSION, "7");
+        assert_eq!(Asking::read(&line(&good)), Ok(good));
+        for wrong in [asking(2, "7"), asking(VERSION, "a.b"), asking(VERSION, "")] {
+            assert!(Asking::read(&line(&wrong)).is_err(), "{wrong:?}");
+        }
+        assert!(Asking::read(&[b' '; LONGEST + 1]).is_err());
+        assert!(Asking::read(br#"{"v":1,"from":"ops","question":"7","ask":"burn"}"#).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes: Vec<u8>) {
+            let _ = Asking::read(&bytes);
+        }
+    }
+}
