@@ -65,5 +65,6 @@ bench rates "${rivals[@]}"
 bench latency
 bench frames
 bench incident
+bench fleet
 
 figures

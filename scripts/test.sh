@@ -39,7 +39,7 @@ if [ -n "$quick" ]; then
 fi
 
 . scripts/setup.sh
-need tcpdump:tcpdump ethtool:ethtool chromium:chromium chromedriver:chromium-driver nats-server:nats-server openssl:openssl man:man-db tmux:tmux prometheus:prometheus \
+need tcpdump:tcpdump nft:nftables ethtool:ethtool chromium:chromium chromedriver:chromium-driver nats-server:nats-server openssl:openssl man:man-db tmux:tmux prometheus:prometheus \
   prometheus-alertmanager:prometheus-alertmanager /usr/sbin/sshd:openssh-server ssh:openssh-client
 [ "$(id -u)" != 0 ] || export DASHCAP_TESTS_MUST_RUN=1
 step cargo fmt --check

@@ -103,7 +103,7 @@ impl<'a> Frame<'a> {
 }
 
 /// Which clock stamped the frames of an origin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum StampClock {

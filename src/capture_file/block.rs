@@ -208,6 +208,22 @@ fn reversed(out: &mut Vec<u8>, bytes: &[u8]) {
     out.extend(bytes.iter().rev());
 }
 
+/// The comments on a frame, as they are in its block.
+pub(crate) fn comments_of_frame<'a>(block: &Block<'a>) -> Vec<&'a [u8]> {
+    const COMMENT: u16 = 1;
+    /// Of both kinds of block with options: where the captured length is in the body, and where the bytes begin.
+    const CAPTURED: usize = 12;
+    const DATA: usize = 20;
+    if ![ENHANCED_PACKET_BLOCK, PACKET_BLOCK].contains(&block.kind) {
+        return Vec::new();
+    }
+    let body = body(block);
+    let captured = u32_at(block.order, body, CAPTURED).unwrap_or_default() as usize;
+    let options = DATA.saturating_add(captured).next_multiple_of(4);
+    let comments = Options::of(block.order, body, options).filter(|(code, _)| *code == COMMENT);
+    comments.map(|(_, value)| value).collect()
+}
+
 fn pad(out: &mut Vec<u8>, begin: usize) {
     let length = out.len() - begin;
     out.resize(begin + length.next_multiple_of(4), 0);

@@ -128,7 +128,7 @@ pub fn main() -> ExitCode {
         Command::Events(events) => events.start(),
         Command::Frames(frames) => frames.start(),
         Command::Extcap(extcap) => extcap.start(),
-        Command::Fleet(fleet) => fleet.start(),
+        Command::Fleet(fleet) => fleet.start(&line),
         Command::Top(top) => top.start(),
         Command::Web(web) => web.start(),
         Command::Arm(arm) => arm.start(),

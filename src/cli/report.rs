@@ -71,21 +71,28 @@ impl Report {
             }
             None => {}
         }
-        let look =
-            Look { width: self.width.unwrap_or_else(columns), color: color(), offset_minutes };
-        let text = text.unwrap_or_else(|| report::text(&report, look));
-        let mut out = io::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            // Whoever reads it has seen enough, as with `| head`.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-            other => other.map_err(|e| Error::operation("write", "standard output", e))?,
-        }
+        say(&text.unwrap_or_else(|| report::text(&report, look(self.width, offset_minutes))))?;
         Ok(ExitCode::from(u8::from(!report.damage.is_empty())))
     }
 }
 
+/// As the terminal has it, unless the operator says otherwise.
+pub(super) fn look(width: Option<usize>, offset_minutes: Option<i32>) -> Look {
+    Look { width: width.unwrap_or_else(columns), color: color(), offset_minutes }
+}
+
+/// Writes to standard output.
+pub(super) fn say(text: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // Whoever reads it has seen enough, as with `| head`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.map_err(|e| Error::operation("write", "standard output", e)),
+    }
+}
+
 /// Whole or not at all: beside, then renamed.
-fn write(path: &Path, text: &str) -> Result<()> {
+pub(super) fn write(path: &Path, text: &str) -> Result<()> {
     let failed = |e: io::Error| Error::operation("write", path.display().to_string(), e);
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");

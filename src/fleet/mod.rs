@@ -20,6 +20,7 @@ mod lab;
 pub mod notice;
 mod options;
 pub mod permissions;
+pub mod report;
 pub mod status;
 pub mod subject;
 pub mod token;

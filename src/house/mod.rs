@@ -37,7 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("detect", &["watch"]),
     ("doctor", &["watch"]),
     ("export", &[]),
-    ("fleet", &["incident", "trigger"]),
+    ("fleet", &["capture_file", "incident", "report", "trigger"]),
     ("frames", &["capture", "capture_file", "incident", "ring"]),
     ("hook", &["incident", "trigger", "watch"]),
     ("incident", &["capture_file", "ring", "traffic", "trigger"]),

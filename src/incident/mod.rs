@@ -20,6 +20,7 @@
 //! [`Slice`], whose pages stay pinned until the incident is dropped.
 
 pub mod bundle;
+pub mod clock_reading;
 pub mod coverage;
 pub mod earlier;
 pub mod events;
@@ -52,6 +53,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use self::clock_reading::ClockReading;
 use crate::frame::Origin;
 use crate::observation::kept::Kept;
 use crate::ring::{LaneCounters, Slice};
@@ -97,6 +99,8 @@ pub struct Incident {
     pub system: Vec<SystemFile>,
     /// The machine.
     pub host: Host,
+    /// What its kernel knew of the wall clock, at the trigger and at the close; empty where nobody asked it.
+    pub clock: Vec<ClockReading>,
     /// The settings in force, as the operator would write them.
     pub settings: serde_json::Value,
     /// What passed for an hour and for a week before; none where that is not known.

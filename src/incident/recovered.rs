@@ -89,6 +89,7 @@ pub fn incident(file: &Path, recovery: Recovery) -> Option<Incident> {
             architecture: standing.machine.architecture.clone(),
             boot_id: standing.machine.boot_id.clone(),
         },
+        clock: Vec::new(),
         tracks,
         observations: Vec::new(),
         observations_missed: 0,

@@ -95,28 +95,39 @@ pub fn html(report: &Report, offset_minutes: Option<i32>) -> Result<String> {
     let more = report.findings.len().saturating_sub(SHOWN) as u64 + report.findings_more;
     let findings: Vec<Shown<'_>> = rows(drawn.findings.iter()).iter().map(Shown::of).collect();
     let said: Vec<String> = report.chain.iter().map(said).collect();
+    rendered(
+        include_str!("page.html"),
+        SCRIPT,
+        context! {
+            report => report,
+            offset => offset_minutes.map(words::offset),
+            findings => findings,
+            said => said,
+            word => report.trigger.as_ref().map(Trigger::word),
+            onset => report.onset.as_ref().map(Onset::time),
+            more => more,
+            usual => report.usual.iter().map(Usual::sentence).collect::<Vec<_>>(),
+            data => data,
+        },
+    )
+}
+
+/// A page of this look: what comes from outside is escaped, and no script but its own may run.
+///
+/// # Errors
+/// What is wrong with the template.
+pub(crate) fn rendered(page: &str, script: &str, told: Value) -> Result<String> {
     let mut environment = Environment::new();
     filters(&mut environment);
+    let frame = context! {
+        style => include_str!("page.css"),
+        script => script,
+        script_sum => base64(&Sha256::digest(script)),
+        ..told
+    };
     let page = environment
-        .render_named_str(
-            PAGE,
-            include_str!("page.html"),
-            context! {
-                report => report,
-                offset => offset_minutes.map(words::offset),
-                findings => findings,
-                said => said,
-                word => report.trigger.as_ref().map(Trigger::word),
-                onset => report.onset.as_ref().map(Onset::time),
-                more => more,
-                usual => report.usual.iter().map(Usual::sentence).collect::<Vec<_>>(),
-                data => data,
-                style => include_str!("page.css"),
-                script => SCRIPT,
-                script_sum => base64(&Sha256::digest(SCRIPT)),
-            },
-        )
-        .map_err(|e| failed(format!("{e:#}")))?;
+        .render_named_str(PAGE, page, frame)
+        .map_err(|e| Error::operation("write", "the page of the report", format!("{e:#}")))?;
     Ok(visible::page(&page).into_owned())
 }
 

@@ -46,12 +46,14 @@ use std::path::{Path, PathBuf};
 
 pub use self::bundle::{local_offset, of_bundle};
 pub use self::html::html;
+pub(crate) use self::html::rendered;
 pub use self::model::Report;
+pub(crate) use self::stations::Stations;
 pub use self::text::{Look, text};
+pub(crate) use self::text::{Page, mark};
 
 use self::host::BundleFacts;
 use self::pass::Pass;
-use self::stations::Stations;
 use crate::capture_file::inputs::{self, Progress};
 use crate::capture_file::merge::Merged;
 use crate::cut::Moment;

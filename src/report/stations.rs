@@ -29,7 +29,7 @@ const SHARE: f64 = 0.98;
 
 /// The addresses of the host that recorded.
 #[derive(Debug, Default)]
-pub(super) struct Stations {
+pub(crate) struct Stations {
     /// In order; a few, so they are looked through.
     own: Vec<Mac>,
 }
@@ -53,7 +53,7 @@ impl Stations {
     ///
     /// # Errors
     /// When one cannot be read.
-    pub(super) fn scan(paths: &[PathBuf]) -> Result<Self> {
+    pub(crate) fn scan(paths: &[PathBuf]) -> Result<Self> {
         let mut own = BTreeSet::new();
         // What is read from a pipe is gone.
         for path in paths.iter().filter(|path| path.is_file()) {
@@ -83,7 +83,7 @@ impl Stations {
 
     /// Which way a frame went.
     #[inline]
-    pub(super) fn direction(&self, link_type: LinkType, bytes: &[u8]) -> Direction {
+    pub(crate) fn direction(&self, link_type: LinkType, bytes: &[u8]) -> Direction {
         if self.own.is_empty() || link_type != LinkType::ETHERNET {
             return Direction::Unknown;
         }

@@ -27,8 +27,7 @@ impl Look {
 
 /// Writes the whole report.
 pub fn text(report: &Report, look: Look) -> String {
-    let look = Look { width: look.width.max(Look::NARROWEST), ..look };
-    let mut page = Page { out: String::new(), look };
+    let mut page = Page::new(look);
     page.head(report);
     page.chain(report);
     page.findings(report);
@@ -39,12 +38,7 @@ pub fn text(report: &Report, look: Look) -> String {
     page.flows(report);
     page.losses(report);
     page.rest(report);
-    // Of what controls a terminal only our own paint stays, which harms nothing, whoever wrote it.
-    let safe = visible::page(&page.out).into_owned();
-    let paint = |text: String, paint: &str| text.replace(&*visible::plain(paint), paint);
-    let severities = [Severity::Critical, Severity::Warning, Severity::Notice].map(self::paint);
-    let paints = [RESET, BOLD, DIM].into_iter().chain(severities).filter(|paint| !paint.is_empty());
-    if look.color { paints.fold(safe, paint) } else { safe }
+    page.finish()
 }
 
 /// Findings that a terminal shows beside the chain; all are in the JSON.
@@ -58,18 +52,42 @@ const RESET: &str = "\x1b[0m";
 const BOLD: &str = "\x1b[1m";
 const DIM: &str = "\x1b[2m";
 
-struct Page {
+/// A text in lines of the terminal's width.
+pub(crate) struct Page {
     out: String,
     look: Look,
 }
 
 impl Page {
-    fn line(&mut self, text: &str) {
+    /// An empty one.
+    pub(crate) fn new(look: Look) -> Self {
+        Self { out: String::new(), look: Look { width: look.width.max(Look::NARROWEST), ..look } }
+    }
+
+    /// The whole text. Of what controls a terminal only our own paint stays, which harms nothing, whoever wrote it.
+    pub(crate) fn finish(self) -> String {
+        let Self { out, look } = self;
+        let safe = visible::page(&out).into_owned();
+        let paint = |text: String, paint: &str| text.replace(&*visible::plain(paint), paint);
+        let severities = [Severity::Critical, Severity::Warning, Severity::Notice].map(self::paint);
+        let paints =
+            [RESET, BOLD, DIM].into_iter().chain(severities).filter(|paint| !paint.is_empty());
+        if look.color { paints.fold(safe, paint) } else { safe }
+    }
+
+    /// `text`, in the colour of how bad it is.
+    pub(crate) fn coloured(&self, severity: Severity, text: &str) -> String {
+        self.painted(paint(severity), text)
+    }
+
+    /// One line, however long.
+    pub(crate) fn line(&mut self, text: &str) {
         self.out.push_str(text);
         self.out.push('\n');
     }
 
-    fn title(&mut self, text: &str) {
+    /// A title, and an empty line before it.
+    pub(crate) fn title(&mut self, text: &str) {
         let title = self.painted(BOLD, text);
         self.line("");
         self.line(&title);
@@ -80,7 +98,7 @@ impl Page {
     }
 
     /// `text` after `prefix`, broken between words so that it stays in its column.
-    fn wrapped(&mut self, prefix: &str, indent: usize, text: &str) {
+    pub(crate) fn wrapped(&mut self, prefix: &str, indent: usize, text: &str) {
         let room = self.look.width.saturating_sub(indent).max(20);
         let mut line = String::new();
         let mut lines = Vec::new();
@@ -387,7 +405,7 @@ fn paint(severity: Severity) -> &'static str {
 }
 
 /// A severity in a narrow column, so that colour is not needed: the worse ones in capitals.
-fn mark(severity: Severity) -> &'static str {
+pub(crate) fn mark(severity: Severity) -> &'static str {
     match severity {
         Severity::Critical => "CRIT",
         Severity::Warning => "WARN",

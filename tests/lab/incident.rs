@@ -212,6 +212,7 @@ impl Story {
                 architecture: "x86_64".to_owned(),
                 boot_id: "00000000-0000-4000-8000-000000000000".to_owned(),
             },
+            clock: Vec::new(),
             settings: serde_json::json!({"memory": "256MiB"}),
             traffic: None,
             recovered: None,

@@ -6,6 +6,7 @@ mod emulate;
 mod freeze;
 mod init;
 mod place;
+mod report;
 mod who;
 
 use std::process::ExitCode;
@@ -13,6 +14,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use self::place::Place;
+use super::log::StatusLine;
 use crate::error::Result;
 
 /// See who is in the fleet, have all freeze the same seconds, read what they kept.
@@ -32,16 +34,18 @@ pub(super) struct Fleet {
 enum Do {
     Init(init::Init),
     Freeze(freeze::Freeze),
+    Report(report::FleetReport),
     Emulate(emulate::Emulate),
 }
 
 impl Fleet {
-    pub(super) fn start(self) -> Result<ExitCode> {
+    pub(super) fn start(self, line: &StatusLine) -> Result<ExitCode> {
         let place = self.place;
         match self.what {
             None => who::run(&place),
             Some(Do::Init(init)) => init.start(&place),
             Some(Do::Freeze(freeze)) => freeze.start(&place),
+            Some(Do::Report(report)) => report.start(line),
             Some(Do::Emulate(emulate)) => emulate.start(&place),
         }
     }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::clock_reading::ClockReading;
 use super::earlier;
 use super::moment::{Moment, Span};
 use super::pcapng::{Contents, Written};
@@ -156,6 +157,8 @@ pub struct HostEntry<'a> {
     pub clock_offset_ns: i64,
     /// True if the wall clock was stepped in the window or before the close.
     pub clock_stepped: bool,
+    /// What the kernel knew of the wall clock at the trigger and at the close: how wrong it may be.
+    pub clock: &'a [ClockReading],
 }
 
 /// One captured interface.
@@ -279,6 +282,7 @@ impl<'a> Manifest<'a> {
                 host: &incident.host,
                 clock_offset_ns: offset.0,
                 clock_stepped: clock_stepped(incident),
+                clock: &incident.clock,
             },
             interfaces: incident
                 .tracks

@@ -7,9 +7,11 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::{FORMAT, FileEntry, Missing};
+use crate::frame::StampClock;
+use crate::incident::clock_reading::ClockReading;
 use crate::incident::folder::Folder;
 use crate::incident::layout::MANIFEST;
-use crate::incident::moment::Span;
+use crate::incident::moment::{Moment, Span};
 use crate::incident::store::record::Recorded;
 use crate::time::Wall;
 use crate::visible;
@@ -26,6 +28,7 @@ pub(crate) struct Manifest {
     pub(crate) window: WindowEntry,
     pub(crate) interfaces: Vec<InterfaceEntry>,
     pub(crate) missing: Vec<Missing>,
+    pub(crate) host: HostEntry,
     pub(crate) files: Vec<FileEntry>,
     /// None where manifests were not recorded yet.
     #[serde(deserialize_with = "there")]
@@ -55,12 +58,35 @@ pub(crate) struct WindowEntry {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
+pub(crate) struct HostEntry {
+    pub(crate) name: String,
+    pub(crate) boot_id: String,
+    pub(crate) clock: Vec<ClockReading>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
 pub(crate) struct InterfaceEntry {
     pub(crate) name: String,
+    pub(crate) classes: Vec<ClassEntry>,
+    pub(crate) filter: Option<String>,
+    pub(crate) origins: Vec<OriginEntry>,
     pub(crate) in_bundle: InBundle,
     /// By their names; null is not known.
     pub(crate) counts: BTreeMap<String, Value>,
     pub(crate) relatives: Option<Vec<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ClassEntry {
+    pub(crate) full_from: Option<Moment>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct OriginEntry {
+    pub(crate) clock: StampClock,
 }
 
 #[derive(Debug, Default, Deserialize)]

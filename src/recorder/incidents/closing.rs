@@ -9,6 +9,7 @@ use super::{Incidents, OpenedIncident, Spooling, phase};
 use crate::api::question::{Fate, Reply};
 use crate::capture::{ClassReport, Sliced};
 use crate::hook::{OutputFile, Pending};
+use crate::incident::clock_reading::ClockReading;
 use crate::incident::name::name_of;
 use crate::incident::system::Collection;
 use crate::incident::{ClassTrack, Host, Incident, SystemFile, Track};
@@ -132,6 +133,9 @@ impl Closing {
         self.tracks.sort_by(|a, b| a.origin.interface.cmp(&b.origin.interface));
         let mut system = self.open.system.map(|s| s.take(Duration::ZERO)).unwrap_or_default();
         add_outputs(&mut system, self.open.programs);
+        let again = |_: &ClockReading| ClockReading::read(when.closed);
+        let closed = self.open.clock.as_ref().and_then(again);
+        let clock = self.open.clock.into_iter().chain(closed).collect();
         for track in &mut self.tracks {
             track.filter.clone_from(&when.filter);
         }
@@ -152,6 +156,7 @@ impl Closing {
             probes: when.probes,
             system,
             host: when.host,
+            clock,
             settings: when.settings,
             traffic: when.traffic,
             recovered: None,

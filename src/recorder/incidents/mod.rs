@@ -45,6 +45,7 @@ use crate::capture::CaptureReport;
 use crate::error::Result;
 use crate::hook::Pending;
 use crate::incident::Host;
+use crate::incident::clock_reading::ClockReading;
 use crate::incident::earlier::Earlier;
 use crate::incident::spool;
 use crate::incident::system::Collection;
@@ -104,6 +105,8 @@ struct OpenedIncident {
     /// From then on every lane was complete when it was pinned.
     complete_from: Mono,
     pinned_after: Duration,
+    /// What the kernel knew of the clock then; none where the host is not the one that recorded.
+    clock: Option<ClockReading>,
     spooling: Option<Spooling>,
     system: Option<Collection>,
     programs: Option<Pending>,

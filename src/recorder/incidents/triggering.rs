@@ -10,6 +10,7 @@ use super::phase::Effect;
 use super::{Incidents, OpenedIncident, Spooling};
 use crate::api::question::Verdict;
 use crate::finding::FindingKind;
+use crate::incident::clock_reading::ClockReading;
 use crate::incident::name::name_of;
 use crate::incident::progress::IncidentProgress;
 use crate::incident::system::Collection;
@@ -263,6 +264,7 @@ impl Incidents {
             yields,
             complete_from,
             pinned_after,
+            clock: K::LIVE.then(|| ClockReading::read(self.clock.now())).flatten(),
             spooling,
             system,
             programs,

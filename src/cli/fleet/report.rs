@@ -1,0 +1,86 @@
+//! `dashcap fleet report`: one report of several hosts.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::capture_file::inputs::check_output;
+use crate::cli::log::StatusLine;
+use crate::cli::report::{look, say, write};
+use crate::cli::rights::confine;
+use crate::cli::values::TimeSpan;
+use crate::error::Result;
+use crate::fleet::report::{self, Options};
+use crate::privilege::Files;
+
+/// Say what happened on several hosts at once, from bundles and capture files of anybody: one timeline with error
+/// bars, where it began, and what each link between them did not carry.
+///
+/// Clocks are compared by the frames that both ends of a link saw, which bound how far they are apart; where there
+/// are none, by what each kernel knows of its clock, else they are unknown. Order is never made up. Needs no network
+/// and no server. Bundles of one host are one host; a capture file is a host by the name of the file. The exit status
+/// is 1 if a file was damaged.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct FleetReport {
+    /// Bundles (their directories) and capture files: pcap and pcapng, also compressed with zstd or gzip.
+    #[arg(required = true, value_name = "BUNDLE|FILE")]
+    files: Vec<PathBuf>,
+
+    /// Print JSON instead of text; its fields are in docs/fleet-report.md.
+    #[arg(long)]
+    json: bool,
+
+    /// Write a page for browsers: one file, which needs no network. With - for standard output, in place of the text.
+    #[arg(long, value_name = "OUT", conflicts_with = "json")]
+    html: Option<PathBuf>,
+
+    /// Write all frames into one file with corrected stamps, such as all.pcapng.zst: interfaces are called
+    /// HOST/INTERFACE, and a comment on each frame has its original stamp and how far the new one may be off.
+    #[arg(long, value_name = "OUT")]
+    pcapng: Option<PathBuf>,
+
+    /// How wrong each clock is at most, where you know that: 100ms if all of them follow a time server well
+    /// [default: nothing is assumed].
+    #[arg(long, value_name = "DURATION")]
+    clocks_within: Option<TimeSpan>,
+
+    /// Columns of the text [default: the terminal's, or 80].
+    #[arg(long, value_name = "COLUMNS")]
+    width: Option<usize>,
+}
+
+impl FleetReport {
+    pub(super) fn start(self, line: &StatusLine) -> Result<ExitCode> {
+        let read: Vec<PathBuf> = crate::report::inputs(&self.files).collect();
+        let outputs = [("--html", &self.html), ("--pcapng", &self.pcapng)];
+        let mut files = Files::default().reading(read.clone());
+        for (option, output) in outputs {
+            if let Some(output) = output {
+                check_output(&read, option, output)?;
+                files = files.writing(output);
+            }
+        }
+        confine(&files)?;
+        let options = Options {
+            files: self.files,
+            clocks_within: self.clocks_within.map(|TimeSpan(within)| within),
+        };
+        let merged = report::report(&options, |progress| line.advance(progress))?;
+        if let Some(path) = &self.pcapng {
+            report::write_capture(&merged, path, |progress| line.advance(progress))?;
+        }
+        line.end();
+        let report = &merged.report;
+        let is_page = self.html.as_deref() == Some(Path::new("-"));
+        if let (Some(path), false) = (&self.html, is_page) {
+            write(path, &report::html(report)?)?;
+        }
+        say(&match (is_page, self.json) {
+            (true, _) => report::html(report)?,
+            (_, true) => report::json(report)?,
+            _ => report::text(report, look(self.width, None)),
+        })?;
+        Ok(ExitCode::from(u8::from(!report.damage.is_empty())))
+    }
+}
