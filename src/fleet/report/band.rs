@@ -197,13 +197,13 @@ impl Band {
 impl Interval {
     /// From one to the other side.
     pub fn width(self) -> Option<i64> {
-        Some(self.high? - self.low?)
+        Some(self.high?.saturating_sub(self.low?))
     }
 
     /// The same of the first clock less the second.
     #[must_use]
     pub fn turned(self) -> Self {
-        Self { low: self.high.map(|high| -high), high: self.low.map(|low| -low) }
+        Self { low: self.high.map(i64::saturating_neg), high: self.low.map(i64::saturating_neg) }
     }
 
     /// What it may be, if it is one of both.
@@ -216,7 +216,7 @@ impl Interval {
 
 /// The end of the longest time from `first` on in which something fits.
 fn longest(bounds: &Bounds, first: i64, last: i64) -> i64 {
-    let (mut fits, mut fails) = (first, last + 1);
+    let (mut fits, mut fails) = (first, last.saturating_add(1));
     while fails - fits > 1 {
         let middle = fits + (fails - fits) / 2;
         if Piece::of(&bounds.within(first, middle), false).fits() {
@@ -249,7 +249,9 @@ impl Piece {
         let value = bounds.upper.iter().chain(&bounds.lower).next().map_or(0, |bound| bound.value);
         let from = OffsetBound { at: first, value };
         let near = |all: &[OffsetBound]| -> Vec<(f64, f64)> {
-            all.iter().map(|b| ((b.at - from.at) as f64, (b.value - from.value) as f64)).collect()
+            all.iter()
+                .map(|b| ((b.at - from.at) as f64, b.value.saturating_sub(from.value) as f64))
+                .collect()
         };
         let (upper, lower) = (near(&bounds.upper), near(&bounds.lower));
         let mut piece = Self { from, span, upper: Vec::new(), lower: Vec::new(), jumped };
@@ -330,7 +332,9 @@ impl Piece {
         let high = self.ceiling(time, summit(least, most, |rate| self.ceiling(time, rate)));
         let low = self.floor(time, summit(least, most, |rate| -self.floor(time, rate)));
         let whole = |value: f64, side: f64| {
-            value.is_finite().then(|| self.from.value + (value + side * ROUNDING) as i64)
+            value
+                .is_finite()
+                .then(|| self.from.value.saturating_add((value + side * ROUNDING) as i64))
         };
         Interval { low: whole(low, -1.0), high: whole(high, 1.0) }
     }
@@ -352,8 +356,8 @@ impl Piece {
     fn tightest(&self) -> Vec<OffsetBound> {
         let (time, rate) = (self.middle(), self.rate(self.middle()));
         let back = |(at, value): &(f64, f64)| OffsetBound {
-            at: self.from.at + *at as i64,
-            value: self.from.value + *value as i64,
+            at: self.from.at.saturating_add(*at as i64),
+            value: self.from.value.saturating_add(*value as i64),
         };
         let height = |(at, value): &(f64, f64)| value - rate * (at - time);
         let upper = self.upper.iter().min_by(|a, b| height(a).total_cmp(&height(b)));

@@ -37,7 +37,7 @@ const LOOKS: usize = 3;
 /// Nanoseconds by which the moment of a look may be off: in so short a time clocks part by a thousandth of it.
 const NEAR: u64 = 1_000_000;
 /// No bound.
-const FAR: i64 = i64::MAX / 4;
+const FAR: i64 = i64::MAX / 2;
 
 /// Two hosts that saw the same frames.
 #[derive(Debug, Clone)]
@@ -160,7 +160,7 @@ pub(super) fn together(mut bounds: Bounds) -> Bounds {
             all[from..].iter().take(NEIGHBOURS).map(|bound| bound.value).collect();
         let middle = near.len() / 2;
         let (_, middle, _) = near.select_nth_unstable(middle);
-        (all[number].value - *middle).abs() <= FLIGHT
+        all[number].value.abs_diff(*middle) <= FLIGHT.unsigned_abs()
     };
     let strays: std::collections::HashSet<(i64, i64)> =
         (0..all.len()).filter(|n| !is_near(*n)).map(|n| (all[n].at, all[n].value)).collect();
@@ -259,13 +259,13 @@ impl Clocks {
             let told = pairing.band.at(local[a]);
             // The moment is known to the width of the band only, in which the clocks part a little.
             let blur = told.width().map_or(1, |width| (width as f64 * MOST_DRIFT) as i64 + 1);
-            told.high.into_iter().for_each(|high| bound(a, b, high + blur));
-            told.low.into_iter().for_each(|low| bound(b, a, blur - low));
+            told.high.into_iter().for_each(|high| bound(a, b, high.saturating_add(blur)));
+            told.low.into_iter().for_each(|low| bound(b, a, blur.saturating_sub(low)));
         }
         for host in 0..self.hosts {
             let claimed = self.claims[host]
                 .iter()
-                .map(|(when, wrong)| wrong + ((local[host] - when).abs() as f64 * AGEING) as i64);
+                .map(|(when, wrong)| wrong + (local[host].abs_diff(*when) as f64 * AGEING) as i64);
             if let Some(wrong) = claimed.chain(self.assumed).min() {
                 bound(host, self.hosts, wrong);
                 bound(self.hosts, host, wrong);
@@ -292,11 +292,13 @@ impl Clocks {
                 let (a, b) = pairing.hosts;
                 match (local[a], local[b]) {
                     (Some(time), None) => {
-                        local[b] = middle(pairing.band.at(time)).map(|by| time + by)
+                        local[b] = middle(pairing.band.at(time)).map(|by| time.saturating_add(by))
                     }
                     (None, Some(time)) => {
                         // By its own clock, which is not known yet: closer at each look.
-                        let back = |guess: i64| middle(pairing.band.at(guess)).map(|by| time - by);
+                        let back = |guess: i64| {
+                            middle(pairing.band.at(guess)).map(|by| time.saturating_sub(by))
+                        };
                         local[a] = back(time).and_then(back).and_then(back);
                     }
                     _ => {}
@@ -323,9 +325,9 @@ impl Clocks {
 
     /// The moment of the reference that a stamp means, as the knots tell it.
     fn about(&self, host: usize, time: i64) -> Option<i64> {
-        let mut about = time - middle(self.between(host, time)?)?;
+        let mut about = time.saturating_sub(middle(self.between(host, time)?)?);
         for _ in 0..2 {
-            about = time - middle(self.between(host, about)?)?;
+            about = time.saturating_sub(middle(self.between(host, about)?)?);
         }
         Some(about)
     }
@@ -335,14 +337,21 @@ impl Clocks {
         let after = self.knots.partition_point(|(knot, _)| *knot <= at);
         let (first, one) = self.knots.get(after.saturating_sub(1))?;
         let (second, other) = self.knots.get(after).or(self.knots.last())?;
-        let part = if second > first { (at - first) as f64 / (second - first) as f64 } else { 0.0 };
-        let mix = |one: Option<i64>, other: Option<i64>| {
-            let (one, other) = one.zip(other)?;
-            Some(one + ((other - one) as f64 * part.clamp(0.0, 1.0)) as i64)
+        let part = if second > first {
+            at.saturating_sub(*first) as f64 / (second - first) as f64
+        } else {
+            0.0
         };
+        let mix =
+            |one: Option<i64>, other: Option<i64>| {
+                let (one, other) = one.zip(other)?;
+                Some(one.saturating_add(
+                    (other.saturating_sub(one) as f64 * part.clamp(0.0, 1.0)) as i64,
+                ))
+            };
         let (one, other) = (one[host], other[host]);
         let apart = middle(one).zip(middle(other)).map(|(one, other)| one.abs_diff(other));
-        let blur = one.width().unwrap_or(0) + other.width().unwrap_or(0);
+        let blur = one.width().unwrap_or(0).saturating_add(other.width().unwrap_or(0));
         let drift = ((second - first) as f64 * MOST_DRIFT) as i64;
         if apart.is_some_and(|apart| apart > blur.saturating_add(drift).unsigned_abs()) {
             return Some(one.or(other));
@@ -452,13 +461,15 @@ fn shortest(most: &mut [i64], nodes: usize) {
 }
 
 fn middle(told: Interval) -> Option<i64> {
-    Some(told.low? + told.width()? / 2)
+    Some(told.low?.saturating_add(told.width()? / 2))
 }
 
 /// A stamp of a clock that is so far ahead of the reference.
 fn placed(time: i64, offset: Interval) -> Placed {
     match (middle(offset), offset.width()) {
-        (Some(by), Some(width)) => Placed { time: time - by, bar: Some(width / 2 + width % 2) },
+        (Some(by), Some(width)) => {
+            Placed { time: time.saturating_sub(by), bar: Some(width / 2 + width % 2) }
+        }
         _ => Placed { time, bar: None },
     }
 }

@@ -152,8 +152,10 @@ impl Told<'_> {
             let placed = self.clocks.place(host, outage.from);
             let apart = self.clocks.apart(host, self.host(points.1));
             let by = apart.low.unwrap_or_default();
-            let (other_way, other_way_lost) =
-                other.within(outage.from + by, outage.until.unwrap_or(outage.last) + by);
+            let (other_way, other_way_lost) = other.within(
+                outage.from.saturating_add(by),
+                outage.until.unwrap_or(outage.last).saturating_add(by),
+            );
             DeadTime {
                 from: Wall(placed.time.max(0) as u64),
                 bar_ns: placed.bar.map(i64::unsigned_abs),

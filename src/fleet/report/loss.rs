@@ -274,10 +274,14 @@ impl SureTime {
             return Self { spans: Vec::new(), doubt: Some(CLOCKS.to_owned()) };
         };
         let flights = asked.matches.0.iter().map(|found| found.arrived - found.sent);
-        let longest = asked.apart.low.zip(flights.max()).map_or(0, |(low, most)| most - low);
+        let longest =
+            asked.apart.low.zip(flights.max()).map_or(0, |(low, most)| most.saturating_sub(low));
         let flight = longest.saturating_mul(2).max(LEAST_FLIGHT);
         let spans = other.covered();
-        let sure = |(from, to): &(i64, i64)| (from - low + flight, to - high - flight);
+        let sure = |(from, to): &(i64, i64)| {
+            let from = from.saturating_sub(low).saturating_add(flight);
+            (from, to.saturating_sub(high).saturating_sub(flight))
+        };
         let spans = spans.iter().map(sure).filter(|(from, to)| from <= to).collect();
         let cut = (other.cut > 0).then(|| {
             format!("it has {} cut too short to be compared", words::counted(other.cut, "frame"))

@@ -280,7 +280,7 @@ impl Member {
 fn common_span(sightings: &Sightings, reports: &[Report]) -> (i64, i64) {
     let seen = sightings.points.iter().filter_map(|point| point.seen);
     let told = reports.iter().filter_map(|report| report.span);
-    let told = told.map(|span| (span.from.0 as i64, span.to.0 as i64));
+    let told = told.map(|span| (steady::unset(span.from), steady::unset(span.to)));
     let longest = seen.chain(told).max_by_key(|(from, to)| to - from);
     longest.unwrap_or_default()
 }
@@ -289,7 +289,8 @@ fn summary(story: &Story<'_>, sightings: &Sightings, clocks: &Clocks) -> HostSum
     let Story { number, member, report } = story;
     let (offset, known) = (clocks.offset(*number), clocks.known(*number));
     let covers = report.span.map(|span| {
-        let place = |wall: Wall| Wall(clocks.place(*number, wall.0 as i64).time.max(0) as u64);
+        let place =
+            |wall: Wall| Wall(clocks.place(*number, steady::unset(wall)).time.max(0) as u64);
         (place(span.from), place(span.to))
     });
     let (found_by, how) = match &known {

@@ -135,9 +135,10 @@ fn place(clocks: &Clocks, host: usize, meanings: &[i64]) -> Placed {
     let placed = meanings.iter().map(|time| clocks.place(host, *time));
     let join = |one: Placed, other: Placed| match (one.bar, other.bar) {
         (Some(a), Some(b)) => {
-            let from = (one.time - a).min(other.time - b);
-            let to = (one.time + a).max(other.time + b);
-            Placed { time: from + (to - from) / 2, bar: Some((to - from) / 2 + 1) }
+            let from = one.time.saturating_sub(a).min(other.time.saturating_sub(b));
+            let to = one.time.saturating_add(a).max(other.time.saturating_add(b));
+            let half = to.saturating_sub(from) / 2;
+            Placed { time: from.saturating_add(half), bar: Some(half.saturating_add(1)) }
         }
         _ => Placed { bar: None, ..one },
     };

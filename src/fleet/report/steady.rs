@@ -17,6 +17,8 @@ use crate::time::{Mono, Stamp, Wall};
 
 /// Less is what a clock is slewed by between two events (adjtimex(2)), or read apart.
 const SET: Duration = Duration::from_millis(5);
+/// Longest time from 1970 in nanoseconds, 146 years: two of them can be subtracted.
+const MOST_TIME: i64 = i64::MAX / 2;
 /// Settings of a clock that are followed; what comes behind more belongs to the last.
 const MOST: usize = 64;
 
@@ -75,7 +77,10 @@ impl Settings {
     /// Steady time of a moment that is told by both clocks.
     pub fn of(&self, wall: Wall, mono: Mono) -> i64 {
         match self.base.filter(|_| !self.all.is_empty()) {
-            Some(base) => i64::try_from(mono.0).unwrap_or(i64::MAX).saturating_add(base),
+            Some(base) => i64::try_from(mono.0)
+                .unwrap_or(i64::MAX)
+                .saturating_add(base)
+                .clamp(-MOST_TIME, MOST_TIME),
             None => steady(wall, 0),
         }
     }
@@ -130,8 +135,13 @@ impl Settings {
     }
 }
 
+/// Steady time of a stamp from before any setting.
+pub(super) fn unset(wall: Wall) -> i64 {
+    steady(wall, 0)
+}
+
 fn steady(wall: Wall, ahead: i64) -> i64 {
-    i64::try_from(wall.0).unwrap_or(i64::MAX).saturating_sub(ahead)
+    i64::try_from(wall.0).unwrap_or(i64::MAX).saturating_sub(ahead).clamp(-MOST_TIME, MOST_TIME)
 }
 
 #[cfg(test)]
