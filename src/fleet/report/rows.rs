@@ -16,11 +16,17 @@ use crate::words;
 
 /// Rows at most, the worst of them: what a page of a browser lays out at once.
 pub(super) const MOST_ROWS: usize = 1_000;
+/// The kind of a row that tells of a way that died.
+const DEAD: &str = "way_dead";
 /// Candidates that are named in the sentence.
 const NAMED: usize = 4;
 /// Where a time is the border of a count or of an interval, it may be off by so much: counts of a tenth of a
 /// second, watchers that look once a second.
 const ABOUT: u64 = 1_000_000_000;
+
+/// Whoever misses an answer is told from when he asked: so much before a way died, that may be of it. An answer over
+/// a link takes less.
+const ANSWER: u64 = 1_000_000_000;
 
 /// One host with its report.
 pub(super) struct Story<'a> {
@@ -63,6 +69,12 @@ fn is_before(one: &TimelineRow, other: &TimelineRow) -> bool {
         (Some(a), Some(b)) => first.saturating_add(a) < second.saturating_sub(b),
         _ => false,
     }
+}
+
+/// True if a row cannot come of the other: it was before, and of a way that died, by longer than answers take.
+fn is_earlier(one: &TimelineRow, other: &TimelineRow) -> bool {
+    let is_answer = other.kind == DEAD && other.time.0.saturating_sub(one.time.0) < ANSWER;
+    is_before(one, other) && !is_answer
 }
 
 impl Story<'_> {
@@ -163,7 +175,7 @@ fn dead(link: &LinkSummary) -> impl Iterator<Item = TimelineRow> {
             order_unknown: false,
             host: from.host.clone(),
             by_own_clock: dead.from_by_sender,
-            kind: "way_dead".to_owned(),
+            kind: DEAD.to_owned(),
             severity: Severity::Critical,
             interface: Some(from.interface.clone()),
             sentence: format!("what it sends does not arrive at {to} ({frames})"),
@@ -178,11 +190,11 @@ pub(super) fn onset(rows: &[TimelineRow], stories: &[Story<'_>]) -> FleetOnset {
         // A host's own report names its onset: what was found there before that is another matter.
         let own = stories.iter().find(|story| story.member.name == row.host).and_then(onset_of);
         let counts = row.severity >= Severity::Warning || own == Some(row.by_own_clock);
-        counts && (row.kind == "way_dead" || own.is_none_or(|own| own <= row.by_own_clock))
+        counts && (row.kind == DEAD || own.is_none_or(|own| own <= row.by_own_clock))
     };
     let worth: Vec<usize> = (0..rows.len()).filter(|n| is_candidate(&rows[*n])).collect();
     let is_later =
-        |n: &usize| worth.iter().any(|other| other < n && is_before(&rows[*other], &rows[*n]));
+        |n: &usize| worth.iter().any(|other| other < n && is_earlier(&rows[*other], &rows[*n]));
     let candidates: Vec<usize> = worth.iter().filter(|n| !is_later(n)).copied().collect();
     let told = |row: &TimelineRow| {
         let place = row.interface.as_ref().map_or_else(String::new, |name| format!("/{name}"));
@@ -225,6 +237,17 @@ mod tests {
             severity: Severity::Critical,
             interface: None,
             sentence: "down".to_owned(),
+        }
+    }
+
+    /// Regression: a ping that missed its answer was the onset, 58 µs before the way died on which that was sent.
+    #[test]
+    fn who_misses_an_answer_asked_before_the_way_died() {
+        let asked = row(10, Some(100), "a");
+        for (after, candidates) in [(58_000, vec![0, 1]), (2_000_000_000, vec![0])] {
+            let time = Wall(asked.time.0 + after);
+            let dead = TimelineRow { time, kind: DEAD.to_owned(), ..row(0, Some(0), "b") };
+            assert_eq!(onset(&[asked.clone(), dead], &[]).candidates, candidates, "{after}");
         }
     }
 
