@@ -12,6 +12,7 @@ use super::question::{Audience, Fate, Question, Reply, Verdict};
 use super::status::RecorderStatus;
 use super::web::Entrance;
 use crate::capture::Follower;
+use crate::fleet::exchange::HeardNotice;
 use crate::frames::{self, FrameFeed};
 use crate::observation::{Fact, Observation};
 use crate::time::{Clock, Mono};
@@ -112,6 +113,11 @@ impl RecorderLine {
         let (reply, answer) = oneshot::channel();
         self.questions.send_timeout(Question::Captures(reply), ANSWER).ok()?;
         answer.blocking_recv().ok()
+    }
+
+    /// Another host asks for the seconds around a moment; what becomes of it is told where the notice says.
+    pub(super) async fn hear(&self, heard: HeardNotice) -> Result<(), Unanswered> {
+        self.send(Question::Notice(heard.into())).await
     }
 
     /// Runs `talk` as something that should not be cut off when dashcap ends.

@@ -21,6 +21,7 @@ pub mod client;
 pub mod control;
 pub mod digest;
 pub mod directory;
+mod fleet;
 mod frames;
 pub mod http;
 mod line;
@@ -35,23 +36,31 @@ pub mod status;
 pub mod web;
 pub mod webhook;
 
+use std::path::Path;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
+use self::fleet::Membership;
 use self::line::{RecorderLine, Unanswered};
 use self::question::Question;
 use crate::error::{Error, Result};
 use crate::export::{self, Account, Exporter, Feed};
-use crate::fleet;
+use crate::fleet::bus::{Bus, BusAccount};
+use crate::fleet::exchange::Announcement;
+use crate::fleet::status::BusStatus;
+use crate::incident::Host;
 use crate::time::Clock;
 
 /// Questions on their way to the recorder. Beyond it a client waits a moment, and is then told that
 /// dashcap is busy.
 pub const QUESTIONS: usize = 64;
+
+/// Announcements on their way to the bus. Beyond it one is lost: a storm of triggers is one incident.
+const ANNOUNCEMENTS: usize = 64;
 
 /// How long answers under way may take once everything else has ended.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -72,7 +81,7 @@ pub struct Options {
     /// Who is told elsewhere.
     pub export: export::Options,
     /// The fleet that this host is in.
-    pub fleet: Option<fleet::Options>,
+    pub fleet: Option<crate::fleet::Options>,
 }
 
 impl Options {
@@ -86,7 +95,7 @@ impl Options {
         self.http.as_ref().map_or(Ok(()), http::Options::check)?;
         self.metrics.as_ref().map_or(Ok(()), http::MetricsOptions::check)?;
         self.web.as_ref().map_or(Ok(()), web::Options::check)?;
-        self.fleet.as_ref().map_or(Ok(()), fleet::Options::check)?;
+        self.fleet.as_ref().map_or(Ok(()), crate::fleet::Options::check)?;
         self.export.check()
     }
 }
@@ -99,30 +108,36 @@ pub struct Endpoints {
     http: Option<http::Endpoints>,
     web: Option<web::Endpoint>,
     exporters: Vec<Exporter>,
+    bus: Option<(Bus, Membership)>,
 }
 
 impl Endpoints {
     /// Makes the control socket, the HTTP endpoints and the page, and what exporting needs; none if nothing of it
-    /// is wanted. `host` is the name under which we export.
+    /// is wanted. What is told elsewhere is told as `host`, whose bundles appear in `store`.
     ///
     /// # Errors
     /// When one is refused. A control socket that the operator did not name is only warned about.
-    pub fn open(options: &Options, host: &str) -> Result<Option<Self>> {
+    pub fn open(options: &Options, host: &Host, store: &Path) -> Result<Option<Self>> {
         let control = match &options.control {
             Some(control) => control::Socket::open(control)?,
             None => None,
         };
         let http = http::Endpoints::open(options.http.as_ref(), options.metrics.as_ref())?;
         let web = options.web.as_ref().map(web::Endpoint::open).transpose()?;
-        let exporters = Exporter::open(&options.export, host)?;
-        if control.is_none() && http.is_none() && web.is_none() && exporters.is_empty() {
+        let exporters = Exporter::open(&options.export, &host.name)?;
+        let join = |fleet: &crate::fleet::Options| -> Result<_> {
+            Ok((Bus::open(fleet, &host.name)?, Membership::new(fleet, host, store)))
+        };
+        let bus = options.fleet.as_ref().map(join).transpose()?;
+        let is_open = control.is_some() || http.is_some() || web.is_some() || bus.is_some();
+        if !is_open && exporters.is_empty() {
             return Ok(None);
         }
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|e| Error::operation("start thread", "api", e))?;
-        Ok(Some(Self { runtime, control, http, web, exporters }))
+        Ok(Some(Self { runtime, control, http, web, exporters, bus }))
     }
 
     /// Answers at the endpoints from now on, on the thread `api`.
@@ -131,7 +146,7 @@ impl Endpoints {
     /// When the process is out of threads or descriptors.
     pub fn serve(self, clock: Clock, questions: Sender<Question>) -> Result<Server> {
         let failed = |e: std::io::Error| Error::operation("start thread", "api", e);
-        let Self { runtime, control, http, web, exporters } = self;
+        let Self { runtime, control, http, web, exporters, bus } = self;
         let entrance = web.as_ref().map(web::Endpoint::entrance);
         let line = RecorderLine::new(clock.clone(), questions).with_page(entrance);
         let accounts = exporters.iter().map(Exporter::account).collect();
@@ -141,6 +156,8 @@ impl Endpoints {
         http.map_or(Ok(()), |http| http.serve(&line)).map_err(failed)?;
         web.map_or(Ok(()), |web| web.serve(&line)).map_err(failed)?;
         drop(entered);
+        let member = bus.as_ref().map(|(bus, _)| bus.account());
+        let (announcements, announced) = mpsc::channel(ANNOUNCEMENTS);
         let (stop, told) = oneshot::channel();
         let work = async move {
             if let Some(control) = control {
@@ -148,6 +165,12 @@ impl Endpoints {
             }
             for exporter in exporters {
                 tokio::spawn(export(exporter, line.clone(), clock.clone()));
+            }
+            if let Some((bus, member)) = bus {
+                let seat = member.seat(&line);
+                let line = line.clone();
+                // What became of notices is told to the end.
+                tokio::spawn(async move { line.in_earnest(bus.run(announced, seat)).await });
             }
             // Told, or the recorder is gone: both mean the end.
             let _ = told.await;
@@ -161,7 +184,7 @@ impl Endpoints {
                 runtime.shutdown_background();
             })
             .map_err(failed)?;
-        Ok(Server { stop, thread, accounts })
+        Ok(Server { stop, thread, accounts, announcements, member })
     }
 }
 
@@ -184,9 +207,21 @@ pub struct Server {
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
     accounts: Vec<Account>,
+    announcements: mpsc::Sender<Announcement>,
+    member: Option<BusAccount>,
 }
 
 impl Server {
+    /// Tells other hosts of the fleet; false if there is no fleet, or no room.
+    pub fn announce(&self, announcement: Announcement) -> bool {
+        self.announcements.try_send(announcement).is_ok()
+    }
+
+    /// How this host stands in its fleet.
+    pub fn fleet(&self) -> Option<BusStatus> {
+        self.member.as_ref().map(BusAccount::standing)
+    }
+
     /// How each destination of exports stands.
     pub fn exports(&self) -> Vec<export::DestinationStatus> {
         self.accounts.iter().map(Account::standing).collect()
@@ -194,6 +229,8 @@ impl Server {
 
     /// Lets answers under way reach their clients, at most for five seconds, and closes the endpoints.
     pub fn stop(self) {
+        // The bus leaves when nothing more will be announced.
+        drop(self.announcements);
         let _ = self.stop.send(());
         if self.thread.join().is_err() {
             tracing::error!("the thread api ended in a panic, which is a bug");

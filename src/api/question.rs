@@ -10,6 +10,7 @@ use tokio::sync::{broadcast, oneshot};
 use super::status::RecorderStatus;
 use crate::capture::Follower;
 use crate::export::event::Event;
+use crate::fleet::exchange::HeardNotice;
 use crate::frames::FrameFeed;
 use crate::incident::coverage::Coverage;
 use crate::observation::Observation;
@@ -49,6 +50,8 @@ pub enum Question {
     },
     /// Which interfaces are recorded now?
     Captures(Reply<Vec<Follower>>),
+    /// Another host asks for the seconds around a moment.
+    Notice(Box<HeardNotice>),
 }
 
 /// What came of a wish.

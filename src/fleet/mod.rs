@@ -15,6 +15,7 @@ pub mod bus;
 pub mod exchange;
 mod fields;
 pub mod inquiry;
+pub mod keep;
 #[cfg(test)]
 mod lab;
 pub mod notice;

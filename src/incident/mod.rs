@@ -27,6 +27,7 @@ pub mod events;
 #[cfg(test)]
 #[path = "../../tests/lab/incident.rs"]
 pub(crate) mod fixture;
+pub mod fleet;
 pub mod folder;
 pub mod journal;
 pub mod layout;
@@ -109,6 +110,8 @@ pub struct Incident {
     pub recovered: Option<recovered::Recovered>,
     /// The recording before this one, if the window reaches back to it.
     pub earlier: Option<earlier::EarlierRecording>,
+    /// Why other hosts wanted it; empty where none did.
+    pub fleet: Vec<fleet::FleetReason>,
     /// Its frames on the disk, if they were brought there before it was closed.
     pub spool: Option<spool::Spool>,
 }

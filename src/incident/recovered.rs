@@ -100,6 +100,7 @@ pub fn incident(file: &Path, recovery: Recovery) -> Option<Incident> {
         traffic: None,
         recovered: Some(recovered),
         earlier: None,
+        fleet: Vec::new(),
         spool: None,
     })
 }

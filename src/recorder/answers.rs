@@ -34,6 +34,7 @@ impl Recorder {
             Question::Frames { from, reply } => {
                 let _ = reply.send(self.feed(from));
             }
+            Question::Notice(heard) => self.hear(*heard),
             Question::Captures(reply) => {
                 let _ = reply.send(self.captures.followers());
             }
@@ -89,7 +90,7 @@ impl Recorder {
             limitations: self.watchers.limitations().to_vec(),
             figures: self.figures(),
             exports: self.audience.clients.exports(),
-            fleet: None,
+            fleet: self.audience.clients.fleet(),
         };
         self.audience.clients.keep_reports(asked);
         standing

@@ -19,6 +19,7 @@
 mod answers;
 mod audience;
 mod captures;
+mod fleet;
 mod frame_store;
 mod grants;
 mod incidents;
@@ -48,11 +49,13 @@ pub use watchers::options::{Logs, WatcherOptions};
 
 use self::audience::Audience;
 use self::captures::Captures;
+use self::fleet::FleetDesk;
 use self::frame_store::FrameStore;
 use self::incidents::Incidents;
 use self::reload::Inbox;
 use self::watchers::Watchers;
 use crate::api::question::Verdict;
+use crate::fleet::exchange::HeardNotice;
 use crate::incident::writer::{Outcome, Writer};
 use crate::observation::Observation;
 use crate::ring::RingFile;
@@ -73,6 +76,8 @@ pub struct Recorder<K = Captures> {
     /// What passed for an hour and for a week.
     traffic: Option<TrafficMemory>,
     incidents: Incidents,
+    /// This host in its fleet, if it is in one.
+    fleet: Option<Box<FleetDesk>>,
     watchers: Watchers,
     audience: Audience,
 }
@@ -89,6 +94,7 @@ impl Recorder {
         while !self.incidents.are_over() {
             self.wait();
             self.judge_time();
+            self.attend_fleet();
             self.close_if_due();
             self.collect_slices();
             self.restart_watchers();
@@ -125,6 +131,29 @@ impl Recorder {
             },
             default(due) => {}
         }
+    }
+
+    /// Another host asks.
+    fn hear(&mut self, heard: HeardNotice) {
+        let Self { incidents, captures, audience, .. } = self;
+        if let Some(fleet) = &mut self.fleet {
+            fleet.hear(heard, incidents, captures, audience);
+        }
+    }
+
+    /// Tells other hosts of what is new, and what became of what they asked.
+    fn attend_fleet(&mut self) {
+        let announced = self.incidents.take_announced();
+        let Some(fleet) = &mut self.fleet else { return };
+        let now = self.clock.now().mono;
+        for announced in announced {
+            let Some(announcement) = fleet.announce(announced, now) else { continue };
+            self.incidents.announced_as(&announcement.notice);
+            if !self.audience.clients.announce(announcement) {
+                tracing::warn!("not announced: too much waits to be");
+            }
+        }
+        fleet.follow(&mut self.incidents, &mut self.captures);
     }
 
     /// Puts watchers to work again that panicked.
@@ -170,6 +199,7 @@ impl<K: FrameStore> Recorder<K> {
     ) -> Self {
         Self {
             incidents: Incidents::new(&options, clock.clone(), writer),
+            fleet: None,
             watchers: Watchers::new(clock.clone(), sender),
             audience: Audience::new(clock.clone()),
             options,
@@ -188,6 +218,9 @@ impl<K: FrameStore> Recorder<K> {
         let verdict = self.incidents.judge(&seen, &mut self.captures, &mut self.audience);
         self.follow(&seen);
         self.audience.hear(&seen);
+        if let Some(fleet) = &mut self.fleet {
+            fleet.meet(&seen.fact);
+        }
         let row = self.watchers.row(&seen);
         for seen in row.into_iter().chain([seen]) {
             self.incidents.remember(seen);
@@ -227,6 +260,9 @@ impl<K: FrameStore> Recorder<K> {
 
     /// Takes in what became of an incident.
     fn settle(&mut self, outcome: Outcome) {
+        if let Some(fleet) = &mut self.fleet {
+            fleet.settle(&outcome);
+        }
         for seen in self.audience.settle(&outcome) {
             self.incidents.remember(seen);
         }

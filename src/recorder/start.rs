@@ -6,6 +6,7 @@ use std::fmt;
 use crossbeam_channel::bounded;
 
 use super::captures::Captures;
+use super::fleet::FleetDesk;
 use super::frame_store::FrameStore;
 use super::incidents::Incidents;
 use super::ring_file::Memory;
@@ -103,7 +104,7 @@ impl Recorder {
         let watchers = options.watchers.open(watchers)?;
         let (retention, now) = (options.writer.retention, clock.now());
         let store = Store::open_within(&options.output, options.pool.memory, retention, now)?;
-        let endpoints = api::Endpoints::open(&options.api, &Host::read().name)?;
+        let endpoints = api::Endpoints::open(&options.api, &Host::read(), &options.output)?;
         let directory = options.api.directory.as_ref();
         let directory = directory.map(|o| DirectoryWatcher::open(o, &clock)).transpose()?;
         let Memory { pool, file, left } = Memory::obtain(&options, &store, &clock)?;
@@ -164,6 +165,9 @@ impl Recorder {
         if let Some(directory) = directory {
             recorder.watchers.add(directory)?;
         }
+        let fleet = recorder.options.api.fleet.clone();
+        recorder.fleet =
+            fleet.map(|fleet| Box::new(FleetDesk::new(fleet, recorder.incidents.host(), frames)));
         if let Some(endpoints) = endpoints {
             recorder.audience.clients.serve(endpoints, recorder.clock.clone())?;
         }

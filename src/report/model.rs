@@ -393,7 +393,7 @@ impl Report {
 impl Trigger {
     /// What it is called: nobody who asks for a snapshot is a symptom.
     pub(super) fn word(&self) -> &'static str {
-        const ASKED: [&str; 5] = ["snapshot", "signal", "file", "http", "recovered"];
+        const ASKED: [&str; 6] = ["snapshot", "signal", "file", "http", "fleet", "recovered"];
         let asked = self.kind.as_deref().is_some_and(|kind| ASKED.contains(&kind));
         if asked || self.by == "operator" { "Moment asked for" } else { "Symptom" }
     }

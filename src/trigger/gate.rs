@@ -56,7 +56,7 @@ impl Gate {
     pub fn admits(&self, trigger: &Trigger) -> bool {
         let ready = |rest: &Rest| trigger.told_at().since(rest.closed) >= rest.wait;
         let key = (trigger.kind, trigger.object.clone());
-        trigger.kind.is_explicit() || self.resting.get(&key).is_none_or(ready)
+        trigger.kind.never_waits() || self.resting.get(&key).is_none_or(ready)
     }
 
     /// What it admits no trigger for, and how much longer.

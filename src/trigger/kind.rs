@@ -133,6 +133,8 @@ kinds! {
     File = "file", Nothing, false, false;
     /// Somebody asked by HTTP.
     Http = "http", Nothing, false, false;
+    /// Another host of the fleet asked, because of what happened there.
+    Fleet = "fleet", Nothing, false, false;
     /// An earlier recording ended without stopping, and its ring file or a spool was read.
     Recovered = "recovered", Nothing, false, false;
 }
@@ -141,11 +143,12 @@ impl TriggerKind {
     /// Every kind that a rule can be made for: `exec` alone makes the one for its command, and who asks
     /// needs none, nor what a ring file held.
     pub fn armable() -> impl Iterator<Item = Self> {
-        const OTHERS: [TriggerKind; 5] = [
+        const OTHERS: [TriggerKind; 6] = [
             TriggerKind::CommandFailed,
             TriggerKind::Snapshot,
             TriggerKind::File,
             TriggerKind::Http,
+            TriggerKind::Fleet,
             TriggerKind::Recovered,
         ];
         let plain = Self::PLAIN.iter().copied().filter(|kind| !OTHERS.contains(kind));
@@ -194,10 +197,16 @@ impl TriggerKind {
         matches!(self, Self::NeighbourFailed | Self::Finding(FindingKind::LinkFlapping))
     }
 
-    /// True if somebody asked for it, or his program through an endpoint that is open to those he trusts: it
-    /// is not held back by the hourly budget.
+    /// True if somebody asked for it, or his program through an endpoint that is open to those he trusts, or another
+    /// host, whose rate is bounded by itself: it is not held back by the hourly budget.
     pub fn is_asked_for(self) -> bool {
-        self.is_explicit() || matches!(self, Self::File | Self::Http)
+        self.is_explicit() || matches!(self, Self::File | Self::Http | Self::Fleet)
+    }
+
+    /// True if it never waits for a cool-down: the operator's wish, and that of another host, for which windows that
+    /// a bundle has are no second one, and which has a rate of its own.
+    pub(super) fn never_waits(self) -> bool {
+        self.is_explicit() || self == Self::Fleet
     }
 
     /// True if an operator asks for it at that moment: then it never waits for a cool-down, and counts

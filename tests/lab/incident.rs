@@ -217,6 +217,7 @@ impl Story {
             traffic: None,
             recovered: None,
             earlier: None,
+            fleet: Vec::new(),
             spool: None,
         }
     }

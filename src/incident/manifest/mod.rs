@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::clock_reading::ClockReading;
 use super::earlier;
+use super::fleet::FleetReason;
 use super::moment::{Moment, Span};
 use super::pcapng::{Contents, Written};
 use super::recovered::Recovered;
@@ -80,6 +81,26 @@ pub struct Manifest<'a> {
     /// began and ended, and when this one began. Nothing was recorded in between.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub earlier: Option<&'a earlier::EarlierRecording>,
+    /// Other hosts that asked for it; absent where none did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<FleetEntry<'a>>,
+}
+
+/// The hosts that asked for a bundle.
+#[derive(Debug, Serialize)]
+pub struct FleetEntry<'a> {
+    /// Identifiers of their notices, by which the bundles of one failure are found on every host.
+    pub ids: Vec<&'a str>,
+    /// What they said, in the same order.
+    pub reasons: &'a [FleetReason],
+}
+
+impl<'a> FleetEntry<'a> {
+    fn of(incident: &'a Incident) -> Option<Self> {
+        let reasons = incident.fleet.as_slice();
+        let ids = reasons.iter().map(|reason| reason.id.as_str()).collect();
+        (!reasons.is_empty()).then_some(Self { ids, reasons })
+    }
 }
 
 /// One trigger.
@@ -301,6 +322,7 @@ impl<'a> Manifest<'a> {
             previous: None,
             recovered: incident.recovered.as_ref(),
             earlier: incident.earlier.as_ref(),
+            fleet: FleetEntry::of(incident),
         }
     }
 }

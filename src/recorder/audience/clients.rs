@@ -19,6 +19,8 @@ use crate::capture::CaptureReport;
 use crate::error::Result;
 use crate::export::{self, choice::What};
 use crate::finding::Severity;
+use crate::fleet::exchange::Announcement;
+use crate::fleet::status::BusStatus;
 use crate::incident::journal::Entry;
 use crate::incident::progress::IncidentProgress;
 use crate::incident::writer::Outcome;
@@ -296,6 +298,16 @@ impl Clients {
     /// How exports stand.
     pub(in crate::recorder) fn exports(&self) -> Vec<export::DestinationStatus> {
         self.server.as_ref().map(Server::exports).unwrap_or_default()
+    }
+
+    /// Tells other hosts of the fleet; false if there is no room.
+    pub(in crate::recorder) fn announce(&self, announcement: Announcement) -> bool {
+        self.server.as_ref().is_some_and(|server| server.announce(announcement))
+    }
+
+    /// How this host stands in its fleet.
+    pub(in crate::recorder) fn fleet(&self) -> Option<BusStatus> {
+        self.server.as_ref().and_then(Server::fleet)
     }
 
     /// How the captures stand, or stood a moment ago, and when that was.

@@ -99,13 +99,18 @@ impl Incidents {
         Some(Verdict::Late { from, to, oldest: came.offset().wall(oldest) })
     }
 
-    fn reach<'a>(&self, window: Window, offset: Offset, reports: &'a [CaptureReport]) -> Reach<'a> {
+    pub(super) fn reach<'a>(
+        &self,
+        window: Window,
+        offset: Offset,
+        reports: &'a [CaptureReport],
+    ) -> Reach<'a> {
         let earlier = self.earlier.as_ref().map(Earlier::frames);
         Reach { window, offset, reports, earlier }
     }
 
     /// Since when all frames of an incident are pinned, and the window that it has so far.
-    fn pinned(&self, incident: &str) -> Option<(Mono, Window)> {
+    pub(super) fn pinned(&self, incident: &str) -> Option<(Mono, Window)> {
         if let Some(closing) = self.closing.iter().rev().find(|one| one.name() == incident) {
             return Some((closing.complete_from(), closing.window()));
         }

@@ -5,11 +5,12 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, TryRecvError};
 
 use super::phase::TriggerCount;
-use super::{Incidents, OpenedIncident, Spooling, phase};
+use super::{Incidents, OpenedIncident, Spooling, fleet, phase};
 use crate::api::question::{Fate, Reply};
 use crate::capture::{ClassReport, Sliced};
 use crate::hook::{OutputFile, Pending};
 use crate::incident::clock_reading::ClockReading;
+use crate::incident::fleet::FleetReason;
 use crate::incident::name::name_of;
 use crate::incident::system::Collection;
 use crate::incident::{ClassTrack, Host, Incident, SystemFile, Track};
@@ -72,6 +73,11 @@ impl Closing {
     /// From then on every lane was complete.
     pub(super) fn complete_from(&self) -> Mono {
         self.open.complete_from
+    }
+
+    /// Another host has asked for it, too.
+    pub(super) fn belongs_to(&mut self, reason: &FleetReason) {
+        fleet::add(&mut self.open.fleet, reason);
     }
 
     /// Somebody waits for its bundle.
@@ -161,6 +167,7 @@ impl Closing {
             traffic: when.traffic,
             recovered: None,
             earlier: None,
+            fleet: self.open.fleet,
             spool: self.open.spooling.map(Spooling::finish),
         }
     }
@@ -235,7 +242,7 @@ impl Incidents {
                 self.gate.closed(of, *told, cool_down, now);
             }
         }
-        self.recent.closed(name_of(&closed.opened_by), closed.window, closed.opened_by.at.offset());
+        self.recent.closed(&closed.opened_by, closed.window);
         let slices = captures.slice(closed.window, open.hold);
         self.closing.push(Closing::new(closed, open, slices, now));
     }
@@ -310,6 +317,7 @@ impl Incidents {
     /// New frames are worth more than an incident that nobody can write, or that nobody may want.
     pub(super) fn make_memory<K: FrameStore>(&mut self, captures: &mut K, audience: &mut Audience) {
         self.release_holds("new frames need its memory", captures);
+        self.release_fleet_holds(captures);
         if let Some(lost) = self.writer.abandon() {
             audience.lost(&lost.name, &lost.reason.to_string());
             self.summary.lost(&lost);

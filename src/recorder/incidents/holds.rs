@@ -130,6 +130,7 @@ mod tests {
             terms: Terms { pre: ten, post: ten, cool_down: ten },
             lasted: Duration::from_secs(5),
             hold: None,
+            announce: None,
         }
     }
 

@@ -11,6 +11,7 @@
 mod asked;
 mod clock_steps;
 mod closing;
+pub(super) mod fleet;
 mod history;
 mod holds;
 pub(super) mod phase;
@@ -28,6 +29,7 @@ use crossbeam_channel::Receiver;
 
 use self::clock_steps::ClockSteps;
 use self::closing::Closing;
+use self::fleet::FleetHold;
 use self::history::History;
 use self::holds::Holds;
 use self::phase::Phase;
@@ -43,10 +45,12 @@ use crate::api::question::{Fate, Reply};
 use crate::api::status::{OpenIncident, WaitingTrigger};
 use crate::capture::CaptureReport;
 use crate::error::Result;
+use crate::fleet::keep::announce::OwnIncident;
 use crate::hook::Pending;
 use crate::incident::Host;
 use crate::incident::clock_reading::ClockReading;
 use crate::incident::earlier::Earlier;
+use crate::incident::fleet::FleetReason;
 use crate::incident::spool;
 use crate::incident::system::Collection;
 use crate::incident::writer::{Outcome, Writer};
@@ -56,7 +60,7 @@ use crate::observation::{Fact, Observation};
 use crate::ring::{HoldId, LeftRing};
 use crate::time::{Clock, Mono, Stamp, Window};
 use crate::traffic::TrafficMemory;
-use crate::trigger::{Budget, Gate, Rules, Terms, TriggerKind};
+use crate::trigger::{Announce, Budget, Gate, Rules, Terms, TriggerKind};
 
 /// What opens incidents, those that are under way, and what belongs into them.
 #[derive(Debug)]
@@ -75,6 +79,12 @@ pub(super) struct Incidents {
     refused: u64,
     holds: Holds,
     holds_made: u64,
+    /// Windows that other hosts may want.
+    fleet_holds: Vec<FleetHold>,
+    /// Of those, what was given up and not told.
+    fleet_released: Vec<String>,
+    /// What other hosts are to be told, and were not yet.
+    announced: Vec<Announced>,
     phase: Phase,
     open: Option<OpenedIncident>,
     closing: Vec<Closing>,
@@ -110,8 +120,46 @@ struct OpenedIncident {
     spooling: Option<Spooling>,
     system: Option<Collection>,
     programs: Option<Pending>,
+    /// Why other hosts want it.
+    fleet: Vec<FleetReason>,
+    /// Other hosts were told of it.
+    is_announced: bool,
     /// Those who wait for its bundle.
     waiting: Vec<Reply<Fate>>,
+}
+
+/// What other hosts are to be told.
+#[derive(Debug)]
+pub(super) enum Announced {
+    /// An incident was opened.
+    Opened {
+        /// It.
+        incident: OwnIncident,
+        /// Whom.
+        to: Announce,
+        /// When it happened.
+        event: Mono,
+    },
+    /// A window is held.
+    Held {
+        /// By this.
+        hold: HoldId,
+        /// What it is held for.
+        incident: OwnIncident,
+        /// Whom.
+        to: Announce,
+        /// When it happened.
+        event: Mono,
+    },
+    /// What was held is kept.
+    Confirmed(HoldId),
+    /// What was held is given up.
+    Released(HoldId),
+}
+
+impl Announced {
+    /// What waits to be told at most: one observation brings a few, and a replay tells nobody.
+    const MOST: usize = 64;
 }
 
 impl Incidents {
@@ -130,6 +178,9 @@ impl Incidents {
             refused: 0,
             holds: Holds::default(),
             holds_made: 0,
+            fleet_holds: Vec::new(),
+            fleet_released: Vec::new(),
+            announced: Vec::new(),
             phase: Phase::new(options.window.limit),
             open: None,
             closing: Vec::new(),
@@ -143,6 +194,23 @@ impl Incidents {
             started: clock.now(),
             clock,
         }
+    }
+
+    /// The clock of the recording.
+    pub(super) fn now(&self) -> Stamp {
+        self.clock.now()
+    }
+
+    /// Other hosts are to be told, as soon as somebody does.
+    fn tell_others(&mut self, announced: Announced) {
+        if self.announced.len() < Announced::MOST {
+            self.announced.push(announced);
+        }
+    }
+
+    /// What other hosts are to be told.
+    pub(super) fn take_announced(&mut self) -> Vec<Announced> {
+        std::mem::take(&mut self.announced)
     }
 
     /// What was seen in a window, and the last states before it.
@@ -228,6 +296,7 @@ impl Incidents {
                 self.ending = true;
                 self.cut("a stop signal", captures);
                 self.release_holds("the recording ends", captures);
+                self.release_fleet_holds(captures);
             }
             Fact::CommandEnded { .. } => self.ending = true,
             Fact::Capture { event: CaptureEvent::Dropping, .. } => {

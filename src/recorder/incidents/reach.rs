@@ -8,9 +8,9 @@
 //!
 //! Pure: it is told how the captures stand.
 
-use crate::capture::CaptureReport;
+use crate::capture::{CaptureReport, ClassReport};
 use crate::incident::coverage::{Coverage, MissingPart};
-use crate::time::{Mono, Offset, Window};
+use crate::time::{Mono, Offset, Window, nanos};
 
 /// What of a window the lanes have.
 pub(super) struct Reach<'a> {
@@ -31,6 +31,25 @@ impl Reach<'_> {
             report.classes.iter().map(|class| class.complete_from.max(report.since.mono))
         });
         lanes.chain(earlier.map(|frames| frames.from)).min()
+    }
+
+    /// What a window pins of the lanes, about: of each lane the part of what it holds that is the window's part of the
+    /// time it holds.
+    pub(super) fn bytes(reports: &[CaptureReport], window: Window, now: Mono) -> u64 {
+        let lanes = reports.iter().flat_map(|report| {
+            let lane = |class: &ClassReport| {
+                let begin = class.complete_from.max(report.since.mono);
+                (begin, class.counters.ring_bytes)
+            };
+            report.classes.iter().map(lane)
+        });
+        let of = |(begin, bytes): (Mono, u64)| {
+            let held = nanos(now.since(begin)).max(1);
+            let wanted = nanos(window.to.min(now).since(window.from.max(begin)));
+            let part = u128::from(bytes) * u128::from(wanted) / u128::from(held);
+            u64::try_from(part).unwrap_or(u64::MAX)
+        };
+        lanes.map(of).fold(0, u64::saturating_add)
     }
 
     /// The first moment that memory has something of, if that is after the window.
@@ -142,7 +161,6 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::capture::ClassReport;
     use crate::frame::{LinkType, Origin, StampClock};
     use crate::ring::LaneCounters;
     use crate::stats::CaptureStats;
@@ -231,6 +249,23 @@ mod tests {
                 .collect();
             assert_eq!(parts.join("; "), expected);
             assert_eq!((told.full, told.held_from.0), (expected.is_empty(), held * S));
+        }
+    }
+
+    #[test]
+    fn a_window_pins_its_part_of_each_lane() {
+        let mut reports = [report("eth0", 100, &[("control", 100, 100), ("data", 900, 900)])];
+        reports[0].classes[0].counters.ring_bytes = 900;
+        reports[0].classes[1].counters.ring_bytes = 1_000_000;
+        for (asked, expected) in [
+            (window(100, 1_000), 1_000_900),
+            (window(0, 2_000), 1_000_900),
+            (window(100, 200), 100),
+            (window(950, 1_000), 500_050),
+            (window(10, 50), 0),
+            (window(1_000, 1_100), 0),
+        ] {
+            assert_eq!(Reach::bytes(&reports, asked, Mono(1_000 * S)), expected, "{asked:?}");
         }
     }
 

@@ -7,9 +7,11 @@ use std::collections::VecDeque;
 use std::path::Path;
 
 use crate::api::question::Fate;
+use crate::incident::name::name_of;
 use crate::incident::writer::Outcome;
 use crate::recorder::audience::progress::absolute;
 use crate::time::{Offset, Window, nanos};
+use crate::trigger::{Trigger, TriggerKind};
 
 /// Incidents whose windows are closed, the latest last.
 #[derive(Debug, Default)]
@@ -24,6 +26,8 @@ pub(super) struct ClosedWindow {
     pub(super) window: Window,
     /// The distance of the clocks then.
     pub(super) offset: Offset,
+    /// What opened it.
+    pub(super) kind: TriggerKind,
     /// Its bundle; none while it is being written.
     pub(super) written: Option<Fate>,
 }
@@ -36,11 +40,12 @@ impl RecentWindows {
     const ENOUGH: u128 = 90;
 
     /// The window of an incident is closed.
-    pub(super) fn closed(&mut self, incident: String, window: Window, offset: Offset) {
+    pub(super) fn closed(&mut self, by: &Trigger, window: Window) {
         if self.0.len() >= Self::MOST {
             self.0.pop_front();
         }
-        self.0.push_back(ClosedWindow { incident, window, offset, written: None });
+        let (incident, offset, kind) = (name_of(by), by.at.offset(), by.kind);
+        self.0.push_back(ClosedWindow { incident, window, offset, kind, written: None });
     }
 
     /// What became of one.
@@ -67,12 +72,20 @@ impl RecentWindows {
 
     /// The latest that has enough of a window.
     pub(super) fn covers(&self, window: Window) -> Option<&ClosedWindow> {
+        self.0.iter().rev().find(|one| Self::is_enough(one.window, window))
+    }
+
+    /// True if what `has` a part of a window has enough of it.
+    pub(super) fn is_enough(has: Window, window: Window) -> bool {
         let length = u128::from(nanos(window.to.since(window.from)));
-        let has = |one: &&ClosedWindow| {
-            let (from, to) = (one.window.from.max(window.from), one.window.to.min(window.to));
-            from <= to && u128::from(nanos(to.since(from))) * 100 >= length * Self::ENOUGH
-        };
-        self.0.iter().rev().find(has)
+        let (from, to) = (has.from.max(window.from), has.to.min(window.to));
+        from <= to && u128::from(nanos(to.since(from))) * 100 >= length * Self::ENOUGH
+    }
+
+    /// Windows of a kind whose bundles are not on the disk yet.
+    pub(super) fn unwritten(&self, kind: TriggerKind) -> impl Iterator<Item = Window> {
+        let waits = move |one: &&ClosedWindow| one.kind == kind && one.written.is_none();
+        self.0.iter().filter(waits).map(|one| one.window)
     }
 
     /// The one with this name.
@@ -96,10 +109,20 @@ mod tests {
 
     use super::*;
     use crate::incident::bundle::Bundle;
-    use crate::time::Mono;
-    use crate::trigger::TriggerKind;
+    use crate::time::{Mono, Stamp, Wall};
 
     const S: u64 = 1_000_000_000;
+
+    /// Opened in that second, and named by it.
+    fn by(second: u64) -> Trigger {
+        Trigger {
+            kind: TriggerKind::Fleet,
+            object: None,
+            at: Stamp { mono: Mono(second * S), wall: Wall(second * S) },
+            told_after: Duration::ZERO,
+            sentence: String::new(),
+        }
+    }
 
     fn window(from: u64, to: u64) -> Window {
         Window { from: Mono(from * S), to: Mono(to * S) }
@@ -119,7 +142,7 @@ mod tests {
     #[test]
     fn nine_tenths_of_a_window_are_enough() {
         let mut recent = RecentWindows::default();
-        recent.closed("a".into(), window(100, 200), Offset(0));
+        recent.closed(&by(1), window(100, 200));
         for (from, to, covered) in [
             (100, 200, true),
             (120, 180, true),
@@ -138,21 +161,24 @@ mod tests {
 
     #[test]
     fn the_latest_is_named_and_what_is_gone_is_forgotten() {
-        let mut recent = RecentWindows::default();
-        recent.closed("a".into(), window(100, 200), Offset(0));
-        recent.closed("a".into(), window(100, 210), Offset(0));
-        recent.settle(&written("a"));
+        let (mut recent, a) = (RecentWindows::default(), name_of(&by(1)));
+        recent.closed(&by(1), window(100, 200));
+        recent.closed(&by(1), window(100, 210));
+        assert_eq!(recent.unwritten(TriggerKind::Fleet).count(), 2);
+        assert_eq!(recent.unwritten(TriggerKind::Snapshot).count(), 0);
+        recent.settle(&written(&a));
         assert_eq!(recent.covers(window(100, 200)).unwrap().written, None, "the later one");
-        recent.settle(&written("a-2"));
+        recent.settle(&written(&format!("{a}-2")));
+        assert_eq!(recent.unwritten(TriggerKind::Fleet).count(), 0);
         let covers = recent.covers(window(100, 200)).unwrap();
-        assert_eq!(covers.incident, "a-2");
-        let path = "/var/a-2".to_owned();
+        assert_eq!(covers.incident, format!("{a}-2"));
+        let path = format!("/var/{a}-2");
         assert_eq!(covers.written, Some(Fate::Written { path, frames: 2, bytes: 1 }));
-        assert!(recent.named("a").is_some());
-        recent.forget("a-2");
-        assert_eq!(recent.covers(window(100, 200)).unwrap().incident, "a");
-        for n in 0..RecentWindows::MOST {
-            recent.closed(n.to_string(), window(300, 400), Offset(0));
+        assert!(recent.named(&a).is_some());
+        recent.forget(&format!("{a}-2"));
+        assert_eq!(recent.covers(window(100, 200)).unwrap().incident, a);
+        for n in 0..RecentWindows::MOST as u64 {
+            recent.closed(&by(n), window(300, 400));
         }
         assert_eq!((recent.0.len(), recent.covers(window(100, 200))), (RecentWindows::MOST, None));
     }

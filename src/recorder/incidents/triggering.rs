@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use super::holds::Held;
 use super::phase::Effect;
-use super::{Incidents, OpenedIncident, Spooling};
+use super::{Announced, Incidents, OpenedIncident, Spooling};
 use crate::api::question::Verdict;
 use crate::finding::FindingKind;
+use crate::fleet::keep::announce::OwnIncident;
 use crate::incident::clock_reading::ClockReading;
 use crate::incident::name::name_of;
 use crate::incident::progress::IncidentProgress;
@@ -22,7 +23,7 @@ use crate::recorder::ring_file;
 use crate::ring::HoldId;
 use crate::ring::metadata::{IncidentMetadata, MetadataMoment, RecordingMetadata};
 use crate::time::{Mono, Window, nanos};
-use crate::trigger::{Circumstances, Fired, Hold, Trigger, TriggerKind};
+use crate::trigger::{Announce, Circumstances, Fired, Hold, Terms, Trigger, TriggerKind};
 
 /// Of what repeats itself in a storm, so many are logged one by one, then the 2^n-th.
 const LOGGED: u64 = 16;
@@ -153,6 +154,7 @@ impl Incidents {
         pin(captures, id, held.from, at, yields(&held.fired.trigger));
         held.pinned_after = self.clock.now().mono.since(at);
         tracing::info!("{kind}: {}; held, {hold}", short(&sentence));
+        self.announce_hold(&held, hold);
         audience.log.told_as_trigger();
         self.holds.add(held);
     }
@@ -172,7 +174,7 @@ impl Incidents {
         if self.is_apart(&fired) {
             return self.keep_apart(fired, captures, audience);
         }
-        let Fired { trigger, rules, terms, lasted, .. } = fired;
+        let Fired { trigger, rules, terms, lasted, announce, .. } = fired;
         audience.clients.pulled(trigger.clone());
         let at = trigger.at.mono;
         let confirmed = self.holds.confirmed(&rules, at);
@@ -208,6 +210,8 @@ impl Incidents {
                 Verdict::Extended { left_ns, incident, coverage: None }
             }
         };
+        let sure = (&trigger, terms, lasted, announce.as_ref());
+        self.announce(&confirmed, sure);
         let held = confirmed.iter().map(|held| &held.fired.trigger);
         self.ask_programs(held.chain([&trigger]), audience);
         for held in confirmed {
@@ -215,6 +219,44 @@ impl Incidents {
             self.unpin(held.id, captures);
         }
         verdict
+    }
+
+    /// Other hosts are told of the open incident, once; of what they hold, that it is wanted.
+    fn announce(
+        &mut self,
+        confirmed: &[Held],
+        (trigger, terms, lasted, announce): (&Trigger, Terms, Duration, Option<&Announce>),
+    ) {
+        for held in confirmed {
+            let Fired { trigger, terms, lasted, announce, .. } = &held.fired;
+            match announce {
+                Some(to) if to.hold => self.tell_others(Announced::Confirmed(held.id)),
+                Some(to) => self.announce_open(trigger, *terms, *lasted, to),
+                None => {}
+            }
+        }
+        if let Some(to) = announce {
+            self.announce_open(trigger, terms, lasted, to);
+        }
+    }
+
+    fn announce_open(&mut self, trigger: &Trigger, terms: Terms, lasted: Duration, to: &Announce) {
+        let Some(open) = &mut self.open else { return };
+        if !std::mem::replace(&mut open.is_announced, true) {
+            let (incident, to, event) = (own(trigger, terms, lasted), to.clone(), trigger.at.mono);
+            self.tell_others(Announced::Opened { incident, to, event });
+        }
+    }
+
+    /// Other hosts hold the same window.
+    fn announce_hold(&mut self, held: &Held, hold: &Hold) {
+        let Fired { trigger, terms, lasted, announce, .. } = &held.fired;
+        if let Some(to) = announce.clone().filter(|announce| announce.hold) {
+            let within = Some(hold.within);
+            let incident = OwnIncident { within, ..own(trigger, *terms, *lasted) };
+            let (hold, event) = (held.id, trigger.at.mono);
+            self.tell_others(Announced::Held { hold, incident, to, event });
+        }
     }
 
     /// A window that is over, beside an incident that is open and has nothing of it: it opens and closes at once.
@@ -258,7 +300,7 @@ impl Incidents {
         let system = system.inspect_err(|e| tracing::warn!("cannot ask the system: {e}"));
         let system = system.ok().flatten();
         let spooling = self.spool(hold, trigger, pinned_after, planned, captures);
-        let (programs, waiting) = (None, Vec::new());
+        let (programs, waiting, fleet, is_announced) = (None, Vec::new(), Vec::new(), false);
         let open = OpenedIncident {
             hold,
             yields,
@@ -268,6 +310,8 @@ impl Incidents {
             spooling,
             system,
             programs,
+            fleet,
+            is_announced,
             waiting,
         };
         self.refused = 0;
@@ -344,19 +388,36 @@ impl Incidents {
     fn release<K: FrameStore>(&mut self, held: &Held, why: &str, captures: &mut K) {
         self.unpin(held.id, captures);
         self.summary.holds_released += 1;
+        if held.fired.announce.as_ref().is_some_and(|announce| announce.hold) {
+            self.tell_others(Announced::Released(held.id));
+        }
         let Trigger { kind, sentence, .. } = &held.fired.trigger;
         tracing::info!("{kind}: released, {why}: {}", short(sentence));
     }
 
-    fn next_hold(&mut self) -> HoldId {
+    pub(super) fn next_hold(&mut self) -> HoldId {
         self.holds_made += 1;
         HoldId(self.holds_made)
     }
 
     /// Gives a hold up: a slice of a moment, which nobody waits for.
-    fn unpin<K: FrameStore>(&self, hold: HoldId, captures: &mut K) {
+    pub(super) fn unpin<K: FrameStore>(&self, hold: HoldId, captures: &mut K) {
         let now = self.clock.now().mono;
         drop(captures.slice(Window { from: now, to: now }, hold));
+    }
+}
+
+/// The same window is theirs: as far back, also where it had lasted.
+fn own(trigger: &Trigger, terms: Terms, lasted: Duration) -> OwnIncident {
+    OwnIncident {
+        kind: trigger.kind.to_string(),
+        object: trigger.object.clone(),
+        sentence: trigger.sentence.clone(),
+        severity: trigger.severity(),
+        at: trigger.at.wall,
+        pre: terms.pre + lasted,
+        post: terms.post,
+        within: None,
     }
 }
 

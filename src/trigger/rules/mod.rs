@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::happening::{Happening, Turn, happenings};
 use super::rule::Circumstances;
-use super::{Hold, Rule, Trigger};
+use super::{Announce, Hold, Rule, Trigger};
 use crate::observation::Observation;
 use crate::time::{Mono, Stamp, Window};
 
@@ -44,12 +44,21 @@ pub struct Fired {
     pub lasted: Duration,
     /// What must confirm it; none if it is sure.
     pub hold: Option<Hold>,
+    /// Other hosts that are to freeze the same seconds.
+    pub announce: Option<Announce>,
 }
 
 impl Fired {
     /// What somebody asks for needs no rule.
     pub fn asked(trigger: Trigger, terms: Terms) -> Self {
-        Self { trigger, rules: Vec::new(), terms, lasted: Duration::ZERO, hold: None }
+        Self {
+            trigger,
+            rules: Vec::new(),
+            terms,
+            lasted: Duration::ZERO,
+            hold: None,
+            announce: None,
+        }
     }
 
     /// The window it asks for.
@@ -234,7 +243,8 @@ impl Armed {
 
     fn fired(&self, trigger: Trigger, lasted: Duration) -> Fired {
         let (rules, hold) = (vec![self.called.clone()], self.rule.hold.clone());
-        Fired { trigger, rules, terms: self.terms, lasted, hold }
+        let announce = self.rule.announce.clone();
+        Fired { trigger, rules, terms: self.terms, lasted, hold, announce }
     }
 
     fn course(&mut self, happening: &Happening<'_>) -> &mut ObjectState {
@@ -291,6 +301,7 @@ fn merged(fired: Vec<Fired>) -> Vec<Fired> {
             Some(first) => {
                 first.rules.extend(next.rules);
                 first.lasted = first.lasted.max(next.lasted);
+                first.announce = merged_recipients(first.announce.take(), next.announce);
                 first.terms = Terms {
                     pre: first.terms.pre.max(next.terms.pre),
                     post: first.terms.post.max(next.terms.post),
@@ -301,6 +312,16 @@ fn merged(fired: Vec<Fired>) -> Vec<Fired> {
         }
     }
     merged
+}
+
+/// Everybody that one of two rules names.
+fn merged_recipients(one: Option<Announce>, other: Option<Announce>) -> Option<Announce> {
+    let (Some(mut one), Some(other)) = (one.clone(), other.clone()) else { return one.or(other) };
+    one.to.extend(other.to);
+    one.to.sort();
+    one.to.dedup();
+    one.to.truncate(Announce::MOST);
+    Some(one)
 }
 
 #[cfg(test)]

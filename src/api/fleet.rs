@@ -1,0 +1,148 @@
+//! This host's seat in its fleet: what the bus hears goes to the recorder, and what others ask of this host is answered
+//! from its status.
+
+use std::path::{Path, PathBuf};
+
+use super::line::RecorderLine;
+use super::status::RecorderStatus;
+use crate::error::Result;
+use crate::fleet::Options;
+use crate::fleet::answer::ClockReading;
+use crate::fleet::exchange::{HeardNotice, Keeper};
+use crate::fleet::inquiry::{FleetBundle, Inquiry, MOST_BUNDLES, Told};
+use crate::fleet::status::Presence;
+use crate::incident::Host;
+use crate::incident::store::{Listing, Stored, mark};
+use crate::sys::discipline;
+use crate::time::{Clock, Stamp};
+use crate::watch::link::links;
+
+/// What the kernel adds to its bound each second since a daemon said that the clock is right (500 ppm,
+/// kernel/time/ntp.c, MAXFREQ). A bound that is a multiple of it began at zero, as systemd-timesyncd and phc2sys leave
+/// it: it tells how long ago that was, and no error.
+const GROWTH_MICROSECONDS: u128 = 500;
+
+/// What this host is in its fleet.
+#[derive(Debug, Clone)]
+pub(super) struct Membership {
+    host: String,
+    boot: String,
+    groups: Vec<String>,
+    /// Where bundles appear.
+    store: PathBuf,
+}
+
+/// One for each task of the bus.
+#[derive(Debug, Clone)]
+pub(super) struct Seat {
+    line: RecorderLine,
+    member: Membership,
+}
+
+impl Membership {
+    /// That of `host`, whose bundles appear in `store`.
+    pub(super) fn new(options: &Options, host: &Host, store: &Path) -> Self {
+        Self {
+            host: options.host.clone().unwrap_or_else(|| host.name.clone()),
+            boot: host.boot_id.clone(),
+            groups: options.groups.clone(),
+            store: store.to_owned(),
+        }
+    }
+
+    /// Its seat, from which the recorder is asked.
+    pub(super) fn seat(self, line: &RecorderLine) -> Seat {
+        Seat { line: line.clone(), member: self }
+    }
+
+    /// Bundles of incidents that the fleet knows, the newest first: all, or those of one notice.
+    fn bundles(&self, id: Option<&str>) -> Result<Vec<(Stored, Vec<String>)>> {
+        let bundles = Listing::read(&self.store)?.bundles.into_iter().rev();
+        let known = bundles.map(|bundle| (ids(&bundle), bundle)).filter(|(ids, _)| match id {
+            Some(id) => ids.iter().any(|known| known == id),
+            None => !ids.is_empty(),
+        });
+        Ok(known.take(MOST_BUNDLES).map(|(ids, bundle)| (bundle, ids)).collect())
+    }
+}
+
+impl Keeper for Seat {
+    fn clock(&self) -> &Clock {
+        self.line.clock()
+    }
+
+    async fn hear(&self, heard: HeardNotice) -> Result<(), String> {
+        self.line.hear(heard).await.map_err(|why| why.to_string())
+    }
+
+    async fn presence(&self) -> Option<Presence> {
+        let standing = self.line.standing().await.ok()?;
+        Some(Presence {
+            host: self.member.host.clone(),
+            boot: self.member.boot.clone(),
+            program: standing.program.clone(),
+            groups: self.member.groups.clone(),
+            armed: standing.armed,
+            depth_seconds: depth(&standing),
+            interfaces: standing.interfaces.len(),
+            bundles: standing.bundles.written,
+            clock: reading(self.line.clock().now()),
+        })
+    }
+
+    fn identities(&self) -> Vec<String> {
+        let links = links().unwrap_or_default();
+        let addresses = links.iter().filter_map(|link| link.address).filter(|mac| !mac.is_zero());
+        let mut identities: Vec<_> = addresses.map(|mac| mac.to_string()).collect();
+        identities.sort();
+        identities.dedup();
+        identities
+    }
+
+    fn tell(&self, inquiry: &Inquiry) -> Told {
+        let told = match inquiry {
+            Inquiry::Who { .. } => Ok(Told::Refused { why: "the recorder is asked".to_owned() }),
+            Inquiry::Incidents { id } => self.member.bundles(id.as_deref()).map(|bundles| {
+                let bundles = bundles.into_iter().map(|(bundle, ids)| shown(bundle, ids));
+                Told::Incidents { bundles: bundles.collect() }
+            }),
+            Inquiry::Keep { id } => self.member.bundles(Some(id)).and_then(|bundles| {
+                let marked = bundles.iter().map(|(bundle, _)| mark(&bundle.path, true));
+                Ok(Told::Kept { count: marked.collect::<Result<Vec<_>>>()?.len() })
+            }),
+        };
+        told.unwrap_or_else(|error| Told::Refused { why: error.to_string() })
+    }
+}
+
+/// The notices that a bundle belongs to.
+fn ids(bundle: &Stored) -> Vec<String> {
+    let manifest = bundle.manifest().unwrap_or_default();
+    let ids = manifest["fleet"]["ids"].as_array().into_iter().flatten();
+    ids.filter_map(|id| id.as_str()).map(str::to_owned).collect()
+}
+
+fn shown(bundle: Stored, ids: Vec<String>) -> FleetBundle {
+    let Stored { name, kind, time, frames, bytes, kept, .. } = bundle;
+    FleetBundle { name, ids, kind, at: time, frames, bytes, kept }
+}
+
+/// The clock of this host, with the kernel's bound where that is one.
+fn reading(now: Stamp) -> ClockReading {
+    let told = discipline::read().ok().filter(|told| told.synchronised);
+    let bound = told.map(|told| told.most_wrong);
+    let bound = bound.filter(|bound| !bound.as_micros().is_multiple_of(GROWTH_MICROSECONDS));
+    ClockReading {
+        wall: now.wall,
+        mono_ns: now.mono.0,
+        source: if bound.is_some() { "kernel" } else { "unknown" }.to_owned(),
+        max_ns: bound.map(|bound| bound.as_nanos() as u64),
+        stepped: false,
+    }
+}
+
+/// How far back every class reaches; none while nothing had to be forgotten yet.
+fn depth(standing: &RecorderStatus) -> Option<f64> {
+    let known = standing.depths.iter().filter(|depth| depth.is_known);
+    known.map(|depth| depth.seconds).min_by(f64::total_cmp)
+}
