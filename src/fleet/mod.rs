@@ -26,4 +26,4 @@ pub mod status;
 pub mod subject;
 pub mod token;
 
-pub use options::{AcceptRule, Options, ServerAddress};
+pub use options::{AcceptRule, Options, ServerAddress, check_name};

@@ -110,10 +110,7 @@ impl Options {
     /// [`Error::Usage`] with the key and the accepted form.
     pub fn check(&self) -> Result<()> {
         Feature::Fleet.needed_by("fleet", &self.name)?;
-        if !is_token(&self.name) {
-            let reason = "it is a word of subjects";
-            return refuse("name", &self.name, reason, "1 to 255 letters, digits, _ and -");
-        }
+        check_name(&self.name)?;
         if self.servers.is_empty() {
             return refuse("servers", "", "a fleet meets at a server", ServerAddress::ACCEPTED);
         }
@@ -188,6 +185,17 @@ impl Options {
     }
 }
 
+/// Refuses what no fleet can be called.
+///
+/// # Errors
+/// [`Error::Usage`] when it is no word of subjects.
+pub fn check_name(name: &str) -> Result<()> {
+    if is_token(name) {
+        return Ok(());
+    }
+    refuse("name", name, "it is a word of subjects", "1 to 255 letters, digits, _ and -")
+}
+
 fn refuse(key: &str, given: &str, reason: &str, accepted: &str) -> Result<()> {
     Err(Error::usage(format!("{key} of fleet"), given, reason, accepted))
 }
@@ -209,11 +217,6 @@ impl Default for AcceptRule {
 
 impl ServerAddress {
     const ACCEPTED: &str = "tls://HOST:PORT, or nats://127.0.0.1:PORT for a server on this host";
-
-    /// As the client of the bus takes it.
-    pub fn url(&self) -> String {
-        self.to_string()
-    }
 
     fn is_here(&self) -> bool {
         let address = self.host.trim_matches(['[', ']']).parse::<IpAddr>();

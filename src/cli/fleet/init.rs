@@ -7,8 +7,8 @@ use clap::Args;
 use super::place::Place;
 use crate::cli::control::print;
 use crate::error::{Error, Result};
-use crate::fleet::permissions;
 use crate::fleet::token::{is_token, token};
+use crate::fleet::{check_name, permissions};
 
 /// Print what each member may say and hear, for nats-server.conf; make the fleet's streams.
 ///
@@ -29,17 +29,19 @@ pub(super) struct Init {
 
 impl Init {
     pub(super) fn start(self, place: &Place) -> Result<ExitCode> {
-        let options = place.options()?;
+        let fleet = place.fleet()?;
         let named = || self.hosts.iter().chain(&self.persons);
         if let Some(wrong) = named().find(|name| !is_token(&token(name))) {
             let accepted = "a name of up to 80 characters";
             return Err(Error::usage("NAME", wrong, "it is empty or too long", accepted));
         }
         if named().next().is_some() {
-            let snippet = permissions::snippet(&options.name, &self.hosts, &self.persons);
+            check_name(fleet.name())?;
+            let snippet = permissions::snippet(fleet.name(), &self.hosts, &self.persons);
             print(snippet.trim_end())?;
             return Ok(ExitCode::SUCCESS);
         }
+        let options = place.options()?;
         let person = place.connect(&options)?;
         person.make_streams(options.late)?;
         let members = person.members()?.len();

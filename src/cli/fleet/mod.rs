@@ -4,6 +4,7 @@
 
 mod emulate;
 mod freeze;
+mod incidents;
 mod init;
 mod place;
 mod report;
@@ -34,6 +35,9 @@ pub(super) struct Fleet {
 enum Do {
     Init(init::Init),
     Freeze(freeze::Freeze),
+    Incidents(incidents::Incidents),
+    Show(incidents::Show),
+    Keep(incidents::Keep),
     Report(report::FleetReport),
     Emulate(emulate::Emulate),
 }
@@ -45,6 +49,9 @@ impl Fleet {
             None => who::run(&place),
             Some(Do::Init(init)) => init.start(&place),
             Some(Do::Freeze(freeze)) => freeze.start(&place),
+            Some(Do::Incidents(incidents)) => incidents.start(&place),
+            Some(Do::Show(show)) => show.start(&place),
+            Some(Do::Keep(keep)) => keep.start(&place),
             Some(Do::Report(report)) => report.start(line),
             Some(Do::Emulate(emulate)) => emulate.start(&place),
         }

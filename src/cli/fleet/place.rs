@@ -52,23 +52,27 @@ impl Place {
 
     /// The fleet, as the person who asks speaks to it.
     pub(super) fn options(&self) -> Result<Options> {
-        let usual = Some(PathBuf::from(CONFIGURATION)).filter(|file| file.is_file());
-        let file = self.config.clone().or(usual);
-        let written = Settings::fleet_of(file.as_deref())?;
-        let fleet = match (self.fleet.clone(), written) {
-            (Some(typed), written) => typed.over(written.unwrap_or_default()),
-            (None, Some(written)) => written,
-            (None, None) => {
-                let accepted = "--config FILE with [fleet], or --fleet tls://HOST:PORT/NAME";
-                return Err(Error::usage("fleet", "", "nothing says which fleet", accepted));
-            }
-        };
-        let mut options = fleet.options()?.ok_or_else(|| {
+        let mut options = self.fleet()?.options()?.ok_or_else(|| {
             Error::usage("--fleet", "off", "nobody is in no fleet", "tls://HOST:PORT/NAME")
         })?;
         options.user = Some(self.name()?);
         options.password_file = self.password_file.clone().or(options.password_file);
         Ok(options)
+    }
+
+    /// What is typed, over what the file says.
+    pub(super) fn fleet(&self) -> Result<Fleet> {
+        let usual = Some(PathBuf::from(CONFIGURATION)).filter(|file| file.is_file());
+        let file = self.config.clone().or(usual);
+        let written = Settings::fleet_of(file.as_deref())?;
+        match (self.fleet.clone(), written) {
+            (Some(typed), written) => Ok(typed.over(written.unwrap_or_default())),
+            (None, Some(written)) => Ok(written),
+            (None, None) => {
+                let accepted = "--config FILE with [fleet], or --fleet tls://HOST:PORT/NAME";
+                Err(Error::usage("fleet", "", "nothing says which fleet", accepted))
+            }
+        }
     }
 
     fn name(&self) -> Result<String> {

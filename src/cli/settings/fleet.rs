@@ -86,6 +86,11 @@ impl Fleet {
         Self { name: self.name.or(file.name), servers, off: self.off, ..file }
     }
 
+    /// What it is called, if that is said.
+    pub(in crate::cli) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+
     /// The fleet; none if it is switched off.
     pub(in crate::cli) fn options(&self) -> Result<Option<Options>> {
         if self.off {
@@ -97,8 +102,7 @@ impl Fleet {
                 Error::usage("servers of fleet", "", reason, accepted)
             })
         });
-        let name = self.name.as_deref().unwrap_or_default();
-        let usual = Options::new(name, servers.collect::<Result<_>>()?);
+        let usual = Options::new(self.name(), servers.collect::<Result<_>>()?);
         let accept = self.accept.as_ref().map(|rules| rules.iter().map(Accept::rule).collect());
         let options = Options {
             host: self.host.clone(),

@@ -8,17 +8,20 @@ use dashcap::finding::Severity;
 use dashcap::fleet::answer::{AnswerFields, ClockReading, HostAnswer, State};
 use dashcap::fleet::bus::{Bus, BusAccount};
 use dashcap::fleet::exchange::{Announcement, HeardNotice, Keeper};
-use dashcap::fleet::inquiry::{Inquiry, Told};
+use dashcap::fleet::inquiry::{FleetBundle, Inquiry, Told};
 use dashcap::fleet::notice::{Mode, Notice, NoticeFields, Want};
 use dashcap::fleet::status::{BusStatus, Presence};
 use dashcap::fleet::subject::Addressee;
 use dashcap::fleet::{Options, ServerAddress};
-use dashcap::time::{Clock, Mono};
+use dashcap::time::{Clock, Mono, Wall};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
 
 use super::server::Server;
 use crate::lab::{BOUND, until};
+
+/// The notice of which every member has a bundle.
+pub(super) const STORY: &str = "a-story-1";
 
 /// What a member heard.
 #[derive(Debug)]
@@ -97,8 +100,23 @@ impl Keeper for Memory {
         vec![self.identity.clone()]
     }
 
-    fn tell(&self, _: &Inquiry) -> Told {
-        Told::Incidents { bundles: Vec::new() }
+    fn tell(&self, inquiry: &Inquiry) -> Told {
+        let bundle = FleetBundle {
+            name: format!("2026-11-30T05-27-51.447Z_fleet_{}", self.host),
+            ids: vec![STORY.into()],
+            kind: "link-down".into(),
+            at: Wall(1_796_000_000_000_000_000),
+            frames: 7,
+            bytes: 7_000,
+            kept: false,
+        };
+        match inquiry {
+            Inquiry::Incidents { id } if id.as_deref().is_none_or(|id| id == STORY) => {
+                Told::Incidents { bundles: vec![bundle] }
+            }
+            Inquiry::Keep { id } if id == STORY => Told::Kept { count: 1 },
+            _ => Told::Incidents { bundles: Vec::new() },
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use dashcap::fleet::Options;
 use dashcap::fleet::subject::Addressee;
 use nix::sys::signal::Signal;
 
-use self::member::{Heard, Member, options};
+use self::member::{Heard, Member, STORY, options};
 use self::server::{PASSWORD, Server};
 use crate::lab::{BOUND, until};
 
@@ -56,6 +56,11 @@ fn a_notice_reaches_those_it_is_for_over_tls_and_is_answered() {
     let shown = server.asked(&[]);
     assert!(shown.contains("fleet edge: 4 of 4 hosts are there"), "{shown}");
     assert!(shown.contains("1 min") || shown.contains("90 s"), "how far back: {shown}");
+    let shown = server.asked(&["incidents"]);
+    assert!(shown.contains("link-down  a-story-1  4 hosts: a, b, c, d"), "{shown}");
+    let shown = server.asked(&["show", STORY]);
+    assert!(shown.contains("b: 2026-11-30T05-27-51.447Z_fleet_b, 7 frames"), "{shown}");
+    assert!(server.asked(&["keep", STORY]).contains("c: 1 bundle"));
     d.leave();
     let shown = server.asked(&["--json"]);
     assert!(

@@ -1,7 +1,7 @@
 //! A real nats-server on loopback: at a port of its own, with TLS and permissions, stopped and started as a story wants.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -19,6 +19,7 @@ pub(super) struct Server {
     pub(super) directory: TempDir,
     pub(super) port: u16,
     child: Option<Child>,
+    starts: usize,
 }
 
 impl Server {
@@ -30,7 +31,8 @@ impl Server {
         let directory = tempfile::tempdir().expect("a directory");
         // Nobody else takes it in the moment until the server does.
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
-        let server = Self { port: port.expect("a port").port(), directory, child: None };
+        let port = port.expect("a port").port();
+        let server = Self { port, directory, child: None, starts: 0 };
         server.certify();
         let owned =
             |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
@@ -77,7 +79,10 @@ impl Server {
     pub(super) fn start(&mut self) {
         let child = Command::new("nats-server").arg("-c").arg(self.path("nats.conf")).spawn();
         self.child = Some(child.expect("nats-server starts"));
-        until("the server listens", || TcpStream::connect(("127.0.0.1", self.port)).ok());
+        self.starts += 1;
+        let said = || fs::read_to_string(self.path("log")).unwrap_or_default();
+        let is_ready = || said().matches("Server is ready").count() == self.starts;
+        until("the server is ready", || is_ready().then_some(()));
     }
 
     pub(super) fn signal(&self, signal: Signal) {

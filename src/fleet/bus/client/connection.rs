@@ -80,7 +80,7 @@ pub(super) async fn connect(options: &Options, name: &str) -> Result<BusConnecti
         let user = options.user.as_deref().unwrap_or(name).to_owned();
         connect = connect.user_and_password(user, password(file).await?);
     }
-    let servers: Vec<String> = options.servers.iter().map(|server| server.url()).collect();
+    let servers: Vec<String> = options.servers.iter().map(ToString::to_string).collect();
     let client = connect.connect(servers).await.map_err(|error| in_words(&error))?;
     was_connected.store(true, Ordering::Relaxed);
     Ok(BusConnection { client, events })

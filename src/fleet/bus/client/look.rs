@@ -125,9 +125,16 @@ impl StreamReader {
         let subject = direct_get(&stream(&self.fleet));
         match self.client.request(subject, wanted.to_owned().into()).await {
             Ok(message) => Ok(Some(message)),
-            Err(error) if error.kind() == RequestErrorKind::NoResponders => Ok(None),
+            Err(_) if self.nobody_takes_marks().await => Ok(None),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    /// A server with JetStream says nothing of a stream that it has not; of a mark that nobody takes it does.
+    async fn nobody_takes_marks(&self) -> bool {
+        let mark = Subjects::of(&self.fleet).mark(&self.host);
+        let said = self.client.request(mark, Bytes::new()).await;
+        said.is_err_and(|error| error.kind() == RequestErrorKind::NoResponders)
     }
 }
 

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 
 use super::account::BusAccount;
 use super::chance;
-use super::outbox::Outbox;
+use super::outbox::{Outbox, key};
 use crate::fleet::Options;
 use crate::fleet::answer::HostAnswer;
 use crate::fleet::exchange::{Announcement, HeardNotice, Keeper};
@@ -24,7 +24,7 @@ use crate::time::Stamp;
 const ANSWERS: usize = 256;
 /// Notices whose course is followed; each is a task that sleeps.
 const FOLLOWED: usize = 1_024;
-/// Identifiers of notices that were heard live, so that a look into the stream does not bring them again.
+/// Notices that were heard live, so that a look into the stream does not bring them again.
 const REMEMBERED: usize = 1_024;
 /// Addressees of notices beside host and groups: the addresses of this host's interfaces.
 const MOST_IDENTITIES: usize = 64;
@@ -140,8 +140,8 @@ impl<K: Keeper> Member<K> {
     }
 
     /// True if a notice was heard live.
-    pub(super) fn has_heard(&self, id: &str) -> bool {
-        self.heard.iter().any(|heard| heard == id)
+    pub(super) fn has_heard(&self, notice: &Notice) -> bool {
+        self.heard.contains(&key(notice))
     }
 
     /// Hands a notice to the recorder, and follows what becomes of it.
@@ -152,7 +152,7 @@ impl<K: Keeper> Member<K> {
         if self.heard.len() >= REMEMBERED {
             self.heard.pop_front();
         }
-        self.heard.push_back(notice.id.clone());
+        self.heard.push_back(key(&notice));
         self.account.note(|status| {
             status.heard += 1;
             status.late += u64::from(waited.is_some());

@@ -49,8 +49,8 @@ struct Letter {
 pub(super) struct Due {
     pub(super) number: u64,
     pub(super) subject: String,
-    /// Its identifier, the same each time.
-    pub(super) id: String,
+    /// What tells it from others, the same each time: a hold and what confirms it share an identifier.
+    pub(super) key: String,
     /// The message, as old as it is now.
     pub(super) line: String,
 }
@@ -83,7 +83,7 @@ impl Outbox {
             due.push(Due {
                 number: letter.number,
                 subject: letter.subject.clone(),
-                id: aged.id.clone(),
+                key: key(&aged),
                 line: aged.line(),
             });
         }
@@ -125,6 +125,11 @@ impl Outbox {
         self.letters.retain(|letter| now.since(letter.event) <= self.late);
         self.lost += (before - self.letters.len()) as u64;
     }
+}
+
+/// What tells a notice from others.
+pub(super) fn key(notice: &Notice) -> String {
+    format!("{}.{:?}", notice.id, notice.mode)
 }
 
 #[cfg(test)]
@@ -169,7 +174,7 @@ mod tests {
             outbox.push(notice("a", &number.to_string()), at(number), "s".into(), at(100));
         }
         assert_eq!((outbox.len(), outbox.lost), (MOST, 1));
-        assert_eq!(outbox.due(at(100))[0].id, notice("a", "1").id, "the oldest went");
+        assert_eq!(outbox.due(at(100))[0].key, key(&notice("a", "1")), "the oldest went");
         assert_eq!(outbox.due(at(902)).len(), MOST - 1, "one is older than 15 minutes");
         assert_eq!(outbox.lost, 2);
     }

@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::chance;
 use super::connection::{BusConnection, connect};
 use super::look::{number, stamped};
+use super::outbox::key;
 use crate::error::{Error, Result};
 use crate::fleet::Options;
 use crate::fleet::answer::HostAnswer;
@@ -170,8 +171,15 @@ impl Person {
                 let subject = direct_get(&presence_stream(&self.fleet));
                 let message = match self.client.request(subject, wanted.to_string().into()).await {
                     Ok(message) => message,
-                    // No stream: nobody is known beforehand.
-                    Err(error) if error.kind() == RequestErrorKind::NoResponders => break,
+                    // No stream, of which a server may say nothing: nobody is known beforehand.
+                    Err(error)
+                        if matches!(
+                            error.kind(),
+                            RequestErrorKind::NoResponders | RequestErrorKind::TimedOut
+                        ) =>
+                    {
+                        break;
+                    }
                     Err(error) => {
                         return Err(Error::operation("read presences of", &self.fleet, error));
                     }
@@ -236,7 +244,7 @@ impl Person {
                 let subject = self.subjects.freeze(&self.name, addressee);
                 let age = self.clock.now().mono.since(event);
                 let mut headers = async_nats::HeaderMap::new();
-                headers.insert(MESSAGE_ID, format!("{}.{subject}", notice.id));
+                headers.insert(MESSAGE_ID, format!("{}.{subject}", key(notice)));
                 let request =
                     Request::new().headers(headers).payload(notice.aged(age)?.line().into());
                 // Without a stream nobody acknowledges it, and answers tell who has it.

@@ -152,10 +152,10 @@ impl<'a, K: Keeper> Session<'a, K> {
             return;
         }
         let now = self.now();
-        for Due { number, subject, id, line } in self.member.outbox.due(now) {
+        for Due { number, subject, key, line } in self.member.outbox.due(now) {
             let mut headers = HeaderMap::new();
             // Each addressee is another message of the stream.
-            headers.insert(MESSAGE_ID, format!("{id}.{subject}"));
+            headers.insert(MESSAGE_ID, format!("{key}.{subject}"));
             let request = Request::new().headers(headers).payload(line.into());
             let client = self.client.clone();
             self.work.spawn(async move {
@@ -309,7 +309,7 @@ impl<'a, K: Keeper> Session<'a, K> {
         let too_old = notice.age + waited > self.member.options.late;
         if said_by == token(&notice.from)
             && notice.from != self.member.host
-            && !self.member.has_heard(&notice.id)
+            && !self.member.has_heard(&notice)
             && !too_old
         {
             self.member.hear(notice, at, Some((waited, error)));
