@@ -42,7 +42,7 @@ pub struct Arrival {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// It was heard before, and this was answered; nothing yet where it is still being worked at.
-    Known(Option<HostAnswer>),
+    Known(Option<Box<HostAnswer>>),
     /// Nothing, for this reason.
     Refused(String),
     /// Nothing: it is older than anybody here is asked for.
@@ -105,7 +105,7 @@ impl Receiver {
             Mode::Keep | Mode::Hold => {}
         }
         if self.known.hear(&notice.id, arrival.at.mono) {
-            return Decision::Known(self.known.answer(&notice.id).cloned());
+            return Decision::Known(self.known.answer(&notice.id).cloned().map(Box::new));
         }
         let event = EventTime::of(notice, arrival.at, arrival.waited, arrival.error);
         if arrival.at.mono.since(event.at.mono) > self.late {
@@ -299,7 +299,7 @@ mod tests {
         receiver.answered(&answer("a-1"));
         let aged = notice("a-1").aged(Duration::from_secs(47)).unwrap();
         let again = receiver.hear(&aged, arrival(), Some(ALL));
-        assert_eq!(again, Decision::Known(Some(answer("a-1"))));
+        assert_eq!(again, Decision::Known(Some(answer("a-1").into())));
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl FleetDesk {
         let decision = self.receiver.hear(&notice, arrival, accepted);
         if let Decision::Known(known) = decision {
             // A bus that is gone does not want to know.
-            known.into_iter().for_each(|answer| drop(answers.try_send(answer)));
+            known.into_iter().for_each(|answer| drop(answers.try_send(*answer)));
             return;
         }
         if matches!(decision, Decision::Confirm | Decision::Release) {
