@@ -243,8 +243,9 @@ impl Pair {
 
     /// What a report makes of both.
     pub(crate) fn compared(&mut self) -> Compared {
-        let span = (0, self.world.seconds * S);
-        Compared::of(&HOSTS, &mut self.sightings, &[Vec::new(), Vec::new()], None, span)
+        let spans =
+            [0, 1].map(|host| (self.clock(host, 0).0, self.clock(host, self.world.seconds * S).0));
+        Compared::of(&HOSTS, &mut self.sightings, &[Vec::new(), Vec::new()], None, &spans)
     }
 }
 

@@ -179,12 +179,12 @@ fn believable(readings: &[ClockReading]) -> impl Iterator<Item = (i64, i64)> + '
 }
 
 impl Clocks {
-    /// Puts together what is known, over the time from `span.0` to `span.1`.
+    /// Puts together what is known; `spans` are what each host covers, by its own clock.
     pub(super) fn of(
         pairings: Vec<Pairing>,
         readings: &[Vec<ClockReading>],
         assumed: Option<i64>,
-        span: (i64, i64),
+        spans: &[(i64, i64)],
     ) -> Self {
         let hosts = readings.len();
         let claims: Vec<Vec<_>> = readings.iter().map(|of| believable(of).collect()).collect();
@@ -203,6 +203,8 @@ impl Clocks {
             contradictions: Vec::new(),
             knots: Vec::new(),
         };
+        // Others may be hours away by their own clocks: only the reference's says where to look.
+        let span = spans.get(reference).copied().unwrap_or_default();
         let step = ((span.1 - span.0) / KNOTS as i64).max(1);
         let moments: Vec<i64> = (0..=KNOTS as i64).map(|n| span.0 + n * step).collect();
         clocks.drop_what_contradicts(&moments);
@@ -362,8 +364,17 @@ impl Clocks {
     /// As [`Self::place`] for millions of frames: from the knots alone, with a bar as much wider as the clocks may
     /// have wandered between two of them.
     pub(super) fn place_fast(&self, host: usize, time: i64) -> Placed {
-        let told = self.about(host, time).and_then(|about| self.between(host, about));
-        let Some(told) = told else { return Placed { time, bar: None } };
+        let is_known = |about: &i64| {
+            let ends = self.knots.first().zip(self.knots.last());
+            ends.is_some_and(|((first, _), (last, _))| first <= about && about <= last)
+        };
+        if host == self.reference {
+            return Placed { time, bar: Some(0) };
+        }
+        let about = self.about(host, time).filter(is_known);
+        let Some(told) = about.and_then(|about| self.between(host, about)) else {
+            return self.place(host, time);
+        };
         let apart = self.knots.windows(2).map(|pair| pair[1].0 - pair[0].0).next().unwrap_or(0);
         let Placed { time, bar } = placed(time, told);
         Placed { time, bar: bar.map(|bar| bar + (apart as f64 * WANDER / 2.0) as i64 + 1) }

@@ -18,14 +18,14 @@ pub struct Compared {
 }
 
 impl Compared {
-    /// Compares them over a span of time; `readings` are what each kernel claims of its clock, `assumed` is how wrong
+    /// Compares them over what each host covers by its own clock; `readings` are what each kernel claims of its clock, `assumed` is how wrong
     /// each is at most, in nanoseconds.
     pub fn of(
         names: &[&str],
         sightings: &mut Sightings,
         readings: &[Vec<ClockReading>],
         assumed: Option<i64>,
-        span: (i64, i64),
+        spans: &[(i64, i64)],
     ) -> Self {
         sightings.sort();
         if orientation::orient(sightings) {
@@ -33,9 +33,14 @@ impl Compared {
         }
         let matches = Matches::of(sightings);
         let pairings = clocks::pairings(sightings, &matches);
-        let clocks = Clocks::of(pairings, readings, assumed, span);
+        let clocks = Clocks::of(pairings, readings, assumed, spans);
         let (links, links_more) = link::links(names, sightings, &matches, &clocks);
         Self { clocks, links, links_more }
+    }
+
+    /// What a host's clock is ahead of the reference, in the middle, and how far that may be off, in nanoseconds.
+    pub fn offset(&self, host: usize) -> Option<(i64, u64)> {
+        self.clocks.offset(host)
     }
 
     /// Pairs of hosts that saw the same frames.

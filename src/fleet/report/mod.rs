@@ -119,9 +119,9 @@ pub fn report(options: &Options, mut show: impl FnMut(&Progress)) -> Result<Merg
     let readings: Vec<_> = members.iter().map(Member::claims).collect();
     let assumed = options.clocks_within.map(|within| nanos(within) as i64);
     let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
-    let span = common_span(&sightings, &reports);
+    let spans = spans(&sightings, &reports);
     let Compared { clocks, links, links_more } =
-        Compared::of(&names, &mut sightings, &readings, assumed, span);
+        Compared::of(&names, &mut sightings, &readings, assumed, &spans);
     if links_more > 0 {
         notes.push(format!("{links_more} more links are not told"));
     }
@@ -276,13 +276,15 @@ impl Member {
     }
 }
 
-/// The time in which clocks are compared.
-fn common_span(sightings: &Sightings, reports: &[Report]) -> (i64, i64) {
-    let seen = sightings.points.iter().filter_map(|point| point.seen);
-    let told = reports.iter().filter_map(|report| report.span);
-    let told = told.map(|span| (steady::unset(span.from), steady::unset(span.to)));
-    let longest = seen.chain(told).max_by_key(|(from, to)| to - from);
-    longest.unwrap_or_default()
+/// What each host covers by its own clock: its frames, and what its bundles say.
+fn spans(sightings: &Sightings, reports: &[Report]) -> Vec<(i64, i64)> {
+    let of = |(host, report): (usize, &Report)| {
+        let points = sightings.points.iter().filter(|point| point.host == host);
+        let told = report.span.map(|span| (steady::unset(span.from), steady::unset(span.to)));
+        let join = |one: (i64, i64), other: (i64, i64)| (one.0.min(other.0), one.1.max(other.1));
+        points.filter_map(|point| point.seen).reduce(join).or(told).unwrap_or_default()
+    };
+    reports.iter().enumerate().map(of).collect()
 }
 
 fn summary(story: &Story<'_>, sightings: &Sightings, clocks: &Clocks) -> HostSummary {
