@@ -5,6 +5,7 @@ use crate::finding::{Finding, FindingKind, Party};
 use crate::frame::Direction;
 use crate::time::{Stamp, Wall};
 
+use super::known::KnownEntries;
 use super::loops;
 use super::model::{Entry, Proof, seconds_between};
 use super::relations::Relations;
@@ -14,6 +15,7 @@ use crate::words;
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     entries: Vec<Entry>,
+    known: KnownEntries,
     more: u64,
 }
 
@@ -48,7 +50,8 @@ impl Findings {
     /// Adds what was told; `proof` is asked for a frame received since then. What is told without an end is a
     /// moment until [`Self::lasts`] says that it goes on.
     pub(super) fn add(&mut self, told: Finding, proof: impl FnOnce(&Finding) -> Option<Proof>) {
-        if let Some(open) = self.same(&told) {
+        if let Some((number, open)) = same(&self.known, &mut self.entries, &told) {
+            self.known.again(number, &open.what, &told);
             open.tell(&told);
             open.over = told.over;
             // Files may go on behind one that ended while it lasted.
@@ -60,45 +63,28 @@ impl Findings {
             return;
         }
         let proof = proof(&told);
+        self.known.add(self.entries.len(), &told);
         self.entries.push(Entry { proof, ..Entry::of(told) });
     }
 
     /// It was told before and has not ended when the files do.
     pub(super) fn lasts(&mut self, told: &Finding) {
-        if let Some(open) = self.same(told) {
+        if let Some((_, open)) = same(&self.known, &mut self.entries, told) {
             open.tell(told);
             open.lasts = true;
         }
     }
 
-    /// The entry that is told again: of the same thing, if there is one, and of the same beginning, or
-    /// still open.
-    fn same(&mut self, told: &Finding) -> Option<&mut Entry> {
-        let alike = |entry: &Entry| {
-            entry.kind == told.kind.name()
-                && entry.interface == told.interface
-                && entry.direction == told.direction
-                && (entry.first == told.first.wall && entry.what == told.what
-                    || told.over && !entry.over)
-        };
-        let exactly = |entry: &Entry| alike(entry) && entry.what == told.what;
-        let entries = &self.entries;
-        let found =
-            entries.iter().rposition(exactly).or_else(|| entries.iter().rposition(alike))?;
-        self.entries.get_mut(found)
-    }
-
     /// A storm is over, or the files are: what it came to.
     pub(super) fn settle(&mut self, run: Settled<'_>) {
-        let storm = FindingKind::DuplicateStorm.name();
+        let storm = FindingKind::DuplicateStorm;
         let Settled { interface, first, last, copies, direction, circulates, line } = run;
-        let found = self.entries.iter_mut().rfind(|entry| {
-            entry.kind == storm
-                && entry.first == first.wall
-                && entry.interface.as_deref() == Some(interface)
-                && entry.direction == direction
-        });
-        let Some(entry) = found else { return };
+        let found = self.known.begun(storm, interface, direction, first.wall);
+        let Some((number, entry)) = found.and_then(|n| Some((n, self.entries.get_mut(n)?))) else {
+            return;
+        };
+        let place = (storm, interface, direction);
+        self.known.rename(number, place, first.wall, (&entry.what, &line));
         let seconds = seconds_between(first.wall, last.wall);
         let rate = if seconds > 0.0 { copies as f64 / seconds } else { copies as f64 };
         (entry.last, entry.count, entry.rate) = (last.wall, copies, Some(rate));
@@ -143,6 +129,16 @@ impl Findings {
         self.entries.sort_by_key(|entry| (entry.first, entry.last));
         (self.entries, self.more)
     }
+}
+
+/// The entry that is told again, and its number.
+fn same<'a>(
+    known: &KnownEntries,
+    entries: &'a mut [Entry],
+    told: &Finding,
+) -> Option<(usize, &'a mut Entry)> {
+    let number = known.find(told)?;
+    entries.get_mut(number).map(|entry| (number, entry))
 }
 
 impl Entry {
@@ -216,4 +212,92 @@ pub(super) fn first_since<'a>(
 ) -> Option<Proof> {
     let (time, what) = seen.into_iter().find(|(time, _)| *time >= since)?;
     Some(Proof { time: *time, what: what.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::Severity;
+    use crate::time::Mono;
+
+    fn told(what: &str, first: u64, over: bool) -> Finding {
+        let at = |second: u64| Stamp { mono: Mono(second), wall: Wall(second) };
+        Finding {
+            kind: FindingKind::DuplicateStorm,
+            severity: Severity::Warning,
+            first: at(first),
+            last: at(first + 1),
+            interface: Some("eth0".to_owned()),
+            direction: Direction::Inbound,
+            count: 1,
+            rate: None,
+            what: what.to_owned(),
+            sentence: String::new(),
+            parties: Vec::new(),
+            over,
+        }
+    }
+
+    fn add(findings: &mut Findings, what: &str, first: u64, over: bool) {
+        findings.add(told(what, first, over), |_| None);
+    }
+
+    /// What and whether it is over, of each entry.
+    fn entries(findings: &Findings) -> Vec<(&str, bool)> {
+        findings.entries.iter().map(|entry| (&*entry.what, entry.over)).collect()
+    }
+
+    #[test]
+    fn what_is_told_again_is_the_entry_of_the_same_thing_and_beginning_or_the_open_one() {
+        let mut findings = Findings::default();
+        add(&mut findings, "a", 1, false);
+        add(&mut findings, "b", 2, false);
+        add(&mut findings, "a", 3, false);
+        assert_eq!(entries(&findings), [("a", false), ("b", false), ("a", false)]);
+        // Its end names another beginning: the newest open one of the same thing.
+        add(&mut findings, "a", 4, true);
+        assert_eq!(entries(&findings), [("a", false), ("b", false), ("a", true)]);
+        // It goes on, with its own beginning, and ends in other words than it began.
+        add(&mut findings, "a", 3, false);
+        add(&mut findings, "c", 5, true);
+        assert_eq!(entries(&findings), [("a", false), ("b", false), ("a", true)]);
+        add(&mut findings, "c", 6, true);
+        add(&mut findings, "c", 7, true);
+        assert_eq!(entries(&findings), [("a", true), ("b", true), ("a", true)]);
+        add(&mut findings, "c", 8, true);
+        assert_eq!(entries(&findings).len(), 4, "nothing was open");
+    }
+
+    #[test]
+    fn a_storm_that_was_settled_ends_under_its_new_words() {
+        let mut findings = Findings::default();
+        add(&mut findings, "storm", 1, false);
+        let at = |second: u64| Stamp { mono: Mono(second), wall: Wall(second) };
+        findings.settle(Settled {
+            interface: "eth0",
+            first: at(1),
+            last: at(9),
+            copies: 100,
+            direction: Direction::Inbound,
+            circulates: false,
+            line: "ARP".to_owned(),
+        });
+        add(&mut findings, "other", 2, false);
+        add(&mut findings, "ARP", 8, true);
+        assert_eq!(entries(&findings), [("ARP", true), ("other", false)]);
+        assert_eq!(findings.entries[0].count, 100);
+    }
+
+    /// Security review L11: all entries were searched for each that was told, which took a hostile dump minutes.
+    #[test]
+    fn l11_as_many_findings_as_there_may_be_are_told_again_without_a_search() {
+        let mut findings = Findings::default();
+        let names: Vec<_> = (0..Findings::MOST + 10).map(|n| format!("thing {n}")).collect();
+        for over in [false, false, true, false, true] {
+            names.iter().for_each(|name| add(&mut findings, name, 1, over));
+        }
+        assert_eq!(findings.entries.len(), Findings::MOST);
+        assert!(findings.entries.iter().all(|entry| entry.over));
+        assert_eq!(findings.more, 50);
+    }
 }

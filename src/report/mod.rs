@@ -21,6 +21,7 @@ mod headline;
 mod host;
 mod html;
 mod interface;
+mod known;
 mod last_heard;
 mod link_types;
 mod loops;

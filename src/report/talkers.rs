@@ -185,3 +185,17 @@ impl Count {
         self.bytes += other.bytes;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::hash::BuildHasher;
+
+    use super::*;
+
+    /// Security review L11: flows that collide could be computed beforehand.
+    #[test]
+    fn l11_where_a_flow_lies_is_another_secret_each_time() {
+        let place = || Talkers::new().flows.hasher().hash_one(7);
+        assert_ne!(place(), place());
+    }
+}
