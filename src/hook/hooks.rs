@@ -288,6 +288,8 @@ fn wait_for(child: &mut Child, patience: Duration) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
     use crate::hook::pending::ProgramNews;
 
@@ -308,6 +310,26 @@ mod tests {
         let files = pending.take();
         assert_eq!(files[0], file("b.txt"));
         assert!(files[1].name == "a.txt" && files[1].content.contains("still running"));
+    }
+
+    /// Security review M2: whoever subverted the process later would have named root's programs.
+    #[test]
+    fn m2_the_runner_knows_what_there_is_to_run_when_start_returns() {
+        let place = tempfile::tempdir().unwrap();
+        // It tells what it was told before anybody says anything else.
+        let program = place.path().join("runner");
+        std::fs::write(&program, "#!/bin/sh\nread -r roster\necho \"$roster\"\n").unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let collect = Some(place.path().join("collect"));
+        std::fs::create_dir(place.path().join("collect")).unwrap();
+        let options = Options { collect: collect.clone(), program, ..Options::default() };
+        let Runner { mut process, answers, .. } = Runner::start(&options).unwrap().unwrap();
+        let told = io::read_to_string(answers).unwrap();
+        let Ok(Request::Roster { collect: known, .. }) = serde_json::from_str(&told) else {
+            panic!("{told}");
+        };
+        assert_eq!(known, collect);
+        process.wait().unwrap();
     }
 
     #[test]

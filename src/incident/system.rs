@@ -46,8 +46,11 @@ pub const PROGRAMS: [&str; 3] = ["ip", "ethtool", "uname"];
 
 /// Where programs are looked for, as in PATH.
 pub fn search_path() -> String {
+    with_system_programs(&std::env::var("PATH").unwrap_or_default())
+}
+
+fn with_system_programs(path: &str) -> String {
     // An empty part would be the working directory.
-    let path = std::env::var("PATH").unwrap_or_default();
     let parts = path.split(':').chain(SYSTEM_PROGRAMS.split(':'));
     parts.filter(|part| part.starts_with('/')).collect::<Vec<_>>().join(":")
 }
@@ -337,6 +340,14 @@ mod tests {
             .into_iter()
             .map(|file| (file.name, String::from_utf8_lossy(&file.content).into_owned()))
             .collect()
+    }
+
+    /// Security review L13: without PATH, programs of the working directory were run.
+    #[test]
+    fn l13_programs_are_looked_for_in_whole_paths_only() {
+        for (path, begins) in [("", "/usr/sbin:"), ("::.:bin:/opt/bin:", "/opt/bin:/usr/sbin:")] {
+            assert!(with_system_programs(path).starts_with(begins), "{path}");
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What survives the death of dashcap: with a ring file, every frame that it had.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::PathBuf;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -46,7 +46,11 @@ fn kill(dashcap: &Dashcap) {
 
 /// Exit status and words of `dashcap recover FILE`, bundles in the lab's directory.
 fn recover(lab: &Lab, file: &str) -> (i32, String) {
-    let output = lab.output().to_str().unwrap();
+    recover_to(lab, file, lab.output())
+}
+
+fn recover_to(lab: &Lab, file: &str, output: &Path) -> (i32, String) {
+    let output = output.to_str().unwrap();
     let words = [env!("CARGO_BIN_EXE_dashcap"), "recover", file, "--output", output];
     let end = Dashcap::start(lab.on_near(&words)).end();
     (end.code(), end.log)
@@ -206,7 +210,7 @@ fn h2_a_name_never_ends_a_recording_and_what_is_not_ours_is_untouched() {
             &|| fs::write(&path, "precious").and_then(|()| private(&path)).unwrap(),
             "it is no ring file",
         ),
-        (&|| std::os::unix::fs::symlink(&precious, &path).unwrap(), "symbolic links"),
+        (&|| symlink(&precious, &path).unwrap(), "symbolic links"),
         (&|| fs::create_dir(&path).unwrap(), "it is no regular file"),
         (&|| drop(output("mkfifo", &[text])), "it is no regular file"),
     ];
@@ -224,7 +228,7 @@ fn h2_a_name_never_ends_a_recording_and_what_is_not_ours_is_untouched() {
     assert!(lab.bundles().is_empty(), "nothing was forged");
 }
 
-fn private(path: &std::path::Path) -> std::io::Result<()> {
+fn private(path: &Path) -> std::io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))
 }
 
@@ -245,6 +249,48 @@ fn f3_a_ring_file_cut_in_half_is_recovered_and_said_to_be_damaged() {
     assert_eq!(code, 1, "{told}");
     let bundle = lab.bundle();
     assert!(bundle.number("/recovered/counts/absent_pages") > 0, "{told}");
+}
+
+/// Security review M1: root's command wrote through a link to any file of root.
+#[test]
+fn m1_recover_as_root_in_a_directory_of_another_user_writes_through_no_link() {
+    const STRANGER: u32 = 65_534;
+    let Some(lab) = Lab::new() else { return };
+    let ring = Ring::new();
+    let path = ring.path();
+    let text = path.to_str().unwrap();
+    let dashcap = lab.record(&ring.options(text, &[]));
+    let talker = lab.far.talk("far0", LOAD);
+    talker.wait_for(500);
+    kill(&dashcap);
+    talker.stop();
+    assert_eq!(recover(&lab, text).0, 0);
+    let name = lab.bundle().name();
+
+    let place = tempfile::tempdir().unwrap();
+    let (store, mine) = (place.path().join("store"), place.path().join("mine"));
+    let victim = mine.join("shadow");
+    fs::create_dir(&store).unwrap();
+    fs::create_dir(&mine).unwrap();
+    fs::write(&victim, "root's").unwrap();
+    // Who owns both knows what the bundle will be called, and which process will write it.
+    for owned in [&path, &store] {
+        chown(owned, Some(STRANGER), Some(STRANGER)).unwrap();
+    }
+    let links = [format!("{name}.partial"), name.clone(), format!("{name}.spool")];
+    links.iter().for_each(|link| symlink(&mine, store.join(link)).unwrap());
+    let next = dashcap.process();
+    (next..next + 400).for_each(|process| {
+        symlink(&victim, store.join(format!(".dashcap-{process}.partial"))).unwrap();
+    });
+    let (code, told) = recover_to(&lab, text, &store);
+    assert_eq!(code, 0, "{told}");
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "root's");
+    assert_eq!(fs::read_dir(&mine).unwrap().count(), 1, "nothing was written there");
+    let written = fs::read_dir(&store).unwrap().flatten();
+    let mut bundles = written.filter(|entry| entry.file_type().unwrap().is_dir());
+    let bundle = bundles.next().expect("under a name that was free");
+    assert!(bundle.file_name().to_str().unwrap().starts_with(&name), "{bundle:?}");
 }
 
 #[test]

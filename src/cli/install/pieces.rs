@@ -11,7 +11,7 @@ use super::super::manual;
 /// The unit, shared with the package.
 pub(super) const UNIT: &str = include_str!("../../../packaging/dashcap.service");
 /// Its user, likewise.
-const SYSUSERS: &str = include_str!("../../../packaging/dashcap.sysusers");
+pub(super) const SYSUSERS: &str = include_str!("../../../packaging/dashcap.sysusers");
 /// Who may read its configuration, likewise.
 const TMPFILES: &str = include_str!("../../../packaging/dashcap.tmpfiles");
 /// Its configuration, likewise.

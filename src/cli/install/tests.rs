@@ -168,3 +168,23 @@ fn a_prefix_that_is_no_place_is_refused() {
         Install { place, no_start: true, wireshark: false }.into(&mut Vec::new()).unwrap_err();
     assert_eq!(refused.exit_status(), 2, "{refused}");
 }
+
+/// Security review L13: what somebody put beside a file of ours was written through.
+#[test]
+fn l13_a_link_in_place_of_a_file_being_written_is_replaced() {
+    let root = tempfile::tempdir().unwrap();
+    let (victim, path) = (root.path().join("victim"), root.path().join("dashcap"));
+    fs::write(&victim, "as it was").unwrap();
+    std::os::unix::fs::symlink(&victim, root.path().join(format!("dashcap{PART}"))).unwrap();
+    write(&path, b"new", 0o644).unwrap();
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "as it was");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+    assert!(!fs::symlink_metadata(&path).unwrap().is_symlink());
+}
+
+/// Security review L9: programs of hooks took their settings from a home that the confined recorder could write.
+#[test]
+fn l9_the_home_of_the_user_is_nothing_that_it_may_write() {
+    let user = pieces::SYSUSERS.lines().find(|line| line.starts_with("u ")).unwrap();
+    assert_eq!(user, "u dashcap - \"dashcap\" /");
+}

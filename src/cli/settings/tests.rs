@@ -306,3 +306,11 @@ fn a_named_log_arms_every_line_that_says_down() {
         assert_eq!(armed(typed, name), expected, "{typed:?} {name}");
     }
 }
+
+/// Fault F13: the name of an interface was read as a pattern, and refused.
+#[test]
+fn f13_a_name_with_a_bracket_is_a_name_and_no_pattern() {
+    let options = options(&["-i", "b[0", "-i", "e*"]).unwrap();
+    assert_eq!(options.interfaces, ["b[0", "e*"]);
+    assert_eq!(options.watchers.counters.interfaces, ["b[[]0", "e[*]"]);
+}
