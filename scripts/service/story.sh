@@ -48,6 +48,10 @@ echo 'ok: it runs as dashcap'
 # Bits 13 and 34 (linux/capability.h): CAP_NET_RAW, CAP_SYSLOG. It may have given up more by itself.
 bounds=$(sed -n 's/^CapBnd:[[:space:]]*//p' "/proc/$process/status")
 is 'the bound of its capabilities' "$bounds" 0000000400002000
+is 'TasksMax' "$(property TasksMax)" 2048
+most=$(property MemoryMax) machine=$(($(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo) * 1024))
+[ "$most" != infinity ] && [ "$most" -lt "$machine" ] || { echo "FAILED: MemoryMax is $most of $machine"; exit 1; }
+echo "ok: MemoryMax is $((most * 100 / machine)) % of the machine's"
 until_true 'its status is told' eval '[[ $(property StatusText) == *frames/s* ]]'
 systemctl status dashcap --no-pager | sed -n '/Active:/p; /Status:/p'
 
