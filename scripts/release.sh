@@ -38,7 +38,8 @@ fi
 # Neither when nor where it was built is in what is built.
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}
 cargo_home=${CARGO_HOME:-$HOME/.cargo}
-export RUSTFLAGS="${RUSTFLAGS-} --remap-path-prefix=$PWD=/dashcap --remap-path-prefix=$cargo_home=/cargo"
+# The last that fits holds: what is made while building lies below the sources, or elsewhere.
+export RUSTFLAGS="${RUSTFLAGS-} --remap-path-prefix=$PWD=/dashcap --remap-path-prefix=$cargo_home=/cargo --remap-path-prefix=$target=/target"
 
 # The source package, into the current directory, from where this machine has its packages; its lists are
 # left alone.
@@ -60,7 +61,7 @@ fetch_libpcap() {
 # For everything in C: zstd by its crate's build, libpcap. musl has no checking functions for _FORTIFY_SOURCE, so
 # there it costs and does nothing; in the package it does.
 hardened="-fstack-protector-strong -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2"
-hardened+=" -ffile-prefix-map=$PWD=/dashcap -ffile-prefix-map=$cargo_home=/cargo"
+hardened+=" -ffile-prefix-map=$PWD=/dashcap -ffile-prefix-map=$cargo_home=/cargo -ffile-prefix-map=$target=/target"
 export CFLAGS=$hardened
 
 build_libpcap() {
