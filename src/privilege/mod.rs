@@ -22,6 +22,7 @@ mod capabilities;
 mod files;
 mod grants;
 mod landlock;
+mod reading;
 mod seccomp;
 mod trust;
 mod user;
@@ -35,6 +36,7 @@ use rustix::thread::set_no_new_privs;
 
 pub use self::files::Files;
 pub use self::grants::{Grants, WritableDirectory};
+pub use self::reading::confine_to_reading;
 pub use self::trust::is_roots_alone;
 pub use rustix::thread::CapabilitySet as Capabilities;
 
