@@ -24,6 +24,7 @@
 //! | thread | does | waits for |
 //! |---|---|---|
 //! | `cap/IF` | reads kernel blocks, appends to its lanes, taps them, answers hold and slice | frames, never anybody |
+//! | `cap/waiting` | answers for interfaces that are gone, opens them when they are back | their wake-ups, a tick |
 //! | `pack` | packs sealed segments, fades old ones | lanes that ask |
 //! | `watch/NAME` | sees one kind of thing, sends observations | its descriptor or its interval |
 //! | `watch/detect` | judges what the taps say, sends findings | a wakeup, once a block |

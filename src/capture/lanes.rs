@@ -74,8 +74,13 @@ impl Lanes {
     /// When a class's filter does not suit its link type.
     pub(super) fn begin(&mut self, origin: &Arc<Origin>) -> Result<()> {
         self.classifier = self.options.classifier(origin.link_type)?;
-        self.lanes.iter_mut().for_each(|lane| lane.begin(Arc::clone(origin)));
+        self.rename(origin);
         Ok(())
+    }
+
+    /// Frames come from the same interface, which is called otherwise.
+    pub(super) fn rename(&mut self, origin: &Arc<Origin>) {
+        self.lanes.iter_mut().for_each(|lane| lane.begin(Arc::clone(origin)));
     }
 
     /// Appends a frame, and says of which class it is and what became of it; one that is dropped was
@@ -107,6 +112,16 @@ impl Lanes {
         }
     }
 
+    /// No frames are to come for long: what only they need goes.
+    pub(super) fn rest(&mut self) {
+        self.lanes.iter_mut().for_each(Lane::rest);
+    }
+
+    /// True if nothing is left of what was appended, and nobody holds any of it.
+    pub(super) fn are_empty(&self) -> bool {
+        self.lanes.iter().all(Lane::is_empty)
+    }
+
     /// To be called now and then also when no frames come.
     pub(super) fn tick(&mut self, now: Mono) {
         self.lanes.iter_mut().for_each(|lane| lane.tick(now));
@@ -116,6 +131,11 @@ impl Lanes {
     /// Keeps everything from `from` on in every lane; returns from when on all are complete.
     pub(super) fn hold(&mut self, hold: HoldId, from: Mono, yields: bool) -> Mono {
         self.lanes.iter_mut().map(|lane| lane.hold(hold, from, yields)).max().unwrap_or(from)
+    }
+
+    /// The window of a hold is over: nothing that comes after `to` is kept for it.
+    pub(super) fn bound(&mut self, hold: HoldId, to: Mono) {
+        self.lanes.iter_mut().for_each(|lane| lane.bound(hold, to));
     }
 
     /// The oldest of what is held and not on the disk yet, class by class, `room` bytes of each.

@@ -28,6 +28,7 @@ mod source;
 mod tapping;
 mod thread;
 mod vlan;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
@@ -43,7 +44,8 @@ pub use reel::Reel;
 pub use services::ServiceCount;
 pub use source::{Options, SourceChoice};
 pub use tapping::{Tapping, Wanted};
-pub use thread::Capture;
+pub use thread::{Capture, Surroundings};
+pub use waiting::{CaptureThreads, Confine, WaitingRoom};
 
 /// Takes what a source reads. Called on the packet path: no allocation, lock, log or system call per
 /// frame.

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 
-use super::Interface;
 use super::lanes::ClassReport;
 use super::pulse::Pulse;
 use super::services::ServiceCount;
 use super::tapping::Tapping;
+use super::{Interface, afpacket};
 use crate::detect::tap::ClassCount;
 use crate::frame::Origin;
 use crate::observation::Observation;
@@ -21,10 +21,25 @@ use crate::time::{Clock, Mono, Stamp, Window};
 pub(super) enum Order {
     Bind(Interface),
     Unbind,
+    /// It will not be back soon.
+    Rest,
+    /// How large the kernel's ring is to be when a source is opened.
+    Ring(afpacket::Options),
     Quota(u64),
-    Hold { hold: HoldId, from: Mono, yields: bool, reply: Sender<Mono> },
+    Hold {
+        hold: HoldId,
+        from: Mono,
+        yields: bool,
+        reply: Sender<Mono>,
+    },
+    Bound {
+        hold: HoldId,
+        to: Mono,
+    },
     Slice(SliceOrder),
-    Report { reply: Sender<CaptureReport> },
+    Report {
+        reply: Sender<CaptureReport>,
+    },
 }
 
 /// A window to pin, and the hold to give up then.
@@ -104,6 +119,8 @@ pub struct CaptureReport {
     pub traffic: Vec<ClassCount>,
     /// Services with most bytes, estimated from samples; none of a capture file.
     pub services: Vec<ServiceCount>,
+    /// The interface is gone, and nothing of it is left in memory.
+    pub spent: bool,
 }
 
 /// What a capture thread reaches the rest of the program with.
@@ -115,4 +132,6 @@ pub(super) struct Hands {
     pub(super) events: Sender<Observation>,
     pub(super) tapping: Tapping,
     pub(super) pulse: Pulse,
+    /// Where it says how it ended.
+    pub(super) ended: Sender<CaptureReport>,
 }

@@ -1,5 +1,5 @@
-//! The thread `cap/IF`: reads one interface's source, appends to its lanes, and in between answers the
-//! recorder.
+//! What the thread `cap/IF` does: reads one interface's source, appends to its lanes, and in between answers the
+//! recorder. Without a source it goes on in the waiting room, which answers as well.
 //!
 //! ```text
 //!                   ┌──────────── frames ◄── source (kernel block)
@@ -15,12 +15,11 @@
 //! A panic in here is a bug, and costs a gap: whole frames stay, the source is opened anew, and so is the
 //! tap; if that does not help, frames are recorded and no longer looked at.
 
-use std::os::fd::AsFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, TryRecvError};
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
 use super::afpacket::RETIRE;
 use super::event_queue::EventQueue;
@@ -36,13 +35,12 @@ use super::services::Services;
 use super::source::Source;
 use super::tapping::{Tapped, Tapping};
 use super::{FrameSink, FrameSource, Interface, Options, Ready, SETTLED, SourceCounters};
-use crate::detect::tap::Health;
+use crate::detect::tap::{ClassCount, Health};
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Origin};
 use crate::observation::capture::CaptureEvent;
 use crate::ring::{Appended, LaneId};
 use crate::stats::CaptureStats;
-use crate::sys::poll;
 use crate::sys::wakeup::Wakeup;
 use crate::time::{ArrivalClock, Clock, Mono, Stamp};
 
@@ -65,7 +63,10 @@ const DEAF_AFTER: u64 = 2;
 /// Everything the thread owns.
 pub(super) struct Recording {
     lanes: Lanes,
-    tapped: Tapped,
+    /// None once the interface is gone for long: it has the largest tables.
+    tapped: Option<Tapped>,
+    /// What passed until there was no tap.
+    passed: Vec<ClassCount>,
     tapping: Tapping,
     services: Services,
     arrivals: ArrivalClock,
@@ -91,6 +92,7 @@ pub(super) struct Recording {
     panics: u64,
     events: EventQueue,
     pulse: Pulse,
+    ended: Sender<CaptureReport>,
 }
 
 /// Frames are being dropped because pinned incidents have all the memory.
@@ -142,7 +144,7 @@ impl Recording {
         memory: &Memory,
         hands: Hands,
     ) -> Result<Self> {
-        let Hands { wakeup, clock, inbox, readers, events, tapping, pulse } = hands;
+        let Hands { wakeup, clock, inbox, readers, events, tapping, pulse, ended } = hands;
         let now = clock.now();
         let origin = Arc::new(source.origin().clone());
         let classes = options.classes.clone();
@@ -150,7 +152,8 @@ impl Recording {
         let (pool, lane) = (&memory.pool, options.lane);
         let lanes = Lanes::new(first_lane, pool, packing, classes, lane, &origin, now.mono)?;
         let mut recording = Self {
-            tapped: tapping.tap(&binding.name, lanes.names())?,
+            tapped: Some(tapping.tap(&binding.name, lanes.names())?),
+            passed: Vec::new(),
             lanes,
             tapping,
             services: Services::new(),
@@ -175,6 +178,7 @@ impl Recording {
             gaps: 0,
             panics: 0,
             pulse,
+            ended,
         };
         recording.begin(source)?;
         // Before the first frame: what the detectors count from.
@@ -182,29 +186,80 @@ impl Recording {
         Ok(recording)
     }
 
-    /// Until the recorder lets go.
-    pub(super) fn run(mut self) -> CaptureReport {
-        // What a panic leaves half done is put in order before it is used again.
-        while catch_unwind(AssertUnwindSafe(|| self.round())).unwrap_or_else(|_| self.panicked()) {}
+    /// Until the recorder lets go, or there is no source: then it is to wait for one.
+    pub(super) fn run(mut self: Box<Self>) -> Option<Box<Self>> {
+        while self.source.is_some() {
+            if !self.unbroken(Self::round) {
+                self.end();
+                return None;
+            }
+        }
+        Some(self)
+    }
+
+    /// A round without a source, which is opened when it is due; none when the recorder lets go.
+    pub(super) fn wait(mut self: Box<Self>) -> Option<Box<Self>> {
+        let attended = self.unbroken(|waiting| {
+            let goes_on = waiting.attend(waiting.lanes.dropped());
+            waiting.reopen_if_due(waiting.clock.now().mono);
+            goes_on
+        });
+        if attended {
+            return Some(self);
+        }
+        self.end();
+        None
+    }
+
+    /// True if there is something to read.
+    pub(super) fn has_source(&self) -> bool {
+        self.source.is_some()
+    }
+
+    /// The interface's name.
+    pub(super) fn name(&self) -> &str {
+        &self.origin.interface
+    }
+
+    /// What wakes whoever has it, when there is something to answer.
+    pub(super) fn wakeup(&self) -> &Wakeup {
+        &self.wakeup
+    }
+
+    /// What a panic leaves half done is put in order before it is used again.
+    fn unbroken(&mut self, round: impl FnOnce(&mut Self) -> bool) -> bool {
+        catch_unwind(AssertUnwindSafe(|| round(self))).unwrap_or_else(|_| self.panicked())
+    }
+
+    /// After the last frame that the kernel has.
+    fn end(mut self: Box<Self>) {
         if catch_unwind(AssertUnwindSafe(|| self.drain())).is_err() {
             self.panicked();
         }
         self.answer_slices(Mono(u64::MAX));
         self.lanes.keep();
-        self.report()
+        let report = self.report();
+        // Nobody may wait for it.
+        let _ = self.ended.send(report);
     }
 
     /// False when the recorder is gone.
     fn round(&mut self) -> bool {
         let dropped_before = self.lanes.dropped();
         self.read();
-        self.tapped.block();
+        self.attend(dropped_before)
+    }
+
+    /// What there is to do beside reading; false when the recorder is gone.
+    fn attend(&mut self, dropped_before: u64) -> bool {
+        if let Some(tapped) = &mut self.tapped {
+            tapped.block();
+        }
         let stamp = self.clock.now();
         let now = stamp.mono;
         self.lanes.tick(now);
         self.tell_detectors_if_due(stamp);
         self.tell_about_drops(dropped_before, now);
-        self.reopen_if_due(now);
         self.answer_slices(now);
         self.events.flush();
         self.pulse.beat();
@@ -215,12 +270,12 @@ impl Recording {
     fn panicked(&mut self) -> bool {
         self.panics += 1;
         self.lanes.salvage();
-        let name = &self.origin.interface;
         // Its detectors begin anew as well: the old ones end with the old tap.
-        match self.tapping.tap(name, self.lanes.names()) {
-            Ok(tapped) => self.tapped = tapped,
+        match self.tapping.tap(&self.origin.interface, self.lanes.names()) {
+            Ok(tapped) => self.tapped = Some(tapped),
             Err(error) => tracing::error!("{error}"),
         }
+        let name = &self.origin.interface;
         let deaf = if self.panics < DEAF_AFTER { "" } else { "; its frames are no longer judged" };
         let reason = format!(
             "dashcap panicked there, which is a bug; what was recorded stays, and it is opened anew{deaf}"
@@ -236,14 +291,10 @@ impl Recording {
     /// One kernel block at most, or a nap.
     fn read(&mut self) {
         let timeout = if self.pending.is_empty() { TICK } else { RETIRE };
-        let Some(source) = &mut self.source else {
-            // Out of kernel memory this returns at once, and the next round sleeps again.
-            let _ = poll::readable(&[self.wakeup.as_fd()], Some(timeout));
-            return;
-        };
+        let Some(source) = &mut self.source else { return };
         let mut intake = Intake {
             lanes: &mut self.lanes,
-            tapped: (self.panics < DEAF_AFTER).then_some(&mut self.tapped),
+            tapped: self.tapped.as_mut().filter(|_| self.panics < DEAF_AFTER),
             services: &mut self.services,
             arrivals: &mut self.arrivals,
             clock: &self.clock,
@@ -293,7 +344,7 @@ impl Recording {
 
     /// What it cannot see in frames, the detectors learn here, ten times a second.
     fn tell_detectors_if_due(&mut self, now: Stamp) {
-        if !self.tapped.is_due(now) {
+        if !self.tapped.as_ref().is_some_and(|tapped| tapped.is_due(now)) {
             return;
         }
         let health = Health {
@@ -302,12 +353,15 @@ impl Recording {
             kernel_dropped: self.source_counters().kernel_dropped.unwrap_or_default(),
             lane_dropped: self.lanes.dropped(),
         };
-        self.tapped.tell(now, health, &self.lanes);
-        self.tapped.block();
+        if let Some(tapped) = &mut self.tapped {
+            tapped.tell(now, health, &self.lanes);
+            tapped.block();
+        }
         self.services.tick();
     }
 
-    fn failed(&mut self, error: &Error) {
+    /// There is no source any more; another is tried in a while.
+    pub(super) fn failed(&mut self, error: &Error) {
         self.close_source();
         self.retry_at = Some(self.clock.now().mono.plus(RETRY));
         self.gaps += 1;
@@ -335,7 +389,13 @@ impl Recording {
     fn begin(&mut self, source: Source) -> Result<()> {
         self.origin = Arc::new(source.origin().clone());
         self.lanes.begin(&self.origin)?;
-        self.tapped.begin(self.origin.link_type)?;
+        if self.tapped.is_none() {
+            let name = &self.origin.interface;
+            self.tapped = Some(self.tapping.tap(name, self.lanes.names())?);
+        }
+        if let Some(tapped) = &mut self.tapped {
+            tapped.begin(self.origin.link_type)?;
+        }
         self.services.begin(self.origin.link_type);
         self.arrivals = ArrivalClock::new(self.clock.now());
         self.source_name = source.name();
@@ -394,10 +454,13 @@ impl Recording {
                 None => self.bind(binding),
             },
             Order::Unbind => self.unbind(),
+            Order::Rest => self.rest(),
+            Order::Ring(ring) => self.options.ring = ring,
             Order::Quota(bytes) => self.lanes.set_quota(bytes),
             Order::Hold { hold, from, yields, reply } => {
                 let _ = reply.send(self.lanes.hold(hold, from, yields));
             }
+            Order::Bound { hold, to } => self.lanes.bound(hold, to),
             Order::Slice(order) => self.pending.push(order),
             Order::Report { reply } => drop(reply.send(self.report())),
         }
@@ -414,17 +477,25 @@ impl Recording {
     fn rename(&mut self, binding: Interface) {
         let name = binding.name.clone();
         self.origin = Arc::new(Origin { interface: name.clone(), ..(*self.origin).clone() });
-        let tapped = self.tapping.tap(&name, self.lanes.names()).and_then(|mut tapped| {
-            tapped.begin(self.origin.link_type)?;
-            self.lanes.begin(&self.origin)?;
-            Ok(tapped)
-        });
-        match tapped {
-            Ok(tapped) => self.tapped = tapped,
-            Err(error) => tracing::error!("{error}"),
+        self.lanes.rename(&self.origin);
+        let (link_type, classes) = (self.origin.link_type, self.lanes.names());
+        let tapped = self.tapped.as_mut();
+        let renamed = tapped.map(|tapped| tapped.rename(&self.tapping, &name, classes, link_type));
+        if let Some(Err(error)) = renamed {
+            tracing::error!("{error}");
         }
         self.events.rename(name);
         self.binding = Some(binding);
+    }
+
+    /// The interface is gone for long: all that only new frames need goes as well.
+    fn rest(&mut self) {
+        if self.binding.is_none()
+            && let Some(tapped) = self.tapped.take()
+        {
+            self.passed = tapped.counts();
+            self.lanes.rest();
+        }
     }
 
     fn unbind(&mut self) {
@@ -445,7 +516,7 @@ impl Recording {
         let until = self.clock.now().mono.plus(PATIENCE);
         let mut intake = Intake {
             lanes: &mut self.lanes,
-            tapped: (self.panics < DEAF_AFTER).then_some(&mut self.tapped),
+            tapped: self.tapped.as_mut().filter(|_| self.panics < DEAF_AFTER),
             services: &mut self.services,
             arrivals: &mut self.arrivals,
             clock: &self.clock,
@@ -535,8 +606,9 @@ impl Recording {
             since: self.since,
             stats,
             classes: self.lanes.report(),
-            traffic: self.tapped.counts(),
+            traffic: self.tapped.as_ref().map_or_else(|| self.passed.clone(), Tapped::counts),
             services: self.services.counts(),
+            spent: self.binding.is_none() && self.lanes.are_empty(),
         }
     }
 }

@@ -121,6 +121,7 @@ impl Reel {
             classes: self.lanes.report(),
             services: Vec::new(),
             traffic: self.tapped.counts(),
+            spent: false,
         }
     }
 

@@ -57,10 +57,13 @@ impl Tapping {
     /// # Errors
     /// When the detectors are to watch a class that it does not have.
     pub(super) fn tap(&self, interface: &str, classes: Vec<Arc<str>>) -> Result<Tapped> {
-        let filters = self.wanted.iter().map(|wanted| Arc::clone(&wanted.name)).collect();
-        let subject = Subject { interface: interface.into(), classes, filters };
-        let tap = self.taps.tap(subject)?;
+        let tap = self.tap_alone(interface, classes)?;
         Ok(Tapped { tap, wanted: self.wanted.clone(), filters: Vec::new() })
+    }
+
+    fn tap_alone(&self, interface: &str, classes: Vec<Arc<str>>) -> Result<Tap> {
+        let filters = self.wanted.iter().map(|wanted| Arc::clone(&wanted.name)).collect();
+        self.taps.tap(Subject { interface: interface.into(), classes, filters })
     }
 }
 
@@ -80,6 +83,22 @@ impl Tapped {
     pub(super) fn begin(&mut self, link_type: LinkType) -> Result<()> {
         let filters = self.wanted.iter().map(|wanted| wanted.filter.for_user_space(link_type));
         self.filters = filters.collect::<Result<_>>()?;
+        self.tap.begin(link_type);
+        Ok(())
+    }
+
+    /// Frames are of an interface with this name from now on; what they begin with is the same.
+    ///
+    /// # Errors
+    /// As [`Tapping::tap`]; then they are still judged by the old name.
+    pub(super) fn rename(
+        &mut self,
+        tapping: &Tapping,
+        interface: &str,
+        classes: Vec<Arc<str>>,
+        link_type: LinkType,
+    ) -> Result<()> {
+        self.tap = tapping.tap_alone(interface, classes)?;
         self.tap.begin(link_type);
         Ok(())
     }

@@ -2,8 +2,8 @@
 //!
 //! A dead or stuck thread answers nothing; nobody here waits for it longer than a moment.
 
+use std::ops::Range;
 use std::sync::Arc;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -15,7 +15,8 @@ use super::pulse::Pulse;
 use super::recording::Recording;
 use super::source::Source;
 use super::tapping::Tapping;
-use super::{Interface, Options};
+use super::waiting::CaptureThreads;
+use super::{Interface, Options, afpacket};
 use crate::error::{Error, Result};
 use crate::observation::Observation;
 use crate::ring::{HoldId, LaneId};
@@ -27,6 +28,21 @@ const ORDERS: usize = 64;
 /// A thread that makes no room for an order for this long is stuck.
 const ORDER: Duration = Duration::from_millis(100);
 
+/// What all captures share.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    /// Where frames are kept.
+    pub memory: Memory,
+    /// Where they get their threads.
+    pub threads: CaptureThreads,
+    /// What time it is.
+    pub clock: Clock,
+    /// Where events go.
+    pub events: Sender<Observation>,
+    /// Where the detectors' taps are made.
+    pub tapping: Tapping,
+}
+
 /// The recorder's hand on a capture thread.
 #[derive(Debug)]
 pub struct Capture {
@@ -37,12 +53,11 @@ pub struct Capture {
     readers: Sender<ReaderOrder>,
     wakeup: Wakeup,
     pulse: Pulse,
-    thread: JoinHandle<CaptureReport>,
+    ended: Receiver<CaptureReport>,
 }
 
 impl Capture {
-    /// Opens the interface and starts recording it into lanes of `pool`, numbered from `first_lane` on.
-    /// Events go to `events`, and what the detectors need through a tap of `tapping`.
+    /// Opens the interface and starts recording it into lanes numbered from `first_lane` on.
     ///
     /// # Errors
     /// When the interface cannot be captured, or the process is out of threads or descriptors.
@@ -50,18 +65,17 @@ impl Capture {
         first_lane: LaneId,
         binding: Interface,
         options: Options,
-        memory: &Memory,
-        clock: Clock,
-        events: Sender<Observation>,
-        tapping: Tapping,
+        around: &Surroundings,
     ) -> Result<Self> {
+        let interface = binding.name.clone();
         let failed =
-            |e: std::io::Error| Error::operation("start the capture thread of", &*binding.name, e);
+            |e: std::io::Error| Error::operation("start the capture thread of", &*interface, e);
+        let Surroundings { memory, threads, clock, events, tapping } = around.clone();
         let wakeup = Wakeup::new().map_err(failed)?;
         let source = Source::open(&binding, &options, &wakeup, &clock)?;
-        let interface = binding.name.clone();
         let (orders, inbox) = bounded(ORDERS);
         let (readers, read) = bounded(READERS);
+        let (ended, end) = bounded(1);
         let classes = options.classes.names();
         let pulse = Pulse::default();
         let hands = Hands {
@@ -72,13 +86,11 @@ impl Capture {
             events,
             tapping,
             pulse: pulse.clone(),
+            ended,
         };
-        let recording = Recording::new(first_lane, binding, source, options, memory, hands)?;
-        let thread = thread::Builder::new()
-            .name(format!("cap/{interface}"))
-            .spawn(move || recording.run())
-            .map_err(|e| Error::operation("start the capture thread of", &*interface, e))?;
-        Ok(Self { interface, first_lane, classes, orders, readers, wakeup, pulse, thread })
+        let recording = Recording::new(first_lane, binding, source, options, &memory, hands)?;
+        threads.begin(Box::new(recording)).map_err(|(_, e)| failed(e))?;
+        Ok(Self { interface, first_lane, classes, orders, readers, wakeup, pulse, ended: end })
     }
 
     /// The interface's name.
@@ -102,6 +114,22 @@ impl Capture {
         self.order(Order::Unbind);
     }
 
+    /// The interface that is gone will not be back soon: what only new frames need goes.
+    pub fn rest(&self) {
+        self.order(Order::Rest);
+    }
+
+    /// How large the kernel's ring is to be when the interface is back.
+    pub fn set_ring(&self, ring: afpacket::Options) {
+        self.order(Order::Ring(ring));
+    }
+
+    /// Numbers of its lanes.
+    pub fn lanes(&self) -> Range<u32> {
+        let first = u32::from(self.first_lane.0);
+        first..first + self.classes.len() as u32
+    }
+
     /// How many bytes of the pool this interface may hold when memory is scarce.
     pub fn set_quota(&self, bytes: u64) {
         self.order(Order::Quota(bytes));
@@ -111,6 +139,11 @@ impl Capture {
     /// block's time, says from when on that is; it never comes if the thread died.
     pub fn hold(&self, hold: HoldId, from: Mono, yields: bool) -> Receiver<Mono> {
         self.ask(|reply| Order::Hold { hold, from, yields, reply })
+    }
+
+    /// The window of a hold is over, as [`Lane::bound`](crate::ring::Lane::bound).
+    pub fn bound(&self, hold: HoldId, to: Mono) {
+        self.order(Order::Bound { hold, to });
     }
 
     /// Pins the frames of `window` and gives up the hold `release`. The reply comes when the window's
@@ -136,12 +169,13 @@ impl Capture {
         )
     }
 
-    /// Stops after the last frame the kernel has; none if the thread panicked.
-    pub fn stop(self) -> Option<CaptureReport> {
-        // Without a sender the thread's inbox is disconnected, which is how it learns of the end.
+    /// Stops after the last frame the kernel has. What comes then says how it ended; nothing comes if the thread
+    /// panicked.
+    pub fn stop(self) -> Receiver<CaptureReport> {
+        // Without a sender its inbox is disconnected, which is how it learns of the end.
         drop(self.orders);
         self.wakeup.notify();
-        self.thread.join().ok()
+        self.ended
     }
 
     fn ask<T>(&self, order: impl FnOnce(Sender<T>) -> Order) -> Receiver<T> {

@@ -125,6 +125,7 @@ pub(super) fn subject(options: &Options) -> Result<Subject> {
         memory: options.pool.memory,
         traffic_memory: options.traffic.memory,
         kernel_memory: u64::from(ring.blocks) * u64::from(ring.block_size),
+        lanes: options.capture.classes.lanes().into(),
         lock: options.pool.lock,
         ring_file: options.ring_file.clone(),
         output: options.output.clone(),

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::{Check, State, Subject};
-use crate::memory::{BESIDE, INTERFACE};
+use crate::memory::{BESIDE, INTERFACE, LANE};
 use crate::sys::space;
 use crate::words::size;
 
@@ -24,7 +24,7 @@ const IPC_LOCK: u32 = 14;
 pub(super) fn examine(subject: &Subject) -> Vec<Check> {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let count = subject.recorded.len().max(1) as u64;
-    let interfaces = (subject.kernel_memory + INTERFACE) * count;
+    let interfaces = (subject.kernel_memory + INTERFACE + subject.lanes * LANE) * count;
     let wanted = subject.memory + subject.traffic_memory + interfaces + BESIDE;
     let mut checks = vec![available(&read("/proc/meminfo"), wanted)];
     let ours = [subject.memory, subject.traffic_memory];

@@ -32,6 +32,8 @@ pub struct Subject {
     pub traffic_memory: u64,
     /// Memory the kernel takes for each interface, in bytes.
     pub kernel_memory: u64,
+    /// Classes of traffic of an interface, each with a lane.
+    pub lanes: u64,
     /// Whether the memory for frames is to be locked.
     pub lock: bool,
     /// The file that holds it, if it is to outlive the process.

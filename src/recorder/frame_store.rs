@@ -45,6 +45,9 @@ pub trait FrameStore: Debug {
     /// Holds everything since `from` in every lane, as [`Lane::hold`](crate::ring::Lane::hold).
     fn hold(&mut self, hold: HoldId, from: Mono, yields: bool) -> Held;
 
+    /// The window of a hold is over at `to`. Where nobody spools it, nothing comes between that and its slice.
+    fn bound(&mut self, _hold: HoldId, _to: Mono) {}
+
     /// Asks for `window` to be pinned and then for `release` to be given up; the answers come by themselves.
     fn slice(&mut self, window: Window, release: HoldId) -> Vec<Receiver<Sliced>>;
 

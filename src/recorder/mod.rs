@@ -21,6 +21,7 @@ mod audience;
 mod captures;
 mod fleet;
 mod frame_store;
+mod gone;
 mod grants;
 mod incidents;
 mod options;

@@ -12,6 +12,7 @@ use super::incidents::Incidents;
 use super::ring_file::Memory;
 use super::{Options, Privileged, Recorder, Selection, traffic};
 use crate::api::directory::DirectoryWatcher;
+use crate::capture::{Surroundings, WaitingRoom};
 use crate::detect::protocols::Local;
 use crate::detect::watcher::DetectWatcher;
 use crate::error::Result;
@@ -19,6 +20,7 @@ use crate::incident::Host;
 use crate::incident::store::Store;
 use crate::incident::writer::Writer;
 use crate::memory;
+use crate::ring::PackThread;
 use crate::sys::heap;
 use crate::time::Clock;
 use crate::traffic::TrafficMemory;
@@ -37,23 +39,31 @@ struct Budget {
     traffic: u64,
     /// How many are recorded from the start.
     interfaces: u64,
+    /// Of each of these.
+    lanes: u64,
 }
 
 impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { frames, kernel, observations, traffic, interfaces } = *self;
-        let beside = memory::BESIDE + interfaces * memory::INTERFACE;
+        let Self { frames, kernel, observations, traffic, interfaces, lanes } = *self;
+        let interface = memory::INTERFACE + lanes * memory::LANE;
+        let beside = memory::BESIDE + interfaces * interface;
         let all = frames + kernel + observations + traffic + beside;
-        let [frames, kernel, observations, traffic, beside, later, all] =
-            [frames, kernel, observations, traffic, beside, memory::INTERFACE, all]
-                .map(|bytes| bytes.div_ceil(1 << 20));
+        let told = [frames, kernel, observations, traffic, beside, all];
+        let [frames, kernel, observations, traffic, beside, all] = told.map(mebibytes);
+        let [later, gone] = [interface, memory::GONE].map(mebibytes);
         write!(
             f,
             "memory: {all} MiB at most: {frames} obtained for frames, {kernel} of the kernel's rings, \
              {observations} for observations, {traffic} for the long memory of traffic, {beside} for everything else; \
-             each interface that comes later takes {later} MiB and a ring of the kernel more"
+             each interface that comes later takes {later} MiB and a ring of the kernel more, those that are gone \
+             {gone} MiB together"
         )
     }
+}
+
+fn mebibytes(bytes: u64) -> u64 {
+    bytes.div_ceil(1 << 20)
 }
 
 /// Says what is armed, and of what is detected what is not.
@@ -111,14 +121,16 @@ impl Recorder {
         let frames = pool.obtained_bytes();
 
         let words = selection.in_words();
-        let mut captures = Captures::new(
-            selection,
-            options.capture.clone(),
-            pool,
-            clock.clone(),
-            sender.clone(),
+        let pack = PackThread::start(pool.clone())?;
+        let waiting = WaitingRoom::open(privilege::confine_to_reading)?;
+        let around = Surroundings {
+            memory: capture::Memory { pool, requests: pack.requests() },
+            threads: waiting.threads(),
+            clock: clock.clone(),
+            events: sender.clone(),
             tapping,
-        )?;
+        };
+        let mut captures = Captures::new(selection, options.capture.clone(), around, pack, waiting);
         captures.keep_in(file.clone());
         captures.begin(&links.links())?;
         let names = captures.names();
@@ -137,6 +149,7 @@ impl Recorder {
                 observations: Incidents::observations(frames),
                 traffic: traffic.as_ref().map_or(0, TrafficMemory::bytes),
                 interfaces: names.len() as u64,
+                lanes: options.capture.classes.lanes().into(),
             }
         );
         tell_armed(&options.rules);

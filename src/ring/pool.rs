@@ -177,10 +177,22 @@ impl Pool {
         self.wanted.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// True if a lane within its quota wants pages.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed) > 0
+    }
+
+    /// So many of the wanted pages are there now.
+    pub(super) fn repay(&self, pages: usize) {
+        let less = |wanted: usize| Some(wanted.saturating_sub(pages));
+        // A closure that always answers is always obeyed.
+        let _ = self.wanted.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+
     /// Takes over the debt: pages that lanes within their quota want from those beyond theirs.
     pub(super) fn settle_debt(&self) -> usize {
         // Looked at on every tick of every lane: read before writing, so that nobody's cache line moves.
-        if self.wanted.load(Ordering::Relaxed) == 0 {
+        if !self.is_wanted() {
             return 0;
         }
         self.wanted.swap(0, Ordering::Relaxed)
@@ -216,6 +228,11 @@ mod tests {
         let pool = Pool::new(&PoolOptions { memory: 4 << 20, lock: false }).unwrap();
         pool.want();
         pool.want();
+        pool.want();
+        pool.repay(1);
+        assert!(pool.is_wanted());
         assert_eq!((pool.settle_debt(), pool.settle_debt()), (2, 0));
+        pool.repay(1);
+        assert!(!pool.is_wanted());
     }
 }

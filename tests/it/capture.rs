@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::lab::{Bundle, Dashcap, Lab, Pace, Sender, assert_contiguous, frame, ipv4_udp};
+use crate::lab::{Bundle, Dashcap, Lab, Pace, Sender, assert_contiguous, frame, ipv4_udp, until};
 
 /// 802.1Q (IEEE 802.1Q-2018, 9.5).
 const CUSTOMER: u16 = 0x8100;
@@ -214,4 +214,49 @@ fn without_names_every_interface_but_loopback_is_recorded_and_new_ones_too() {
     assert_eq!((bundle.numbers("eth0"), bundle.numbers("eth1")), (vec![0], vec![1]));
     let listed: BTreeSet<_> = bundle.timeline.iter().map(|row| row.interface.as_str()).collect();
     assert_eq!(listed, BTreeSet::from(["eth0", "eth1"]), "both in the timeline, loopback not");
+}
+
+#[test]
+fn interfaces_that_come_and_go_leave_neither_threads_nor_memory_and_their_frames_stay() {
+    const BATCHES: usize = 2;
+    const CABLES: usize = 10;
+    const LEFT: u64 = 4 << 10;
+    let Some(lab) = Lab::new() else { return };
+    let small = ["--memory", "16MiB", "--kernel-memory", "2MiB", "--pre", "10m", "--on", "signal"];
+    let dashcap = lab.record(&small);
+    let recorded = |count: usize| {
+        until("as many threads as interfaces", || {
+            (dashcap.captures().len() == count).then_some(())
+        });
+    };
+    let plug = |names: &[String]| {
+        for name in names {
+            lab.near.ip(&format!("link add name {name}a type veth peer name {name}b"));
+            ["a", "b"].iter().for_each(|end| lab.near.ip(&format!("link set {name}{end} up")));
+        }
+    };
+    // One for what is there, one for all that is gone.
+    let still = dashcap.captures().len();
+    assert_eq!(still, 2, "{:?}", dashcap.captures());
+    let round = |round: usize| {
+        for batch in 0..BATCHES {
+            let names: Vec<_> = (0..CABLES).map(|n| format!("v{round}{batch}{n}")).collect();
+            plug(&names);
+            recorded(still + 2 * CABLES);
+            if (round, batch) == (0, 0) {
+                lab.near.inside(|| Sender::on("v000b")).send(&frame(1, &[], 64));
+            }
+            names.iter().for_each(|name| lab.near.ip(&format!("link del {name}a")));
+            recorded(still);
+        }
+        dashcap.kib("VmRSS:") - dashcap.kib("RssFile:")
+    };
+    let (first, second) = (round(0), round(1));
+    assert!(second <= first + LEFT, "{first} KiB after the first round, {second} after the second");
+    plug(&["v000".to_owned()]);
+    recorded(still + 2);
+    lab.near.inside(|| Sender::on("v000b")).send(&frame(2, &[], 64));
+    let bundle = frozen(&lab, dashcap);
+    assert_eq!(bundle.numbers("v000a"), [1, 2], "both lives of an interface that came back late");
+    assert_eq!(bundle.jq(".interfaces[]|select(.name==\"v000a\")|.counts.gaps"), "1");
 }

@@ -38,6 +38,10 @@ fn assert_confined(process: u32, user: u32) {
         for (key, value) in expected {
             assert_eq!(status[key], value, "{key} of thread {name}");
         }
+        // Those that read frames have a list of what is allowed as well.
+        let reads = name.starts_with("cap/") && !name.starts_with("cap/waiting");
+        let filters = if reads { "4" } else { "3" };
+        assert_eq!(status["Seccomp_filters"], filters, "thread {name}");
     }
 }
 

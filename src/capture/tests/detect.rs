@@ -7,7 +7,9 @@ use crossbeam_channel::{Receiver, bounded};
 use super::net::{Net, Sender, interface};
 use super::small;
 use crate::capture::filter::Filter;
-use crate::capture::{Capture, Memory, Options, Tapping, Wanted, afpacket};
+use crate::capture::{
+    Capture, Memory, Options, Surroundings, Tapping, WaitingRoom, Wanted, afpacket,
+};
 use crate::detect::tap::Tap;
 use crate::detect::watcher::{self, DetectWatcher};
 use crate::detect::{Detector, Roster, Seen, traffic};
@@ -31,6 +33,7 @@ const TALK: Duration = Duration::from_secs(8);
 struct Judged {
     net: Net,
     capture: Capture,
+    waiting: WaitingRoom,
     watch: RunningWatcher,
     inbox: Receiver<Observation>,
 }
@@ -57,13 +60,20 @@ impl Judged {
         // processors busy.
         let ring = afpacket::Options { blocks: 64, ..small() };
         let options = Options { ring, ..Options::default() };
-        let capture = net.inside(|| {
-            let events = outbox.clone();
-            let a = interface("a");
-            Capture::start(LaneId(0), a, options, &memory, clock.clone(), events, tapping).unwrap()
+        let (waiting, capture) = net.inside(|| {
+            // Its thread opens sources in the namespace in which it was made.
+            let waiting = WaitingRoom::open(|| Ok(())).unwrap();
+            let around = Surroundings {
+                memory,
+                threads: waiting.threads(),
+                clock: clock.clone(),
+                events: outbox.clone(),
+                tapping,
+            };
+            (waiting, Capture::start(LaneId(0), interface("a"), options, &around).unwrap())
         });
         let watch = spawn(watcher, clock, outbox).unwrap();
-        Some(Self { net, capture, watch, inbox })
+        Some(Self { net, capture, waiting, watch, inbox })
     }
 
     /// The next finding; what capture says of itself is passed over.
@@ -108,7 +118,8 @@ impl Judged {
     }
 
     fn stop(self) {
-        let report = self.capture.stop().unwrap();
+        let report = self.capture.stop().recv().unwrap();
+        self.waiting.close();
         assert_eq!(report.stats.dropped(), 0);
         assert_eq!(self.watch.join(), 0);
     }
@@ -210,7 +221,6 @@ fn a_gap_is_found_and_so_is_its_end() {
     judged.capture.unbind();
     judged.expect(FindingKind::CaptureGap, Direction::Unknown, false);
     let again = judged.net.inside(|| interface("a"));
-    // The capture thread opens its sockets in the namespace in which it was started.
     judged.capture.bind(again);
     judged.expect(FindingKind::CaptureGap, Direction::Unknown, true);
     judged.stop();

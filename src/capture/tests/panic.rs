@@ -10,7 +10,7 @@ use crate::capture::order::{Hands, Order, SliceOrder};
 use crate::capture::pulse::Pulse;
 use crate::capture::recording::Recording;
 use crate::capture::source::Source;
-use crate::capture::{CaptureReport, Memory, Options, Sliced, Tapping};
+use crate::capture::{CaptureReport, Memory, Options, Sliced, Tapping, WaitingRoom};
 use crate::detect::watcher::{self, DetectWatcher};
 use crate::frame::StoredFrame;
 use crate::lab::BOUND;
@@ -51,18 +51,29 @@ fn a_panic_in_capture_marks_a_gap_and_keeps_the_history() {
     let memory = Memory { pool, requests: pack.requests() };
     let wakeup = Wakeup::new().unwrap();
     let pulse = Pulse::default();
-    let hands =
-        Hands { wakeup: wakeup.clone(), clock, inbox, readers, events: outbox, tapping, pulse };
+    let (ended, end) = bounded(1);
+    let hands = Hands {
+        wakeup: wakeup.clone(),
+        clock,
+        inbox,
+        readers,
+        events: outbox,
+        tapping,
+        pulse,
+        ended,
+    };
     let mut sender = net.inside(|| Sender::on("b"));
     let mut send = |fill: u8| sender.send(&frame(&[], 100, fill));
 
-    let capture = net.inside(|| {
+    let waiting = net.inside(|| {
         let source = Source::Breaking(open("a", &small()), 3);
         let options = Options { ring: small(), ..Options::default() };
         let recording =
             Recording::new(LaneId(0), interface("a"), source, options, &memory, hands).unwrap();
-        // The thread stays in the namespace, where it opens its source anew.
-        std::thread::spawn(move || recording.run())
+        // Its thread stays in the namespace, where it opens the source anew.
+        let waiting = WaitingRoom::open(|| Ok(())).unwrap();
+        assert!(waiting.threads().begin(Box::new(recording)).is_ok());
+        waiting
     });
     assert!(matches!(next(&events), CaptureEvent::Started { .. }));
     (0..4).for_each(&mut send);
@@ -78,7 +89,8 @@ fn a_panic_in_capture_marks_a_gap_and_keeps_the_history() {
     assert_eq!(fills(&sliced), [0, 1, 2, 10, 11, 12, 13, 14]);
     drop(orders);
     wakeup.notify();
-    let CaptureReport { stats, .. } = capture.join().unwrap();
+    let CaptureReport { stats, .. } = end.recv_deadline(Instant::now() + BOUND).unwrap();
+    waiting.close();
     assert_eq!((stats.gaps, stats.stored, stats.lane_dropped), (1, 8, 0));
     drop(memory);
     pack.join();

@@ -1,4 +1,5 @@
-//! An incident whose window is over and whose last frames are still on their way.
+//! An incident whose window is over and whose last frames are still on their way: first to its spool, as long as
+//! the disk takes them, so that a slice pins next to no memory; then into the slice.
 
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ use crate::traffic::TrafficMemory;
 
 /// A capture that has not answered by then is dead: it gives up on late frames after one second.
 const SLICES: Duration = Duration::from_secs(3);
+/// The rest goes to the spool for so long at most; on a disk that is slower it is pinned until the bundle is written.
+const SPOOLED: Duration = Duration::from_secs(30);
 /// What the system says was asked at the trigger; an answer later than this after the end of the window
 /// is not worth keeping the frames in memory only.
 const SYSTEM: Duration = Duration::from_secs(3);
@@ -33,7 +36,8 @@ const SYSTEM: Duration = Duration::from_secs(3);
 pub(super) struct Closing {
     closed: phase::ClosedIncident,
     open: OpenedIncident,
-    expected: Vec<Receiver<Sliced>>,
+    /// None while the rest goes to the spool.
+    expected: Option<Vec<Receiver<Sliced>>>,
     tracks: Vec<Track>,
     begun: Mono,
 }
@@ -52,13 +56,29 @@ pub(super) struct Circumstances {
 }
 
 impl Closing {
-    pub(super) fn new(
-        closed: phase::ClosedIncident,
-        open: OpenedIncident,
-        expected: Vec<Receiver<Sliced>>,
-        begun: Mono,
-    ) -> Self {
-        Self { closed, open, expected, tracks: Vec::new(), begun }
+    fn new(closed: phase::ClosedIncident, open: OpenedIncident, begun: Mono) -> Self {
+        Self { closed, open, expected: None, tracks: Vec::new(), begun }
+    }
+
+    /// Lets the rest go to the spool, where one was begun.
+    fn spool<K: FrameStore>(&self, captures: &mut K) {
+        if let Some(spooling) = self.spooling() {
+            captures.bound(self.open.hold, self.closed.window.to);
+            spooling.close();
+        }
+    }
+
+    fn spooling(&self) -> Option<&Spooling> {
+        self.open.spooling.as_ref().filter(|spooling| spooling.is_begun())
+    }
+
+    /// Asks for the slices once the rest is in the spool.
+    fn slice<K: FrameStore>(&mut self, captures: &mut K, now: Mono) {
+        let waits = self.spooling().is_some_and(|spooling| !spooling.is_done());
+        if self.expected.is_none() && (!waits || now.since(self.begun) >= SPOOLED) {
+            self.expected = Some(captures.slice(self.closed.window, self.open.hold));
+            self.begun = now;
+        }
     }
 
     pub(super) fn window(&self) -> Window {
@@ -97,8 +117,9 @@ impl Closing {
 
     /// True once everything is there that will come.
     pub(super) fn is_complete(&mut self, now: Mono) -> bool {
+        let Some(expected) = &mut self.expected else { return false };
         let (tracks, late) = (&mut self.tracks, now.since(self.begun) >= SLICES);
-        self.expected.retain(|expected| match expected.try_recv() {
+        expected.retain(|expected| match expected.try_recv() {
             Ok(sliced) => {
                 tracks.push(track(sliced));
                 false
@@ -112,7 +133,7 @@ impl Closing {
         let system = self.open.system.as_ref();
         let answered = system.is_none_or(Collection::is_complete);
         let answered = self.open.programs.as_mut().is_none_or(Pending::is_complete) && answered;
-        self.expected.is_empty() && (answered || now.since(self.begun) >= SYSTEM)
+        expected.is_empty() && (answered || now.since(self.begun) >= SYSTEM)
     }
 
     /// What the bundle says of observations that are no longer known.
@@ -243,8 +264,10 @@ impl Incidents {
             }
         }
         self.recent.closed(&closed.opened_by, closed.window);
-        let slices = captures.slice(closed.window, open.hold);
-        self.closing.push(Closing::new(closed, open, slices, now));
+        let mut closing = Closing::new(closed, open, now);
+        closing.spool(captures);
+        closing.slice(captures, now);
+        self.closing.push(closing);
     }
 
     /// Hands incidents over to the writer once all their slices are there.
@@ -257,6 +280,7 @@ impl Incidents {
     ) {
         let now = self.clock.now();
         for mut closing in std::mem::take(&mut self.closing) {
+            closing.slice(captures, now.mono);
             if !closing.is_complete(now.mono) {
                 self.closing.push(closing);
                 continue;

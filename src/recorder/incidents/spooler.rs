@@ -54,7 +54,18 @@ pub(super) struct Spooler {
 #[derive(Debug)]
 pub(super) struct Spooling {
     spool: Spool,
-    over: Arc<AtomicBool>,
+    course: Arc<Course>,
+}
+
+/// What the recorder and the thread tell each other of an incident.
+#[derive(Debug, Default)]
+struct Course {
+    /// Its window is over: little is written as well.
+    closing: AtomicBool,
+    /// Nothing is left to be written, or the disk refuses it.
+    done: AtomicBool,
+    /// Nobody wants more.
+    over: AtomicBool,
 }
 
 impl Spooler {
@@ -82,10 +93,10 @@ impl Spooler {
     ) -> Option<Spooling> {
         let lanes = captures.iter().flat_map(Follower::lanes).collect();
         let spool = Spool::new(&self.directory, name, RecordingMetadata { lanes, ..standing });
-        let over = Arc::new(AtomicBool::new(false));
+        let course = Arc::<Course>::default();
         let captures = captures.into_iter().map(SpooledCapture::new).collect();
-        let spooling = Spooling { spool: spool.clone(), over: Arc::clone(&over) };
-        let job = Job { hold, spool, captures, over, noted: Mono(0), refused: false };
+        let spooling = Spooling { spool: spool.clone(), course: Arc::clone(&course) };
+        let job = Job { hold, spool, captures, course, noted: Mono(0), refused: false };
         self.jobs.try_send(job).ok().map(|()| spooling)
     }
 
@@ -99,6 +110,21 @@ impl Spooler {
 }
 
 impl Spooling {
+    /// True if something is on the disk: then the rest is worth it, too.
+    pub(super) fn is_begun(&self) -> bool {
+        self.spool.path().is_some()
+    }
+
+    /// The window is over: the rest is written at once.
+    pub(super) fn close(&self) {
+        self.course.closing.store(true, Ordering::Release);
+    }
+
+    /// True once the rest is written, or the disk refuses it.
+    pub(super) fn is_done(&self) -> bool {
+        self.course.done.load(Ordering::Acquire)
+    }
+
     /// What it wrote, and will no longer.
     pub(super) fn finish(self) -> Spool {
         self.spool.clone()
@@ -107,7 +133,7 @@ impl Spooling {
 
 impl Drop for Spooling {
     fn drop(&mut self) {
-        self.over.store(true, Ordering::Release);
+        self.course.over.store(true, Ordering::Release);
     }
 }
 
@@ -123,7 +149,7 @@ struct Job {
     hold: HoldId,
     spool: Spool,
     captures: Vec<SpooledCapture>,
-    over: Arc<AtomicBool>,
+    course: Arc<Course>,
     /// When the spool was last told how the interfaces stand.
     noted: Mono,
     /// The disk refused, which was told.
@@ -145,7 +171,7 @@ struct SpooledCapture {
 impl SpoolThread {
     fn work(&mut self) {
         loop {
-            self.jobs.retain(|job| !job.over.load(Ordering::Acquire));
+            self.jobs.retain(|job| !job.course.over.load(Ordering::Acquire));
             let now = self.clock.now();
             let busy = self.jobs.iter_mut().fold(false, |busy, job| {
                 let wrote = job.round(now.mono);
@@ -180,22 +206,39 @@ impl SpoolThread {
 impl Job {
     /// Some of each interface; true if there may be more at once.
     fn round(&mut self, now: Mono) -> bool {
-        let Self { hold, spool, captures, refused, .. } = self;
-        let mut wrote = false;
+        let Self { hold, spool, captures, course, refused, .. } = self;
+        let closing = course.closing.load(Ordering::Acquire);
+        let (mut wrote, mut nothing) = (false, true);
         for capture in captures.iter_mut().filter(|capture| !capture.ended) {
-            match capture.write(*hold, spool, now) {
-                Ok(some) => wrote |= some,
+            match capture.write(*hold, spool, now, closing) {
+                Ok(written) => {
+                    wrote |= written == SpoolStep::Some;
+                    nothing &= written == SpoolStep::Nothing;
+                }
                 Err(error) => {
                     if !std::mem::replace(refused, true) {
                         tracing::warn!("frames of the open incident stay in memory: {error}");
                     }
+                    course.done.store(closing, Ordering::Release);
                     return false;
                 }
             }
         }
         *refused &= !wrote;
+        course.done.store(closing && nothing, Ordering::Release);
         wrote
     }
+}
+
+/// What became of what a capture holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SpoolStep {
+    /// Some of it is safe.
+    Some,
+    /// It waits for more, or was not told.
+    Later,
+    /// There is nothing that is not safe, and the capture knows.
+    Nothing,
 }
 
 impl SpooledCapture {
@@ -203,22 +246,31 @@ impl SpooledCapture {
         Self { follower, safe: Vec::new(), stood: None, due: Mono(0), ended: false }
     }
 
-    /// Writes some of what it holds; true if it did.
-    fn write(&mut self, hold: HoldId, spool: &Spool, now: Mono) -> Result<bool> {
+    /// Writes some of what it holds; also little of it where the window is `closing`.
+    fn write(
+        &mut self,
+        hold: HoldId,
+        spool: &Spool,
+        now: Mono,
+        closing: bool,
+    ) -> Result<SpoolStep> {
         let safe = std::mem::take(&mut self.safe);
         let answer = self.follower.spool(hold, safe, ROOM).recv_timeout(ANSWER);
         self.ended = matches!(answer, Err(RecvTimeoutError::Disconnected));
-        let Ok(Unspooled { classes, report }) = answer else { return Ok(false) };
+        let Ok(Unspooled { classes, report }) = answer else { return Ok(SpoolStep::Later) };
         self.stood = Some(ring_file::interface(&report));
         let counts: Vec<usize> = classes.iter().map(Vec::len).collect();
         let segments: Vec<Pinned> = classes.into_iter().flatten().collect();
         let bytes: usize = segments.iter().map(Pinned::bytes).sum();
-        if segments.is_empty() || (bytes < ENOUGH && now < self.due) {
-            return Ok(false);
+        if segments.is_empty() {
+            return Ok(SpoolStep::Nothing);
+        }
+        if bytes < ENOUGH && now < self.due && !closing {
+            return Ok(SpoolStep::Later);
         }
         self.due = now.plus(Lane::SEAL_AGE);
         let mut copies = spool.write(&segments)?.into_iter();
         self.safe = counts.iter().map(|count| copies.by_ref().take(*count).collect()).collect();
-        Ok(true)
+        Ok(SpoolStep::Some)
     }
 }

@@ -16,12 +16,14 @@ use crate::time::{Mono, Window};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HoldId(pub u64);
 
-/// Everything from a moment on.
+/// Everything from a moment on, until its window is over.
 #[derive(Debug)]
 pub(super) struct Hold {
     pub(super) id: HoldId,
     /// Nothing stored since then is lost while the hold lives: it is in memory or on the disk.
     pub(super) from: Mono,
+    /// It keeps nothing that began later.
+    to: Mono,
     /// New frames are worth more: where memory ends, the oldest of what it holds goes for them.
     yields: bool,
     /// Copies of segments on the disk, by number: some hundred bytes each, for up to 2 MiB there.
@@ -32,12 +34,13 @@ pub(super) struct Hold {
 
 impl Hold {
     fn new(id: HoldId, from: Mono, yields: bool) -> Self {
-        Self { id, from, yields, spooled: Vec::new(), spans: Vec::new() }
+        Self { id, from, to: Mono(u64::MAX), yields, spooled: Vec::new(), spans: Vec::new() }
     }
 
     /// True if the segment must stay in memory for it.
     fn needs(&self, segment: &Segment) -> bool {
-        segment.last() >= self.from && !self.has(segment.sequences())
+        let is_in_window = segment.last() >= self.from && segment.first() <= self.to;
+        is_in_window && !self.has(segment.sequences())
     }
 
     /// True if segments with these numbers are on the disk.
@@ -75,6 +78,15 @@ impl Lane {
         }
         self.holds.push(Hold::new(id, from, yields));
         from
+    }
+
+    /// The window of a hold is over: what comes after `to` it does not keep.
+    pub fn bound(&mut self, id: HoldId, to: Mono) {
+        self.seal();
+        if let Some(hold) = self.holds.iter_mut().find(|hold| hold.id == id) {
+            hold.to = to;
+            self.pinned = 0;
+        }
     }
 
     /// From when on the newest segments leave room.

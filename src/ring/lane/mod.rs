@@ -90,6 +90,9 @@ pub struct Lane {
     /// Nothing stored since then was cut to its headers.
     full_from: Mono,
     holds: Vec<Hold>,
+    /// No frames come, so that new ones of other lanes are worth more than what is here.
+    resting: bool,
+    options: LaneOptions,
     folder: Folder,
     saving: Saving,
     counters: LaneCounters,
@@ -127,6 +130,8 @@ impl Lane {
             complete_from: now,
             full_from: now,
             holds: Vec::new(),
+            resting: false,
+            options,
             folder: Folder::new(options.fold),
             saving: Saving::new(options.pack),
             counters: LaneCounters::default(),
@@ -137,6 +142,23 @@ impl Lane {
     pub fn begin(&mut self, origin: Arc<Origin>) {
         self.seal();
         self.origin = origin;
+        if std::mem::take(&mut self.resting) {
+            self.folder = Folder::new(self.options.fold);
+        }
+    }
+
+    /// No frames are to come until it begins again: what only they need goes, and what was recorded goes as other
+    /// lanes want its memory.
+    pub fn rest(&mut self) {
+        self.seal();
+        self.resting = true;
+        self.folder = Folder::new(FoldOptions::OFF);
+        (self.rest, self.spare) = (None, Vec::new());
+    }
+
+    /// True if nothing is left of what was appended, and nobody holds any of it.
+    pub fn is_empty(&self) -> bool {
+        self.sealed.is_empty() && self.open.is_none() && self.holds.is_empty()
     }
 
     /// Bytes this lane may hold when memory is scarce.
@@ -213,10 +235,24 @@ impl Lane {
             self.seal();
         }
         self.pinned = 0;
+        if self.resting {
+            return self.make_way();
+        }
         let pages = self.account.pages();
         if pages > self.quota {
             let keep = pages - self.pool.settle_debt().min(pages - self.quota);
             while self.account.pages() > keep && self.evict() {}
+        }
+    }
+
+    /// Gives what other lanes want of their quotas, the oldest first.
+    fn make_way(&mut self) {
+        while self.pool.is_wanted() {
+            let pages = self.account.pages();
+            if !self.evict() {
+                return;
+            }
+            self.pool.repay(pages - self.account.pages().min(pages));
         }
     }
 

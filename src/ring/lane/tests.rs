@@ -97,6 +97,37 @@ fn pinned_evidence_is_never_overwritten() {
 }
 
 #[test]
+fn a_lane_at_rest_makes_way_for_others_keeps_what_is_held_and_begins_again() {
+    let pool = pool(4);
+    let (mut gone, mut there) = (lane(&pool, 0), lane(&pool, 1));
+    for n in 0..2_000 {
+        append(&mut gone, n, n * MS, 1500);
+    }
+    gone.rest();
+    gone.hold(HoldId(0), Mono(1_990 * MS), false);
+    for n in 2_000..6_000 {
+        assert_eq!(append(&mut there, n, n * MS, 1500), Appended::Stored, "frame {n}");
+        gone.tick(Mono(n * MS));
+        there.tick(Mono(n * MS));
+    }
+    // Alone it would have room for seven hundred beside the other's two thousand.
+    let found = numbers(&there.slice(FOREVER, None)).len();
+    assert!(found > 1_400, "{found}");
+    let kept = numbers(&gone.slice(FOREVER, Some(HoldId(0))));
+    assert!(kept.len() < 800 && kept.ends_with(&(1_990..2_000).collect::<Vec<_>>()), "{kept:?}");
+    assert!(!gone.is_empty());
+    for n in 6_000..9_000 {
+        append(&mut there, n, n * MS, 1500);
+        gone.tick(Mono(n * MS));
+    }
+    assert!(gone.is_empty(), "it was held no longer");
+    let origin = Arc::clone(&gone.origin);
+    gone.begin(origin);
+    (9_000..9_100).for_each(|n| assert_eq!(append(&mut gone, n, n * MS, 60), Appended::Stored));
+    assert_eq!(numbers(&gone.slice(FOREVER, None)), (9_000..9_100).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_hold_leaves_room_for_what_is_to_come() {
     let pool = pool(8);
     let mut lane = lane(&pool, 0);

@@ -1,10 +1,10 @@
 //! dashcap itself: started as an operator would, followed by what it logs, stopped by signals.
 
-use std::fmt;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
+use std::{fmt, fs};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -126,6 +126,25 @@ impl Dashcap {
     /// Its process id.
     pub(crate) fn process(&self) -> u32 {
         self.child.id()
+    }
+
+    /// A line of its /proc/PID/status, in KiB (proc_pid_status(5)).
+    pub(crate) fn kib(&self, line: &str) -> u64 {
+        let text = fs::read_to_string(format!("/proc/{}/status", self.process())).unwrap();
+        let found = text.lines().find_map(|l| l.strip_prefix(line)?.strip_suffix("kB"));
+        found.and_then(|number| number.trim().parse().ok()).expect("the kernel tells it")
+    }
+
+    /// Names of its threads that capture.
+    pub(crate) fn captures(&self) -> Vec<String> {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.process())).expect("it runs");
+        // A thread may have ended meanwhile.
+        let name = |task: io::Result<fs::DirEntry>| {
+            fs::read_to_string(task.ok()?.path().join("comm"))
+                .ok()
+                .map(|name| name.trim().to_owned())
+        };
+        tasks.filter_map(name).filter(|name| name.starts_with("cap/")).collect()
     }
 
     /// Sends it a signal.
