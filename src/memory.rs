@@ -12,6 +12,6 @@ pub const INTERFACE: u64 = 3 << 20;
 /// 2 MiB.
 pub const LANE: u64 = 2 << 20;
 
-/// Interfaces that are gone, in bytes: the tables of the eight that left last, for a minute, and 20 KiB for each of
+/// Interfaces that are gone, in bytes: the tables of the eight that left last, for a minute, and 82 KiB for each of
 /// up to 256.
-pub const GONE: u64 = 32 << 20;
+pub const GONE: u64 = 48 << 20;

@@ -494,6 +494,8 @@ impl Recording {
             && let Some(tapped) = self.tapped.take()
         {
             self.passed = tapped.counts();
+            drop(tapped);
+            self.tapping.dropped();
             self.lanes.rest();
         }
     }

@@ -61,6 +61,11 @@ impl Tapping {
         Ok(Tapped { tap, wanted: self.wanted.clone(), filters: Vec::new() })
     }
 
+    /// A tap was dropped.
+    pub(super) fn dropped(&self) {
+        self.taps.wake();
+    }
+
     fn tap_alone(&self, interface: &str, classes: Vec<Arc<str>>) -> Result<Tap> {
         let filters = self.wanted.iter().map(|wanted| Arc::clone(&wanted.name)).collect();
         self.taps.tap(Subject { interface: interface.into(), classes, filters })

@@ -79,6 +79,13 @@ impl Taps {
     }
 }
 
+impl Taps {
+    /// The watcher looks around: a tap is gone, and so are the tables of its detectors then.
+    pub fn wake(&self) {
+        self.0.wakeup.notify();
+    }
+}
+
 impl fmt::Debug for Taps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Taps").field("options", &self.0.options).finish_non_exhaustive()

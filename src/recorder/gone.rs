@@ -3,8 +3,8 @@
 //!
 //! ```text
 //!   gone ──► keeps its tables ──► rests ──────────────► forgotten
-//!            a minute, and the    lanes only: some KiB  nothing left, or more than
-//!            newest eight                               that are gone
+//!            a minute, and the    lanes only: 82 KiB    nothing left, or more than
+//!            newest eight                               256 that are gone
 //! ```
 //!
 //! Pure. On a host where interfaces come and go by ever new names (containers, virtual machines) nothing of it grows.
@@ -30,7 +30,7 @@ impl Gone {
     const SOON: Duration = Duration::from_secs(60);
     /// So many are waited for so, the newest: tables of one take up to 3 MiB.
     const AWAITED: usize = 8;
-    /// So many are remembered: each has up to 20 KiB beside the frames, which keep two pages at least.
+    /// So many are remembered: each has 82 KiB beside the frames, which keep two pages at least.
     const MOST: usize = 256;
 
     /// One is gone.

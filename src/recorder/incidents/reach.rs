@@ -194,6 +194,7 @@ mod tests {
             classes: classes.iter().map(class).collect(),
             traffic: Vec::new(),
             services: Vec::new(),
+            spent: false,
         }
     }
 
