@@ -18,7 +18,7 @@ pub enum Choice {
     /// Everything that is armed when nothing is named.
     Default,
     /// This, too.
-    Arm(Rule),
+    Arm(Box<Rule>),
     /// No longer what is of this kind and, with names, has one of them.
     Disarm(TriggerKind, Option<Names>),
 }
@@ -51,7 +51,9 @@ impl FromStr for Choice {
         if text == Self::DEFAULT {
             return Ok(Self::Default);
         }
-        let Some(less) = text.strip_prefix('-') else { return text.parse().map(Self::Arm) };
+        let Some(less) = text.strip_prefix('-') else {
+            return text.parse().map(|rule| Self::Arm(Box::new(rule)));
+        };
         less.parse().map(|Rule { kind, object, .. }| Self::Disarm(kind, object))
     }
 }
@@ -80,7 +82,7 @@ pub fn chosen(choices: &[Choice], default: impl FnOnce() -> Vec<Rule>) -> Result
     for choice in choices {
         match choice {
             Choice::Default => rules.append(&mut usual),
-            Choice::Arm(rule) => rules.push(rule.clone()),
+            Choice::Arm(rule) => rules.push(Rule::clone(rule)),
             Choice::Disarm(kind, names) => {
                 let armed = rules.len();
                 rules.retain(|rule| rule.kind != *kind || !is_among(rule, names.as_ref()));

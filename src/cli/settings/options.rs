@@ -45,7 +45,7 @@ impl Settings {
         );
         window.limit = span(settings.limit, window.limit);
         window.check()?;
-        let tables = settings.trigger.iter().map(|table| Choice::Arm(table.rule().clone()));
+        let tables = settings.trigger.iter().map(|table| Choice::Arm(table.rule().clone().into()));
         let choices: Vec<_> =
             settings.on.iter().flat_map(|on| on.0.clone()).chain(tables).collect();
         let rules = chosen(&choices, || rules(&settings))?;

@@ -77,7 +77,7 @@ impl Settings {
                 .rules
                 .iter()
                 .filter(|rule| rule.is_short())
-                .map(|rule| On(vec![Choice::Arm(rule.clone())]))
+                .map(|rule| On(vec![Choice::Arm(rule.clone().into())]))
                 .collect(),
             trigger: options
                 .rules

@@ -282,7 +282,7 @@ impl FleetDesk {
         for recipient in to {
             match recipient {
                 Recipient::Peers => {
-                    addressees.extend(self.peers.identities().map(Addressee::Identity))
+                    addressees.extend(self.peers.identities().map(Addressee::Identity));
                 }
                 Recipient::Group(_) if is_echo => {}
                 Recipient::Group(name) => addressees.push(Addressee::Group(name.clone())),
