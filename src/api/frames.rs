@@ -1,7 +1,7 @@
 //! A client of the control socket that reads frames: from its answer on, the connection is a pcapng file, written by
 //! a thread of its own.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::thread;
 use std::time::Duration;
 
@@ -13,18 +13,20 @@ use super::protocol::{Answer, FramesWanted, Trouble};
 use crate::capture::Follower;
 use crate::capture::filter::Filter;
 use crate::error::Error;
-use crate::frames::{self, FrameFeed, FramesRequest};
+use crate::frames::{self, FrameFeed, FramesRequest, Pin};
 use crate::sys::priority;
 use crate::time::{Mono, Stamp};
 
-/// A client that takes nothing for this long is sent away; what it then misses was told by nobody.
-const STUCK: Duration = Duration::from_secs(60);
+/// A client that takes nothing for a minute is sent away. A write that took some bytes first waits this long, and says
+/// so; the next one waits as long and fails (socket(7), SO_SNDTIMEO).
+const STUCK: Duration = Duration::from_secs(30);
 
 /// Frames that are ready to be sent.
 pub(super) struct FrameSender {
     asked: FramesRequest,
     feed: FrameFeed,
     _place: OwnedSemaphorePermit,
+    _pin: Pin,
 }
 
 impl FrameSender {
@@ -43,23 +45,30 @@ impl FrameSender {
             Answer::error(Trouble::Busy, busy)
         })?;
         let mut feed = line.frames(asked.from).await.map_err(Answer::from)?;
-        feed.check(&asked).map_err(bad)?;
-        Ok(Self { asked, feed, _place: place })
+        let pin = feed.pin(&asked, line.pins()).map_err(bad)?;
+        Ok(Self { asked, feed, _place: place, _pin: pin })
     }
 
     /// What the client is told before the file begins.
     pub(super) fn answer(&self) -> Answer {
         let interfaces = self.feed.followers.iter().map(Follower::interface).map(str::to_owned);
-        let from = self.feed.at.offset().wall(self.asked.from);
-        Answer::Frames { from, interfaces: interfaces.collect() }
+        let wall = |mono| self.feed.at.offset().wall(mono);
+        let (from, held_from) = (wall(self.asked.from), wall(self.feed.held_from(self.asked.from)));
+        Answer::Frames { from, held_from, interfaces: interfaces.collect() }
     }
 
     /// Sends them, until there are no more or the client is gone.
     pub(super) async fn send(self, stream: UnixStream, line: RecorderLine) {
         let (done, ended) = oneshot::channel::<()>();
         let work = move || {
-            if let Err(error) = self.run(stream, &line) {
-                tracing::info!("a reader of frames ended: {error}");
+            match self.run(stream, &line) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    tracing::info!(
+                        "a reader of frames was sent away: it took nothing for a minute"
+                    );
+                }
+                Err(error) => tracing::info!("a reader of frames ended: {error}"),
+                Ok(()) => {}
             }
             drop(done);
         };
@@ -82,6 +91,9 @@ impl FrameSender {
 
 /// What is wanted, on the clock of the recording.
 fn asked(wanted: &FramesWanted, now: Stamp) -> Result<FramesRequest, Error> {
+    if wanted.count == Some(0) {
+        return Err(Error::usage("--count", "0", "that is no frame", "1 or more"));
+    }
     let from = match (wanted.last, wanted.from) {
         (Some(last), _) => now.mono.minus(last),
         (None, Some(from)) => now.offset().mono(from),

@@ -13,7 +13,7 @@ use super::status::RecorderStatus;
 use super::web::Entrance;
 use crate::capture::Follower;
 use crate::fleet::exchange::HeardNotice;
-use crate::frames::{self, FrameFeed};
+use crate::frames::{self, FrameFeed, Pins};
 use crate::observation::{Fact, Observation};
 use crate::time::{Clock, Mono};
 
@@ -36,6 +36,7 @@ pub(super) struct RecorderLine {
     under_way: Arc<Semaphore>,
     /// A permit is held while somebody reads frames.
     readers: Arc<Semaphore>,
+    pins: Pins,
     /// Of the live page, if there is one.
     entrance: Option<Arc<Entrance>>,
 }
@@ -61,7 +62,8 @@ impl RecorderLine {
     pub(super) fn new(clock: Clock, questions: Sender<Question>) -> Self {
         let under_way = Arc::new(Semaphore::new(UNDER_WAY as usize));
         let readers = Arc::new(Semaphore::new(frames::READERS));
-        Self { clock, questions, under_way, readers, entrance: None }
+        let pins = Pins::default();
+        Self { clock, questions, under_way, readers, pins, entrance: None }
     }
 
     /// The same, where who asks can be told the way to the live page.
@@ -101,6 +103,11 @@ impl RecorderLine {
     /// A place among those who read frames, as long as it is kept; none where all are taken.
     pub(super) fn reader(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.readers).try_acquire_owned().ok()
+    }
+
+    /// What those who read frames keep in memory.
+    pub(super) fn pins(&self) -> &Pins {
+        &self.pins
     }
 
     /// Where frames can be read, and what was seen since `from`.

@@ -117,6 +117,8 @@ pub enum Answer {
     Frames {
         /// The first moment that was asked for.
         from: Wall,
+        /// Since then memory has every frame.
+        held_from: Wall,
         /// Interfaces that are read.
         interfaces: Vec<String>,
     },

@@ -55,6 +55,10 @@ struct Room {
     threads: CaptureThreads,
     arriving: Receiver<Box<Recording>>,
     over: Arc<AtomicBool>,
+    #[expect(
+        clippy::vec_box,
+        reason = "they come and go as boxes; a recording is too large to be moved"
+    )]
     waiting: Vec<Box<Recording>>,
 }
 

@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use clap::Args;
@@ -110,23 +112,42 @@ impl Frames {
         }
         let wanted = self.wanted()?;
         let stdout = io::stdout();
+        let over;
         match &self.write {
             Some(path) if !is_standard(path) => {
                 let name = path.display().to_string();
                 let file = File::create(path).map_err(|e| Error::operation("write", &*name, e))?;
-                copy(FramesReader::ask(&self.socket, wanted, &file)?, &file, &name)
+                let stream = self.ask(wanted, &file)?;
+                over = Arc::clone(&stream.over);
+                copy(stream, &file, &name)
             }
             Some(_) => {
-                let stream = FramesReader::ask(&self.socket, wanted, &stdout)?;
+                let stream = self.ask(wanted, &stdout)?;
+                over = Arc::clone(&stream.over);
                 copy(stream, stdout.lock(), "standard output")
             }
             None => {
-                let stream = FramesReader::ask(&self.socket, wanted, &stdout)?;
+                let stream = self.ask(wanted, &stdout)?;
+                over = Arc::clone(&stream.over);
                 let mut file = FileSource::from_reader("the frames", stream)?;
                 text::lines(&mut file, &TimeZone::system(), print)
             }
         }?;
+        let is_endless = self.follow && self.to.is_none() && self.count.is_none();
+        if is_endless && over.load(Relaxed) {
+            let ended = io::Error::new(ErrorKind::UnexpectedEof, "dashcap has ended");
+            return Err(Error::operation("follow", "the frames", ended));
+        }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Asks for them, and says so if memory reaches less far than was asked for.
+    fn ask(&self, wanted: FramesWanted, taker: &impl AsFd) -> Result<FramesReader> {
+        let reader = FramesReader::ask(&self.socket, wanted, taker)?;
+        if (self.last.is_some() || self.from.is_some()) && reader.held_from > reader.from {
+            eprintln!("dashcap: memory has all frames since {} only", reader.held_from);
+        }
+        Ok(reader)
     }
 
     fn wanted(&self) -> Result<FramesWanted> {
@@ -176,6 +197,12 @@ impl Frames {
 pub(super) struct FramesReader {
     stream: BufReader<UnixStream>,
     taker: OwnedFd,
+    /// The first moment that was asked for.
+    from: Wall,
+    /// Since then memory has every frame.
+    held_from: Wall,
+    /// Set when dashcap has said all, or is gone.
+    over: Arc<AtomicBool>,
 }
 
 impl FramesReader {
@@ -187,10 +214,13 @@ impl FramesReader {
     ) -> Result<Self> {
         let mut client = socket.ask(&Command::Frames(wanted))?;
         let answer = client.answer()?;
-        let Answer::Frames { .. } = answer else { return Err(unexpected(&answer)) };
+        let Answer::Frames { from, held_from, .. } = answer else {
+            return Err(unexpected(&answer));
+        };
         let taker = taker.as_fd().try_clone_to_owned();
         let taker = taker.map_err(|e| Error::operation("watch", "who takes the frames", e))?;
-        Ok(Self { stream: client.into_stream()?, taker })
+        let over = Arc::default();
+        Ok(Self { stream: client.into_stream()?, taker, from, held_from, over })
     }
 }
 
@@ -200,7 +230,11 @@ impl Read for FramesReader {
         if self.stream.buffer().is_empty() && !poll::readable_while_read(stream, taker)? {
             return Ok(0);
         }
-        self.stream.read(buffer)
+        let read = self.stream.read(buffer)?;
+        if read == 0 && !buffer.is_empty() {
+            self.over.store(true, Relaxed);
+        }
+        Ok(read)
     }
 }
 

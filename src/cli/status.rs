@@ -85,14 +85,7 @@ impl RecorderStatus {
     }
 
     fn reach(&self) -> String {
-        let of = |depth: &Depth| {
-            if !depth.is_known {
-                return format!("{} everything so far", depth.class);
-            }
-            let full = (depth.full_seconds < depth.seconds)
-                .then(|| format!(" ({} in full)", words(depth.full_seconds)));
-            format!("{} {}{}", depth.class, words(depth.seconds), full.unwrap_or_default())
-        };
+        let of = |depth: &Depth| format!("{} {}", depth.class, depth.words());
         let depths: Vec<_> = self.depths.iter().map(of).collect();
         let mib = self.memory_bytes as f64 / f64::from(1 << 20);
         let reach = if depths.is_empty() { "nothing yet".to_owned() } else { depths.join(", ") };
@@ -203,8 +196,22 @@ mod tests {
             memory_bytes: 256 << 20,
             pre_seconds: 120.0,
             depths: vec![
-                Depth { class: "control".into(), seconds: 4e4, ..Depth::default() },
-                Depth { class: "data".into(), full_seconds: 41.0, seconds: 41.0, is_known: true },
+                Depth {
+                    class: "control".into(),
+                    full_seconds: 4e4,
+                    seconds: 4e4,
+                    held_seconds: 7_300.0,
+                    is_everything: true,
+                    ..Depth::default()
+                },
+                Depth {
+                    class: "data".into(),
+                    full_seconds: 41.0,
+                    seconds: 41.0,
+                    held_seconds: 41.0,
+                    is_known: true,
+                    is_everything: false,
+                },
             ],
             interfaces: vec![interface("eth0"), interface("dp0bond0.956")],
             bundles: Bundles { directory: "/var/lib/dashcap".into(), ..Bundles::default() },
@@ -226,7 +233,7 @@ mod tests {
              unarmed   link-up\n\
              bundles   0 written, 0 pending, 0 lost, 0 removed; in /var/lib/dashcap\n\
              traffic   1234 frames/s\n\
-             memory    256 MiB hold control everything so far, data 41 s; 2 min before a trigger are wanted\n\
+             memory    256 MiB hold control everything so far (2 h), data 41 s; 2 min before a trigger are\n          wanted\n\
              watchers  link, probe (missed 3); 3 observations missed, 0 forgotten\n\
              \n\
              interface       is     received      stored    folded kernel drop lane drop gaps\n\

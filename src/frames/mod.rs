@@ -11,11 +11,12 @@
 //!
 //! * Capture waits for nobody: it is asked between two kernel blocks, answers with a reference to a segment, and
 //!   evicts what it would evict anyway. What a reader comes too late for is counted, and told in the stream.
-//! * A reader pins one segment of each lane at most; of several interfaces [`FrameFeed::check`] refuses what could
-//!   pin more than a quarter of the memory.
+//! * A reader pins one segment of each lane at most; [`FrameFeed::pin`] refuses one with whom all readers together
+//!   could pin more than a quarter of the memory.
 //! * Nothing is missing and nothing comes twice where memory ends and the present begins: both are the same lanes,
 //!   read in the same way.
 
+mod pins;
 mod reader;
 pub mod session;
 mod stream;
@@ -28,7 +29,9 @@ use crate::error::{Error, Result};
 use crate::incident::Host;
 use crate::incident::journal::Entry;
 use crate::time::{Mono, Stamp};
+use crate::words;
 
+pub use self::pins::{Pin, Pins};
 pub use self::stream::serve;
 
 /// Readers at a time.
@@ -76,15 +79,24 @@ pub struct FrameFeed {
     pub host: Host,
     /// Memory for frames, in bytes.
     pub memory: u64,
+    /// By interface, since when all its lanes have everything.
+    pub complete: Vec<(String, Mono)>,
 }
 
 impl FrameFeed {
-    /// Keeps the captures that are wanted, and refuses what would pin too much.
+    /// Since when memory has every frame of what is read, if that is later than `from`.
+    pub fn held_from(&self, from: Mono) -> Mono {
+        let is_read = |name: &str| self.followers.iter().any(|known| known.interface() == name);
+        let complete = self.complete.iter().filter(|(name, _)| is_read(name));
+        complete.map(|(_, since)| *since).fold(from, Mono::max)
+    }
+
+    /// Keeps the captures that are wanted, and what they may pin; of a single interface that is never too much.
     ///
     /// # Errors
-    /// Wrong usage, when an interface is not recorded, or so many lanes are to be read that their segments could
-    /// take more than a quarter of the memory.
-    pub fn check(&mut self, asked: &FramesRequest) -> Result<()> {
+    /// Wrong usage, when an interface is not recorded, or so many lanes are to be read that with other readers'
+    /// their segments could take more than a quarter of the memory.
+    pub fn pin(&mut self, asked: &FramesRequest, pins: &Pins) -> Result<Pin> {
         for name in &asked.interfaces {
             if !self.followers.iter().any(|follower| follower.interface() == name) {
                 let recorded: Vec<_> = self.followers.iter().map(Follower::interface).collect();
@@ -94,16 +106,19 @@ impl FrameFeed {
         }
         self.followers.retain(|follower| asked.wants(follower));
         let lanes: usize = self.followers.iter().map(|follower| follower.classes().len()).sum();
-        let pinned = lanes as u64 * SEGMENT * READERS as u64;
-        if pinned > self.memory / PINNED_PART && self.followers.len() > 1 {
-            return Err(Error::usage(
+        let (wanted, most) = (lanes as u64 * SEGMENT, self.memory / PINNED_PART);
+        let count = self.followers.len();
+        let bound = if count > 1 { most } else { u64::MAX };
+        pins.take(wanted, bound).ok_or_else(|| {
+            let names: Vec<_> = self.followers.iter().map(Follower::interface).collect();
+            let [wanted, most, taken] = [wanted, most, pins.taken()].map(words::bytes);
+            Error::usage(
                 "--interface",
-                format!("{} interfaces", self.followers.len()),
-                "so many at a time could hold more than a quarter of the memory for frames",
-                "fewer interfaces, each with --interface NAME",
-            ));
-        }
-        Ok(())
+                names.join(" "),
+                format!("that could hold {wanted} of memory; readers may hold {most} together, {taken} are taken"),
+                "fewer interfaces, each with --interface NAME, or dashcap run with more --memory",
+            )
+        })
     }
 }
 

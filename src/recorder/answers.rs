@@ -1,9 +1,9 @@
 //! What a client asks, answered between two observations from all three owners.
 
+use super::Recorder;
 use super::audience::progress::absolute;
 use super::audience::status_line::{classes, depths};
 use super::frame_store::FrameStore;
-use super::{ClassDepth, Recorder};
 use crate::APPLICATION;
 use crate::api::question::Question;
 use crate::api::status::{Bundles, Depth, Figures, Interface, RecorderStatus, Watcher};
@@ -42,14 +42,19 @@ impl Recorder {
     }
 
     /// What somebody reads frames from, since then.
-    fn feed(&self, from: Mono) -> FrameFeed {
+    fn feed(&mut self, from: Mono) -> FrameFeed {
         let at = self.clock.now();
         let observations = self.incidents.seen(Window { from, to: at.mono });
         let inside = worth_a_line(&observations).into_iter().filter(|seen| seen.at.mono >= from);
         let (pulled, live) = self.audience.clients.lines(from);
         let mut seen: Vec<_> = inside.map(Entry::of_observation).chain(pulled).collect();
         seen.sort_by_key(|line| line.at.mono);
+        let complete = self.captures.reports().into_iter().filter_map(|report| {
+            let since = report.classes.iter().map(|class| class.complete_from).max()?;
+            Some((report.origin.interface.clone(), since))
+        });
         FrameFeed {
+            complete: complete.collect(),
             at,
             followers: self.captures.followers(),
             seen,
@@ -82,7 +87,7 @@ impl Recorder {
             frames_per_second: self.audience.status_line.frames_per_second(),
             memory_bytes: self.captures.memory(),
             pre_seconds: self.options.window.pre.as_secs_f64(),
-            depths: depths(&asked.1, now.mono).iter().map(depth).collect(),
+            depths: depths(&asked.1, now.mono).iter().map(Depth::from).collect(),
             interfaces: self.interfaces(&asked.1, now.mono),
             bundles: self.bundles(),
             watchers: self.watchers.iter().map(watcher).collect(),
@@ -130,15 +135,6 @@ impl Recorder {
             removed: summary.removed,
             last: summary.bundles.last().map(|last| absolute(last)),
         }
-    }
-}
-
-fn depth(depth: &ClassDepth) -> Depth {
-    Depth {
-        class: depth.class.to_string(),
-        full_seconds: depth.full.as_secs_f64(),
-        seconds: depth.all.as_secs_f64(),
-        is_known: depth.is_known,
     }
 }
 

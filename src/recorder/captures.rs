@@ -188,7 +188,7 @@ impl Captures {
 
     /// Lets those rest that will not be back soon, and forgets the first of too many.
     fn part_with_gone(&mut self) {
-        for name in self.gone.to_rest(self.around.clock.now().mono) {
+        for name in self.gone.laid_to_rest(self.around.clock.now().mono) {
             if let Some(capture) = self.running.get(&name) {
                 capture.rest();
             }

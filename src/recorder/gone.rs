@@ -57,7 +57,7 @@ impl Gone {
     }
 
     /// Those that are to rest from now on.
-    pub(super) fn to_rest(&mut self, now: Mono) -> Vec<String> {
+    pub(super) fn laid_to_rest(&mut self, now: Mono) -> Vec<String> {
         let awaited = self.0.len().saturating_sub(Self::AWAITED);
         let each = self.0.iter_mut().enumerate();
         let due = each.filter(|(at, gone)| {
@@ -90,16 +90,16 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_are_awaited_for_a_minute_and_each_is_told_once_to_rest() {
+    fn the_newest_are_awaited_for_a_minute_and_each_is_told_once_laid_to_rest() {
         let mut few = gone(3);
-        assert_eq!(few.to_rest(Mono(59 * S)), [""; 0]);
+        assert_eq!(few.laid_to_rest(Mono(59 * S)), [""; 0]);
         assert!(few.remove("veth1") && !few.remove("veth1"));
-        assert_eq!(few.to_rest(Mono(61 * S)), ["veth0", "veth2"]);
-        assert_eq!(few.to_rest(Mono(99 * S)), [""; 0]);
+        assert_eq!(few.laid_to_rest(Mono(61 * S)), ["veth0", "veth2"]);
+        assert_eq!(few.laid_to_rest(Mono(99 * S)), [""; 0]);
         let mut many = gone(Gone::AWAITED + 2);
-        assert_eq!(many.to_rest(Mono(S)), ["veth0", "veth1"]);
+        assert_eq!(many.laid_to_rest(Mono(S)), ["veth0", "veth1"]);
         many.add("veth0", Mono(2 * S));
-        assert_eq!(many.to_rest(Mono(2 * S)), ["veth2"], "it was back in between");
+        assert_eq!(many.laid_to_rest(Mono(2 * S)), ["veth2"], "it was back in between");
     }
 
     #[test]

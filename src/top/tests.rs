@@ -16,6 +16,7 @@ fn standing(uptime_seconds: f64, frames: u64) -> RecorderStatus {
         full_seconds: 12.0,
         seconds: 7_300.0,
         is_known: true,
+        held_seconds: 7_300.0,
         ..Class::default()
     };
     let interface = |name: &str, up: bool| Interface {

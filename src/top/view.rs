@@ -217,8 +217,7 @@ impl Top {
                 [stored, folded, dropped, evicted].map(|count| short(*count as f64));
             let (whole, all) = match class.traffic().frames {
                 0 => ("-".to_owned(), "-".to_owned()),
-                _ if !class.is_known => ("so far".to_owned(), "so far".to_owned()),
-                _ => (words(class.full_seconds), words(class.seconds)),
+                _ => (words(class.full_seconds.min(class.held_seconds)), words(class.held_seconds)),
             };
             let name: String = class.name.chars().take(13).collect();
             lines.push(Line::raw(format!(

@@ -98,7 +98,7 @@ impl Pair {
             for host in [0, 1] {
                 match pair.random.below(4) {
                     0 => pair.stream(host, at),
-                    1 if host == 0 => pair.to_others(at),
+                    1 if host == 0 => pair.send_elsewhere(at),
                     _ => pair.datagram(host, at),
                 }
             }
@@ -179,7 +179,7 @@ impl Pair {
     }
 
     /// What a switch sends elsewhere.
-    fn to_others(&mut self, at: i64) {
+    fn send_elsewhere(&mut self, at: i64) {
         self.number += 1;
         let frame = udp(0, 7, self.number, true);
         self.see(0, at, Direction::Outbound, frame.len() as u32, &frame);

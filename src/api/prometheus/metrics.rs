@@ -121,9 +121,9 @@ metrics! {
         |s, out| classes(s, |class| Number::Whole(class.evicted), out);
     Gauge "quota_bytes" ["interface", "class"] "Memory that no other class can take from it."
         |s, out| classes(s, |class| Number::Whole(class.quota_bytes), out);
-    Gauge "depth_full_seconds" ["interface", "class"] "How far back memory reaches with whole frames; absent without traffic."
+    Gauge "depth_full_seconds" ["interface", "class"] "How far back memory reaches with whole frames, as expected at the traffic so far until some had to be cut; absent without traffic."
         |s, out| depths(s, |class| class.full_seconds, out);
-    Gauge "depth_seconds" ["interface", "class"] "How far back memory reaches, headers of faded frames included; absent without traffic."
+    Gauge "depth_seconds" ["interface", "class"] "How far back memory reaches, headers of faded frames included, as expected at the traffic so far until some had to be forgotten; absent without traffic."
         |s, out| depths(s, |class| class.seconds, out);
 
     Counter "triggers" ["kind"] "Triggers that counted."

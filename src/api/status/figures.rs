@@ -34,6 +34,12 @@ pub struct Class {
     /// False while both are drawn out from too little traffic to be counted on.
     #[serde(default)]
     pub is_known: bool,
+    /// How far back it reaches now: what is drawn out is not there yet.
+    #[serde(default)]
+    pub held_seconds: f64,
+    /// Nothing was forgotten since the recording began.
+    #[serde(default)]
+    pub is_everything: bool,
 }
 
 /// Frames that were read, those folded and dropped for want of memory included.

@@ -4,6 +4,7 @@ mod figures;
 
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,7 @@ pub use self::figures::{Bucket, Class, Exemplar, Figures, Timing, Traffic, Trigg
 use crate::export;
 use crate::fleet::status::BusStatus;
 use crate::stats::CaptureStats;
+use crate::words::rough;
 
 /// Everything an operator asks about a running dashcap. Spans are in seconds, sizes in bytes, counts
 /// since the start.
@@ -108,6 +110,10 @@ pub struct Depth {
     pub seconds: f64,
     /// False while both are drawn out from too little traffic to be counted on.
     pub is_known: bool,
+    /// How far back it reaches now: what is drawn out is not there yet.
+    pub held_seconds: f64,
+    /// Nothing was forgotten since the recording began.
+    pub is_everything: bool,
 }
 
 /// One recorded interface.
@@ -155,9 +161,47 @@ pub struct Watcher {
     pub running: bool,
 }
 
+impl Depth {
+    /// `41 s (12 s in full)`, or, while nothing had to be forgotten, `everything so far (110 s), about 15 min at this
+    /// traffic`.
+    pub fn words(&self) -> String {
+        let held = span(self.held_seconds);
+        let full = self.full_seconds.min(self.held_seconds);
+        let full = (full < self.held_seconds).then(|| span(full));
+        if !self.is_everything {
+            return held + &full.map_or_else(String::new, |full| format!(" ({full} in full)"));
+        }
+        let full = full.map_or_else(String::new, |full| format!(", {full} of it in full"));
+        let expected = (self.is_known && self.seconds > self.held_seconds)
+            .then(|| format!(", about {} at this traffic", span(self.seconds)));
+        format!("everything so far ({held}{full}){}", expected.unwrap_or_default())
+    }
+
+    /// How much of `wanted` seconds it has, or will have, from 0 to 1.
+    pub fn part_of(&self, wanted: f64) -> f64 {
+        let reach = match (self.is_everything, self.is_known) {
+            (true, false) => return 1.0,
+            (true, true) => self.seconds,
+            (false, _) => self.held_seconds,
+        };
+        if reach >= wanted { 1.0 } else { reach / wanted }
+    }
+}
+
+/// Seconds as people say them.
+fn span(seconds: f64) -> String {
+    // Beyond that the traffic so far says little.
+    const LONG: f64 = 30.0 * 86_400.0;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(span) if seconds <= LONG => rough(span),
+        _ => "over 30 d".to_owned(),
+    }
+}
+
 impl fmt::Display for OpenIncident {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}; {} triggers, ", self.kind, self.sentence, self.triggers)?;
+        let more = if self.triggers == 1 { "trigger" } else { "triggers" };
+        write!(f, "{}: {}; {} {more}, ", self.kind, self.sentence, self.triggers)?;
         write!(f, "collecting for another {:.0} s", self.left_seconds)
     }
 }
@@ -193,6 +237,40 @@ impl fmt::Display for Bundles {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_there_is_told_apart_from_what_is_expected() {
+        let depth = |held_seconds, full_seconds, seconds, is_known, is_everything| Depth {
+            class: "data".into(),
+            full_seconds,
+            seconds,
+            is_known,
+            held_seconds,
+            is_everything,
+        };
+        for (depth, words, part) in [
+            (depth(41.0, 41.0, 41.0, true, false), "41 s", 41.0 / 120.0),
+            (depth(41.0, 12.0, 41.0, true, false), "41 s (12 s in full)", 41.0 / 120.0),
+            (depth(100.0, 900.0, 900.0, false, true), "everything so far (100 s)", 1.0),
+            (
+                depth(100.0, 900.0, 900.0, true, true),
+                "everything so far (100 s), about 15 min at this traffic",
+                1.0,
+            ),
+            (
+                depth(100.0, 42.0, 60.0, true, true),
+                "everything so far (100 s, 42 s of it in full)",
+                0.5,
+            ),
+            (
+                depth(100.0, 4e7, 4e7, true, true),
+                "everything so far (100 s), over 30 d at this traffic",
+                1.0,
+            ),
+        ] {
+            assert_eq!((depth.words(), depth.part_of(120.0)), (words.to_owned(), part));
+        }
+    }
 
     #[test]
     fn fields_added_later_do_not_confuse_older_clients() {

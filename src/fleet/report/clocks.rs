@@ -105,9 +105,16 @@ pub(super) struct Clocks {
 /// Bounds by how often either clock had been set.
 pub(super) type Parts = BTreeMap<(u8, u8), Bounds>;
 
+/// What two hosts saw of each other: bounds, and the points that had most frames, with how many.
+struct Seen {
+    parts: Parts,
+    most: usize,
+    points: (u16, u16),
+}
+
 /// Host pairs that saw the same frames, proven ones.
 pub fn pairings(sightings: &Sightings, matches: &Matches) -> Vec<Pairing> {
-    let mut found: BTreeMap<(usize, usize), (Parts, usize, (u16, u16))> = BTreeMap::new();
+    let mut seen: BTreeMap<(usize, usize), Seen> = BTreeMap::new();
     for (&(from, to), list) in &matches.pairs {
         let [sender, receiver] = [from, to].map(|point| &sightings.points[usize::from(point)]);
         let proven = matches.both_ways(from, to) >= PROVEN;
@@ -117,18 +124,18 @@ pub fn pairings(sightings: &Sightings, matches: &Matches) -> Vec<Pairing> {
         let forth = sender.host < receiver.host;
         let hosts = if forth { (sender.host, receiver.host) } else { (receiver.host, sender.host) };
         let points = if forth { (from, to) } else { (to, from) };
-        let (parts, most, best) = found.entry(hosts).or_insert((Parts::new(), 0, points));
-        if list.len() > *most {
-            (*most, *best) = (list.len(), points);
+        let known = seen.entry(hosts).or_insert(Seen { parts: Parts::new(), most: 0, points });
+        if list.len() > known.most {
+            (known.most, known.points) = (list.len(), points);
         }
-        list.iter().for_each(|found| bound(parts, found, forth));
+        list.iter().for_each(|found| bound(&mut known.parts, found, forth));
     }
-    let made = |(hosts, (parts, _, points)): ((usize, usize), (Parts, usize, (u16, u16)))| {
+    let made = |(hosts, Seen { parts, points, .. })| {
         let parts: Vec<Bounds> = parts.into_values().map(together).collect();
         let frames = parts.iter().map(|part| part.upper.len() + part.lower.len()).sum();
         Pairing { hosts, band: Band::of(parts), frames, points }
     };
-    found.into_iter().map(made).collect()
+    seen.into_iter().map(made).collect()
 }
 
 /// What a frame says of B's clock less A's, that went from A to B (`forth`) or back.
@@ -264,8 +271,8 @@ impl Clocks {
             told.high.into_iter().for_each(|high| bound(a, b, high.saturating_add(blur)));
             told.low.into_iter().for_each(|low| bound(b, a, blur.saturating_sub(low)));
         }
-        for host in 0..self.hosts {
-            let claimed = self.claims[host]
+        for (host, claims) in self.claims.iter().enumerate() {
+            let claimed = claims
                 .iter()
                 .map(|(when, wrong)| wrong + (local[host].abs_diff(*when) as f64 * AGEING) as i64);
             if let Some(wrong) = claimed.chain(self.assumed).min() {
@@ -294,7 +301,7 @@ impl Clocks {
                 let (a, b) = pairing.hosts;
                 match (local[a], local[b]) {
                     (Some(time), None) => {
-                        local[b] = middle(pairing.band.at(time)).map(|by| time.saturating_add(by))
+                        local[b] = middle(pairing.band.at(time)).map(|by| time.saturating_add(by));
                     }
                     (None, Some(time)) => {
                         // By its own clock, which is not known yet: closer at each look.

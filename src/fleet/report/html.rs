@@ -90,7 +90,7 @@ pub fn html(report: &FleetReport) -> Result<String> {
         .collect();
     let y = |host: &str| lanes.iter().find(|lane| lane.name == host).map_or(0, |lane| lane.y);
     let drawn: Vec<Crossing> =
-        report.links.iter().flat_map(|link| crossings(link, &axis, &y)).collect();
+        report.links.iter().flat_map(|link| crossings(link, &axis, y)).collect();
     rendered(
         include_str!("page.html"),
         "",

@@ -71,7 +71,8 @@ fn proven(sightings: &Sightings, matches: &Matches) -> Vec<LinkPair> {
         // Behind a router, hosts are told once, by the points with most frames.
         let hosts = |ends: &LinkPair| (host(ends.points.0), host(ends.points.1));
         let is_told = |known: &LinkPair| hosts(known) == hosts(&ends);
-        if !told.iter().any(is_upon) && !(ends.routed && told.iter().any(is_told)) {
+        let is_known = told.iter().any(is_upon) || ends.routed && told.iter().any(is_told);
+        if !is_known {
             told.push(ends);
         }
     }

@@ -99,7 +99,7 @@ impl WayAccount {
             }
         }
         for (sent, received) in segments.into_values() {
-            account.segments(sent, received, &mut unmatched);
+            account.segments(&sent, received, &mut unmatched);
         }
         account.judge(asked, unmatched);
         account.course.sort_unstable();
@@ -141,17 +141,12 @@ impl WayAccount {
     }
 
     /// A flow of TCP, by its bytes.
-    fn segments(
-        &mut self,
-        sent: Vec<Sighting>,
-        received: Vec<Sighting>,
-        unmatched: &mut Unmatched,
-    ) {
+    fn segments(&mut self, sent: &[Sighting], received: Vec<Sighting>, unmatched: &mut Unmatched) {
         if sent.iter().chain(&received).any(|seen| seen.folded) {
             self.unknown(FOLDED, sent.len() as u64);
             return;
         }
-        let Some((came, unsent)) = ranges::judge(&sent, &received) else {
+        let Some((came, unsent)) = ranges::judge(sent, &received) else {
             self.unknown("of flows that carried more than 1 GiB", sent.len() as u64);
             return;
         };

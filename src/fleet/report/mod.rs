@@ -200,11 +200,14 @@ fn gather(
                 return Ok(());
             }
             let known = numbers.iter().find(|(name, _)| *name == origin.interface);
-            let point = known.map(|(_, point)| *point).unwrap_or_else(|| {
-                let point = sightings.point(member.point(host, &origin.interface));
-                numbers.push((origin.interface.clone(), point));
-                point
-            });
+            let point = match known {
+                Some((_, point)) => *point,
+                None => {
+                    let point = sightings.point(member.point(host, &origin.interface));
+                    numbers.push((origin.interface.clone(), point));
+                    point
+                }
+            };
             let Some(point) = point else { continue };
             let direction = match frame.direction {
                 Direction::Unknown => stations.direction(origin.link_type, frame.bytes),

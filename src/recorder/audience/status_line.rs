@@ -4,12 +4,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::api::status::{self, Traffic};
+use crate::api::status::{self, Depth, Traffic};
 use crate::capture::CaptureReport;
 use crate::detect::tap;
 use crate::ring::LaneCounters;
 use crate::time::Mono;
-use crate::words;
 
 /// What an operator wants to know at a glance.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +34,10 @@ pub struct ClassDepth {
     pub all: Duration,
     /// True where this is measured, or computed from enough of the memory; false while nobody can know.
     pub is_known: bool,
+    /// How far back it reaches now: what is computed is not there yet.
+    pub held: Duration,
+    /// Nothing was forgotten since the recording began.
+    pub is_everything: bool,
 }
 
 /// What the recorder is doing.
@@ -74,19 +77,21 @@ fn in_words(depths: &[ClassDepth]) -> String {
 
 impl fmt::Display for ClassDepth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.is_known {
-            return write!(f, "{} everything so far", self.class);
-        }
-        write!(f, "{} {}", self.class, rough(self.all))?;
-        if self.full < self.all { write!(f, " ({} in full)", rough(self.full)) } else { Ok(()) }
+        write!(f, "{} {}", self.class, Depth::from(self).words())
     }
 }
 
-/// A depth as people say it.
-fn rough(depth: Duration) -> String {
-    // Beyond that the traffic so far says little.
-    const LONG: Duration = Duration::from_secs(30 * 86_400);
-    if depth > LONG { "over 30 d".to_owned() } else { words::rough(depth) }
+impl From<&ClassDepth> for Depth {
+    fn from(depth: &ClassDepth) -> Self {
+        Self {
+            class: depth.class.to_string(),
+            full_seconds: depth.full.as_secs_f64(),
+            seconds: depth.all.as_secs_f64(),
+            is_known: depth.is_known,
+            held_seconds: depth.held.as_secs_f64(),
+            is_everything: depth.is_everything,
+        }
+    }
 }
 
 /// Frames that all captures together received and stored or lost.
@@ -119,14 +124,17 @@ pub(in crate::recorder) fn depths(reports: &[CaptureReport], now: Mono) -> Vec<C
                 0 => all,
                 _ => now.since(class.full_from).min(all),
             };
+            let (held, is_everything) = (all.min(recorded), class.counters.evicted == 0);
             match depths.iter_mut().find(|depth| depth.class == class.name) {
                 Some(least) => {
                     (least.full, least.all) = (least.full.min(full), least.all.min(all));
                     least.is_known &= is_known;
+                    least.held = least.held.min(held);
+                    least.is_everything &= is_everything;
                 }
                 None => {
                     let class = Arc::clone(&class.name);
-                    depths.push(ClassDepth { class, full, all, is_known });
+                    depths.push(ClassDepth { class, full, all, is_known, held, is_everything });
                 }
             }
         }
@@ -161,6 +169,8 @@ pub(in crate::recorder) fn classes(report: &CaptureReport, now: Mono) -> Vec<sta
             full_seconds: seconds(depth.map(|depth| depth.full)),
             seconds: seconds(depth.map(|depth| depth.all)),
             is_known: depth.is_some_and(|depth| depth.is_known),
+            held_seconds: seconds(depth.map(|depth| depth.held)),
+            is_everything: depth.is_some_and(|depth| depth.is_everything),
         }
     })
     .collect()
@@ -256,6 +266,8 @@ mod tests {
             frames_per_second: 12_345.4,
             depths: [("control", 18_000, 18_000, false), ("data", 12, 41, true)]
                 .map(|(class, full, all, is_known)| ClassDepth {
+                    held: Duration::from_secs(41),
+                    is_everything: !is_known,
                     class: class.into(),
                     full: Duration::from_secs(full),
                     all: Duration::from_secs(all),
@@ -267,16 +279,10 @@ mod tests {
         };
         assert_eq!(
             status.to_string(),
-            "12345 frames/s · holds control everything so far, data 41 s (12 s in full) · 0 dropped · armed"
+            "12345 frames/s · holds control everything so far (41 s), data 41 s (12 s in full) · 0 dropped · armed"
         );
         let state = State::Collecting(Duration::from_millis(3_900));
         let status = Status { depths: Vec::new(), state, ..status };
         assert_eq!(status.to_string(), "12345 frames/s · 0 dropped · collecting, 4 s left");
-    }
-
-    #[test]
-    fn a_depth_of_months_is_not_promised() {
-        assert_eq!(rough(Duration::from_secs(172_800)), "2 d");
-        assert_eq!(rough(Duration::MAX), "over 30 d");
     }
 }

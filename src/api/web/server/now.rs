@@ -144,13 +144,22 @@ fn sentence(status: &RecorderStatus, interfaces: &[InterfaceRow]) -> (&'static s
     }
     let count = interfaces.len();
     let what = if count == 1 { "1 interface".to_owned() } else { format!("{count} interfaces") };
-    let reach = status.depths.iter().filter(|depth| depth.is_known).map(|depth| depth.seconds);
-    let reach = reach.reduce(f64::min).map_or_else(
-        || "all since the start in memory".to_owned(),
-        |seconds| format!("{} back", words(seconds)),
+    let least = status.depths.iter().min_by(|a, b| a.held_seconds.total_cmp(&b.held_seconds));
+    let reach = least.map_or_else(
+        || "nothing in memory yet".to_owned(),
+        |least| match least.is_everything {
+            true => "all since the start in memory".to_owned(),
+            false => format!("{} back", words(least.held_seconds)),
+        },
     );
+    let wanted = status.pre_seconds;
+    let falls_short = status.depths.iter().any(|depth| depth.part_of(wanted) < 1.0);
+    let (level, reach) = match falls_short {
+        true => ("off", format!("{reach}, {} are wanted", words(wanted))),
+        false => ("good", reach),
+    };
     if status.armed {
-        return ("good", format!("recording {what}, armed, {reach}"));
+        return (level, format!("recording {what}, armed, {reach}"));
     }
     let by = status.disarmed_by.as_deref().unwrap_or("somebody");
     ("off", format!("recording {what}, DISARMED by {by}, {reach}"))
@@ -194,20 +203,8 @@ impl InterfaceRow {
 
 impl DepthRow {
     fn of(depth: &crate::api::status::Depth, wanted: f64) -> Self {
-        let of = words(wanted);
-        let (words, part) = match depth.is_known {
-            false => (format!("everything so far; {of} are wanted"), 1.0),
-            true => {
-                let full = (depth.full_seconds < depth.seconds)
-                    .then(|| format!(" ({} in full)", words(depth.full_seconds)));
-                let reach = words(depth.seconds);
-                (
-                    format!("{reach}{}; {of} are wanted", full.unwrap_or_default()),
-                    depth.seconds / wanted,
-                )
-            }
-        };
-        let percent = (part.clamp(0.0, 1.0) * 100.0).round() as u32;
+        let words = format!("{}; {} are wanted", depth.words(), words(wanted));
+        let percent = (depth.part_of(wanted) * 100.0).round() as u32;
         Self { class: depth.class.clone(), words, percent }
     }
 }
@@ -238,6 +235,8 @@ mod tests {
                 full_seconds: 30.0,
                 seconds: 41.0,
                 is_known: true,
+                held_seconds: 41.0,
+                is_everything: false,
             }],
             ..RecorderStatus::default()
         }
@@ -249,7 +248,7 @@ mod tests {
         assert_eq!(now.interfaces[0].rates, Some([200.0, 0.0, 160_000.0, 0.0]));
         assert_eq!(
             (now.level, &*now.sentence),
-            ("good", "recording 1 interface, armed, 41 s back")
+            ("off", "recording 1 interface, armed, 41 s back, 2 min are wanted")
         );
         assert_eq!(now.depths[0].words, "41 s (30 s in full); 2 min are wanted");
         assert_eq!(now.depths[0].percent, 34);
@@ -265,6 +264,7 @@ mod tests {
     fn the_most_important_thing_is_said_first() {
         let before = standing(11.0, 0, 3);
         let mut status = standing(12.0, 0, 3);
+        status.depths[0].held_seconds = 121.0;
         assert_eq!(NowPage::of(&status, Some(&before)).level, "good", "old losses are no news");
         status.armed = false;
         status.disarmed_by = Some("uid 0".into());

@@ -94,7 +94,10 @@
       answered ??= new Date(last || Date.now()).toISOString().slice(11, 19);
       state("gone", `no answer since ${answered} UTC; trying again`);
       // Refused for good, as after a restart: the browser gives up by itself, this page does not.
-      if (source.readyState === EventSource.CLOSED) setTimeout(listen, 2000);
+      if (source.readyState !== EventSource.CLOSED) return;
+      setTimeout(listen, 2000);
+      // It answers, and knows this browser no more.
+      fetch("/about").then(({ status }) => { if (status === 401) state("gone", "dashcap was started again and wants a new ticket: dashcap web prints its address"); }, () => {});
     });
   };
   document.addEventListener("visibilitychange", () => { if (document.hidden) { source?.close(); source = null; } else listen(); });
