@@ -49,7 +49,8 @@ step scripts/dependencies.sh check
 cp Cargo.lock fuzz/ # the same versions; cargo adds what only the fuzzers need
 step cargo clippy --manifest-path fuzz/Cargo.toml --bins --target-dir "${CARGO_TARGET_DIR:-target}" -- -D warnings
 RUSTDOCFLAGS='-D warnings' step cargo doc --locked --no-deps --document-private-items --quiet
-step cargo test --locked
+# Stories wait more than they compute.
+step cargo test --locked -- --test-threads "$((2 * $(nproc)))"
 # What was tested, so that nothing is built twice.
 export DASHCAP=${CARGO_TARGET_DIR:-$PWD/target}/debug/dashcap
 step scripts/demo.sh "$(mktemp -d)"

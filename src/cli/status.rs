@@ -233,7 +233,7 @@ mod tests {
              unarmed   link-up\n\
              bundles   0 written, 0 pending, 0 lost, 0 removed; in /var/lib/dashcap\n\
              traffic   1234 frames/s\n\
-             memory    256 MiB hold control everything so far (2 h), data 41 s; 2 min before a trigger are\n          wanted\n\
+             memory    256 MiB hold control everything so far (2 h), data 41 s; 2 min before a trigger are wanted\n\
              watchers  link, probe (missed 3); 3 observations missed, 0 forgotten\n\
              \n\
              interface       is     received      stored    folded kernel drop lane drop gaps\n\

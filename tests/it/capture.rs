@@ -251,8 +251,9 @@ fn interfaces_that_come_and_go_leave_neither_threads_nor_memory_and_their_frames
         }
         dashcap.kib("VmRSS:") - dashcap.kib("RssFile:")
     };
-    let (first, second) = (round(0), round(1));
-    assert!(second <= first + LEFT, "{first} KiB after the first round, {second} after the second");
+    // What the allocator keeps of the first rounds is used again by those that follow.
+    let rounds: Vec<_> = (0..5).map(round).collect();
+    assert!(rounds[4] <= rounds[3] + LEFT, "KiB after each round: {rounds:?}");
     plug(&["v000".to_owned()]);
     recorded(still + 2);
     lab.near.inside(|| Sender::on("v000b")).send(&frame(2, &[], 64));

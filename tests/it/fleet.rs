@@ -33,6 +33,8 @@ impl Site {
             host.ip(&format!("link add {end} type veth peer name {port} netns {name}"));
             host.ip(&format!("link set dev {end} addrgenmode none up"));
             switch.ip(&format!("link set dev {port} addrgenmode none master br0 up"));
+            // Both ends send from one address: a switch that learns it would keep back what goes to the quiet end.
+            switch.ip(&format!("link set dev {port} type bridge_slave learning off"));
         }
         Some(Self { lab, switch })
     }

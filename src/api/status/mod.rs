@@ -161,6 +161,9 @@ pub struct Watcher {
     pub running: bool,
 }
 
+/// Beyond thirty days the traffic so far says little.
+const LONG: f64 = 30.0 * 86_400.0;
+
 impl Depth {
     /// `41 s (12 s in full)`, or, while nothing had to be forgotten, `everything so far (110 s), about 15 min at this
     /// traffic`.
@@ -172,9 +175,12 @@ impl Depth {
             return held + &full.map_or_else(String::new, |full| format!(" ({full} in full)"));
         }
         let full = full.map_or_else(String::new, |full| format!(", {full} of it in full"));
-        let expected = (self.is_known && self.seconds > self.held_seconds)
-            .then(|| format!(", about {} at this traffic", span(self.seconds)));
-        format!("everything so far ({held}{full}){}", expected.unwrap_or_default())
+        let expected = match self.seconds {
+            _ if !self.is_known || self.seconds <= self.held_seconds => String::new(),
+            seconds if seconds > LONG => ", over 30 d at this traffic".to_owned(),
+            seconds => format!(", about {} at this traffic", span(seconds)),
+        };
+        format!("everything so far ({held}{full}){expected}")
     }
 
     /// How much of `wanted` seconds it has, or will have, from 0 to 1.
@@ -190,12 +196,7 @@ impl Depth {
 
 /// Seconds as people say them.
 fn span(seconds: f64) -> String {
-    // Beyond that the traffic so far says little.
-    const LONG: f64 = 30.0 * 86_400.0;
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(span) if seconds <= LONG => rough(span),
-        _ => "over 30 d".to_owned(),
-    }
+    rough(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
 }
 
 impl fmt::Display for OpenIncident {

@@ -106,7 +106,7 @@ pub(super) struct Clocks {
 pub(super) type Parts = BTreeMap<(u8, u8), Bounds>;
 
 /// What two hosts saw of each other: bounds, and the points that had most frames, with how many.
-struct Seen {
+struct PairSeen {
     parts: Parts,
     most: usize,
     points: (u16, u16),
@@ -114,7 +114,7 @@ struct Seen {
 
 /// Host pairs that saw the same frames, proven ones.
 pub fn pairings(sightings: &Sightings, matches: &Matches) -> Vec<Pairing> {
-    let mut seen: BTreeMap<(usize, usize), Seen> = BTreeMap::new();
+    let mut seen: BTreeMap<(usize, usize), PairSeen> = BTreeMap::new();
     for (&(from, to), list) in &matches.pairs {
         let [sender, receiver] = [from, to].map(|point| &sightings.points[usize::from(point)]);
         let proven = matches.both_ways(from, to) >= PROVEN;
@@ -124,13 +124,13 @@ pub fn pairings(sightings: &Sightings, matches: &Matches) -> Vec<Pairing> {
         let forth = sender.host < receiver.host;
         let hosts = if forth { (sender.host, receiver.host) } else { (receiver.host, sender.host) };
         let points = if forth { (from, to) } else { (to, from) };
-        let known = seen.entry(hosts).or_insert(Seen { parts: Parts::new(), most: 0, points });
+        let known = seen.entry(hosts).or_insert(PairSeen { parts: Parts::new(), most: 0, points });
         if list.len() > known.most {
             (known.most, known.points) = (list.len(), points);
         }
         list.iter().for_each(|found| bound(&mut known.parts, found, forth));
     }
-    let made = |(hosts, Seen { parts, points, .. })| {
+    let made = |(hosts, PairSeen { parts, points, .. })| {
         let parts: Vec<Bounds> = parts.into_values().map(together).collect();
         let frames = parts.iter().map(|part| part.upper.len() + part.lower.len()).sum();
         Pairing { hosts, band: Band::of(parts), frames, points }

@@ -54,12 +54,12 @@ pub(super) struct Spooler {
 #[derive(Debug)]
 pub(super) struct Spooling {
     spool: Spool,
-    course: Arc<Course>,
+    course: Arc<SpoolCourse>,
 }
 
 /// What the recorder and the thread tell each other of an incident.
 #[derive(Debug, Default)]
-struct Course {
+struct SpoolCourse {
     /// Its window is over: little is written as well.
     closing: AtomicBool,
     /// Nothing is left to be written, or the disk refuses it.
@@ -93,7 +93,7 @@ impl Spooler {
     ) -> Option<Spooling> {
         let lanes = captures.iter().flat_map(Follower::lanes).collect();
         let spool = Spool::new(&self.directory, name, RecordingMetadata { lanes, ..standing });
-        let course = Arc::<Course>::default();
+        let course = Arc::<SpoolCourse>::default();
         let captures = captures.into_iter().map(SpooledCapture::new).collect();
         let spooling = Spooling { spool: spool.clone(), course: Arc::clone(&course) };
         let job = Job { hold, spool, captures, course, noted: Mono(0), refused: false };
@@ -149,7 +149,7 @@ struct Job {
     hold: HoldId,
     spool: Spool,
     captures: Vec<SpooledCapture>,
-    course: Arc<Course>,
+    course: Arc<SpoolCourse>,
     /// When the spool was last told how the interfaces stand.
     noted: Mono,
     /// The disk refused, which was told.
