@@ -21,7 +21,7 @@ const USER: &str = "USER";
 /// Options of all subcommands.
 #[derive(Debug, Args)]
 pub(super) struct Place {
-    /// File whose [fleet] says where the fleet is [default: /etc/dashcap/dashcap.toml].
+    /// File whose section `fleet` says where the fleet is [default: /etc/dashcap/dashcap.toml].
     #[arg(short, long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
 
