@@ -2,6 +2,7 @@
 //! late, and by somebody who stole a key.
 
 mod member;
+mod recorder;
 mod server;
 
 use std::io::{BufRead, BufReader, Write};

@@ -18,6 +18,8 @@ pub(super) const PASSWORD: &str = "story-password";
 pub(super) struct Server {
     pub(super) directory: TempDir,
     pub(super) port: u16,
+    /// The network namespace it lives in; none = that of the tests.
+    space: Option<String>,
     child: Option<Child>,
     starts: usize,
 }
@@ -32,7 +34,7 @@ impl Server {
         // Nobody else takes it in the moment until the server does.
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
         let port = port.expect("a port").port();
-        let server = Self { port, directory, child: None, starts: 0 };
+        let server = Self { port, directory, space: None, child: None, starts: 0 };
         server.certify();
         let owned =
             |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
@@ -52,6 +54,21 @@ impl Server {
         fs::write(server.path("nats.conf"), text).expect("it can be written");
         fs::write(server.path("password"), PASSWORD).expect("it can be written");
         Some(server)
+    }
+
+    /// The same, in the network namespace `space`.
+    pub(super) fn within(self, space: &str) -> Self {
+        let mut server = self;
+        server.space = Some(space.to_owned());
+        server
+    }
+
+    /// `program`, where the server is; `ip netns exec` becomes what it runs.
+    fn program(&self, program: &str) -> Command {
+        let Some(space) = &self.space else { return Command::new(program) };
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", space, program]);
+        command
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
@@ -77,7 +94,7 @@ impl Server {
 
     /// Starts it, and waits until it takes connections.
     pub(super) fn start(&mut self) {
-        let child = Command::new("nats-server").arg("-c").arg(self.path("nats.conf")).spawn();
+        let child = self.program("nats-server").arg("-c").arg(self.path("nats.conf")).spawn();
         self.child = Some(child.expect("nats-server starts"));
         self.starts += 1;
         let said = || fs::read_to_string(self.path("log")).unwrap_or_default();
@@ -115,7 +132,7 @@ impl Server {
         let file = self.path("noc.toml");
         fs::write(&file, self.configuration("noc", "")).expect("it can be written");
         let place = ["fleet", "--as", "noc", "-c", file.to_str().expect("text")];
-        let asked = Command::new(BINARY).args(place).args(arguments).output().expect("it runs");
+        let asked = self.program(BINARY).args(place).args(arguments).output().expect("it runs");
         let told = String::from_utf8_lossy(&asked.stderr);
         assert!(asked.status.success(), "dashcap fleet {arguments:?}: {told}");
         String::from_utf8(asked.stdout).expect("text")

@@ -1,0 +1,71 @@
+//! Two recorders at one link: what one of them sees fail, the other keeps, too, with the seconds before it.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use dashcap::fleet::subject::Addressee;
+
+use super::member::{Member, options};
+use super::server::Server;
+use crate::lab::{Bundle, Dashcap, Lab, Pace, until, whole_bundles_in};
+
+/// Notices at once: what the outbox holds.
+const STORM: u32 = 60;
+/// Between two recorders on one machine that does much else.
+const APART: Duration = Duration::from_secs(2);
+
+/// A recorder called `host`, with bundles in `output`; `more` ends its configuration.
+fn record(lab: &Lab, server: &Server, host: &str, output: &Path, more: &str) -> Dashcap {
+    let file = server.path(&format!("{host}.toml"));
+    let member = server.configuration(host, "groups = [\"routers\"]");
+    fs::write(&file, format!("post = \"300ms\"\npre = \"4s\"\n{member}\n{more}")).expect("written");
+    let (file, output) = (file.to_str().expect("text"), output.to_str().expect("text"));
+    let dashcap = lab.record(&["-i", "eth0", "-c", file, "--output", output]);
+    dashcap.wait_for("connected to fleet edge");
+    dashcap
+}
+
+fn bundle_in(place: &Path) -> Bundle {
+    Bundle::open(until("a bundle", || whole_bundles_in(place).pop()))
+}
+
+#[test]
+fn one_failure_freezes_the_same_seconds_on_another_recorder() {
+    let Some(lab) = Lab::new() else { return };
+    let Some(server) = Server::prepared(&["a", "b", "c"], &["noc"]) else { return };
+    lab.near.ip("link set lo up");
+    let mut server = server.within(lab.near.name());
+    server.start();
+    server.asked(&["init"]);
+    let [first, second] = ["first", "second"].map(|name| lab.output().join(name));
+    let rule = "[[trigger]]\nkind = \"link-down\"\nfleet = { to = [\"group:routers\"] }\n";
+    let a = record(&lab, &server, "a", &first, rule);
+    let b = record(&lab, &server, "b", &second, "[[trigger]]\nkind = \"signal\"\n");
+    let talker = lab.far.talk("far0", Pace::GENTLE);
+    talker.wait_for_more(200);
+    lab.far.ip("link set far0 down");
+    let [seen, asked] = [bundle_in(&first), bundle_in(&second)];
+    talker.stop();
+
+    assert_eq!(seen.triggers(), ["link-down eth0"]);
+    assert!(asked.triggers()[0].starts_with("fleet"), "{:?}", asked.triggers());
+    for pointer in ["/window/closed/from/mono_ns", "/window/closed/to/mono_ns"] {
+        let apart = seen.mono(pointer).0.abs_diff(asked.mono(pointer).0);
+        assert!(Duration::from_nanos(apart) < APART, "{pointer}: {apart} ns apart");
+    }
+    assert_eq!(seen.jq(".fleet.ids"), asked.jq(".fleet.ids"));
+    let shown = server.asked(&["incidents"]);
+    assert!(shown.contains("link-down  a-") && shown.contains("2 hosts: a, b"), "{shown}");
+
+    // A storm: whoever asks for the same seconds again and again gets them once.
+    let c = lab.near.inside(|| Member::join(options(&server, "c"), "others", "x").there());
+    for number in 0..STORM {
+        c.announce(number, Duration::from_secs(1), vec![Addressee::Host("b".into())]);
+    }
+    c.wait_for("all is said", |status| status.sent >= u64::from(STORM));
+    until("one more bundle", || (whole_bundles_in(&second).len() == 2).then_some(()));
+    a.finish_well();
+    b.finish_well();
+    assert_eq!(whole_bundles_in(&second).len(), 2, "one for all of the storm");
+}
