@@ -18,6 +18,8 @@ use crate::words;
 pub(super) const MOST_ROWS: usize = 1_000;
 /// The kind of a row that tells of a way that died.
 const DEAD: &str = "way_dead";
+/// The kind of a row that tells why a window was frozen: that is no beginning where anything else is told.
+const TRIGGER: &str = "trigger";
 /// Candidates that are named in the sentence.
 const NAMED: usize = 4;
 /// Where a time is the border of a count or of an interval, it may be off by so much: counts of a tenth of a
@@ -192,7 +194,10 @@ pub(super) fn onset(rows: &[TimelineRow], stories: &[Story<'_>]) -> FleetOnset {
         let counts = row.severity >= Severity::Warning || own == Some(row.by_own_clock);
         counts && (row.kind == DEAD || own.is_none_or(|own| own <= row.by_own_clock))
     };
-    let worth: Vec<usize> = (0..rows.len()).filter(|n| is_candidate(&rows[*n])).collect();
+    let mut worth: Vec<usize> = (0..rows.len()).filter(|n| is_candidate(&rows[*n])).collect();
+    if worth.iter().any(|n| rows[*n].kind != TRIGGER) {
+        worth.retain(|n| rows[*n].kind != TRIGGER);
+    }
     let is_later =
         |n: &usize| worth.iter().any(|other| other < n && is_earlier(&rows[*other], &rows[*n]));
     let candidates: Vec<usize> = worth.iter().filter(|n| !is_later(n)).copied().collect();
@@ -249,6 +254,15 @@ mod tests {
             let dead = TimelineRow { time, kind: DEAD.to_owned(), ..row(0, Some(0), "b") };
             assert_eq!(onset(&[asked.clone(), dead], &[]).candidates, candidates, "{after}");
         }
+    }
+
+    /// Regression: a host whose clock is unknown, and that was only asked to freeze, might have been the first.
+    #[test]
+    fn a_frozen_window_is_no_onset_beside_what_was_found() {
+        let frozen = |host| TimelineRow { kind: TRIGGER.to_owned(), ..row(20, None, host) };
+        let found = row(10, Some(100), "a");
+        assert_eq!(onset(&[found, frozen("b")], &[]).candidates, [0]);
+        assert_eq!(onset(&[frozen("b"), frozen("c")], &[]).candidates, [0, 1]);
     }
 
     #[test]
