@@ -20,10 +20,11 @@ rm -rf "$place"
 mkdir -p "$place"
 place=$(realpath "$place")
 DASHCAP=$(realpath "$DASHCAP")
-pids=()
 spaces=()
 leave() {
-  [ ${#pids[@]} = 0 ] || kill "${pids[@]}" 2>/dev/null || true
+  local space
+  # All that runs in these namespaces was started here.
+  for space in "${spaces[@]}"; do ip netns pids "$space" | xargs -r kill 2>/dev/null || true; done
   wait || true
   for space in "${spaces[@]}"; do ip netns del "$space" 2>/dev/null || true; done
 }
@@ -81,7 +82,6 @@ fleet noc >noc.toml
     sed "s|\"PASSWORD\"|\"$(cat password)\"|; s|jetstream {}|jetstream { store_dir: \"$place/store\" }|"
 } >nats.conf
 in_ bus nats-server -c nats.conf >nats.log 2>&1 &
-pids+=($!)
 ask() { in_ bus "$DASHCAP" fleet --as noc -c "$place/noc.toml" "$@"; }
 until ask init 2>/dev/null; do sleep 0.2; done
 
@@ -93,16 +93,13 @@ record() { # NAME PEER: records NAME, asks whether PEER is there
   # One machine: each has a host name of its own.
   in_ "$1" unshare --uts sh -c 'printf %s "$0" >/proc/sys/kernel/hostname && exec "$@"' "$1" "$DASHCAP" run -c "$1.toml" --memory 32MiB --kernel-memory 8MiB --log off --control "$place/$1.sock" \
     --probe "$2" --probe-interval 200ms --probe-timeout 200ms -i "dp-$3" --output "$place/$1" >"$1.log" 2>&1 &
-  pids+=($!)
-}
+  }
 record a 10.1.0.2 b
 record b 10.1.0.1 a
 record c 10.2.0.1 b
 for name in a b c; do until grep -q 'connected to fleet' "$name.log"; do sleep 0.2; done; done
 in_ b ping -q -i 0.05 10.2.0.2 >/dev/null &
-pids+=($!)
 in_ a ping -q -i 0.05 10.1.0.2 >/dev/null &
-pids+=($!)
 sleep 8
 printf '\n== who is there\n'
 ask
