@@ -24,6 +24,7 @@ mod pulse;
 mod recording;
 mod reel;
 mod services;
+mod shortage;
 mod source;
 mod tapping;
 mod thread;

@@ -32,6 +32,7 @@ use super::order::{
 use super::packing::{Memory, Packing};
 use super::pulse::Pulse;
 use super::services::Services;
+use super::shortage::Shortage;
 use super::source::Source;
 use super::tapping::{Tapped, Tapping};
 use super::{FrameSink, FrameSource, Interface, Options, Ready, SETTLED, SourceCounters};
@@ -50,12 +51,6 @@ const TICK: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(1);
 /// After a source failed, it is opened anew this much later.
 const RETRY: Duration = Duration::from_secs(1);
-/// Frames are called stored again when none was dropped for this long.
-const SHORTAGE_OVER: Duration = Duration::from_secs(1);
-/// While frames are dropped, this is told again so often: an incident that holds the memory is given up
-/// each time, and half a second shows whether that was enough.
-const SHORTAGE_RETOLD: Duration = Duration::from_millis(500);
-
 /// After so many panics the detectors of this interface no longer see its frames: they are what looks into
 /// bytes from outside, and a recording without findings is better than one with gaps.
 const DEAF_AFTER: u64 = 2;
@@ -78,7 +73,7 @@ pub(super) struct Recording {
     binding: Option<Interface>,
     retry_at: Option<Mono>,
     was_down: bool,
-    shortage: Option<Shortage>,
+    shortage: Shortage,
     options: Options,
     wakeup: Wakeup,
     clock: Clock,
@@ -93,16 +88,6 @@ pub(super) struct Recording {
     events: EventQueue,
     pulse: Pulse,
     ended: Sender<CaptureReport>,
-}
-
-/// Frames are being dropped because pinned incidents have all the memory.
-struct Shortage {
-    /// The lane's drop count before it.
-    before: u64,
-    /// When the last frame was dropped.
-    last: Mono,
-    /// When it was last told.
-    told: Mono,
 }
 
 /// Appends what a source hands over, and shows it to the tap.
@@ -163,7 +148,7 @@ impl Recording {
             source: None,
             retry_at: None,
             was_down: false,
-            shortage: None,
+            shortage: Shortage::default(),
             origin,
             events: EventQueue::new(binding.name.clone(), events),
             binding: Some(binding),
@@ -259,7 +244,9 @@ impl Recording {
         let now = stamp.mono;
         self.lanes.tick(now);
         self.tell_detectors_if_due(stamp);
-        self.tell_about_drops(dropped_before, now);
+        if let Some(event) = self.shortage.look(dropped_before, self.lanes.dropped(), now) {
+            self.tell(event);
+        }
         self.answer_slices(now);
         self.events.flush();
         self.pulse.beat();
@@ -314,31 +301,6 @@ impl Recording {
     fn is_up(&mut self) {
         if std::mem::take(&mut self.was_down) {
             self.tell(CaptureEvent::Up);
-        }
-    }
-
-    /// Says when frames begin to be dropped, again while they are, and when they have not been for a
-    /// while. Again, because the recorder may not be able to make room at first, or not enough.
-    fn tell_about_drops(&mut self, dropped_before: u64, now: Mono) {
-        let dropped = self.lanes.dropped();
-        match &mut self.shortage {
-            None if dropped > dropped_before => {
-                self.shortage = Some(Shortage { before: dropped_before, last: now, told: now });
-                self.tell(CaptureEvent::Dropping);
-            }
-            Some(shortage) if dropped > dropped_before => {
-                shortage.last = now;
-                if now.since(shortage.told) >= SHORTAGE_RETOLD {
-                    shortage.told = now;
-                    self.tell(CaptureEvent::Dropping);
-                }
-            }
-            Some(shortage) if now.since(shortage.last) >= SHORTAGE_OVER => {
-                let dropped = dropped - shortage.before;
-                self.shortage = None;
-                self.tell(CaptureEvent::Storing { dropped });
-            }
-            _ => {}
         }
     }
 
