@@ -49,12 +49,16 @@ impl Recorder {
         let (pulled, live) = self.audience.clients.lines(from);
         let mut seen: Vec<_> = inside.map(Entry::of_observation).chain(pulled).collect();
         seen.sort_by_key(|line| line.at.mono);
-        let complete = self.captures.reports().into_iter().filter_map(|report| {
+        let captures = &mut self.captures;
+        let asked = self.audience.clients.reports(at.mono, || captures.reports());
+        let complete = asked.1.iter().filter_map(|report| {
             let since = report.classes.iter().map(|class| class.complete_from).max()?;
             Some((report.origin.interface.clone(), since))
         });
+        let complete = complete.collect();
+        self.audience.clients.keep_reports(asked);
         FrameFeed {
-            complete: complete.collect(),
+            complete,
             at,
             followers: self.captures.followers(),
             seen,

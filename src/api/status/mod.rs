@@ -183,13 +183,19 @@ impl Depth {
         format!("everything so far ({held}{full}){expected}")
     }
 
-    /// How much of `wanted` seconds it has, or will have, from 0 to 1.
-    pub fn part_of(&self, wanted: f64) -> f64 {
-        let reach = match (self.is_everything, self.is_known) {
-            (true, false) => return 1.0,
+    /// How far back it reaches, in seconds: while nothing had to be forgotten, how far it will at this traffic; without
+    /// end while nobody can know.
+    pub fn reach(&self) -> f64 {
+        match (self.is_everything, self.is_known) {
+            (true, false) => f64::INFINITY,
             (true, true) => self.seconds,
             (false, _) => self.held_seconds,
-        };
+        }
+    }
+
+    /// How much of `wanted` seconds that is, from 0 to 1.
+    pub fn part_of(&self, wanted: f64) -> f64 {
+        let reach = self.reach();
         if reach >= wanted { 1.0 } else { reach / wanted }
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::api::http::Standings;
 use crate::api::line::{RecorderLine, Unanswered};
-use crate::api::status::{Interface, RecorderStatus, Traffic};
+use crate::api::status::{Depth, Interface, RecorderStatus, Traffic};
 use crate::words::rough;
 
 /// Two standings are compared if they are at most so many seconds apart: a rate is of now, not of the last hour.
@@ -24,7 +24,7 @@ pub(super) struct PagePulse {
 /// What the page says of now.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(super) struct NowPage {
-    /// `good`, `incident`, `losing` or `off`, as the class of the sentence.
+    /// The class of the sentence: `good`, `incident`, `losing`, or `off` where it is disarmed or memory falls short.
     level: &'static str,
     /// The state of it all.
     sentence: String,
@@ -144,19 +144,23 @@ fn sentence(status: &RecorderStatus, interfaces: &[InterfaceRow]) -> (&'static s
     }
     let count = interfaces.len();
     let what = if count == 1 { "1 interface".to_owned() } else { format!("{count} interfaces") };
-    let least = status.depths.iter().min_by(|a, b| a.held_seconds.total_cmp(&b.held_seconds));
-    let reach = least.map_or_else(
-        || "nothing in memory yet".to_owned(),
-        |least| match least.is_everything {
-            true => "all since the start in memory".to_owned(),
-            false => format!("{} back", words(least.held_seconds)),
-        },
-    );
     let wanted = status.pre_seconds;
-    let falls_short = status.depths.iter().any(|depth| depth.part_of(wanted) < 1.0);
-    let (level, reach) = match falls_short {
-        true => ("off", format!("{reach}, {} are wanted", words(wanted))),
-        false => ("good", reach),
+    let part = |depth: &&Depth| depth.part_of(wanted);
+    let least = status.depths.iter().min_by(|a, b| part(a).total_cmp(&part(b)));
+    let (level, reach) = match least {
+        None => ("good", "nothing in memory yet".to_owned()),
+        Some(least) if least.part_of(wanted) < 1.0 => {
+            let (class, wanted) = (&least.class, words(wanted));
+            ("off", format!("{class} reaches back {}, {wanted} are wanted", words(least.reach())))
+        }
+        Some(_) if status.depths.iter().all(|depth| depth.is_everything) => {
+            ("good", "all since the start in memory".to_owned())
+        }
+        Some(_) => {
+            let held = status.depths.iter().filter(|depth| !depth.is_everything);
+            let held = held.map(|depth| depth.held_seconds).fold(f64::INFINITY, f64::min);
+            ("good", format!("{} back", words(held)))
+        }
     };
     if status.armed {
         return (level, format!("recording {what}, armed, {reach}"));
@@ -202,7 +206,7 @@ impl InterfaceRow {
 }
 
 impl DepthRow {
-    fn of(depth: &crate::api::status::Depth, wanted: f64) -> Self {
+    fn of(depth: &Depth, wanted: f64) -> Self {
         let words = format!("{}; {} are wanted", depth.words(), words(wanted));
         let percent = (depth.part_of(wanted) * 100.0).round() as u32;
         Self { class: depth.class.clone(), words, percent }
@@ -217,7 +221,7 @@ fn words(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::status::{Class, Depth, OpenIncident};
+    use crate::api::status::{Class, OpenIncident};
 
     fn standing(uptime: f64, frames: u64, dropped: u64) -> RecorderStatus {
         let mut interface =
@@ -248,7 +252,7 @@ mod tests {
         assert_eq!(now.interfaces[0].rates, Some([200.0, 0.0, 160_000.0, 0.0]));
         assert_eq!(
             (now.level, &*now.sentence),
-            ("off", "recording 1 interface, armed, 41 s back, 2 min are wanted")
+            ("off", "recording 1 interface, armed, data reaches back 41 s, 2 min are wanted")
         );
         assert_eq!(now.depths[0].words, "41 s (30 s in full); 2 min are wanted");
         assert_eq!(now.depths[0].percent, 34);
