@@ -92,7 +92,21 @@ pub enum Want {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Notice(NoticeFields);
 
+/// What tells a notice from all others. An identifier alone does not: whoever hears one could say it, too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoticeKey {
+    /// Who says it.
+    pub from: String,
+    /// The identifier that it was given there.
+    pub id: String,
+}
+
 impl Notice {
+    /// What tells it from all others.
+    pub fn key(&self) -> NoticeKey {
+        NoticeKey { from: self.from.clone(), id: self.id.clone() }
+    }
+
     /// How long ago it may have happened, and how long each part of a window may be: a day, as for a window of
     /// one's own.
     pub const LONGEST_SPAN: Duration = Duration::from_secs(24 * 3600);

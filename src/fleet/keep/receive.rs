@@ -10,7 +10,7 @@ use super::event::EventTime;
 use super::known::KnownNotices;
 use super::quota::Quotas;
 use crate::fleet::answer::HostAnswer;
-use crate::fleet::notice::{Mode, Notice};
+use crate::fleet::notice::{Mode, Notice, NoticeKey};
 use crate::time::{Mono, Stamp, Window};
 
 /// Windows of the fleet that are pinned at a time, in memory or on their way to the disk.
@@ -104,8 +104,8 @@ impl Receiver {
             Mode::Release => return Decision::Release,
             Mode::Keep | Mode::Hold => {}
         }
-        if self.known.hear(&notice.id, arrival.at.mono) {
-            return Decision::Known(self.known.answer(&notice.id).cloned().map(Box::new));
+        if self.known.hear(notice.key(), arrival.at.mono) {
+            return Decision::Known(self.known.answer(&notice.key()).cloned().map(Box::new));
         }
         let event = EventTime::of(notice, arrival.at, arrival.waited, arrival.error);
         if arrival.at.mono.since(event.at.mono) > self.late {
@@ -129,8 +129,8 @@ impl Receiver {
     }
 
     /// What is answered to a notice from now on.
-    pub fn answered(&mut self, answer: &HostAnswer) {
-        self.known.answered(answer);
+    pub fn answered(&mut self, key: &NoticeKey, answer: &HostAnswer) {
+        self.known.answered(key, answer);
     }
 }
 
@@ -296,7 +296,7 @@ mod tests {
         assert!(matches!(receiver.hear(&notice("a-1"), arrival(), Some(ALL)), Decision::Freeze(_)));
         let again = receiver.hear(&notice("a-1"), arrival(), Some(ALL));
         assert_eq!(again, Decision::Known(None));
-        receiver.answered(&answer("a-1"));
+        receiver.answered(&notice("a-1").key(), &answer("a-1"));
         let aged = notice("a-1").aged(Duration::from_secs(47)).unwrap();
         let again = receiver.hear(&aged, arrival(), Some(ALL));
         assert_eq!(again, Decision::Known(Some(answer("a-1").into())));

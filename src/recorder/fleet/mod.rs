@@ -21,7 +21,7 @@ use crate::fleet::exchange::{Announcement, HeardNotice};
 use crate::fleet::keep::announce::{Announcer, OwnIncident};
 use crate::fleet::keep::course::{Answerer, Course};
 use crate::fleet::keep::receive::{Accepted, Arrival, Decision, Receiver, WantedWindow};
-use crate::fleet::notice::{Mode, Notice, NoticeFields};
+use crate::fleet::notice::{Mode, Notice, NoticeFields, NoticeKey};
 use crate::fleet::subject::Addressee;
 use crate::incident::Host;
 use crate::incident::writer::Outcome;
@@ -53,7 +53,7 @@ pub(super) struct FleetDesk {
 /// A notice that may still be answered.
 #[derive(Debug)]
 struct FollowedNotice {
-    id: String,
+    key: NoticeKey,
     heard: Stamp,
     course: Course,
     answers: mpsc::Sender<HostAnswer>,
@@ -99,7 +99,7 @@ impl FleetDesk {
         }
         let lasted = arrival.waited + notice.age;
         let course = Course::new(&self.of, &notice.id, lasted, reading(at));
-        let mut followed = FollowedNotice { id: notice.id.clone(), heard: at, course, answers };
+        let mut followed = FollowedNotice { key: notice.key(), heard: at, course, answers };
         let memory = self.memory;
         let mut take = || match accepted {
             Some(accepted) => self.receiver.take(&notice.from, accepted, at.mono),
@@ -129,7 +129,7 @@ impl FleetDesk {
         };
         if let Some(answer) = answer {
             tracing::info!("fleet: {} asked ({}): {:?}", notice.from, notice.kind, answer.state);
-            self.receiver.answered(&answer);
+            self.receiver.answered(&followed.key, &answer);
             followed.send(answer);
         }
         if !followed.course.is_over()
@@ -153,41 +153,45 @@ impl FleetDesk {
     ) {
         let now = incidents.now();
         if *decision == Decision::Confirm {
-            if let Some(verdict) = incidents.confirm_for(&notice.id, captures, audience) {
-                self.tell(&notice.id, |followed| followed.told(verdict, now));
+            if let Some(verdict) = incidents.confirm_for(&notice.key(), captures, audience) {
+                self.tell(&notice.key(), |followed| followed.told(verdict, now));
             }
-        } else if incidents.release_for(&notice.id, captures) {
-            self.released(&notice.id, "whoever asked released it");
+        } else if incidents.release_for(&notice.key(), captures) {
+            self.released(&notice.key(), "whoever asked released it");
         }
     }
 
-    fn released(&mut self, id: &str, why: &str) {
-        self.tell(id, |followed| followed.course.stands(State::Released, Some(why)));
-        self.followed.retain(|followed| followed.id != id);
+    fn released(&mut self, key: &NoticeKey, why: &str) {
+        self.tell(key, |followed| followed.course.stands(State::Released, Some(why)));
+        self.followed.retain(|followed| followed.key != *key);
     }
 
     /// Tells what became of a notice, if that is news.
-    fn tell(&mut self, id: &str, news: impl FnOnce(&mut FollowedNotice) -> Option<HostAnswer>) {
-        let followed = self.followed.iter_mut().find(|followed| followed.id == id);
+    fn tell(
+        &mut self,
+        key: &NoticeKey,
+        news: impl FnOnce(&mut FollowedNotice) -> Option<HostAnswer>,
+    ) {
+        let followed = self.followed.iter_mut().find(|followed| followed.key == *key);
         let Some(followed) = followed else { return };
         if let Some(answer) = news(followed) {
-            self.receiver.answered(&answer);
+            self.receiver.answered(&followed.key, &answer);
             followed.send(answer);
         }
     }
 
     /// What time brings: holds that nobody confirmed, windows that are over.
     pub(super) fn follow<K: FrameStore>(&mut self, incidents: &mut Incidents, captures: &mut K) {
-        for id in incidents.expire_for(incidents.now().mono, captures) {
-            self.released(&id, "nothing confirmed it");
+        for key in incidents.expire_for(incidents.now().mono, captures) {
+            self.released(&key, "nothing confirmed it");
         }
-        for id in incidents.released_for() {
-            self.released(&id, "new frames need its memory");
+        for key in incidents.released_for() {
+            self.released(&key, "new frames need its memory");
         }
         for followed in &mut self.followed {
             let closed = followed.course.incident().is_some_and(|name| incidents.is_closed(name));
             if closed && let Some(answer) = followed.course.stands(State::Writing, None) {
-                self.receiver.answered(&answer);
+                self.receiver.answered(&followed.key, &answer);
                 followed.send(answer);
             }
         }
@@ -204,8 +208,13 @@ impl FleetDesk {
             Outcome::Retrying { .. } | Outcome::Removed(_) => return,
         };
         // A name that was taken has a number behind it.
-        let is_it =
-            |one: &FollowedNotice| one.course.incident().is_some_and(|it| name.starts_with(it));
+        let is_it = |one: &FollowedNotice| {
+            let rest = one.course.incident().and_then(|incident| name.strip_prefix(incident));
+            let is_number = |rest: &str| rest.bytes().all(|digit| digit.is_ascii_digit());
+            rest.is_some_and(|rest| {
+                rest.is_empty() || rest.strip_prefix('-').is_some_and(is_number)
+            })
+        };
         let (over, left) = std::mem::take(&mut self.followed).into_iter().partition(is_it);
         self.followed = left;
         let over: VecDeque<FollowedNotice> = over;
@@ -220,7 +229,7 @@ impl FleetDesk {
                 }
             };
             if let Some(answer) = answer {
-                self.receiver.answered(&answer);
+                self.receiver.answered(&followed.key, &answer);
                 followed.send(answer);
             }
         }

@@ -10,7 +10,7 @@ use super::reach::Reach;
 use super::recent::RecentWindows;
 use crate::api::question::Verdict;
 use crate::fleet::keep::receive::{AT_A_TIME, MEMORY_PART, WantedWindow, fitting};
-use crate::fleet::notice::{Mode, Notice};
+use crate::fleet::notice::{Mode, Notice, NoticeKey};
 use crate::incident::coverage::Coverage;
 use crate::incident::fleet::FleetReason;
 use crate::incident::name::name_of;
@@ -47,7 +47,17 @@ pub(in crate::recorder) enum FleetVerdict {
 pub(super) struct FleetHold {
     hold: HoldId,
     wish: FleetWish,
+    /// What is pinned of its window, and why that is less than what was wanted.
+    window: Window,
+    why: Option<String>,
     until: Mono,
+}
+
+impl FleetHold {
+    fn key(&self) -> NoticeKey {
+        let FleetReason { from, id, .. } = &self.wish.reason;
+        NoticeKey { from: from.clone(), id: id.clone() }
+    }
 }
 
 impl Incidents {
@@ -85,71 +95,68 @@ impl Incidents {
         if self.ending {
             return Err(FleetVerdict::Refused("dashcap is ending".to_owned()));
         }
-        let (window, _) = self.room_for(&wish, memory, captures)?;
+        let (window, why) = self.room_for(&wish, memory, captures)?;
         take().map_err(FleetVerdict::Refused)?;
         let hold = self.next_hold();
         let held = captures.hold(hold, window.from, false);
         let reports = captures.reports();
         let reach = self.reach(wish.wanted.window, wish.trigger.at.offset(), &reports);
         let coverage = reach.coverage(held.complete_from, wish.wanted.window, None);
-        self.fleet_holds.push(FleetHold { hold, wish, until });
+        self.fleet_holds.push(FleetHold { hold, wish, window, why, until });
         Ok(coverage)
     }
 
-    /// Writes what is held under this identifier; none if nothing is.
+    /// Writes what is held for this notice; none if nothing is.
     pub(in crate::recorder) fn confirm_for<K: FrameStore>(
         &mut self,
-        id: &str,
+        key: &NoticeKey,
         captures: &mut K,
         audience: &mut Audience,
     ) -> Option<FleetVerdict> {
-        let FleetHold { hold, wish, .. } = self.take_fleet_hold(id)?;
+        let FleetHold { hold, wish, window, why, .. } = self.take_fleet_hold(key)?;
         let verdict = match self.covers_for(&wish) {
             Some(incident) => FleetVerdict::Covered(incident),
-            None => {
-                let window = wish.wanted.window;
-                self.freeze_for(wish, window, None, captures, audience)
-            }
+            None => self.freeze_for(wish, window, why, captures, audience),
         };
         self.unpin(hold, captures);
         Some(verdict)
     }
 
-    /// Gives up what is held under this identifier; false if nothing is.
+    /// Gives up what is held for this notice; false if nothing is.
     pub(in crate::recorder) fn release_for<K: FrameStore>(
         &mut self,
-        id: &str,
+        key: &NoticeKey,
         captures: &mut K,
     ) -> bool {
-        let held = self.take_fleet_hold(id);
+        let held = self.take_fleet_hold(key);
         held.as_ref().inspect(|held| self.unpin(held.hold, captures)).is_some()
     }
 
-    /// The identifiers of what nobody confirmed in time, which is given up.
+    /// What nobody confirmed in time, which is given up.
     pub(in crate::recorder) fn expire_for<K: FrameStore>(
         &mut self,
         now: Mono,
         captures: &mut K,
-    ) -> Vec<String> {
+    ) -> Vec<NoticeKey> {
         let over = |held: &FleetHold| held.until < now;
-        let ids = self.fleet_holds.iter().filter(|held| over(held));
-        let ids: Vec<_> = ids.map(|held| held.wish.reason.id.clone()).collect();
-        for id in &ids {
-            self.release_for(id, captures);
+        let due = self.fleet_holds.iter().filter(|held| over(held));
+        let due: Vec<_> = due.map(FleetHold::key).collect();
+        for key in &due {
+            self.release_for(key, captures);
         }
-        ids
+        due
     }
 
     /// New frames are worth more than what may never be wanted.
     pub(super) fn release_fleet_holds<K: FrameStore>(&mut self, captures: &mut K) {
         for held in std::mem::take(&mut self.fleet_holds) {
             self.unpin(held.hold, captures);
-            self.fleet_released.push(held.wish.reason.id);
+            self.fleet_released.push(held.key());
         }
     }
 
-    /// The identifiers of what was given up because memory was short, or at the end.
-    pub(in crate::recorder) fn released_for(&mut self) -> Vec<String> {
+    /// What was given up because memory was short, or at the end.
+    pub(in crate::recorder) fn released_for(&mut self) -> Vec<NoticeKey> {
         std::mem::take(&mut self.fleet_released)
     }
 
@@ -170,8 +177,8 @@ impl Incidents {
         }
     }
 
-    fn take_fleet_hold(&mut self, id: &str) -> Option<FleetHold> {
-        let at = self.fleet_holds.iter().position(|held| held.wish.reason.id == id)?;
+    fn take_fleet_hold(&mut self, key: &NoticeKey) -> Option<FleetHold> {
+        let at = self.fleet_holds.iter().position(|held| held.key() == *key)?;
         Some(self.fleet_holds.remove(at))
     }
 
@@ -231,7 +238,7 @@ impl Incidents {
 
     /// Windows of the fleet that are pinned: held, collecting, or on their way to the disk.
     fn fleet_windows(&self) -> Vec<Window> {
-        let held = self.fleet_holds.iter().map(|held| held.wish.wanted.window);
+        let held = self.fleet_holds.iter().map(|held| held.window);
         let is_theirs = self.phase.opened_by().is_some_and(|(by, _)| by.kind == TriggerKind::Fleet);
         let open = self.phase.window().filter(|_| is_theirs);
         held.chain(open).chain(self.recent.unwritten(TriggerKind::Fleet)).collect()

@@ -46,6 +46,7 @@ use crate::api::status::{OpenIncident, WaitingTrigger};
 use crate::capture::CaptureReport;
 use crate::error::Result;
 use crate::fleet::keep::announce::OwnIncident;
+use crate::fleet::notice::NoticeKey;
 use crate::hook::Pending;
 use crate::incident::Host;
 use crate::incident::clock_reading::ClockReading;
@@ -82,7 +83,7 @@ pub(super) struct Incidents {
     /// Windows that other hosts may want.
     fleet_holds: Vec<FleetHold>,
     /// Of those, what was given up and not told.
-    fleet_released: Vec<String>,
+    fleet_released: Vec<NoticeKey>,
     /// What other hosts are to be told, and were not yet.
     announced: Vec<Announced>,
     phase: Phase,

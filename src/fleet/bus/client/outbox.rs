@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::fleet::notice::Notice;
+use crate::fleet::token::token;
 use crate::time::Mono;
 
 /// Notices that wait. Beyond it the oldest goes: it is the nearest to being too late.
@@ -129,7 +130,7 @@ impl Outbox {
 
 /// What tells a notice from others.
 pub(super) fn key(notice: &Notice) -> String {
-    format!("{}.{:?}", notice.id, notice.mode)
+    format!("{}.{}.{:?}", token(&notice.from), notice.id, notice.mode)
 }
 
 #[cfg(test)]
