@@ -232,7 +232,8 @@ fn interfaces_that_come_and_go_leave_neither_threads_nor_memory_and_their_frames
     let plug = |names: &[String]| {
         for name in names {
             lab.near.ip(&format!("link add name {name}a type veth peer name {name}b"));
-            ["a", "b"].iter().for_each(|end| lab.near.ip(&format!("link set {name}{end} up")));
+            let up = |end| lab.near.ip(&format!("link set dev {name}{end} addrgenmode none up"));
+            ["a", "b"].into_iter().for_each(up);
         }
     };
     // One for what is there, one for all that is gone.

@@ -224,7 +224,8 @@ impl Bundle {
         let count = count.trim().rsplit('\t').next().expect("a column").to_owned();
         assert_eq!(count, promised.to_string(), "{}: capinfos", self.name());
         assert_eq!(self.packets.len() as u64, promised, "{}: tshark", self.name());
-        assert!(self.packets.is_sorted_by_key(|packet| packet.at), "{}", self.name());
+        let swapped = self.packets.windows(2).find(|pair| pair[0].at > pair[1].at);
+        assert!(swapped.is_none(), "{}: out of order: {swapped:?}", self.name());
         for interface in interfaces {
             let told = &interface["in_bundle"];
             let name = interface["name"].as_str().expect("a name");
