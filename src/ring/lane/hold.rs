@@ -32,6 +32,23 @@ pub(super) struct Hold {
     spans: Vec<(u64, u64)>,
 }
 
+/// What a hold leaves to the slice that ends it.
+pub(super) struct EndedHold {
+    /// Nothing stored since then was lost until now.
+    pub(super) from: Mono,
+    /// What memory has from before that is given up.
+    pub(super) in_memory_from: Mono,
+    /// What is on the disk.
+    pub(super) spooled: Vec<Arc<Segment>>,
+}
+
+impl EndedHold {
+    /// Of nothing that was held, in a lane that is complete since then.
+    pub(super) fn none(complete_from: Mono) -> Self {
+        Self { from: complete_from, in_memory_from: Mono(0), spooled: Vec::new() }
+    }
+}
+
 impl Hold {
     fn new(id: HoldId, from: Mono, yields: bool) -> Self {
         Self { id, from, to: Mono(u64::MAX), yields, spooled: Vec::new(), spans: Vec::new() }
@@ -64,13 +81,16 @@ impl Lane {
     /// Of the pages a lane may fill, this part is kept for what comes after a trigger: evidence that is
     /// held cannot be overwritten, so a hold must leave room.
     const HOLD_PART: (usize, usize) = (3, 4);
+    /// Of them this part stays pinned of a hold that yields, until its bundle is written.
+    const YIELDING_PART: (usize, usize) = (1, 4);
 
     /// Keeps everything from `from` on until the hold is released by [`Lane::slice`], as far as memory
     /// reaches and leaving room for what is still to come; one that `yields` also loses its oldest frames where
     /// there is no other memory for new ones. Returns from when on that is. A hold can be asked for again, to reach
     /// further back, or to yield no longer.
     pub fn hold(&mut self, id: HoldId, from: Mono, yields: bool) -> Mono {
-        let from = self.reach(from.max(self.complete_from));
+        let from = from.max(self.complete_from);
+        let from = self.within(Self::HOLD_PART, from, |segment| segment.last() >= from);
         if let Some(hold) = self.holds.iter_mut().find(|hold| hold.id == id) {
             hold.from = hold.from.min(from);
             hold.yields &= yields;
@@ -89,11 +109,15 @@ impl Lane {
         }
     }
 
-    /// From when on the newest segments leave room.
-    fn reach(&self, from: Mono) -> Mono {
-        let (part, of) = Self::HOLD_PART;
+    /// From when on the newest of those that are `wanted` leave room, `from` if all of them do.
+    fn within(
+        &self,
+        (part, of): (usize, usize),
+        from: Mono,
+        wanted: impl Fn(&Segment) -> bool,
+    ) -> Mono {
         let mut room = self.account.pages().max(self.quota) * super::PAGE_SIZE / of * part;
-        for segment in self.sealed.iter().rev().take_while(|s| s.last() >= from) {
+        for segment in self.sealed.iter().rev().filter(|segment| wanted(segment)) {
             let Some(left) = room.checked_sub(segment.held_bytes()) else {
                 return super::just_after(segment);
             };
@@ -147,22 +171,26 @@ impl Lane {
         Some(at)
     }
 
-    /// Ends a hold: from when on nothing of it was lost, and what of it is on the disk.
-    pub(super) fn end_hold(&mut self, id: HoldId) -> Option<(Mono, Vec<Arc<Segment>>)> {
+    /// Ends a hold. What one that yields has in memory and not on the disk is given up but for its newest: whoever
+    /// reads it pins it, and new frames would be dropped for it.
+    pub(super) fn end_hold(&mut self, id: HoldId) -> Option<EndedHold> {
         let at = self.holds.iter().position(|hold| hold.id == id)?;
-        let Hold { from, spooled, .. } = self.holds.swap_remove(at);
-        Some((from, spooled))
+        let hold = self.holds.swap_remove(at);
+        let needed = |segment: &Segment| hold.yields && hold.needs(segment);
+        let in_memory_from = self.within(Self::YIELDING_PART, Mono(0), needed);
+        Some(EndedHold { from: hold.from, in_memory_from, spooled: hold.spooled })
     }
 }
 
-/// Every part in `window` of these segments once, in order: from the disk where it is on the disk.
+/// Every part in `window` of what was held and of these segments once, in order: from the disk where it is on the disk.
 pub(super) fn each_once(
-    spooled: &[Arc<Segment>],
+    hold: &EndedHold,
     sealed: &VecDeque<Arc<Segment>>,
     window: Window,
 ) -> Vec<Pinned> {
     let overlaps = |s: &&Arc<Segment>| window.overlaps(s.first(), s.last());
-    let mut all: Vec<_> = spooled.iter().chain(sealed).filter(overlaps).collect();
+    let sealed = sealed.iter().filter(|segment| segment.last() >= hold.in_memory_from);
+    let mut all: Vec<_> = hold.spooled.iter().chain(sealed).filter(overlaps).collect();
     // Stable: of two that begin alike the copy on the disk stays first.
     all.sort_by_key(|segment| segment.sequences().0);
     let mut next = 0;

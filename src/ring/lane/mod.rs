@@ -27,8 +27,8 @@ mod hold;
 mod saving;
 
 pub use self::follow::{Followed, Position};
-use self::hold::Hold;
 pub use self::hold::HoldId;
+use self::hold::{EndedHold, Hold};
 use self::saving::Saving;
 
 /// How a lane saves memory.
@@ -260,11 +260,12 @@ impl Lane {
     pub fn slice(&mut self, window: Window, release: Option<HoldId>) -> Slice {
         self.seal();
         let hold = release.and_then(|release| self.end_hold(release));
-        let (held_from, spooled) = hold.unwrap_or((self.complete_from, Vec::new()));
-        let covered_from = window.from.max(held_from.min(self.complete_from));
+        let hold = hold.unwrap_or_else(|| EndedHold::none(self.complete_from));
+        let covered_from = hold.from.min(self.complete_from).max(hold.in_memory_from);
         // Frames of several processors may be out of order by microseconds, so segments may overlap:
         // each is looked at, none is searched for.
-        Slice::new(window, covered_from, hold::each_once(&spooled, &self.sealed, window))
+        let segments = hold::each_once(&hold, &self.sealed, window);
+        Slice::new(window, window.from.max(covered_from), segments)
     }
 
     /// The frames that are being folded, or were when they last came.

@@ -158,12 +158,7 @@ fn a_hold_that_yields_drops_nothing_and_tells_what_it_lost() {
     trial.lane.hold(HOLD, Mono(0), true);
     assert_eq!(trial.append(20_000), 0);
     let slice = trial.slice(0);
-    let held = numbers(&slice);
-    let first = *held.first().unwrap();
-    assert!(first > 1_000);
-    assert_eq!(held, (first..21_000).collect::<Vec<_>>());
-    assert!(slice.covered_from() > Mono((first - 1) * MS));
-    assert!(slice.covered_from() <= Mono(first * MS));
+    assert_newest(&slice, 21_000);
 
     // Firm from now on, because somebody else needs it.
     drop(slice);
@@ -171,6 +166,40 @@ fn a_hold_that_yields_drops_nothing_and_tells_what_it_lost() {
     trial.lane.hold(HOLD, Mono(20_500 * MS), false);
     assert!(trial.append(20_000) > 0);
     assert_eq!(numbers(&trial.slice(20_500)).first(), Some(&20_500));
+}
+
+/// The slice has the frames before `end` without a gap, and tells from which on.
+fn assert_newest(slice: &Slice, end: u64) {
+    let held = numbers(slice);
+    let first = *held.first().unwrap();
+    assert!(first > 1_000);
+    assert_eq!(held, (first..end).collect::<Vec<_>>());
+    assert!(slice.covered_from() > Mono((first - 1) * MS));
+    assert!(slice.covered_from() <= Mono(first * MS));
+}
+
+#[test]
+fn a_hold_that_yields_drops_nothing_while_its_bundle_is_written_either() {
+    for (yields, spools) in [(true, false), (true, true), (false, false)] {
+        let mut trial = Trial::new(LaneOptions::AS_IS);
+        trial.append(1_000);
+        trial.lane.hold(HOLD, Mono(0), yields);
+        if spools {
+            trial.spool_all();
+        }
+        let dropped = trial.append(20_000);
+        // Whoever writes the bundle has it until it is written.
+        let slice = trial.slice(0);
+        let dropped = dropped + trial.append(20_000);
+        assert_eq!(dropped > 0, !yields, "{dropped}");
+        if spools {
+            let held = numbers(&slice);
+            assert_eq!(held[..1_000], (0..1_000).collect::<Vec<_>>(), "it is on the disk");
+            assert!(slice.covered_from() > Mono(1_000 * MS), "but not what came next");
+        } else if yields {
+            assert_newest(&slice, 21_000);
+        }
+    }
 }
 
 #[test]
