@@ -41,6 +41,11 @@ for file in tests/data/{control,protocols,capture-files}/*.pcap*; do
   gzip -c "$file" | keep capture_file
   zstd -qc "$file" | keep capture_file
   keep conversation <"$file"
+  # A byte that says in which format it is written, or how many frames are kept.
+  for byte in '\0' '\1' '\2'; do
+    { printf "$byte"; cat "$file"; } | keep cut
+    { printf "$byte"; cat "$file"; } | keep thin
+  done
   split "$file" | while read -r frame; do
     { head -c 21 "$frame" | tail -c 1; bytes "$frame" 40; } | keep frame
   done
@@ -67,6 +72,18 @@ done
 } | keep netlink
 
 for file in tests/data/netlink/bonding-*.txt; do keep host_text <"$file"; done
+
+# Changes of the file's head and of its first page: where, and to what.
+printf '\1\10\0\0\0\1\0\20\0\0\377\20\20\0\0\2' | keep ring_recovery
+printf '\1\0\0\1\0\3\4\0\1\0\0' | keep ring_recovery
+
+# What asks for a hook and for collectors that the runner was not told of.
+story='"story":{"incident":"x_link-down_eth0","trigger":"link-down","object":"eth0","sentence":"eth0: DOWN","time":"2026-11-22T14:14:20.811089123Z","bundle":"../x"}'
+each_line runner <<LINES
+{"ask":"hook","id":7,"name":"copy",$story}
+{"ask":"collect","id":8,$story}
+{"ask":"roster","hooks":[{"name":"copy","command":["/bin/true"]}],"collect":"/etc","output":"/"}
+LINES
 
 # A byte that says where it is cut, then a stream (RFC 3164, 5424, 6587).
 {
