@@ -62,8 +62,8 @@ fn content(number: u64, length: usize) -> Vec<u8> {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        bytes.extend(state.to_le_bytes());
-        bytes.extend([0x5a; 8]);
+        bytes.extend_from_slice(&state.to_le_bytes());
+        bytes.extend_from_slice(&[0x5a; 8]);
     }
     bytes.truncate(length.max(8));
     bytes
