@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
 # Runs one command in a throw-away virtual machine with Debian's kernel, which has bonding, team, 8021q,
 # veth and tc where a container's kernel may have none. QEMU emulates the processor, so it works without
-# KVM; there is no network card and no disk but the one that brings the results back. It boots in 5 s.
+# KVM; no network card unless asked for, and no disk but the one that brings
+# the results back. It boots in 5 s.
 #
-#   scripts/vm/boot.sh [--warp] [--limit SECONDS] PAYLOAD OUT COMMAND [ARGUMENT...]
+#   scripts/vm/boot.sh [--warp] [--limit SECONDS] [--cable FROM TO] [--line SOCKET] PAYLOAD OUT COMMAND [ARGUMENT...]
 #
 #   --warp    the guest's clock skips what it would sleep: for minutes of timers
 #   --limit   of real time, then the machine is switched off (default 400)
+#   --cable   a network card; its frames go from the Unix socket FROM to TO, and another machine has them the other way
+#   --line    a second serial line, /dev/ttyS1; who connects to the Unix socket SOCKET has the other end
 #   PAYLOAD   directory that becomes /payload, where COMMAND runs; libraries of its programs are added
 #   OUT       directory for what COMMAND leaves in /out, and console.log
 #
@@ -14,12 +17,18 @@
 # Everything that is downloaded or built stays in target/vm.
 set -euo pipefail
 
-warp='' limit=400
+warp='' limit=400 cable=(-nic none) line=()
 while [[ ${1-} == --* ]]; do
   case $1 in
     --warp) warp=1; shift ;;
     --limit) limit=$2; shift 2 ;;
-    *) echo "unknown option $1; accepted: --warp, --limit SECONDS" >&2; exit 125 ;;
+    --cable)
+      cable=(-netdev "dgram,id=cable,local.type=unix,local.path=$2,remote.type=unix,remote.path=$3"
+        -device "virtio-net-pci,netdev=cable,mac=02:00:00:00:$(printf %s "$2" | sha256sum | sed 's/^\(..\)\(..\).*/\1:\2/')")
+      shift 3
+      ;;
+    --line) line=(-serial "unix:$2,server=on,wait=off"); shift 2 ;;
+    *) echo "unknown option $1; accepted: --warp, --limit SECONDS, --cable FROM TO, --line SOCKET" >&2; exit 125 ;;
   esac
 done
 payload=$(realpath "$1") out=$(realpath -m "$2")
@@ -30,13 +39,14 @@ cache=$PWD/target/vm
 guest_programs=(bash ip tc tcpdump teamd teamdctl)
 # Folders and files below kernel/ of the modules; what they depend on is added.
 guest_modules='net/8021q/ net/sched/ net/packet/ drivers/net/bonding/ drivers/net/team/ drivers/net/veth.ko
-  drivers/virtio/ drivers/block/virtio_blk.ko'
+  drivers/virtio/ drivers/block/virtio_blk.ko drivers/net/virtio_net.ko'
 
 die() { echo "scripts/vm/boot.sh: $*" >&2; exit 125; }
 tmp=$(mktemp -d)
 machine=''
 ended() {
-  [ -z "$machine" ] || kill -KILL "$machine" 2>/dev/null || true
+  # timeout(1) hands it on.
+  [ -z "$machine" ] || kill "$machine" 2>/dev/null || true
   rm -rf "$tmp"
 }
 trap ended EXIT
@@ -141,7 +151,7 @@ clock=(-accel 'tcg,thread=multi')
 [ -z "$warp" ] || clock=(-accel tcg -icount 'shift=3,sleep=off' -rtc clock=vm)
 # no_timer_check: on a busy host the machine stands still at times, and its kernel would blame the timer.
 timeout "$limit" qemu-system-x86_64 -M q35 "${clock[@]}" -cpu max -smp 1 -m 768 \
-  -nodefaults -no-user-config -nic none -display none -no-reboot -serial stdio \
+  -nodefaults -no-user-config "${cable[@]}" -display none -no-reboot -serial stdio "${line[@]}" \
   -kernel "$image/boot/vmlinuz-$version" -initrd "$tmp/initrd" \
   -drive "file=$tmp/disk,format=raw,if=virtio,cache=unsafe" \
   -append 'no_timer_check console=ttyS0 panic=-1 reboot=t quiet loglevel=2 mitigations=off nokaslr random.trust_cpu=on' \
