@@ -51,15 +51,19 @@ pub struct StampReader {
 }
 
 impl Settings {
-    /// Both clocks at a moment, in order of time.
+    /// Both clocks at a moment. Bundles of one host overlap: what is not later than what was read says nothing new,
+    /// and a setting that several of them tell is one.
     pub fn clocks(&mut self, now: Stamp) {
+        if self.last.is_some_and(|last| now.mono <= last.mono) {
+            return;
+        }
         let ahead = self.all.last().map_or(0, |setting| setting.ahead);
         let Some(before) = self.last.replace(now) else {
             self.base = (self.starts <= 1).then(|| now.offset().0.saturating_sub(ahead));
             return;
         };
         let moved = now.offset().0.saturating_sub(before.offset().0);
-        if now.mono < before.mono || moved.unsigned_abs() < SET.as_nanos() as u64 {
+        if moved.unsigned_abs() < SET.as_nanos() as u64 {
             return;
         }
         if self.all.len() < MOST {
@@ -199,6 +203,14 @@ mod tests {
             let parts: Vec<_> = parts.into_iter().map(|(a, b)| (s(a), s(b))).collect();
             assert_eq!(ahead.without((s(span.0), s(span.1))), parts);
         }
+    }
+
+    #[test]
+    fn a_setting_that_several_bundles_tell_is_one() {
+        let bundle = [(1, 10_001), (2, 10_002), (3, 13_603), (4, 13_604)];
+        let once = settings(&bundle);
+        let twice = settings(&[&bundle[..], &bundle[1..], &[(5, 13_605)]].concat());
+        assert_eq!((twice.all(), twice.all().len()), (once.all(), 1));
     }
 
     #[test]
