@@ -20,7 +20,7 @@ use crate::fleet::notice::Notice;
 use crate::fleet::subject::{Subjects, direct_get, stream};
 use crate::time::{Clock, Stamp};
 
-/// Notices that one look takes: more came in a storm, and the next look goes on behind them.
+/// Notices that one look takes: more came in a storm, and the next look goes on behind them at once.
 const MOST: usize = 256;
 /// Header: the number of a message in its stream (nats-server, server/stream.go).
 const SEQUENCE: &str = "Nats-Sequence";
@@ -40,6 +40,8 @@ pub(super) enum Look {
         next: u64,
         /// Notices, with the subject the server knows them by.
         kept: Vec<Missed>,
+        /// There may be more behind these.
+        more: bool,
     },
 }
 
@@ -82,19 +84,22 @@ impl StreamReader {
         is_ours: impl Fn(&str) -> bool,
     ) -> Result<Look, String> {
         let filter = Subjects::of(&self.fleet).freezes();
-        let (mut next, mut messages) = (next, Vec::new());
+        let (mut next, mut messages, mut more) = (next, Vec::new(), true);
         for _ in 0..MOST {
             let wanted = json!({ "seq": next, "next_by_subj": filter });
             let Some(message) = self.get(&wanted.to_string()).await? else {
                 return Ok(Look::NoStream);
             };
             // 404: nothing behind that.
-            let Some(sequence) = number(&message) else { break };
+            let Some(sequence) = number(&message) else {
+                more = false;
+                break;
+            };
             next = sequence + 1;
             messages.extend(header(&message, SUBJECT).is_some_and(&is_ours).then_some(message));
         }
         let kept = if messages.is_empty() { Vec::new() } else { self.dated(&messages).await? };
-        Ok(Look::Found { next, kept })
+        Ok(Look::Found { next, kept, more })
     }
 
     /// Notices with how long they lay there.

@@ -286,9 +286,12 @@ impl<'a, K: Keeper> Session<'a, K> {
             Done::Looked(Ok(Look::NoStream)) => {
                 self.member.account.note(|status| status.stream = Some(false));
             }
-            Done::Looked(Ok(Look::Found { next, kept })) => {
+            Done::Looked(Ok(Look::Found { next, kept, more })) => {
                 self.member.account.note(|status| status.stream = Some(true));
                 self.member.next = next;
+                if more {
+                    self.due.look = self.now();
+                }
                 kept.into_iter().for_each(|kept| self.find(kept));
             }
             Done::Looked(Err(why)) => tracing::debug!("no look into the fleet's stream: {why}"),
