@@ -1,17 +1,20 @@
 //! `dashcap fleet emulate`: sizes a server.
 
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::json;
 use tokio::runtime::Builder;
-use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{sleep, timeout};
 
 use super::place::Place;
 use crate::APPLICATION;
 use crate::cli::control::print;
+use crate::cli::values::TimeSpan;
 use crate::error::{Error, Result};
 use crate::finding::Severity;
 use crate::fleet::Options;
@@ -22,7 +25,7 @@ use crate::fleet::inquiry::{Inquiry, Told};
 use crate::fleet::notice::{Mode, Notice, NoticeFields, Want};
 use crate::fleet::status::Presence;
 use crate::fleet::subject::Addressee;
-use crate::time::{Clock, Mono};
+use crate::time::{Clock, Mono, Wall, nanos};
 use crate::trigger::TriggerKind;
 use crate::words;
 
@@ -40,25 +43,91 @@ pub(super) struct Emulate {
     /// Notices that are measured, one after the other.
     #[arg(long, value_name = "N", default_value_t = 20)]
     notices: usize,
+
+    /// Do nothing for so long before the first one, for whoever watches what members cost that do nothing.
+    #[arg(long, value_name = "DUR")]
+    idle: Option<TimeSpan>,
 }
 
 /// Members that one process can have: each is a connection, and a loopback address has 28,000 ports.
 const MOST: usize = 20_000;
+/// Open files beside the connections: the terminal, the runtime's own, what reads certificates.
+const OTHER_FILES: usize = 64;
+/// Members that connect at once. Many more, and those who wait for this one thread give up and begin anew.
+const AT_ONCE: usize = 200;
+/// Threads that ask a kernel for addresses of interfaces: emulated hosts have none, so none takes long.
+const ASKING: usize = 2;
 /// The group that all belong to.
 const GROUP: &str = "emulated";
-/// All must be connected within this.
+/// So many must be connected, or have heard and answered, within this.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How often that is looked at.
-const LOOK: Duration = Duration::from_millis(20);
+/// Pause between two looks at the accounts of all, for each member: longer than a look, so that looking is not what is
+/// measured.
+const LOOK: Duration = Duration::from_micros(2);
+/// The shortest such pause.
+const SHORTEST_LOOK: Duration = Duration::from_millis(1);
+
+/// What all members see of the notice under way.
+#[derive(Debug)]
+struct Tally {
+    heard: Mutex<HeardSoFar>,
+    /// Members that are to hear it.
+    others: usize,
+    /// All have.
+    complete: Notify,
+}
+
+/// Who has heard of it.
+#[derive(Debug, Default)]
+struct HeardSoFar {
+    /// Its identifier: others in the fleet may tell of something, too.
+    id: String,
+    /// When it happened.
+    event: Mono,
+    /// How long ago that was for each member as it heard of it.
+    after: Vec<Duration>,
+}
 
 /// A recorder that keeps everything at once.
 #[derive(Debug, Clone)]
 struct EmulatedKeeper {
     clock: Clock,
     host: String,
-    /// How long ago what was heard had happened, of all members.
-    heard: Arc<Mutex<Vec<Duration>>>,
-    event: Arc<Mutex<Mono>>,
+    tally: Arc<Tally>,
+}
+
+/// A member, and the way to have it announce something.
+struct EmulatedMember {
+    account: BusAccount,
+    announce: mpsc::Sender<Announcement>,
+}
+
+impl Tally {
+    fn begin(&self, id: String, event: Mono) {
+        *self.so_far() = HeardSoFar { id, event, after: Vec::new() };
+    }
+
+    fn hears(&self, id: &str, at: Mono) {
+        let mut heard = self.so_far();
+        if heard.id == id {
+            let after = at.since(heard.event);
+            heard.after.push(after);
+            if heard.after.len() == self.others {
+                self.complete.notify_one();
+            }
+        }
+    }
+
+    /// How long it took each, the quickest first.
+    fn told(&self) -> Vec<Duration> {
+        let mut after = self.so_far().after.clone();
+        after.sort();
+        after
+    }
+
+    fn so_far(&self) -> MutexGuard<'_, HeardSoFar> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl EmulatedKeeper {
@@ -75,9 +144,7 @@ impl Keeper for EmulatedKeeper {
     }
 
     async fn hear(&self, heard: HeardNotice) -> Result<(), String> {
-        let event = *self.event.lock().unwrap_or_else(PoisonError::into_inner);
-        let after = self.clock.now().mono.since(event);
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).push(after);
+        self.tally.hears(&heard.notice.id, self.clock.now().mono);
         let notice = &heard.notice;
         let fields = AnswerFields {
             id: notice.id.clone(),
@@ -129,7 +196,14 @@ impl Keeper for EmulatedKeeper {
 struct Round {
     /// How long until each member had it, the quickest first.
     after: Vec<Duration>,
-    /// Bytes that went over all connections, answers included.
+    /// How long until all had answered.
+    answered: Duration,
+}
+
+/// What was measured of all.
+struct Measured {
+    rounds: Vec<Round>,
+    /// Bytes of one notice and its answers over all connections, in the mean: accounts are behind by some messages.
     bytes: u64,
 }
 
@@ -140,55 +214,79 @@ impl Emulate {
             let reason = "somebody tells somebody else";
             return Err(Error::usage("--members", given, reason, format!("2 to {MOST}")));
         }
+        self.open_files()?;
         let options = Options { groups: vec![GROUP.to_owned()], ..place.options()? };
         let runtime = Builder::new_current_thread()
             .enable_all()
+            .max_blocking_threads(ASKING)
             .build()
             .map_err(|e| Error::operation("start", "members", e))?;
-        let rounds = runtime.block_on(self.measure(&options))?;
+        let measured = runtime.block_on(self.measure(&options))?;
         runtime.shutdown_background();
-        self.tell(&rounds)
+        self.tell(&measured, place.json)
     }
 
-    async fn measure(&self, options: &Options) -> Result<Vec<Round>> {
+    /// Each connection is an open file: as many as this process may have.
+    fn open_files(&self) -> Result<()> {
+        let wanted = (self.members + OTHER_FILES) as u64;
+        let limit = getrlimit(Resource::Nofile);
+        if limit.maximum.is_some_and(|most| most < wanted) {
+            let given = self.members.to_string();
+            let reason = "each is a connection, and so many files may not be open";
+            return Err(Error::usage("--members", given, reason, format!("ulimit -n {wanted}")));
+        }
+        let all = Rlimit { current: limit.maximum, ..limit };
+        setrlimit(Resource::Nofile, all).map_err(|e| Error::operation("open", "connections", e))
+    }
+
+    async fn measure(&self, options: &Options) -> Result<Measured> {
         let clock = Clock::system();
-        let (heard, event) = (Arc::default(), Arc::new(Mutex::new(clock.now().mono)));
-        let mut members: Vec<(BusAccount, mpsc::Sender<Announcement>)> = Vec::new();
-        for number in 0..self.members {
-            let host = format!("emulated-{number}");
-            let options = Options { host: Some(host.clone()), ..options.clone() };
-            let bus = Bus::open(&options, &host)?;
-            let (announce, announced) = mpsc::channel(1);
-            members.push((bus.account(), announce));
-            let (heard, event) = (Arc::clone(&heard), Arc::clone(&event));
-            tokio::spawn(
-                bus.run(announced, EmulatedKeeper { clock: clock.clone(), host, heard, event }),
-            );
+        let tally = Arc::new(Tally {
+            heard: Mutex::default(),
+            others: self.members - 1,
+            complete: Notify::new(),
+        });
+        let members = self.join(options, &clock, &tally).await?;
+        if let Some(TimeSpan(idle)) = self.idle {
+            eprintln!("{} members are connected, and do nothing for {idle:?}", members.len());
+            sleep(idle).await;
         }
-        let others = self.members as u64 - 1;
-        wait_until("connect", || {
-            members.iter().all(|(member, _)| member.standing().stream.is_some())
-        })
-        .await?;
-        let mut rounds = Vec::new();
+        let (mut rounds, before) = (Vec::new(), figures(&members).bytes);
         for number in 0..self.notices {
-            let before = figures(&members);
-            heard.lock().unwrap_or_else(PoisonError::into_inner).clear();
-            let now = clock.now();
-            *event.lock().unwrap_or_else(PoisonError::into_inner) = now.mono;
-            let notice = notice(number, &members[0].0, now.wall)?;
-            let to = vec![Addressee::Group(GROUP.to_owned())];
-            let announcement = Announcement { notice, event: now.mono, to };
-            members[0].1.try_send(announcement).map_err(|e| Error::operation("announce", "", e))?;
-            wait_until("hear", || figures(&members).answered >= before.answered + others).await?;
-            let mut after = heard.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            after.sort();
-            rounds.push(Round { after, bytes: figures(&members).bytes - before.bytes });
+            rounds.push(round(number, &members, &clock, &tally).await?);
         }
-        Ok(rounds)
+        let bytes = (figures(&members).bytes - before) / self.notices.max(1) as u64;
+        Ok(Measured { rounds, bytes })
     }
 
-    fn tell(&self, rounds: &[Round]) -> Result<ExitCode> {
+    /// All members, connected.
+    async fn join(
+        &self,
+        options: &Options,
+        clock: &Clock,
+        tally: &Arc<Tally>,
+    ) -> Result<Vec<EmulatedMember>> {
+        let mut members: Vec<EmulatedMember> = Vec::new();
+        while members.len() < self.members {
+            let begin = members.len();
+            for number in begin..self.members.min(begin + AT_ONCE) {
+                let host = format!("emulated-{number}");
+                let options = Options { host: Some(host.clone()), ..options.clone() };
+                let bus = Bus::open(&options, &host)?;
+                let (announce, announced) = mpsc::channel(1);
+                members.push(EmulatedMember { account: bus.account(), announce });
+                let (clock, tally) = (clock.clone(), Arc::clone(tally));
+                tokio::spawn(bus.run(announced, EmulatedKeeper { clock, host, tally }));
+            }
+            // It has looked into the stream when it knows of one.
+            let is_there = |member: &EmulatedMember| member.account.standing().stream.is_some();
+            wait_until("connect", &members[begin..], |all| all.iter().all(is_there)).await?;
+        }
+        Ok(members)
+    }
+
+    fn tell(&self, measured: &Measured, json: bool) -> Result<ExitCode> {
+        let Measured { rounds, bytes } = measured;
         let mut medians: Vec<_> =
             rounds.iter().map(|round| round.after[round.after.len() / 2]).collect();
         medians.sort();
@@ -196,17 +294,56 @@ impl Emulate {
         let (Some(median), Some(worst)) = (medians.get(medians.len() / 2), worst) else {
             return Ok(ExitCode::SUCCESS);
         };
-        let bytes = rounds.iter().map(|round| round.bytes).max().unwrap_or_default();
-        print(&format!(
-            "{} members, {} notices: pinned after {} (median), {} (worst); {} for one notice and its answers",
-            self.members,
-            rounds.len(),
-            words::duration(*median),
-            words::duration(*worst),
-            words::bytes(bytes)
-        ))?;
+        let answered = rounds.iter().map(|round| round.answered).max().unwrap_or_default();
+        let told = if json {
+            json!({
+                "members": self.members,
+                "notices": rounds.len(),
+                "pinned_median_ns": nanos(*median),
+                "pinned_worst_ns": nanos(*worst),
+                "answered_worst_ns": nanos(answered),
+                "bytes": bytes,
+            })
+            .to_string()
+        } else {
+            format!(
+                "{} members, {} notices: pinned after {} (median), {} (worst), all answered after {} (worst); \
+                 {} for one notice and its answers",
+                self.members,
+                rounds.len(),
+                words::duration(*median),
+                words::duration(*worst),
+                words::duration(answered),
+                words::bytes(*bytes)
+            )
+        };
+        print(&told)?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// One notice, from its event until the last member has answered.
+async fn round(
+    number: usize,
+    members: &[EmulatedMember],
+    clock: &Clock,
+    tally: &Tally,
+) -> Result<Round> {
+    let before = figures(members).answered;
+    let now = clock.now();
+    let first = &members[0];
+    let to = vec![Addressee::Group(GROUP.to_owned())];
+    let notice = notice(number, &first.account, now.wall)?;
+    tally.begin(notice.id.clone(), now.mono);
+    let announcement = Announcement { notice, event: now.mono, to };
+    first.announce.try_send(announcement).map_err(|e| Error::operation("announce", "", e))?;
+    // Nobody looks at the accounts meanwhile: at ten thousand members that would be most of what is measured.
+    let heard = timeout(PATIENCE, tally.complete.notified()).await;
+    heard.map_err(|_| too_long("hear"))?;
+    let answered = before + tally.others as u64;
+    wait_until("answer", members, |all| figures(all).answered >= answered).await?;
+    let answered = clock.now().mono.since(now.mono);
+    Ok(Round { after: tally.told(), answered })
 }
 
 /// What all members did.
@@ -215,25 +352,33 @@ struct Sum {
     bytes: u64,
 }
 
-fn figures(members: &[(BusAccount, mpsc::Sender<Announcement>)]) -> Sum {
-    let each = members.iter().map(|(member, _)| member.standing());
+fn figures(members: &[EmulatedMember]) -> Sum {
+    let each = members.iter().map(|member| member.account.standing());
     each.fold(Sum { answered: 0, bytes: 0 }, |sum, member| Sum {
         answered: sum.answered + member.answered,
         bytes: sum.bytes + member.bytes_in + member.bytes_out,
     })
 }
 
-async fn wait_until(doing: &'static str, mut is_so: impl FnMut() -> bool) -> Result<()> {
+async fn wait_until(
+    doing: &'static str,
+    members: &[EmulatedMember],
+    is_so: impl Fn(&[EmulatedMember]) -> bool,
+) -> Result<()> {
+    let pause = (LOOK * members.len() as u32).max(SHORTEST_LOOK);
     let waiting = async {
-        while !is_so() {
-            sleep(LOOK).await;
+        while !is_so(members) {
+            sleep(pause).await;
         }
     };
-    let waited = tokio::time::timeout(PATIENCE, waiting).await;
-    waited.map_err(|_| Error::operation(doing, "all members", format!("not within {PATIENCE:?}")))
+    timeout(PATIENCE, waiting).await.map_err(|_| too_long(doing))
 }
 
-fn notice(number: usize, member: &BusAccount, at: crate::time::Wall) -> Result<Notice> {
+fn too_long(doing: &'static str) -> Error {
+    Error::operation(doing, "all members", format!("not within {PATIENCE:?}"))
+}
+
+fn notice(number: usize, member: &BusAccount, at: Wall) -> Result<Notice> {
     let from = member.standing().host;
     let id = format!("{from}-{}-{number}", at.0);
     Notice::new(NoticeFields {
