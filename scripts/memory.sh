@@ -7,4 +7,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export DASHCAP_TESTS_MUST_RUN=1 DASHCAP_MEMORY_SECONDS=${1-300}
-cargo test --release --test it -- --ignored --nocapture memory::
+cargo test --profile ci --test it -- --ignored --nocapture memory::
