@@ -13,6 +13,7 @@ use crate::fleet::inquiry::{FleetBundle, Inquiry, MOST_BUNDLES, Told};
 use crate::fleet::status::Presence;
 use crate::incident::Host;
 use crate::incident::store::{Listing, Stored, mark};
+use crate::observation::Fact;
 use crate::sys::discipline;
 use crate::time::{Clock, Stamp};
 use crate::watch::link::links;
@@ -55,11 +56,12 @@ impl Membership {
         Seat { line: line.clone(), member: self }
     }
 
-    /// Bundles of incidents that the fleet knows, the newest first: all, or those of one notice.
+    /// Bundles of incidents that the fleet knows, the newest first: all, or those of one notice, or the one of that
+    /// name.
     fn bundles(&self, id: Option<&str>) -> Result<Vec<(Stored, Vec<String>)>> {
         let bundles = Listing::read(&self.store)?.bundles.into_iter().rev();
-        let known = bundles.map(|bundle| (ids(&bundle), bundle)).filter(|(ids, _)| match id {
-            Some(id) => ids.iter().any(|known| known == id),
+        let known = bundles.map(|bundle| (ids(&bundle), bundle)).filter(|(ids, bundle)| match id {
+            Some(id) => bundle.name == id || ids.iter().any(|known| known == id),
             None => !ids.is_empty(),
         });
         Ok(known.take(MOST_BUNDLES).map(|(ids, bundle)| (bundle, ids)).collect())
@@ -112,6 +114,16 @@ impl Keeper for Seat {
             }),
         };
         told.unwrap_or_else(|error| Told::Refused { why: error.to_string() })
+    }
+
+    fn store(&self) -> Option<PathBuf> {
+        Some(self.member.store.clone())
+    }
+
+    async fn note(&self, fact: Fact) {
+        if let Err(why) = self.line.tell(fact, false).await {
+            tracing::warn!("the recorder is not told of a fetch: {why}");
+        }
     }
 }
 

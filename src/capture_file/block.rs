@@ -18,6 +18,9 @@ use super::fields::{Options, u16_at, u32_at};
 pub(crate) const BODY: usize = 8;
 /// The length once more, behind it.
 const TRAILER: usize = 4;
+/// Of blocks with a frame and options: where the captured length is, and where the frame's bytes begin.
+const CAPTURED: usize = BODY + 12;
+const DATA: usize = BODY + 20;
 /// Decryption secrets.
 pub(crate) const SECRETS: u32 = 10;
 /// Custom blocks, which others define: this one may be copied by who does not understand it, ...
@@ -77,17 +80,7 @@ pub(crate) fn append_little(out: &mut Vec<u8>, block: &Block<'_>) -> bool {
 /// the first one; without the comment where the block has no room for one.
 pub(crate) fn append_commented(out: &mut Vec<u8>, block: &[u8], text: &str) {
     const COMMENT: u16 = 1;
-    /// Of both kinds of block: captured length, and where the frame's bytes begin.
-    const CAPTURED: usize = BODY + 12;
-    const DATA: usize = BODY + 20;
-    let order = Endianness::Little;
-    let kind = u32_at(order, block, 0).unwrap_or_default();
-    let captured = u32_at(order, block, CAPTURED).unwrap_or_default() as usize;
-    let options = DATA + captured.next_multiple_of(4);
-    let parts = block.split_at_checked(options).filter(|(_, rest)| {
-        [ENHANCED_PACKET_BLOCK, PACKET_BLOCK].contains(&kind) && rest.len() >= TRAILER
-    });
-    let Some((frame, rest)) = parts else {
+    let Some((kind, frame, rest)) = parts(block) else {
         out.extend_from_slice(block);
         return;
     };
@@ -99,6 +92,33 @@ pub(crate) fn append_commented(out: &mut Vec<u8>, block: &[u8], text: &str) {
             others => out.extend_from_slice(others),
         }
     });
+}
+
+/// Appends a block with a frame that is in little-endian order already, and of the frame's bytes the first `keep`;
+/// nothing of a block without options.
+pub(crate) fn append_shortened(out: &mut Vec<u8>, block: &[u8], keep: usize) {
+    let Some((kind, frame, rest)) = parts(block) else { return };
+    let (fields, data) = frame.split_at(DATA);
+    let captured = u32_at(Endianness::Little, block, CAPTURED).unwrap_or_default() as usize;
+    let kept = &data[..keep.min(captured)];
+    append(out, kind, |out| {
+        let begin = out.len();
+        out.extend_from_slice(&fields[BODY..]);
+        out[begin + CAPTURED - BODY..][..4].copy_from_slice(&(kept.len() as u32).to_le_bytes());
+        out.extend_from_slice(kept);
+        out.resize(begin + (out.len() - begin).next_multiple_of(4), 0);
+        out.extend_from_slice(&rest[..rest.len() - TRAILER]);
+    });
+}
+
+/// Of a block with a frame and options, in little-endian order: its kind, what is before its options, and the rest.
+fn parts(block: &[u8]) -> Option<(u32, &[u8], &[u8])> {
+    let order = Endianness::Little;
+    let kind = u32_at(order, block, 0).unwrap_or_default();
+    let captured = u32_at(order, block, CAPTURED).unwrap_or_default() as usize;
+    let (frame, rest) = block.split_at_checked(DATA + captured.next_multiple_of(4))?;
+    let has_both = [ENHANCED_PACKET_BLOCK, PACKET_BLOCK].contains(&kind) && rest.len() >= TRAILER;
+    has_both.then_some((kind, frame, rest))
 }
 
 /// The options of a section header, in little-endian order and without end mark.
@@ -327,6 +347,29 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_is_cut_and_its_options_stay() {
+        let made = |captured: u32, rest: &[u8]| {
+            let fields = [0_u32, 1, 2, captured, 9].into_iter().flat_map(u32::to_le_bytes);
+            let body: Vec<u8> = fields.chain(rest.iter().copied()).collect();
+            let mut out = Vec::new();
+            append(&mut out, ENHANCED_PACKET_BLOCK, |out| out.extend(body));
+            out
+        };
+        let flags = b"\x02\0\x04\0\x01\0\0\0\0\0\0\0";
+        let whole = made(6, &[&b"abcdef\0\0"[..], flags].concat());
+        for (keep, expected) in [
+            (3, made(3, &[&b"abc\0"[..], flags].concat())),
+            (0, made(0, flags)),
+            (6, whole.clone()),
+            (99, whole.clone()),
+        ] {
+            let mut out = b"before".to_vec();
+            append_shortened(&mut out, &whole, keep);
+            assert_eq!(out, [&b"before"[..], &expected].concat(), "{keep}");
+        }
+    }
+
+    #[test]
     fn entries_have_a_time() {
         for (text, nanos) in [
             (&b"__REALTIME_TIMESTAMP=12\nMESSAGE=x\n"[..], Some(12_000)),
@@ -346,6 +389,7 @@ mod tests {
             entry_nanos(&body);
             let mut out = Vec::new();
             append_commented(&mut out, &body, "text");
+            append_shortened(&mut out, &body, 7);
         }
     }
 }

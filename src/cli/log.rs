@@ -82,6 +82,25 @@ impl StatusLine {
         self.0.tick();
     }
 
+    /// Shows how much of something is here, which is `shown`.
+    pub(super) fn bring(&self, (here, of): (u64, u64), shown: &str) {
+        if self.0.length() != Some(of) {
+            self.0.set_length(of);
+            // As above: constant, and known to be good.
+            if let Ok(style) = ProgressStyle::with_template(
+                "{msg} {wide_bar} {binary_bytes} of {binary_total_bytes} · {binary_bytes_per_sec}, {eta} left",
+            ) {
+                self.0.set_style(style);
+            }
+            // What was here before did not come now.
+            self.0.set_position(here);
+            self.0.reset_eta();
+        }
+        self.0.set_position(here);
+        self.0.set_message(shown.to_owned());
+        self.0.tick();
+    }
+
     /// Takes the line away.
     pub(super) fn end(&self) {
         self.0.finish_and_clear();

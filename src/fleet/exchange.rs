@@ -1,6 +1,7 @@
 //! What passes between the bus and the recorder of its host. Neither waits for the other: both ends are channels
 //! with a bound.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -10,6 +11,7 @@ use super::inquiry::{Inquiry, Told};
 use super::notice::Notice;
 use super::status::Presence;
 use super::subject::Addressee;
+use crate::observation::Fact;
 use crate::time::{Clock, Mono, Stamp};
 
 /// States that a notice may go through: none is told twice.
@@ -60,4 +62,10 @@ pub trait Keeper: Clone + Send + Sync + 'static {
 
     /// What is answered to a person's question about bundles. May wait for the disk.
     fn tell(&self, inquiry: &Inquiry) -> Told;
+
+    /// Where the bundles lie that others may fetch; none where there are none.
+    fn store(&self) -> Option<PathBuf>;
+
+    /// Tells the recorder what it cannot see itself.
+    fn note(&self, fact: Fact) -> impl Future<Output = ()> + Send;
 }

@@ -13,6 +13,7 @@
 pub mod answer;
 pub mod bus;
 pub mod exchange;
+pub mod fetch;
 mod fields;
 pub mod inquiry;
 pub mod keep;

@@ -12,6 +12,7 @@ use super::notice::{Notice, Want};
 use super::token::{is_token, token};
 use crate::error::{Error, Result};
 use crate::feature::Feature;
+use crate::observation::fetch::PacketShare;
 use crate::trigger::Names;
 
 /// The port of a server that says none (IANA: nats, 4222/tcp).
@@ -46,6 +47,8 @@ pub struct Options {
     pub share: Want,
     /// Who may ask, the first that matches.
     pub accept: Vec<AcceptRule>,
+    /// Bytes a second that all who fetch bundles get.
+    pub fetch_rate: u64,
 }
 
 /// What a host may ask of this one.
@@ -57,6 +60,8 @@ pub struct AcceptRule {
     pub pre: Duration,
     /// Notices an hour.
     pub per_hour: u32,
+    /// What of a bundle's frames they may fetch.
+    pub packets: PacketShare,
 }
 
 /// A server of the fleet: `tls://HOST[:PORT]`, or `nats://HOST[:PORT]` on this host.
@@ -80,6 +85,10 @@ impl Options {
     const MOST_RULES: usize = 32;
     /// A notice comes this late at most, unless the operator says otherwise: what the server's stream keeps.
     pub const USUAL_LATE: Duration = Duration::from_secs(15 * 60);
+    /// Bytes a second for all who fetch, unless the operator says otherwise: 8 Mbit/s, which most uplinks have to spare.
+    pub const USUAL_FETCH_RATE: u64 = 1 << 20;
+    /// Fewer are no fetch: a capture of 100 MB in a day.
+    const LEAST_FETCH_RATE: u64 = 1 << 10;
     /// The shortest time that makes sense is that of a lost connection to be noticed twice; the longest is the
     /// memory of identifiers, after which a copy would be taken for a new notice.
     const LATE: std::ops::RangeInclusive<Duration> =
@@ -101,6 +110,7 @@ impl Options {
             late: Self::USUAL_LATE,
             share: Want::State,
             accept: vec![AcceptRule::default()],
+            fetch_rate: Self::USUAL_FETCH_RATE,
         }
     }
 
@@ -146,6 +156,15 @@ impl Options {
             let given = format!("{:?}", self.late);
             return refuse("late", &given, "notices come a minute to an hour late", "1m to 1h");
         }
+        if self.fetch_rate < Self::LEAST_FETCH_RATE {
+            let given = self.fetch_rate.to_string();
+            return refuse(
+                "fetch_rate",
+                &given,
+                "a bundle would take days",
+                "1KiB or more a second",
+            );
+        }
         let beyond = |rule: &&AcceptRule| rule.pre > Notice::LONGEST_SPAN;
         match self.accept.iter().find(beyond) {
             Some(rule) => {
@@ -183,6 +202,26 @@ impl Options {
     pub fn rule_for(&self, who: &str) -> Option<&AcceptRule> {
         self.accept.iter().find(|rule| rule.from.as_ref().is_none_or(|from| from.include(who)))
     }
+
+    /// What of a bundle's frames goes to `who`, who wants at most `wanted` of them. Whoever may have frames may have
+    /// what is said about them; to all others a bundle goes where sentences may be told, and without its capture.
+    ///
+    /// # Errors
+    /// Why nothing of it goes, and how the operator would allow it.
+    pub fn shared_with(&self, who: &str, wanted: PacketShare) -> Result<PacketShare, String> {
+        let allowed = self.rule_for(who).map(|rule| rule.packets);
+        let how = format!("accept = [{{ from = {who:?}, packets = \"headers\" }}] (or \"full\")");
+        match allowed {
+            None => {
+                Err(format!("no rule of accept is for {who}; allowed by {how} in [fleet] there"))
+            }
+            Some(PacketShare::Never) if self.share == Want::State => Err(format!(
+                "this host shares its state only; allowed by share = \"report\", without frames, or by {how} in \
+                 [fleet] there"
+            )),
+            Some(allowed) => Ok(allowed.min(wanted)),
+        }
+    }
 }
 
 /// Refuses what no fleet can be called.
@@ -208,10 +247,15 @@ impl AcceptRule {
     pub const USUAL_PER_HOUR: u32 = 6;
 }
 
-/// Everybody in the fleet may have a window kept.
+/// Everybody in the fleet may have a window kept; frames go to nobody.
 impl Default for AcceptRule {
     fn default() -> Self {
-        Self { from: None, pre: Self::USUAL_PRE, per_hour: Self::USUAL_PER_HOUR }
+        Self {
+            from: None,
+            pre: Self::USUAL_PRE,
+            per_hour: Self::USUAL_PER_HOUR,
+            packets: PacketShare::Never,
+        }
     }
 }
 
@@ -324,6 +368,7 @@ mod tests {
             ("identities", Options { identities: vec!["x".into(); 33], ..usual.clone() }),
             ("late", Options { late: Duration::from_secs(1), ..usual.clone() }),
             ("accept.pre", Options { accept: vec![rule], ..usual.clone() }),
+            ("fetch_rate", Options { fetch_rate: 7, ..usual.clone() }),
         ] {
             let told = wrong.check().unwrap_err();
             assert!(told.to_string().starts_with(&format!("{key} of fleet")), "{told}");
@@ -332,5 +377,34 @@ mod tests {
         assert_eq!(usual.rule_for("anybody"), Some(&AcceptRule::default()));
         let nobody = Options { accept: Vec::new(), ..usual };
         assert_eq!(nobody.rule_for("anybody"), None);
+    }
+
+    #[test]
+    fn bundles_go_to_whom_the_operator_lets_have_them_and_no_further() {
+        use PacketShare::{Full, Headers, Never};
+        let server = || vec!["nats://127.0.0.1:4222".parse().unwrap()];
+        for (share, packets, wanted, goes) in [
+            (Want::State, Some(Never), Full, None),
+            (Want::State, None, Full, None),
+            (Want::Report, None, Full, None),
+            (Want::Report, Some(Never), Full, Some(Never)),
+            (Want::State, Some(Headers), Full, Some(Headers)),
+            (Want::State, Some(Full), Full, Some(Full)),
+            (Want::State, Some(Full), Headers, Some(Headers)),
+        ] {
+            let rule = |packets| AcceptRule { packets, ..AcceptRule::default() };
+            let accept = packets.map(rule).into_iter().collect();
+            let options = Options { share, accept, ..Options::new("edge", server()) };
+            let told = options.shared_with("noc", wanted);
+            assert_eq!(told.clone().ok(), goes, "{share:?} {packets:?}");
+            if let Err(why) = told {
+                assert!(why.contains("from = \"noc\", packets = \"headers\""), "{why}");
+            }
+        }
+        assert_eq!(
+            Options::new("edge", server()).shared_with("noc", Full).ok(),
+            None,
+            "usually nothing"
+        );
     }
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::answer::ClockReading;
+use crate::words;
 
 /// The way to the fleet, as `dashcap status` tells it. Counts are since the start.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -37,6 +38,12 @@ pub struct BusStatus {
     pub waiting: u64,
     /// Notices of this host that nobody may have heard.
     pub lost: u64,
+    /// Bundles that others began to fetch.
+    pub fetches: u64,
+    /// Of those that they would have liked to fetch, refused.
+    pub fetches_refused: u64,
+    /// Bytes of bundles that went to others.
+    pub fetched_bytes: u64,
     /// Bytes of messages that came, without what carries them.
     pub bytes_in: u64,
     /// Bytes of messages that went.
@@ -88,6 +95,11 @@ impl fmt::Display for BusStatus {
             None => write!(f, "not connected yet")?,
         }
         write!(f, "; notices: {heard} heard, {sent} sent, {waiting} waiting, {lost} lost")?;
+        if self.fetches + self.fetches_refused > 0 {
+            let Self { fetches, fetches_refused, fetched_bytes, .. } = self;
+            let size = words::bytes(*fetched_bytes);
+            write!(f, "; fetches: {fetches} begun, {size} sent, {fetches_refused} refused")?;
+        }
         for (count, what) in [(self.refused, "refused"), (self.missed, "missed")] {
             if count > 0 {
                 write!(f, "; {count} messages {what}")?;
@@ -113,6 +125,11 @@ mod tests {
         assert_eq!(
             refused.to_string(),
             format!("a in edge: NOT CONNECTED: wrong password; {counts}")
+        );
+        let fetched = BusStatus { fetches: 2, fetched_bytes: 1_500, ..status.clone() };
+        assert!(
+            fetched.to_string().ends_with("fetches: 2 begun, 1.5 kB sent, 0 refused"),
+            "{fetched}"
         );
         let missed = BusStatus { connected: true, missed: 3, stream: Some(false), ..status };
         let told = missed.to_string();

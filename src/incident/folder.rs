@@ -2,20 +2,23 @@
 //!
 //! Whoever may write into the output directory may put a link, a pipe or a device under any name, at any
 //! moment. So no path is ever walked twice here, no link is followed, nothing is opened for writing that was
-//! there before, and nothing is read that is not a regular file: openat(2) with O_NOFOLLOW, O_EXCL, and
+//! there before (but for [`Folder::grow`], which looks whose it is), and nothing is read that is not a regular file: openat(2) with O_NOFOLLOW, O_EXCL, and
 //! O_NONBLOCK where a pipe would make us wait.
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, mkdirat, openat, renameat, statat,
-    unlinkat,
+    AtFlags, CWD, Dir, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, fstatvfs,
+    mkdirat, openat, renameat, statat, unlinkat,
 };
+use rustix::io::Errno;
 use rustix::path::Arg;
+use rustix::process::geteuid;
 
 use super::layout::{DIRECTORY_MODE, FILE_MODE};
 
@@ -89,6 +92,55 @@ impl Folder {
     pub fn create_for(&self, name: &str, mode: Mode) -> io::Result<File> {
         let new = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         Ok(openat(&self.0, name, new | OFlags::CLOEXEC, mode)?.into())
+    }
+
+    /// Opens the regular file `name` in it to write more at its end, or makes it. For who keeps others out of the
+    /// directory: it must be ours, and have no second name.
+    ///
+    /// # Errors
+    /// When it cannot be opened, or is anything else.
+    pub fn grow(&self, name: &str) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file: File = match openat(&self.0, name, flags | OFlags::CLOEXEC, Mode::empty()) {
+            Err(Errno::NOENT) => self.create(name)?,
+            opened => opened?.into(),
+        };
+        let about = file.metadata()?;
+        match about.is_file() && about.nlink() == 1 && about.uid() == geteuid().as_raw() {
+            true => Ok(file),
+            false => Err(io::Error::other("it is not a regular file of our own")),
+        }
+    }
+
+    /// A file in it that has no name and is gone when it is closed, whatever happens; `name` is free, and taken for a
+    /// moment.
+    ///
+    /// # Errors
+    /// As [`Folder::make`].
+    pub fn unnamed(&self, name: &str) -> io::Result<File> {
+        let file = self.create_for(name, Mode::RUSR | Mode::WUSR)?;
+        self.remove_file(name)?;
+        Ok(file)
+    }
+
+    /// Keeps others out who ask the same, until this is dropped; false if somebody is in already.
+    ///
+    /// # Errors
+    /// When the file system knows no locks.
+    pub fn lock(&self) -> io::Result<bool> {
+        match flock(&self.0, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => Ok(false),
+            locked => Ok(locked.map(|()| true)?),
+        }
+    }
+
+    /// Bytes that could still be written to its file system.
+    ///
+    /// # Errors
+    /// When the file system does not tell.
+    pub fn room(&self) -> io::Result<u64> {
+        let told = fstatvfs(&self.0)?;
+        Ok(told.f_bavail.saturating_mul(told.f_frsize))
     }
 
     /// Opens the regular file `name` in it, for reading.
@@ -248,6 +300,28 @@ mod tests {
         assert!(!folder.has("inner"));
         let left: Vec<_> = fs::read_dir(victim.path()).unwrap().flatten().collect();
         assert_eq!((left.len(), fs::read(left[0].path()).unwrap()), (1, b"as it was".to_vec()));
+    }
+
+    #[test]
+    fn only_a_file_of_our_own_with_one_name_grows() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        let folder = Folder::open(directory.path()).unwrap();
+        for part in ["be", "gun"] {
+            folder.grow("a").unwrap().write_all(part.as_bytes()).unwrap();
+        }
+        assert_eq!(fs::read(at("a")).unwrap(), b"begun");
+        fs::hard_link(at("a"), at("second")).unwrap();
+        symlink(at("a"), at("link")).unwrap();
+        let mode = Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(&folder.0, "pipe", FileType::Fifo, mode, 0).unwrap();
+        for name in ["a", "second", "link", "pipe"] {
+            assert!(folder.grow(name).is_err(), "{name}");
+        }
+        assert!(folder.lock().unwrap());
+        assert!(!Folder::open(directory.path()).unwrap().lock().unwrap());
+        folder.unnamed("x").unwrap().write_all(b"x").unwrap();
+        assert!(!folder.has("x") && folder.room().unwrap() > 0);
     }
 
     #[test]

@@ -26,6 +26,9 @@ pub const MANIFEST: &str = "manifest.json";
 /// Whoever vouches for that, where a hook signs it.
 pub const SIGNATURE: &str = "manifest.json.sig";
 
+/// Where a bundle was brought from, in a copy of it.
+pub const FETCHED: &str = "fetched.json";
+
 /// Ends the name of a bundle that is not whole.
 pub const SUFFIX: &str = ".partial";
 /// Directories: the owner writes, the group reads.

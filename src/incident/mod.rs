@@ -24,6 +24,7 @@ pub mod clock_reading;
 pub mod coverage;
 pub mod earlier;
 pub mod events;
+pub mod fetched;
 #[cfg(test)]
 #[path = "../../tests/lab/incident.rs"]
 pub(crate) mod fixture;

@@ -15,11 +15,14 @@ use rustix::fs::OFlags;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::fetched::Fetched;
 use super::folder::Folder;
-use super::layout::{AFTER, MANIFEST, SIGNATURE};
+use super::layout::{AFTER, FETCHED, MANIFEST, SIGNATURE};
+use super::manifest::FileEntry;
 use super::manifest::read::{self, Manifest};
 use super::store::record::StoreRecord;
 use super::store::{KEPT, Stored};
+use crate::observation::fetch::PacketShare;
 
 /// Bytes summed at once.
 const CHUNK: usize = 64 << 10;
@@ -62,7 +65,10 @@ pub fn verify(bundle: &Stored, record: Option<&StoreRecord>) -> Verification {
     let text = text.map_err(|error| error.to_string());
     match text.and_then(|text| read::parse(&text).map(|told| (text, told))) {
         Ok((text, told)) => {
-            files(&bundle.path, &told, &mut verdict);
+            // In a store of its own a bundle was never fetched, whatever lies in it.
+            let fetched = Folder::open(&bundle.path).ok().filter(|_| record.is_none());
+            let fetched = fetched.and_then(|folder| Fetched::read(&folder));
+            files(&bundle.path, &told, fetched.as_ref(), &mut verdict);
             match record {
                 Some(record) => chain(&hex(&Sha256::digest(&text)), &told, record, &mut verdict),
                 None => verdict.notes.push(
@@ -77,10 +83,18 @@ pub fn verify(bundle: &Stored, record: Option<&StoreRecord>) -> Verification {
 }
 
 /// Each file against its sum, and what else is there.
-fn files(folder: &Path, told: &Manifest, verdict: &mut Verification) {
+fn files(folder: &Path, told: &Manifest, fetched: Option<&Fetched>, verdict: &mut Verification) {
     let mut there = BTreeMap::new();
     list(folder, "", DEPTH, &mut there);
+    if fetched.is_some() {
+        there.remove(FETCHED);
+    }
     for file in &told.files {
+        let cut = fetched.filter(|fetched| fetched.has_cut(&file.name));
+        let Some(file) = cut.map_or(Some(file), |cut| cut_on_the_way(cut, &file.name, verdict))
+        else {
+            continue;
+        };
         match there.remove(&file.name) {
             None => verdict.missing.push(file.name.clone()),
             Some(true) if sum(&folder.join(&file.name)).is_ok_and(|sum| sum == file.sha256) => {
@@ -96,6 +110,22 @@ fn files(folder: &Path, told: &Manifest, verdict: &mut Verification) {
     let (after, added): (Vec<_>, Vec<_>) =
         there.into_keys().partition(|name| name.starts_with(&after));
     (verdict.after, verdict.added) = (after, added);
+}
+
+/// What a file is to be that is not as it was written, because whoever sent it said so; none if it was not sent.
+fn cut_on_the_way<'a>(
+    fetched: &'a Fetched,
+    name: &str,
+    verdict: &mut Verification,
+) -> Option<&'a FileEntry> {
+    let host = &fetched.host;
+    verdict.notes.push(match fetched.packets {
+        PacketShare::Never => format!("{name} stayed on {host}, where it was fetched from"),
+        _ => format!(
+            "{name} was cut to headers on {host}, where it was fetched from: its sum is what that host told then"
+        ),
+    });
+    fetched.file(name)
 }
 
 /// Every name below `folder` that is no directory, and whether it is a regular file.

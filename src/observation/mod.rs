@@ -15,6 +15,7 @@ use self::address::AddressChange;
 use self::attribute::AttributeChange;
 use self::capture::CaptureEvent;
 use self::counter::CounterGrowth;
+use self::fetch::Fetch;
 use self::link::{LinkSample, LinkState};
 use self::log_line::LogLine;
 use self::neighbour::NeighbourChange;
@@ -29,6 +30,7 @@ pub mod address;
 pub mod attribute;
 pub mod capture;
 pub mod counter;
+pub mod fetch;
 pub mod kept;
 pub mod link;
 mod link_change;
@@ -154,6 +156,8 @@ pub enum Fact {
         /// Who.
         who: String,
     },
+    /// Somebody of the fleet fetches a bundle, or may not.
+    Fetched(Box<Fetch>),
     /// A detector concluded something from the frames.
     Finding(Box<Finding>),
     /// A hook or a collector began, ended, or did not run.
@@ -248,6 +252,7 @@ impl Fact {
             Self::Asked(ask) => ask.door.name(),
             Self::Told { door, .. } => door.name(),
             Self::Arming { .. } => Door::Control.name(),
+            Self::Fetched(_) => "fleet",
             Self::Finding(finding) => finding.watcher(),
             Self::Program(_) => "hook",
             Self::Log(_) => "log",
@@ -307,6 +312,7 @@ impl fmt::Display for Fact {
             Self::Arming { armed: false, who } => {
                 write!(f, "disarmed by {who}: only snapshots asked for open incidents")
             }
+            Self::Fetched(fetch) => write!(f, "{fetch}"),
             Self::Finding(finding) => write!(f, "{finding}"),
             Self::Program(note) => write!(f, "{note}"),
             Self::Log(line) => write!(f, "{line}"),

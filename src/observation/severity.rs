@@ -26,6 +26,7 @@ impl Fact {
             Self::ProbeLossy(lossy) => bad_if(!lossy.over),
             Self::CommandEnded { success, .. } => info_if(*success),
             Self::Program(note) => info_if(note.is_well()),
+            Self::Fetched(fetch) => fetch.severity(),
             Self::Finding(finding) => finding.severity,
             Self::Capture { event, .. } => of_capture(event),
             Self::LinkGone { .. }

@@ -26,7 +26,6 @@ use super::record::Record;
 use super::segment::{Part, Segment};
 use super::summary::{LaneId, SegmentSummary};
 use crate::error::{Error, Result};
-use crate::frame::LinkType;
 use crate::ring::PAGE_SIZE;
 use crate::sys::pages::{Chunk, PageCount};
 use crate::wire::headers;
@@ -149,9 +148,6 @@ impl Packer {
     /// zstd's fastest usual level: what is evicted a minute later is not worth more time, and fading
     /// gains more than any level does.
     const LEVEL: i32 = 1;
-    /// Headers are kept, and never fewer bytes than this: the first words of what they carry often say
-    /// what it was.
-    const LEAST_HEADERS: usize = 96;
 
     /// A packer that takes its pages from `pool`.
     ///
@@ -266,7 +262,7 @@ fn fade(part: &Part, records: &[u8], content: &mut Vec<u8>) -> Part {
         rest = after;
         let keep = match kind {
             Record::RUN => length,
-            _ => headers_end(part.origin.link_type, bytes),
+            _ => headers::end(part.origin.link_type, bytes),
         };
         let cut = keep < length;
         let kind = if cut { Record::FADED } else { kind };
@@ -285,9 +281,4 @@ fn fade(part: &Part, records: &[u8], content: &mut Vec<u8>) -> Part {
 fn image(part: &Part, length: usize) -> [u8; ChunkHeader::SIZE] {
     let Part { summary, origin, .. } = part;
     ChunkHeader { summary, origin, codec: Codec::Plain, chain: 0 }.encode(length, 0, State::Last)
-}
-
-/// Where a frame is cut.
-fn headers_end(link_type: LinkType, bytes: &[u8]) -> usize {
-    headers::through_transport(link_type, bytes).max(Packer::LEAST_HEADERS).min(bytes.len())
 }

@@ -4,6 +4,9 @@ use super::ip::{Packet, protocol};
 use super::link::{Content, Link, ethertype};
 use crate::frame::LinkType;
 
+/// Bytes of a frame that stay, whatever its headers are: the first words of what they carry often say what it was.
+const LEAST: usize = 96;
+
 /// Bytes of the headers from the link's through the transport's; not more than there are. Zero where the
 /// frame carries no packet, or a fragment of one without a transport header.
 pub fn through_transport(link_type: LinkType, bytes: &[u8]) -> usize {
@@ -21,6 +24,11 @@ pub fn through_transport(link_type: LinkType, bytes: &[u8]) -> usize {
         }
         _ => 0,
     }
+}
+
+/// Where a frame is cut of which the headers are to stay: behind the transport's, and not before [`LEAST`] bytes.
+pub fn end(link_type: LinkType, bytes: &[u8]) -> usize {
+    through_transport(link_type, bytes).max(LEAST).min(bytes.len())
 }
 
 /// Bytes of a transport header; zero for protocols not known here.

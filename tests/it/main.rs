@@ -18,6 +18,7 @@ mod cut;
 mod doctor;
 #[cfg(all(feature = "export", feature = "http"))]
 mod export;
+mod fetch;
 mod fleet;
 mod frames;
 mod hooks;

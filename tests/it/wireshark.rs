@@ -17,7 +17,7 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    fn new(lab: &Lab) -> Self {
+    pub(crate) fn new(lab: &Lab) -> Self {
         Self::with(lab, &[])
     }
 

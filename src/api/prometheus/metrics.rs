@@ -213,6 +213,12 @@ metrics! {
         |s, out| fleet(s, |fleet| fleet.refused, out);
     Counter "fleet_messages_missed" ["fleet"] "Messages that found no room."
         |s, out| fleet(s, |fleet| fleet.missed, out);
+    Counter "fleet_fetches" ["fleet"] "Bundles that others of the fleet began to fetch."
+        |s, out| fleet(s, |fleet| fleet.fetches, out);
+    Counter "fleet_fetches_refused" ["fleet"] "Fetches of others that were refused."
+        |s, out| fleet(s, |fleet| fleet.fetches_refused, out);
+    Counter "fleet_fetched_bytes" ["fleet"] "Bytes of bundles that went to others of the fleet."
+        |s, out| fleet(s, |fleet| fleet.fetched_bytes, out);
     Counter "fleet_bytes" ["fleet", "direction"] "Bytes of messages from and to the server, without what carries them."
         |s, out| if let Some(fleet) = &s.standing.fleet {
             out(&[&fleet.fleet, "inbound"], Number::Whole(fleet.bytes_in));

@@ -1,5 +1,6 @@
 //! `dashcap fleet emulate`: sizes a server.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,6 +26,7 @@ use crate::fleet::inquiry::{Inquiry, Told};
 use crate::fleet::notice::{Mode, Notice, NoticeFields, Want};
 use crate::fleet::status::Presence;
 use crate::fleet::subject::Addressee;
+use crate::observation::Fact;
 use crate::time::{Clock, Mono, Wall, nanos};
 use crate::trigger::TriggerKind;
 use crate::words;
@@ -190,6 +192,12 @@ impl Keeper for EmulatedKeeper {
     fn tell(&self, _: &Inquiry) -> Told {
         Told::Incidents { bundles: Vec::new() }
     }
+
+    fn store(&self) -> Option<PathBuf> {
+        None
+    }
+
+    async fn note(&self, _: Fact) {}
 }
 
 /// What was measured of one notice.

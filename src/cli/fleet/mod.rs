@@ -3,6 +3,7 @@
 //! What other hosts say was on networks and in logs, so nothing of it reaches the terminal but letters.
 
 mod emulate;
+mod fetch;
 mod freeze;
 mod incidents;
 mod init;
@@ -38,6 +39,7 @@ enum Do {
     Incidents(incidents::Incidents),
     Show(incidents::Show),
     Keep(incidents::Keep),
+    Fetch(fetch::Fetch),
     Report(report::FleetReport),
     Emulate(emulate::Emulate),
 }
@@ -52,6 +54,7 @@ impl Fleet {
             Some(Do::Incidents(incidents)) => incidents.start(&place),
             Some(Do::Show(show)) => show.start(&place),
             Some(Do::Keep(keep)) => keep.start(&place),
+            Some(Do::Fetch(fetch)) => fetch.start(&place, line),
             Some(Do::Report(report)) => report.start(line),
             Some(Do::Emulate(emulate)) => emulate.start(&place),
         }

@@ -6,10 +6,11 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::OFF;
-use crate::cli::values::TimeSpan;
+use crate::cli::values::{Size, TimeSpan};
 use crate::error::{Error, Result};
 use crate::fleet::notice::Want;
 use crate::fleet::{AcceptRule, Options, ServerAddress};
+use crate::observation::fetch::PacketShare;
 use crate::trigger::{Names, Rule};
 
 /// What is typed after `--fleet`, or the keys of the table.
@@ -42,6 +43,8 @@ pub(in crate::cli) struct Fleet {
     share: Option<Want>,
     #[serde(skip_serializing_if = "Option::is_none")]
     accept: Option<Vec<Accept>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fetch_rate: Option<Size>,
     /// Whatever the file says, this host is in no fleet.
     #[serde(skip)]
     off: bool,
@@ -57,6 +60,8 @@ struct Accept {
     pre: Option<TimeSpan>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rate: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    packets: Option<PacketShare>,
 }
 
 /// How a rate is written: so many an hour.
@@ -116,6 +121,7 @@ impl Fleet {
             late: self.late.map_or(usual.late, |span| span.0),
             share: self.share.unwrap_or(usual.share),
             accept: accept.transpose()?.unwrap_or(usual.accept),
+            fetch_rate: self.fetch_rate.map_or(usual.fetch_rate, |Size(rate)| rate),
             ..usual
         };
         options.check().map(|()| Some(options))
@@ -137,6 +143,7 @@ impl Fleet {
             late: Some(TimeSpan(options.late)),
             share: Some(options.share),
             accept: Some(options.accept.iter().map(Accept::of).collect()),
+            fetch_rate: Some(Size(options.fetch_rate)),
             off: false,
         }
     }
@@ -173,6 +180,7 @@ impl Accept {
             from: from.transpose()?,
             pre: self.pre.map_or(usual.pre, |span| span.0),
             per_hour: rate.transpose()?.unwrap_or(usual.per_hour),
+            packets: self.packets.unwrap_or(usual.packets),
         })
     }
 
@@ -181,6 +189,7 @@ impl Accept {
             from: rule.from.as_ref().map(ToString::to_string),
             pre: Some(TimeSpan(rule.pre)),
             rate: Some(format!("{}{PER_HOUR}", rule.per_hour)),
+            packets: Some(rule.packets),
         }
     }
 }
@@ -205,12 +214,14 @@ mod tests {
         let text = format!(
             "{EDGE}host = 'a'\ncert_file = '/c'\nkey_file = '/k'\nuser = 'a'\npassword_file = '/p'\n\
              groups = ['routers']\nidentities = ['x']\nlate = '5m'\nshare = 'report'\n\
-             accept = [{{ from = 'router*', pre = '1m', rate = '12/h' }}, {{}}]\n"
+             accept = [{{ from = 'router*', pre = '1m', rate = '12/h', packets = 'full' }}, {{}}]\n\
+             fetch_rate = '64KiB'\n"
         );
         let options = read(&text).unwrap().unwrap();
         assert_eq!((options.late.as_secs(), options.share), (300, Want::Report));
         let [first, last] = &options.accept[..] else { panic!("{options:?}") };
-        assert_eq!(first.per_hour, 12);
+        assert_eq!((first.per_hour, first.packets), (12, PacketShare::Full));
+        assert_eq!(options.fetch_rate, 64 << 10);
         assert_eq!(first.pre, Duration::from_secs(60));
         assert_eq!(*last, AcceptRule::default());
         assert_eq!(Fleet::of(&options).options().unwrap(), Some(options));
@@ -256,6 +267,7 @@ mod tests {
                 "from",
             ),
             ("[fleet]\nname = 'e'\nshare = 'everything'", "expected `state` or `report`"),
+            ("[fleet]\nname = 'e'\naccept = [{ packets = 'some' }]", "expected one of `never`"),
         ] {
             let refused = read(text).unwrap_err();
             assert!(refused.contains(told) && !refused.contains("SECRET"), "{text}: {refused}");

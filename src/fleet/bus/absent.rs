@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -11,10 +12,13 @@ use crate::feature::Feature;
 use crate::fleet::Options;
 use crate::fleet::answer::HostAnswer;
 use crate::fleet::exchange::{Announcement, Keeper};
+use crate::fleet::fetch::Piece;
 use crate::fleet::inquiry::{Arrived, Inquiry};
 use crate::fleet::notice::Notice;
 use crate::fleet::status::{BusStatus, MemberSeen};
 use crate::fleet::subject::Addressee;
+use crate::incident::manifest::FileEntry;
+use crate::observation::fetch::PacketShare;
 use crate::time::{Clock, Mono};
 
 /// None can be made.
@@ -28,6 +32,21 @@ pub struct BusAccount(Infallible);
 /// Nobody.
 #[derive(Debug)]
 pub struct Person(Infallible);
+
+/// Of nobody.
+#[derive(Debug)]
+pub struct Pull<'a>(Infallible, PhantomData<&'a Person>);
+
+/// What nobody promises.
+#[derive(Debug)]
+pub struct Promised {
+    /// What of the frames goes.
+    pub packets: PacketShare,
+    /// The files.
+    pub files: Vec<FileEntry>,
+    /// Bytes of a piece at most.
+    pub piece: u32,
+}
 
 impl Bus {
     /// Refuses a fleet.
@@ -90,6 +109,11 @@ impl Person {
         match self.0 {}
     }
 
+    /// Of no fleet.
+    pub fn pull(&self, _: &str) -> Result<Pull<'_>> {
+        match self.0 {}
+    }
+
     /// Tells nobody.
     pub fn freeze(
         &self,
@@ -99,6 +123,28 @@ impl Person {
         _: Duration,
         _: impl FnMut(&HostAnswer) -> bool,
     ) -> Result<()> {
+        match self.0 {}
+    }
+}
+
+impl Pull<'_> {
+    /// Of nobody.
+    pub fn begin(&mut self, _: &str, _: PacketShare, _: impl FnMut(u64, u64)) -> Result<Promised> {
+        match self.0 {}
+    }
+
+    /// Of nobody.
+    pub fn want(&self, _: &Piece) -> Result<()> {
+        match self.0 {}
+    }
+
+    /// Of nobody.
+    pub fn next(&mut self, _: &mut usize) -> Result<Option<(String, u64, Vec<u8>)>> {
+        match self.0 {}
+    }
+
+    /// Of nobody.
+    pub fn pause(&self, _: Duration) {
         match self.0 {}
     }
 }

@@ -9,4 +9,4 @@
 #[cfg_attr(not(feature = "fleet"), path = "absent.rs")]
 mod client;
 
-pub use self::client::{Bus, BusAccount, Person};
+pub use self::client::{Bus, BusAccount, Person, Promised, Pull};

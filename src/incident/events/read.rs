@@ -105,6 +105,7 @@ mod tests {
     use crate::observation::attribute::{AttributeChange, Condition};
     use crate::observation::capture::CaptureEvent;
     use crate::observation::counter::{Counter, CounterGrowth};
+    use crate::observation::fetch::{Fetch, PacketShare};
     use crate::observation::link::{LinkState, OperState};
     use crate::observation::link_role::{Aggregator, Bond, BondPort, LacpState, Port};
     use crate::observation::log_line::{Header, LogLine, LogSource, Priority};
@@ -247,6 +248,7 @@ mod tests {
             Fact::Asked(Box::new(ask)),
             Fact::Told { door: Door::File, who: who.clone(), what: "over".to_owned() },
             Fact::Arming { armed: false, who },
+            Fact::Fetched(Box::new(Fetch::allowed("noc", "x", PacketShare::Headers, 7))),
             Fact::Reloaded { file: "f".to_owned(), changed: vec![name()], needs_restart: vec![] },
             Fact::ReloadRefused { file: "f".to_owned(), reason: "no".to_owned() },
         ]

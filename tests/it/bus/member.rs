@@ -1,5 +1,6 @@
 //! A member of the fleet without a recorder: keeps at once what it hears, and remembers it.
 
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
@@ -13,6 +14,8 @@ use dashcap::fleet::notice::{Mode, Notice, NoticeFields, Want};
 use dashcap::fleet::status::{BusStatus, Presence};
 use dashcap::fleet::subject::Addressee;
 use dashcap::fleet::{Options, ServerAddress};
+use dashcap::incident::store::Listing;
+use dashcap::observation::Fact;
 use dashcap::time::{Clock, Mono, Wall};
 use tokio::runtime::Builder;
 use tokio::sync::mpsc;
@@ -40,12 +43,15 @@ struct Memory {
     group: String,
     identity: String,
     heard: Sender<Heard>,
+    store: Option<PathBuf>,
+    noted: Sender<Fact>,
 }
 
 pub(super) struct Member {
     account: BusAccount,
     announce: mpsc::Sender<Announcement>,
     heard: Receiver<Heard>,
+    noted: Receiver<Fact>,
     clock: Clock,
     host: String,
     thread: Option<thread::JoinHandle<()>>,
@@ -101,8 +107,12 @@ impl Keeper for Memory {
     }
 
     fn tell(&self, inquiry: &Inquiry) -> Told {
+        let stored = self.store.iter().flat_map(|store| {
+            Listing::read(store).expect("a store").bundles.into_iter().map(|bundle| bundle.name)
+        });
+        let usual = || format!("2026-11-30T05-27-51.447Z_fleet_{}", self.host);
         let bundle = FleetBundle {
-            name: format!("2026-11-30T05-27-51.447Z_fleet_{}", self.host),
+            name: stored.last().unwrap_or_else(usual),
             ids: vec![STORY.into()],
             kind: "link-down".into(),
             at: Wall(1_796_000_000_000_000_000),
@@ -117,6 +127,14 @@ impl Keeper for Memory {
             Inquiry::Keep { id } if id == STORY => Told::Kept { count: 1 },
             _ => Told::Incidents { bundles: Vec::new() },
         }
+    }
+
+    fn store(&self) -> Option<PathBuf> {
+        self.store.clone()
+    }
+
+    async fn note(&self, fact: Fact) {
+        let _ = self.noted.send(fact);
     }
 }
 
@@ -142,25 +160,38 @@ pub(super) fn options(server: &Server, host: &str) -> Options {
 impl Member {
     /// At work: in `group`, with `identity` on the wire.
     pub(super) fn join(options: Options, group: &str, identity: &str) -> Self {
+        Self::join_with(options, group, identity, None)
+    }
+
+    /// The same, with bundles in `store`.
+    pub(super) fn join_with(
+        options: Options,
+        group: &str,
+        identity: &str,
+        store: Option<PathBuf>,
+    ) -> Self {
         let options = Options { groups: vec![group.to_owned()], ..options };
         let host = options.host.clone().expect("a name");
         let bus = Bus::open(&options, &host).expect("options with a meaning");
         let (clock, account) = (Clock::system(), bus.account());
         let (announce, announced) = mpsc::channel(64);
         let (told, heard) = channel();
+        let (note, noted) = channel();
         let keeper = Memory {
             clock: clock.clone(),
             host: host.clone(),
             group: group.to_owned(),
             identity: identity.to_owned(),
             heard: told,
+            store,
+            noted: note,
         };
         let thread = thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(bus.run(announced, keeper));
             runtime.shutdown_background();
         });
-        Self { account, announce, heard, clock, host, thread: Some(thread) }
+        Self { account, announce, heard, noted, clock, host, thread: Some(thread) }
     }
 
     /// The same, once it is connected and has looked into the stream.
@@ -216,6 +247,11 @@ impl Member {
     /// Everything that it heard and nobody asked for yet.
     pub(super) fn has_heard(&self) -> Vec<Heard> {
         self.heard.try_iter().collect()
+    }
+
+    /// What it told its recorder, and nobody asked for yet.
+    pub(super) fn noted(&self) -> Vec<Fact> {
+        self.noted.try_iter().collect()
     }
 
     /// Leaves, having said everything.

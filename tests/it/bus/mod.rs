@@ -1,6 +1,7 @@
 //! Notices over a real server: with TLS and permissions, cut off, killed, started again, replaced by a second one,
 //! late, and by somebody who stole a key.
 
+mod fetch;
 mod member;
 mod recorder;
 mod server;

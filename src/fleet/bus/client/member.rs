@@ -12,6 +12,7 @@ use tokio::time::sleep;
 
 use super::account::BusAccount;
 use super::chance;
+use super::fetches::Fetches;
 use super::outbox::{Outbox, key};
 use crate::fleet::Options;
 use crate::fleet::answer::HostAnswer;
@@ -51,6 +52,8 @@ pub(super) struct Member<K> {
     /// A permit is held while a notice may still be answered.
     followed: Arc<Semaphore>,
     heard: VecDeque<String>,
+    /// What is fetched of this host.
+    pub(super) fetches: Arc<Fetches>,
     /// Times it could not connect, since it last could.
     failures: u64,
 }
@@ -69,6 +72,7 @@ impl<K: Keeper> Member<K> {
             followed: Arc::new(Semaphore::new(FOLLOWED)),
             heard: VecDeque::new(),
             failures: 0,
+            fetches: Arc::new(Fetches::new(&options)),
             options,
             account,
             keeper,

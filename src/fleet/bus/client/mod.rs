@@ -3,11 +3,14 @@
 mod account;
 mod chance;
 mod connection;
+mod fetches;
 mod look;
 mod member;
 mod outbox;
 mod person;
+mod pull;
 mod questions;
+mod sending;
 mod session;
 
 use std::time::Duration;
@@ -17,6 +20,7 @@ use tokio::time::sleep;
 
 pub use self::account::BusAccount;
 pub use self::person::Person;
+pub use self::pull::{Promised, Pull};
 
 use self::connection::connect;
 use self::member::{Ending, Member};

@@ -21,7 +21,7 @@ use super::outbox::key;
 use crate::error::{Error, Result};
 use crate::fleet::Options;
 use crate::fleet::answer::HostAnswer;
-use crate::fleet::inquiry::{Arrived, Asking, Inquiry, VERSION};
+use crate::fleet::inquiry::{Arrived, Asking, Inquiry, Reply, VERSION};
 use crate::fleet::notice::Notice;
 use crate::fleet::status::MemberSeen;
 use crate::fleet::subject::{Addressee, Subjects, direct_get, presence_stream, stream};
@@ -41,13 +41,13 @@ const MESSAGE_ID: &str = "Nats-Msg-Id";
 
 /// Somebody who asks.
 pub struct Person {
-    runtime: Runtime,
+    pub(super) runtime: Runtime,
     client: Client,
     /// Keeps the client's events from piling up.
     _events: tokio::sync::mpsc::Receiver<async_nats::Event>,
-    name: String,
+    pub(super) name: String,
     fleet: String,
-    subjects: Subjects,
+    pub(super) subjects: Subjects,
     clock: Clock,
 }
 
@@ -218,6 +218,12 @@ impl Person {
                 {
                     let at = self.clock.now().wall;
                     let reply = serde_json::from_slice(&message.payload).ok();
+                    // The server lets nobody speak as another, whatever the message says.
+                    let reply = reply.filter(|reply: &Reply| {
+                        let subject =
+                            self.subjects.data(&reply.host, &token(&self.name), &asking.question);
+                        *subject == *message.subject
+                    });
                     arrived.extend(reply.map(|reply| Arrived { reply, at }));
                 }
             };
@@ -262,11 +268,11 @@ impl Person {
         })
     }
 
-    async fn listen(&self, subject: String) -> Result<Subscriber> {
+    pub(super) async fn listen(&self, subject: String) -> Result<Subscriber> {
         self.client.subscribe(subject).await.map_err(|error| self.gone(&error))
     }
 
-    async fn say(&self, subject: String, line: Vec<u8>) -> Result<()> {
+    pub(super) async fn say(&self, subject: String, line: Vec<u8>) -> Result<()> {
         self.client.publish(subject, line.into()).await.map_err(|error| self.gone(&error))?;
         self.client.flush().await.map_err(|error| self.gone(&error))
     }

@@ -17,6 +17,7 @@ use super::look::{Look, Missed, StreamReader, acknowledged};
 use super::member::{Ending, Member};
 use super::outbox::Due;
 use super::questions::InquiryDesk;
+use super::sending::FetchDesk;
 use crate::fleet::answer::HostAnswer;
 use crate::fleet::exchange::{Announcement, Keeper};
 use crate::fleet::notice::Notice;
@@ -47,6 +48,7 @@ pub(super) struct Session<'a, K> {
     messages: SelectAll<Subscriber>,
     work: JoinSet<Done>,
     questions: InquiryDesk<K>,
+    fetches: FetchDesk<K>,
     due: Schedule,
     /// Bytes in and out that the account has.
     counted: (u64, u64),
@@ -77,6 +79,7 @@ impl<'a, K: Keeper> Session<'a, K> {
         let now = member.keeper.clock().now().mono;
         Self {
             questions: InquiryDesk::new(member, &client),
+            fetches: FetchDesk::new(member, &client),
             member,
             client,
             events,
@@ -188,9 +191,8 @@ impl<'a, K: Keeper> Session<'a, K> {
     fn hear(&mut self, message: &Message) {
         let understood = match self.member.subjects.heard(&message.subject) {
             Some(Spoken::Freeze { from }) => self.hear_notice(from, &message.payload),
-            Some(Spoken::Ask { from } | Spoken::Fetch { from }) => {
-                self.questions.hear(from, &message.payload)
-            }
+            Some(Spoken::Ask { from }) => self.questions.hear(from, &message.payload),
+            Some(Spoken::Fetch { from }) => self.fetches.hear(from, &message.payload),
             None => Err("it has no subject of ours".to_owned()),
         };
         if let Err(why) = understood {

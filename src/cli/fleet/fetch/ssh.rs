@@ -1,0 +1,195 @@
+//! Bundles of a host that an ssh login reaches: no bus, no dashcap that runs there, nothing but reading files.
+//!
+//! What that host says is believed no more than what comes over a bus: see [`BundleCopy`].
+
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::FetchCourse;
+use crate::cli::extcap::hosts::quoted;
+use crate::error::{Error, Result};
+use crate::fleet::fetch::PIECE;
+use crate::fleet::fetch::copy::{Begun, BundleCopy, hex};
+use crate::incident::fetched::{Fetched, is_bundle_name};
+use crate::incident::layout::{MANIFEST, SIGNATURE};
+use crate::incident::manifest::FileEntry;
+use crate::incident::manifest::read;
+use crate::observation::fetch::PacketShare;
+
+/// Nobody is asked anything; a host that is away, or goes away, is given up.
+const OPTIONS: [&str; 8] = [
+    "-o",
+    "BatchMode=yes",
+    "-o",
+    "ConnectTimeout=10",
+    "-o",
+    "ServerAliveInterval=5",
+    "-o",
+    "ServerAliveCountMax=3",
+];
+/// Bundles of one failure on one host.
+const MOST: usize = 64;
+/// Bytes of names that are read.
+const NAMES: u64 = 64 << 10;
+/// Bytes of a manifest with its signature.
+const LONGEST: u64 = 64 << 20;
+/// Stands between a manifest and its signature, and in neither.
+const BETWEEN: u8 = 0;
+
+/// A host as ssh takes it, and where its bundles are.
+pub(super) struct SshHost<'a> {
+    name: &'a str,
+    store: &'a str,
+}
+
+/// ssh at work; it ends with this.
+struct Ssh(Child);
+
+impl<'a> SshHost<'a> {
+    pub(super) fn new(name: &'a str, store: &'a str) -> Result<Self> {
+        if name.starts_with('-') || name.is_empty() {
+            let accepted = "as after ssh, such as router1 or admin@192.0.2.1";
+            return Err(Error::usage("--ssh", name, "this is an option of ssh", accepted));
+        }
+        Ok(Self { name, store })
+    }
+
+    /// Without who logs in there.
+    pub(super) fn host(&self) -> &str {
+        self.name.rsplit_once('@').map_or(self.name, |(_, host)| host)
+    }
+
+    /// Names of the bundles there that have `id` in their manifests, or that one of this name.
+    pub(super) fn named(&self, id: &str) -> Result<Vec<String>> {
+        if is_bundle_name(id) {
+            return Ok(vec![id.to_owned()]);
+        }
+        // Files that this user may not read are none of ours.
+        let words = format!(
+            "cd -- {} || exit; grep -lsF -e {} -- */{MANIFEST}; exit 0",
+            quoted(self.store),
+            quoted(id)
+        );
+        let told = self.told(&words, NAMES)?;
+        let told = String::from_utf8_lossy(&told);
+        let names = told.lines().filter_map(|line| line.strip_suffix(MANIFEST)?.strip_suffix('/'));
+        Ok(names.filter(|name| is_bundle_name(name)).take(MOST).map(str::to_owned).collect())
+    }
+
+    /// The files of a bundle there; none if it is not of `id` after all.
+    pub(super) fn bundle(
+        &self,
+        name: &str,
+        id: &str,
+        course: &FetchCourse,
+    ) -> Result<Option<Fetched>> {
+        let place = quoted(&format!("{}/{name}", self.store));
+        let words = format!(
+            "cd -- {place} && cat {MANIFEST} && printf '\\0' && {{ cat {SIGNATURE} 2>/dev/null; exit 0; }}"
+        );
+        let told = self.told(&words, LONGEST)?;
+        let at = told.iter().position(|byte| *byte == BETWEEN).unwrap_or(told.len());
+        let (manifest, signature) = (&told[..at], told.get(at + 1..).unwrap_or_default());
+        let value: Value = serde_json::from_slice(manifest).unwrap_or_default();
+        let ids = value["fleet"]["ids"].as_array();
+        let is_of = ids.into_iter().flatten().any(|known| known == id);
+        if name != id && !is_of {
+            return Ok(None);
+        }
+        let mut files = read::parse(manifest).map_err(|why| self.cannot(why))?.files;
+        files.push(entry(MANIFEST, manifest));
+        files.extend(Some(signature).filter(|text| !text.is_empty()).map(|t| entry(SIGNATURE, t)));
+        let fetched = Fetched::new(self.host(), course.now().wall, PacketShare::Full, files);
+        fetched.map(Some).map_err(|why| self.cannot(why))
+    }
+
+    /// Brings it into `directory`.
+    pub(super) fn fetch(
+        &self,
+        name: &str,
+        fetched: Fetched,
+        directory: &Path,
+        course: &mut FetchCourse,
+    ) -> Result<PathBuf> {
+        let mut copy = match BundleCopy::begin(directory, name, fetched)? {
+            Begun::Copying(copy) => copy,
+            Begun::There(path) => return Ok(path),
+        };
+        let mut words = format!("cd -- {}", quoted(&format!("{}/{name}", self.store)));
+        for (file, offset, bytes) in copy.lacking() {
+            let from = offset + 1;
+            words += &format!(" && tail -c +{from} -- {} | head -c {bytes}", quoted(file));
+        }
+        let (_ssh, output) = self.begin(&words)?;
+        let mut output = BufReader::with_capacity(PIECE as usize, output);
+        while let Some(piece) = copy.next(course.piece(PIECE)) {
+            let mut data = vec![0; piece.bytes as usize];
+            output.read_exact(&mut data).map_err(|error| self.cut_off(&error))?;
+            thread::sleep(course.wait_for(piece.bytes));
+            copy.take(&piece.file, piece.offset, data)?;
+            course.show(&copy, self.host());
+        }
+        copy.finish()
+    }
+
+    /// What a command there prints, if it is not more than `most` bytes.
+    fn told(&self, words: &str, most: u64) -> Result<Vec<u8>> {
+        let (mut ssh, output) = self.begin(words)?;
+        let mut told = Vec::new();
+        output.take(most + 1).read_to_end(&mut told).map_err(|error| self.cannot(error))?;
+        if told.len() as u64 > most {
+            return Err(self.cannot(format!("it tells more than {most} bytes")));
+        }
+        let ended = ssh.0.wait().map_err(|error| self.cannot(error))?;
+        if ended.success() { Ok(told) } else { Err(self.cannot(format!("ssh ended with {ended}"))) }
+    }
+
+    fn begin(&self, words: &str) -> Result<(Ssh, ChildStdout)> {
+        let mut command = Command::new("ssh");
+        command.arg("-T").args(OPTIONS).args(["--", self.name, words]);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let mut ssh = Ssh(child.map_err(|error| Error::operation("run", "ssh", error))?);
+        let output = ssh.0.stdout.take().ok_or_else(|| self.cannot("it says nothing"))?;
+        Ok((ssh, output))
+    }
+
+    fn cut_off(&self, error: &io::Error) -> Error {
+        match error.kind() {
+            io::ErrorKind::UnexpectedEof => self.cannot("it was cut off"),
+            _ => self.cannot(error),
+        }
+    }
+
+    fn cannot(&self, why: impl std::fmt::Display) -> Error {
+        Error::operation("fetch through ssh from", self.name, why)
+    }
+}
+
+impl Drop for Ssh {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn entry(name: &str, content: &[u8]) -> FileEntry {
+    let sha256 = hex(Sha256::new().chain_update(content));
+    FileEntry { name: name.to_owned(), size: content.len() as u64, sha256 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_option_is_no_host_and_who_logs_in_is_none() {
+        assert!(SshHost::new("-oProxyCommand=x", "/s").is_err());
+        assert_eq!(SshHost::new("admin@r1", "/s").unwrap().host(), "r1");
+        assert_eq!(SshHost::new("r1", "/s").unwrap().host(), "r1");
+    }
+}
