@@ -2,10 +2,10 @@
 //!
 //! What that host says is believed no more than what comes over a bus: see [`BundleCopy`].
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::thread;
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::thread::{self, JoinHandle};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -20,6 +20,7 @@ use crate::incident::layout::{MANIFEST, SIGNATURE};
 use crate::incident::manifest::FileEntry;
 use crate::incident::manifest::read;
 use crate::observation::fetch::PacketShare;
+use crate::visible::plain;
 
 /// Nobody is asked anything; a host that is away, or goes away, is given up.
 const OPTIONS: [&str; 8] = [
@@ -38,6 +39,8 @@ const MOST: usize = 64;
 const NAMES: u64 = 64 << 10;
 /// Bytes of a manifest with its signature.
 const LONGEST: u64 = 64 << 20;
+/// Bytes of complaints that are said.
+const COMPLAINTS: u64 = 4 << 10;
 /// Stands between a manifest and its signature, and in neither.
 const BETWEEN: u8 = 0;
 
@@ -48,7 +51,11 @@ pub(super) struct SshHost<'a> {
 }
 
 /// ssh at work; it ends with this.
-struct Ssh(Child);
+struct Ssh {
+    child: Child,
+    /// Says what it complains of.
+    complaints: Option<JoinHandle<()>>,
+}
 
 impl<'a> SshHost<'a> {
     pub(super) fn new(name: &'a str, store: &'a str) -> Result<Self> {
@@ -145,16 +152,20 @@ impl<'a> SshHost<'a> {
         if told.len() as u64 > most {
             return Err(self.cannot(format!("it tells more than {most} bytes")));
         }
-        let ended = ssh.0.wait().map_err(|error| self.cannot(error))?;
+        let ended = ssh.child.wait().map_err(|error| self.cannot(error))?;
         if ended.success() { Ok(told) } else { Err(self.cannot(format!("ssh ended with {ended}"))) }
     }
 
     fn begin(&self, words: &str) -> Result<(Ssh, ChildStdout)> {
         let mut command = Command::new("ssh");
         command.arg("-T").args(OPTIONS).args(["--", self.name, words]);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
-        let mut ssh = Ssh(child.map_err(|error| Error::operation("run", "ssh", error))?);
-        let output = ssh.0.stdout.take().ok_or_else(|| self.cannot("it says nothing"))?;
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().map_err(|error| Error::operation("run", "ssh", error))?;
+        let mut ssh = Ssh { child, complaints: None };
+        let host = self.host().to_owned();
+        let said = ssh.child.stderr.take();
+        ssh.complaints = said.map(|said| thread::spawn(move || complain(&host, said)));
+        let output = ssh.child.stdout.take().ok_or_else(|| self.cannot("it says nothing"))?;
         Ok((ssh, output))
     }
 
@@ -172,9 +183,20 @@ impl<'a> SshHost<'a> {
 
 impl Drop for Ssh {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = self.complaints.take().map(JoinHandle::join);
     }
+}
+
+/// Says what ssh and the host complain of, in letters, as far as anybody reads it.
+fn complain(host: &str, said: ChildStderr) {
+    let mut said = BufReader::new(said);
+    for line in said.by_ref().take(COMPLAINTS).split(b'\n').map_while(Result::ok) {
+        eprintln!("{}: {}", plain(host), plain(&String::from_utf8_lossy(&line)));
+    }
+    // Who is not read any more would wait.
+    let _ = io::copy(&mut said, &mut io::sink());
 }
 
 fn entry(name: &str, content: &[u8]) -> FileEntry {

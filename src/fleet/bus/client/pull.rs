@@ -117,7 +117,7 @@ impl Pull<'_> {
 
     /// Waits; the connection goes on meanwhile.
     pub fn pause(&self, time: Duration) {
-        self.person.runtime.block_on(sleep(time));
+        self.person.runtime.block_on(async { sleep(time).await });
     }
 
     fn ask(&self, wanted: FetchWanted) -> Result<()> {
