@@ -107,13 +107,9 @@ fn bundles_come_as_far_as_they_may_and_every_fetch_is_told() {
     assert!(complaint.contains("packets = \"headers\" }"), "how it is allowed: {complaint}");
     assert!(!here.join("a").exists(), "{told}");
     let copy = |host: &str| here.join(host).join(&name);
-    let next = format!(
-        "next: dashcap fleet report {} {} {}",
-        copy("b").display(),
-        copy("c").display(),
-        copy("d").display()
-    );
-    assert_eq!(told.lines().last(), Some(&*next));
+    let next = told.lines().last().expect("what comes next");
+    assert!(next.starts_with("next: dashcap fleet report "), "{told}");
+    assert!(["b", "c", "d"].iter().all(|host| next.contains(&*copy(host).to_string_lossy())));
 
     // The frames stay, are cut, or come whole.
     assert!(!copy("b").join(CAPTURE).exists() && copy("b").join("system/uname.txt").exists());
