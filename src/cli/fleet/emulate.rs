@@ -71,7 +71,7 @@ const SHORTEST_LOOK: Duration = Duration::from_millis(1);
 
 /// What all members see of the notice under way.
 #[derive(Debug)]
-struct Tally {
+struct HeardCount {
     heard: Mutex<HeardSoFar>,
     /// Members that are to hear it.
     others: usize,
@@ -95,7 +95,7 @@ struct HeardSoFar {
 struct EmulatedKeeper {
     clock: Clock,
     host: String,
-    tally: Arc<Tally>,
+    tally: Arc<HeardCount>,
 }
 
 /// A member, and the way to have it announce something.
@@ -104,7 +104,7 @@ struct EmulatedMember {
     announce: mpsc::Sender<Announcement>,
 }
 
-impl Tally {
+impl HeardCount {
     fn begin(&self, id: String, event: Mono) {
         *self.so_far() = HeardSoFar { id, event, after: Vec::new() };
     }
@@ -249,7 +249,7 @@ impl Emulate {
 
     async fn measure(&self, options: &Options) -> Result<Measured> {
         let clock = Clock::system();
-        let tally = Arc::new(Tally {
+        let tally = Arc::new(HeardCount {
             heard: Mutex::default(),
             others: self.members - 1,
             complete: Notify::new(),
@@ -272,7 +272,7 @@ impl Emulate {
         &self,
         options: &Options,
         clock: &Clock,
-        tally: &Arc<Tally>,
+        tally: &Arc<HeardCount>,
     ) -> Result<Vec<EmulatedMember>> {
         let mut members: Vec<EmulatedMember> = Vec::new();
         while members.len() < self.members {
@@ -335,7 +335,7 @@ async fn round(
     number: usize,
     members: &[EmulatedMember],
     clock: &Clock,
-    tally: &Tally,
+    tally: &HeardCount,
 ) -> Result<Round> {
     let before = figures(members).answered;
     let now = clock.now();
