@@ -152,15 +152,15 @@ pub(super) fn bound(parts: &mut Parts, found: &MatchedFrame, forth: bool) {
 
 /// Without what is too far from its neighbours to be one frame.
 pub(super) fn together(mut bounds: Bounds) -> Bounds {
-    let both = bounds.upper.iter().chain(&bounds.lower);
-    let mut all: Vec<OffsetBound> = both.copied().collect();
-    all.sort_unstable();
-    let (least, most) = all.iter().fold((i64::MAX, i64::MIN), |(least, most), bound| {
+    let both = || bounds.upper.iter().chain(&bounds.lower);
+    let (least, most) = both().fold((i64::MAX, i64::MIN), |(least, most), bound| {
         (least.min(bound.value), most.max(bound.value))
     });
     if most.saturating_sub(least) <= FLIGHT {
         return bounds;
     }
+    let mut all: Vec<OffsetBound> = both().copied().collect();
+    all.sort_unstable();
     let is_near = |number: usize| {
         let from = number.saturating_sub(NEIGHBOURS / 2).min(all.len().saturating_sub(NEIGHBOURS));
         let mut near: Vec<i64> =

@@ -2,7 +2,8 @@
 //!
 //! At the bound a host's later frames are left out: what it covers ends there, and that is told.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::thread;
 
 use super::sighting::{Sighting, signature};
 use crate::frame::{Direction, LinkType};
@@ -145,19 +146,28 @@ impl Sightings {
         number
     }
 
-    /// Numbers of single stations, and of all together; groups are not among them.
-    pub(super) fn reached(&self) -> HashSet<u32> {
-        let reached = |address: &Mac| address.is_unicast() || *address == Mac::BROADCAST;
-        self.stations.iter().filter(|(address, _)| reached(address)).map(|(_, n)| *n).collect()
+    /// By the number of each station whether it is a single one, or all together; groups are not.
+    pub(super) fn reached(&self) -> Vec<bool> {
+        let mut reached = vec![false; self.stations.len() + 1];
+        for (address, number) in &self.stations {
+            reached[*number as usize] = address.is_unicast() || *address == Mac::BROADCAST;
+        }
+        reached
     }
 
     /// Everything in the order of what it is recognised by; what overlapping bundles of a host have twice is one.
     pub fn sort(&mut self) {
-        self.all.sort_unstable_by_key(|sighting| {
-            (sighting.key, sighting.point, sighting.direction as u8, sighting.time)
-        });
+        let of = |s: &Sighting| (s.key, s.point, s.direction as u8, s.time);
+        let middle = self.all.len() / 2;
+        if middle > 0 {
+            // Sorting is what takes longest of all: a half on each of two processors.
+            let (low, _, high) = self.all.select_nth_unstable_by_key(middle, of);
+            thread::scope(|scope| {
+                scope.spawn(|| low.sort_unstable_by_key(of));
+                high.sort_unstable_by_key(of);
+            });
+        }
         let points = &self.points;
-        let of = |s: &Sighting| (s.key, s.point, s.direction, s.time);
         self.all
             .dedup_by(|one, other| points[usize::from(one.point)].several && of(one) == of(other));
     }

@@ -6,6 +6,7 @@
 //! that is told already say nothing more.
 
 use std::collections::BTreeMap;
+use std::thread;
 
 use super::band::Band;
 use super::clocks::{Clocks, bound, together};
@@ -107,7 +108,13 @@ impl Told<'_> {
         if self.ends.routed {
             return summary;
         }
-        let accounts = ways.map(|points| WayAccount::of(&self.asked(points)));
+        let mut accounts = [WayAccount::default(), WayAccount::default()];
+        // Each looks through all frames: one on each of two processors.
+        thread::scope(|scope| {
+            for (account, points) in accounts.iter_mut().zip(ways) {
+                scope.spawn(move || *account = WayAccount::of(&self.asked(points)));
+            }
+        });
         for (number, points) in ways.into_iter().enumerate() {
             let way = self.way(points, &accounts[number], &accounts[1 - number]);
             let ends = [&summary.ends[number], &summary.ends[1 - number]];

@@ -10,6 +10,8 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use foldhash::fast::RandomState;
+
 use super::band::Interval;
 use super::gather::{ObservationPoint, Sightings};
 use super::matching::MatchedFrame;
@@ -85,17 +87,22 @@ impl WayAccount {
         let mut account = Self::default();
         let stations = Reached::of(asked);
         let mut unmatched = Unmatched::default();
-        let mut segments: HashMap<u64, (Vec<Sighting>, Vec<Sighting>)> = HashMap::new();
+        let mut segments: HashMap<u64, (Vec<Sighting>, Vec<Sighting>), RandomState> =
+            HashMap::default();
+        // Cleared for each key: a list of its own for each of a million is most of the time.
+        let (mut sent, mut received) = (Vec::<Sighting>::new(), Vec::<Sighting>::new());
         for same in asked.sightings.all.chunk_by(|one, other| one.key == other.key) {
-            let sent = stations.sent(at(same, asked.points.0, Direction::Outbound));
-            let received = stations.received(at(same, asked.points.1, Direction::Inbound));
+            sent.clear();
+            sent.extend(stations.sent(at(same, asked.points.0, Direction::Outbound)));
+            received.clear();
+            received.extend(stations.received(at(same, asked.points.1, Direction::Inbound)));
             let Some(first) = sent.first().or(received.first()) else { continue };
             if first.carried > 0 {
                 let flow = segments.entry(first.flow).or_default();
-                flow.0.extend(sent);
-                flow.1.extend(received);
+                flow.0.extend(&sent);
+                flow.1.extend(&received);
             } else {
-                account.compare(asked, same, sent, received, &mut unmatched);
+                account.compare(asked, same, &sent, &received, &mut unmatched);
             }
         }
         for (sent, received) in segments.into_values() {
@@ -111,11 +118,11 @@ impl WayAccount {
         &mut self,
         asked: &WayAsked<'_>,
         same: &[Sighting],
-        sent: Vec<Sighting>,
-        received: Vec<Sighting>,
+        sent: &[Sighting],
+        received: &[Sighting],
         unmatched: &mut Unmatched,
     ) {
-        if sent.iter().chain(&received).any(|seen| seen.folded) {
+        if sent.iter().chain(received).any(|seen| seen.folded) {
             self.unknown(FOLDED, sent.len() as u64);
             return;
         }
@@ -135,7 +142,7 @@ impl WayAccount {
             (fewer, more) => {
                 self.both += fewer as u64;
                 self.course.extend(sent.iter().map(|seen| (seen.time, true)));
-                unmatched.received.extend(received.into_iter().take(more - fewer));
+                unmatched.received.extend(&received[..more - fewer]);
             }
         }
     }
@@ -226,34 +233,51 @@ fn at(same: &[Sighting], point: u16, way: Direction) -> impl Iterator<Item = &Si
 
 /// Stations that a link reaches: those that frames went to over it, and those that frames came from.
 struct Reached {
-    to: HashSet<u32>,
-    from: HashSet<u32>,
+    to: StationSet,
+    from: StationSet,
 }
+
+/// Some of all stations, by their numbers.
+struct StationSet(Vec<bool>);
 
 impl Reached {
     fn of(asked: &WayAsked<'_>) -> Self {
         let reached = asked.sightings.reached();
-        let often = |stations: &mut dyn Iterator<Item = u32>| -> HashSet<u32> {
-            let mut counts: HashMap<u32, usize> = HashMap::new();
-            stations.for_each(|station| *counts.entry(station).or_default() += 1);
-            counts.retain(|station, count| *count >= REACHED && reached.contains(station));
-            counts.into_keys().collect()
+        let often = |stations: &mut dyn Iterator<Item = u32>| {
+            let mut counts = vec![0_usize; reached.len()];
+            stations.for_each(|station| counts[station as usize] += 1);
+            counts
+                .iter()
+                .zip(&reached)
+                .map(|(count, is)| *is && *count >= REACHED)
+                .collect::<Vec<_>>()
         };
         let (forth, back) = asked.matches;
-        let mut to = often(&mut forth.iter().map(|found| found.to));
-        to.extend(often(&mut back.iter().map(|found| found.from)));
+        let to = often(&mut forth.iter().map(|found| found.to));
+        let asked_by = often(&mut back.iter().map(|found| found.from));
+        let to = to.iter().zip(asked_by).map(|(to, by)| *to || by).collect();
         let from = often(&mut forth.iter().map(|found| found.from));
-        Self { to, from }
+        Self { to: StationSet(to), from: StationSet(from) }
     }
 
-    fn sent<'a>(&self, seen: impl Iterator<Item = &'a Sighting>) -> Vec<Sighting> {
-        seen.filter(|seen| self.to.contains(&seen.to)).copied().collect()
+    fn sent<'a>(
+        &self,
+        seen: impl Iterator<Item = &'a Sighting>,
+    ) -> impl Iterator<Item = &'a Sighting> {
+        seen.filter(|seen| self.to.has(seen.to))
     }
 
-    fn received<'a>(&self, seen: impl Iterator<Item = &'a Sighting>) -> Vec<Sighting> {
-        let is_its =
-            |seen: &&Sighting| self.from.contains(&seen.from) && self.to.contains(&seen.to);
-        seen.filter(is_its).copied().collect()
+    fn received<'a>(
+        &self,
+        seen: impl Iterator<Item = &'a Sighting>,
+    ) -> impl Iterator<Item = &'a Sighting> {
+        seen.filter(|seen| self.from.has(seen.from) && self.to.has(seen.to))
+    }
+}
+
+impl StationSet {
+    fn has(&self, station: u32) -> bool {
+        self.0[station as usize]
     }
 }
 

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use foldhash::fast::RandomState;
+
 use super::gather::Sightings;
 use super::member::MOST_HOSTS;
 use super::sighting::Sighting;
@@ -52,7 +54,7 @@ impl Matches {
         let (sent, received) = (vec![0; room], vec![0; room]);
         let mut found = Finder {
             sightings,
-            numbers: HashMap::new(),
+            numbers: HashMap::default(),
             lists: Vec::new(),
             counts: Self { pairs: BTreeMap::new(), sent, received },
         };
@@ -85,7 +87,7 @@ impl Matches {
 
 struct Finder<'a> {
     sightings: &'a Sightings,
-    numbers: HashMap<(u16, u16), usize>,
+    numbers: HashMap<(u16, u16), usize, RandomState>,
     lists: Vec<((u16, u16), Vec<MatchedFrame>)>,
     counts: Matches,
 }
