@@ -98,7 +98,7 @@ fn files(folder: &Path, told: &Manifest, fetched: Option<&Fetched>, verdict: &mu
         match there.remove(&file.name) {
             None => verdict.missing.push(file.name.clone()),
             Some(true) if sum(&folder.join(&file.name)).is_ok_and(|sum| sum == file.sha256) => {
-                verdict.in_order += 1;
+                verdict.in_order += u64::from(cut.is_none());
             }
             Some(_) => verdict.changed.push(file.name.clone()),
         }
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
     use crate::incident::bundle;
     use crate::incident::fixture::Story;
-    use crate::incident::layout::{EVENTS, TIMELINE};
+    use crate::incident::layout::{CAPTURE, EVENTS, TIMELINE};
     use crate::incident::pcapng::Level;
     use crate::incident::store::record::RECORD;
     use crate::incident::store::{self, Listing, Store};
@@ -241,6 +241,36 @@ mod tests {
         assert_eq!(verdict.changed, [EVENTS]);
         assert_eq!(verdict.missing, [TIMELINE]);
         assert_eq!(verdict.added, ["evil", "way"]);
+    }
+
+    #[test]
+    fn a_copy_with_cut_frames_is_told_as_such_and_only_where_no_store_wrote_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = directory.path();
+        let bundle = &written(place)[0];
+        let folder = Folder::open(&bundle.path).unwrap();
+        let told = read::parse(&read::text(&folder).unwrap()).unwrap();
+        let whole = verify(bundle, None).in_order;
+        fs::write(bundle.path.join(CAPTURE), "cut").unwrap();
+        let mut files = told.files;
+        files.push(FileEntry { name: MANIFEST.to_owned(), size: 1, sha256: "0".repeat(64) });
+        let capture = files.iter_mut().find(|file| file.name == CAPTURE).unwrap();
+        capture.sha256 = hex(&Sha256::digest("cut"));
+        for (packets, note) in
+            [(PacketShare::Headers, "was cut to headers on b"), (PacketShare::Never, "stayed on b")]
+        {
+            if packets == PacketShare::Never {
+                fs::remove_file(bundle.path.join(CAPTURE)).unwrap();
+                files.retain(|file| file.name != CAPTURE);
+            }
+            let fetched = Fetched::new("b", crate::time::Wall(1), packets, files.clone()).unwrap();
+            fetched.write(&folder).unwrap();
+            let verdict = verify(bundle, None);
+            assert!(verdict.is_in_order() && verdict.notes[0].contains(note), "{verdict:?}");
+            assert_eq!(verdict.in_order, whole - 1, "the capture is not as written");
+            let planted = &verdicts(place, std::slice::from_ref(bundle))[0];
+            assert!(!planted.is_in_order() && planted.added == [FETCHED], "{planted:?}");
+        }
     }
 
     /// Whoever makes the sums of a bundle fit again has to change its manifest.

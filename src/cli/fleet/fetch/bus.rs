@@ -44,7 +44,8 @@ impl<'a> BusFetch<'a> {
             !expected.is_empty() && expected.iter().all(|host| answered(arrived, host))
         };
         let asking = Inquiry::Incidents { id: Some(id.clone()) };
-        let arrived = self.person.ask(asking, place.patience(), enough)?;
+        let mut arrived = self.person.ask(asking, place.patience(), enough)?;
+        arrived.sort_by(|one, other| one.reply.host.cmp(&other.reply.host));
         for host in expected.iter().filter(|host| !answered(&arrived, host)) {
             harvest.failures.push((host.clone(), "SILENT".to_owned()));
         }
