@@ -272,11 +272,11 @@ impl BundleCopy {
         if self.around.has(&name) {
             store::remove(&self.path, false)?;
         }
-        let directories = self.partial.inside().map_err(|e| cannot(&self.path, e))?;
-        let directories =
-            directories.iter().filter_map(|inside| self.partial.folder(&*inside.name).ok());
-        let synced = directories.map(|folder| folder.sync()).collect::<io::Result<()>>();
-        synced
+        let inside = self.partial.inside().map_err(|e| cannot(&self.path, e))?;
+        let mut directories =
+            inside.iter().filter_map(|inside| self.partial.folder(&*inside.name).ok());
+        directories
+            .try_for_each(|folder| folder.sync())
             .and_then(|()| self.partial.sync())
             .and_then(|()| self.around.rename(&format!("{name}{SUFFIX}"), &name))
             .and_then(|()| self.around.sync())
