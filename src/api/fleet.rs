@@ -66,6 +66,13 @@ impl Membership {
         });
         Ok(known.take(MOST_BUNDLES).map(|(ids, bundle)| (bundle, ids)).collect())
     }
+
+    /// Marks the bundles of a notice to be kept, or no longer; how many there are.
+    fn marked(&self, id: &str, kept: bool) -> Result<usize> {
+        let bundles = self.bundles(Some(id))?;
+        bundles.iter().try_for_each(|(bundle, _)| mark(&bundle.path, kept).map(drop))?;
+        Ok(bundles.len())
+    }
 }
 
 impl Keeper for Seat {
@@ -108,10 +115,10 @@ impl Keeper for Seat {
                 let bundles = bundles.into_iter().map(|(bundle, ids)| shown(bundle, ids));
                 Told::Incidents { bundles: bundles.collect() }
             }),
-            Inquiry::Keep { id } => self.member.bundles(Some(id)).and_then(|bundles| {
-                let marked = bundles.iter().map(|(bundle, _)| mark(&bundle.path, true));
-                Ok(Told::Kept { count: marked.collect::<Result<Vec<_>>>()?.len() })
-            }),
+            Inquiry::Keep { id } => self.member.marked(id, true).map(|count| Told::Kept { count }),
+            Inquiry::Release { id } => {
+                self.member.marked(id, false).map(|count| Told::Released { count })
+            }
         };
         told.unwrap_or_else(|error| Told::Refused { why: error.to_string() })
     }

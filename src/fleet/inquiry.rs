@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::answer::State;
 use super::status::Presence;
 use crate::time::Wall;
 
@@ -42,8 +43,14 @@ pub enum Inquiry {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
     },
-    /// Mark the bundles of a notice to be kept, whatever the limits say.
+    /// Write what is held for a notice of whoever asks; where nothing is, mark its bundles to be kept, whatever the
+    /// limits say.
     Keep {
+        /// The notice.
+        id: String,
+    },
+    /// Give up what is held for a notice of whoever asks; where nothing is, take the marks of its bundles away.
+    Release {
         /// The notice.
         id: String,
     },
@@ -85,6 +92,22 @@ pub enum Told {
     Kept {
         /// So many.
         count: usize,
+    },
+    /// How many bundles are not marked any more.
+    Released {
+        /// So many.
+        count: usize,
+    },
+    /// What became of the window that was held for whoever asked.
+    Settled {
+        /// How it stands now.
+        state: State,
+        /// The name of the bundle that will have it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        incident: Option<String>,
+        /// Why, where that is a question.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<String>,
     },
     /// Why nothing is told.
     Refused {

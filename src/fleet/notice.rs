@@ -14,6 +14,7 @@ use super::fields::{self, Fields, check_span, check_text, check_token};
 use crate::error::{Error, Result};
 use crate::finding::Severity;
 use crate::time::{Wall, as_nanos};
+use crate::trigger::TriggerKind;
 
 /// What a notice says, field by field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -133,6 +134,33 @@ impl Notice {
         fields.check()?;
         fields::line(&fields)?;
         Ok(Self(fields))
+    }
+
+    /// What `from` says of the window that is held for its notice `id`: write it, or give it up.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] when one of them is no name.
+    pub fn settling(from: &str, id: &str, mode: Mode, at: Wall) -> Result<Self> {
+        Self::new(NoticeFields {
+            id: id.to_owned(),
+            root: id.to_owned(),
+            hops: 0,
+            from: from.to_owned(),
+            boot: String::new(),
+            kind: TriggerKind::Snapshot.to_string(),
+            object: None,
+            sentence: None,
+            severity: Severity::Warning,
+            at,
+            error: Duration::ZERO,
+            age: Duration::ZERO,
+            pre: Duration::ZERO,
+            post: Duration::ZERO,
+            mode,
+            within: Duration::ZERO,
+            want: Want::State,
+            spread: Duration::ZERO,
+        })
     }
 
     /// Understands a message. Never panics, whatever the bytes.

@@ -134,29 +134,6 @@ impl Recorder {
         }
     }
 
-    /// Another host asks.
-    fn hear(&mut self, heard: HeardNotice) {
-        let Self { incidents, captures, audience, .. } = self;
-        if let Some(fleet) = &mut self.fleet {
-            fleet.hear(heard, incidents, captures, audience);
-        }
-    }
-
-    /// Tells other hosts of what is new, and what became of what they asked.
-    fn attend_fleet(&mut self) {
-        let announced = self.incidents.take_announced();
-        let Some(fleet) = &mut self.fleet else { return };
-        let now = self.clock.now().mono;
-        for announced in announced {
-            let Some(announcement) = fleet.announce(announced, now) else { continue };
-            self.incidents.announced_as(&announcement.notice);
-            if !self.audience.clients.announce(announcement) {
-                tracing::warn!("not announced: too much waits to be");
-            }
-        }
-        fleet.follow(&mut self.incidents, &mut self.captures);
-    }
-
     /// Puts watchers to work again that panicked.
     fn restart_watchers(&mut self) {
         for found in self.watchers.restart_panicked(&self.options) {
@@ -227,6 +204,29 @@ impl<K: FrameStore> Recorder<K> {
             self.incidents.remember(seen);
         }
         verdict
+    }
+
+    /// Another host asks.
+    fn hear(&mut self, heard: HeardNotice) {
+        let Self { incidents, captures, audience, .. } = self;
+        if let Some(fleet) = &mut self.fleet {
+            fleet.hear(heard, incidents, captures, audience);
+        }
+    }
+
+    /// Tells other hosts of what is new, and what became of what they asked.
+    fn attend_fleet(&mut self) {
+        let announced = self.incidents.take_announced();
+        let Some(fleet) = &mut self.fleet else { return };
+        let now = self.clock.now().mono;
+        for announced in announced {
+            let Some(announcement) = fleet.announce(announced, now) else { continue };
+            self.incidents.announced_as(&announcement.notice);
+            if !self.audience.clients.announce(announcement) {
+                tracing::warn!("not announced: too much waits to be");
+            }
+        }
+        fleet.follow(&mut self.incidents, &mut self.captures);
     }
 
     /// Lets each owner follow what it means for them.

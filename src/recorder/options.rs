@@ -74,3 +74,44 @@ impl Options {
         self.window.pre.max(rules.reach())
     }
 }
+
+/// Options for tests.
+#[cfg(test)]
+pub(super) mod fixture {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::{Options, WatcherOptions, WindowOptions};
+    use crate::detect::watcher;
+    use crate::incident::writer;
+    use crate::ring::PoolOptions;
+    use crate::trigger::{Rule, budget};
+    use crate::watch::sysfs;
+    use crate::{api, capture, hook, privilege, traffic};
+
+    /// Ten seconds before and five after, with little memory; bundles appear under `folder`.
+    pub(in crate::recorder) fn options(folder: &Path) -> Options {
+        Options {
+            interfaces: Vec::new(),
+            api: api::Options::default(),
+            programs: hook::Options::default(),
+            pool: PoolOptions { memory: 16 << 20, lock: false },
+            ring_file: None,
+            traffic: traffic::Options::default(),
+            capture: capture::Options::default(),
+            window: WindowOptions::new(Duration::from_secs(10), Duration::from_secs(5)),
+            cool_down: Duration::from_secs(30),
+            rules: Rule::defaults(false),
+            probes: Vec::new(),
+            watchers: WatcherOptions::default(),
+            detect: watcher::Options::default(),
+            wanted: Vec::new(),
+            timeline: sysfs::Options::default(),
+            output: folder.join("bundles"),
+            writer: writer::Options::default(),
+            budget: budget::Options::default(),
+            privilege: privilege::Options::default(),
+            settings: serde_json::Value::Null,
+        }
+    }
+}

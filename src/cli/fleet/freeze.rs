@@ -19,6 +19,7 @@ use crate::fleet::subject::Addressee;
 use crate::time::{Clock, Stamp};
 use crate::trigger::TriggerKind;
 use crate::visible::{self, plain};
+use crate::words;
 
 /// Have hosts of the fleet freeze the window around now, or around a moment that is over.
 ///
@@ -61,6 +62,15 @@ pub(super) struct Freeze {
     /// Wait until every bundle is written.
     #[arg(short, long)]
     wait: bool,
+
+    /// Hold the window in memory, and write nothing yet: `dashcap fleet keep ID` has it written, `release ID` gives it
+    /// up.
+    #[arg(long, conflicts_with = "wait")]
+    hold: bool,
+
+    /// What is held is given up after this time, up to 1h [default: 2m].
+    #[arg(long, value_name = "DUR", requires = "hold")]
+    within: Option<TimeSpan>,
 }
 
 /// Exit status when nobody has anything of the window.
@@ -68,6 +78,8 @@ const NOBODY: u8 = 3;
 /// Time kept, as for one host (`dashcap run --help`).
 const PRE: Duration = crate::recorder::WindowOptions::PRE;
 const POST: Duration = crate::recorder::WindowOptions::POST;
+/// Time to look whether what is held is worth a bundle.
+const WITHIN: Duration = Duration::from_secs(120);
 /// Time for each of many hosts to answer.
 const SPREAD: Duration = Duration::from_micros(200);
 /// Hosts that may all answer at once.
@@ -107,6 +119,9 @@ impl Freeze {
         }
         let has_it = |state: &State| !matches!(state, State::Refused | State::Late | State::Lost);
         let somebody = states.values().any(has_it);
+        if somebody && !place.json {
+            print(&plain(&self.what_next(&notice.id)))?;
+        }
         Ok(ExitCode::from(if somebody { 0 } else { NOBODY }))
     }
 
@@ -151,11 +166,23 @@ impl Freeze {
             age: now.mono.since(event.mono),
             pre: self.pre.map_or(PRE, |span| span.0),
             post: self.post.map_or(POST, |span| span.0),
-            mode: Mode::Keep,
-            within: Duration::ZERO,
+            mode: if self.hold { Mode::Hold } else { Mode::Keep },
+            within: self.within(),
             want: crate::fleet::notice::Want::State,
             spread,
         })
+    }
+
+    fn within(&self) -> Duration {
+        self.within.map_or(if self.hold { WITHIN } else { Duration::ZERO }, |span| span.0)
+    }
+
+    fn what_next(&self, id: &str) -> String {
+        if !self.hold {
+            return format!("its identifier is {id}");
+        }
+        let time = words::duration(self.within());
+        format!("held for {time}: `dashcap fleet keep {id}`, or `dashcap fleet release {id}`")
     }
 
     fn addressees(&self) -> Vec<Addressee> {

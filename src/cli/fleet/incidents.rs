@@ -1,4 +1,4 @@
-//! `dashcap fleet incidents`, `show` and `keep`: what the hosts kept of one failure.
+//! `dashcap fleet incidents` and `show`: what the hosts kept of one failure.
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -21,13 +21,6 @@ pub(super) struct Incidents;
 /// Tell what each host has of a failure.
 #[derive(Debug, Args)]
 pub(super) struct Show {
-    /// Its identifier, as `dashcap fleet incidents` lists it.
-    id: String,
-}
-
-/// Mark the bundles of a failure to be kept on every host, whatever the limits there say.
-#[derive(Debug, Args)]
-pub(super) struct Keep {
     /// Its identifier, as `dashcap fleet incidents` lists it.
     id: String,
 }
@@ -74,30 +67,6 @@ impl Show {
         }
         gathered.name_silent();
         if gathered.incidents.is_empty() { Err(unknown(&self.id)) } else { Ok(ExitCode::SUCCESS) }
-    }
-}
-
-impl Keep {
-    pub(super) fn start(self, place: &Place) -> Result<ExitCode> {
-        let options = place.options()?;
-        let person = place.connect(&options)?;
-        let expected = person.members()?.len();
-        let enough = |arrived: &[Arrived]| expected > 0 && arrived.len() >= expected;
-        let asking = Inquiry::Keep { id: self.id.clone() };
-        let arrived = person.ask(asking, place.patience(), enough)?;
-        let mut all = 0;
-        for Arrived { reply, .. } in arrived {
-            match reply.told {
-                Told::Kept { count } if count > 0 => {
-                    all += count;
-                    let bundles = words::counted(count as u64, "bundle");
-                    print(&plain(&format!("{}: {bundles}", reply.host)))?;
-                }
-                Told::Refused { why } => eprintln!("{}: {}", plain(&reply.host), plain(&why)),
-                _ => {}
-            }
-        }
-        if all == 0 { Err(unknown(&self.id)) } else { Ok(ExitCode::SUCCESS) }
     }
 }
 

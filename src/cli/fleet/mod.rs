@@ -9,6 +9,7 @@ mod incidents;
 mod init;
 mod place;
 mod report;
+mod settle;
 mod who;
 
 use std::process::ExitCode;
@@ -40,6 +41,8 @@ enum Do {
     Show(incidents::Show),
     Keep(incidents::Keep),
     Fetch(fetch::Fetch),
+    Keep(settle::Keep),
+    Release(settle::Release),
     Report(report::FleetReport),
     Emulate(emulate::Emulate),
 }
@@ -55,6 +58,7 @@ impl Fleet {
             Some(Do::Show(show)) => show.start(&place),
             Some(Do::Keep(keep)) => keep.start(&place),
             Some(Do::Fetch(fetch)) => fetch.start(&place, line),
+            Some(Do::Release(release)) => release.start(&place),
             Some(Do::Report(report)) => report.start(line),
             Some(Do::Emulate(emulate)) => emulate.start(&place),
         }

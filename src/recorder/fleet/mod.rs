@@ -4,6 +4,8 @@
 //! observations. Nothing here waits: answers and announcements go into channels with a bound.
 
 mod peers;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -95,7 +97,9 @@ impl FleetDesk {
             return;
         }
         if matches!(decision, Decision::Confirm | Decision::Release) {
-            return self.settle_hold(&notice, &decision, incidents, captures, audience);
+            let settled = self.settle_hold(&notice, &decision, incidents, captures, audience);
+            settled.into_iter().for_each(|answer| drop(answers.try_send(answer)));
+            return;
         }
         let lasted = arrival.waited + notice.age;
         let course = Course::new(&self.of, &notice.id, lasted, reading(at));
@@ -132,17 +136,10 @@ impl FleetDesk {
             self.receiver.answered(&followed.key, &answer);
             followed.send(answer);
         }
-        if !followed.course.is_over()
-            && !followed.course.incident().is_some_and(|incident| incidents.is_written(incident))
-        {
-            if self.followed.len() >= FOLLOWED {
-                self.followed.pop_front();
-            }
-            self.followed.push_back(followed);
-        }
+        self.follow_on(followed, incidents);
     }
 
-    /// What is held for a notice is written, or given up.
+    /// What is held for a notice is written, or given up; what is answered to that, if anything was held.
     fn settle_hold<K: FrameStore>(
         &mut self,
         notice: &Notice,
@@ -150,34 +147,48 @@ impl FleetDesk {
         incidents: &mut Incidents,
         captures: &mut K,
         audience: &mut Audience,
-    ) {
-        let now = incidents.now();
-        if *decision == Decision::Confirm {
-            if let Some(verdict) = incidents.confirm_for(&notice.key(), captures, audience) {
-                self.tell(&notice.key(), |followed| followed.told(verdict, now));
-            }
-        } else if incidents.release_for(&notice.key(), captures) {
-            self.released(&notice.key(), "whoever asked released it");
-        }
+    ) -> Option<HostAnswer> {
+        let (key, now) = (notice.key(), incidents.now());
+        let verdict = match decision {
+            Decision::Confirm => Some(incidents.confirm_for(&key, captures, audience)?),
+            _ if incidents.release_for(&key, captures) => None,
+            _ => return None,
+        };
+        let mut followed = self.take_followed(&key)?;
+        let answer = match verdict {
+            Some(verdict) => followed.told(verdict, now),
+            None => followed.course.stands(State::Released, Some("whoever asked released it")),
+        }?;
+        self.receiver.answered(&key, &answer);
+        self.follow_on(followed, incidents);
+        Some(answer)
     }
 
+    /// Nobody settled what was held, and it is given up.
     fn released(&mut self, key: &NoticeKey, why: &str) {
-        self.tell(key, |followed| followed.course.stands(State::Released, Some(why)));
-        self.followed.retain(|followed| followed.key != *key);
-    }
-
-    /// Tells what became of a notice, if that is news.
-    fn tell(
-        &mut self,
-        key: &NoticeKey,
-        news: impl FnOnce(&mut FollowedNotice) -> Option<HostAnswer>,
-    ) {
-        let followed = self.followed.iter_mut().find(|followed| followed.key == *key);
-        let Some(followed) = followed else { return };
-        if let Some(answer) = news(followed) {
-            self.receiver.answered(&followed.key, &answer);
+        let Some(mut followed) = self.take_followed(key) else { return };
+        if let Some(answer) = followed.course.stands(State::Released, Some(why)) {
+            self.receiver.answered(key, &answer);
             followed.send(answer);
         }
+    }
+
+    fn take_followed(&mut self, key: &NoticeKey) -> Option<FollowedNotice> {
+        let at = self.followed.iter().position(|followed| followed.key == *key)?;
+        self.followed.remove(at)
+    }
+
+    /// Follows a notice as long as there is more to come.
+    fn follow_on(&mut self, followed: FollowedNotice, incidents: &Incidents) {
+        let course = &followed.course;
+        let is_written = course.incident().is_some_and(|incident| incidents.is_written(incident));
+        if course.is_over() || is_written {
+            return;
+        }
+        if self.followed.len() >= FOLLOWED {
+            self.followed.pop_front();
+        }
+        self.followed.push_back(followed);
     }
 
     /// What time brings: holds that nobody confirmed, windows that are over.
@@ -185,8 +196,8 @@ impl FleetDesk {
         for key in incidents.expire_for(incidents.now().mono, captures) {
             self.released(&key, "nothing confirmed it");
         }
-        for key in incidents.released_for() {
-            self.released(&key, "new frames need its memory");
+        for (key, why) in incidents.released_for() {
+            self.released(&key, why);
         }
         for followed in &mut self.followed {
             let closed = followed.course.incident().is_some_and(|name| incidents.is_closed(name));

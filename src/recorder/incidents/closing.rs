@@ -340,8 +340,9 @@ impl Incidents {
 
     /// New frames are worth more than an incident that nobody can write, or that nobody may want.
     pub(super) fn make_memory<K: FrameStore>(&mut self, captures: &mut K, audience: &mut Audience) {
-        self.release_holds("new frames need its memory", captures);
-        self.release_fleet_holds(captures);
+        let why = "new frames need its memory";
+        self.release_holds(why, captures);
+        self.release_fleet_holds(why, captures);
         if let Some(lost) = self.writer.abandon() {
             audience.lost(&lost.name, &lost.reason.to_string());
             self.summary.lost(&lost);

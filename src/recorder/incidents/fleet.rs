@@ -147,16 +147,20 @@ impl Incidents {
         due
     }
 
-    /// New frames are worth more than what may never be wanted.
-    pub(super) fn release_fleet_holds<K: FrameStore>(&mut self, captures: &mut K) {
+    /// Gives up what may never be wanted.
+    pub(super) fn release_fleet_holds<K: FrameStore>(
+        &mut self,
+        why: &'static str,
+        captures: &mut K,
+    ) {
         for held in std::mem::take(&mut self.fleet_holds) {
             self.unpin(held.hold, captures);
-            self.fleet_released.push(held.key());
+            self.fleet_released.push((held.key(), why));
         }
     }
 
-    /// What was given up because memory was short, or at the end.
-    pub(in crate::recorder) fn released_for(&mut self) -> Vec<NoticeKey> {
+    /// What was given up because memory was short, or at the end, and why.
+    pub(in crate::recorder) fn released_for(&mut self) -> Vec<(NoticeKey, &'static str)> {
         std::mem::take(&mut self.fleet_released)
     }
 

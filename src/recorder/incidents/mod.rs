@@ -82,8 +82,8 @@ pub(super) struct Incidents {
     holds_made: u64,
     /// Windows that other hosts may want.
     fleet_holds: Vec<FleetHold>,
-    /// Of those, what was given up and not told.
-    fleet_released: Vec<NoticeKey>,
+    /// Of those, what was given up and not told, and why.
+    fleet_released: Vec<(NoticeKey, &'static str)>,
     /// What other hosts are to be told, and were not yet.
     announced: Vec<Announced>,
     phase: Phase,
@@ -297,7 +297,7 @@ impl Incidents {
                 self.ending = true;
                 self.cut("a stop signal", captures);
                 self.release_holds("the recording ends", captures);
-                self.release_fleet_holds(captures);
+                self.release_fleet_holds("the recording ends", captures);
             }
             Fact::CommandEnded { .. } => self.ending = true,
             Fact::Capture { event: CaptureEvent::Dropping, .. } => {

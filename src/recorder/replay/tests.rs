@@ -8,7 +8,7 @@ use super::*;
 use crate::capture;
 use crate::detect::watcher;
 use crate::incident::writer;
-use crate::recorder::WatcherOptions;
+use crate::recorder::options::fixture;
 use crate::ring::{PackOptions, PoolOptions};
 use crate::trigger::Rule;
 use crate::watch::sysfs;
@@ -26,31 +26,7 @@ struct Story {
 impl Story {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        let options = crate::recorder::Options {
-            interfaces: Vec::new(),
-            api: crate::api::Options::default(),
-            programs: crate::hook::Options::default(),
-            pool: PoolOptions { memory: 16 << 20, lock: false },
-            ring_file: None,
-            traffic: crate::traffic::Options::default(),
-            capture: capture::Options::default(),
-            window: crate::recorder::WindowOptions::new(
-                Duration::from_secs(10),
-                Duration::from_secs(5),
-            ),
-            cool_down: Duration::from_secs(30),
-            rules: Rule::defaults(false),
-            probes: Vec::new(),
-            watchers: WatcherOptions::default(),
-            detect: watcher::Options::default(),
-            wanted: Vec::new(),
-            timeline: sysfs::Options::default(),
-            output: folder.path().join("bundles"),
-            writer: writer::Options::default(),
-            budget: crate::trigger::budget::Options::default(),
-            privilege: crate::privilege::Options::default(),
-            settings: Value::Null,
-        };
+        let options = fixture::options(folder.path());
         Self { folder, options }
     }
 

@@ -64,6 +64,10 @@ impl Keeper for Memory {
 
     async fn hear(&self, heard: HeardNotice) -> Result<(), String> {
         let HeardNotice { notice, at, waited, error, answers } = heard;
+        if !matches!(notice.mode, Mode::Keep) {
+            // Nothing is held here.
+            return Ok(());
+        }
         let answer = HostAnswer::new(AnswerFields {
             id: notice.id.clone(),
             host: self.host.clone(),
@@ -125,6 +129,7 @@ impl Keeper for Memory {
                 Told::Incidents { bundles: vec![bundle] }
             }
             Inquiry::Keep { id } if id == STORY => Told::Kept { count: 1 },
+            Inquiry::Release { id } if id == STORY => Told::Released { count: 1 },
             _ => Told::Incidents { bundles: Vec::new() },
         }
     }

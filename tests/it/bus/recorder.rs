@@ -79,6 +79,19 @@ fn one_failure_freezes_the_same_seconds_on_another_recorder() {
     b.wait_for_nth(STORM as usize, "fleet: c asked");
     talker.stop();
 
+    // Held, and given up by who asked; held again, and written.
+    let held = || {
+        let typed = ["freeze", "--host", "b", "--hold", "--pre", "2s", "--post", "100ms"];
+        let told = server.asked(&typed);
+        assert!(told.contains("b: held"), "{told}");
+        let id = told.split('`').nth(1).and_then(|command| command.split(' ').next_back());
+        id.expect("what to type next").to_owned()
+    };
+    assert_eq!(server.asked(&["release", &held()]).trim(), "b: released");
+    let told = server.asked(&["keep", &held()]);
+    assert!(told.starts_with("b: pinned; ") || told.starts_with("b: partial; "), "{told}");
+    until("what was held", || (whole_bundles_in(&second).len() == 3).then_some(()));
+
     // Killed in the middle: what was said meanwhile lies in the stream, and is not said to be there when it is gone.
     b.signal(Signal::SIGKILL);
     b.wait_until_killed();
@@ -90,7 +103,7 @@ fn one_failure_freezes_the_same_seconds_on_another_recorder() {
     b.finish_well();
     let (received, accounted) = a.finish_well().received("eth0");
     assert_eq!(received, accounted, "each frame is known of");
-    for place in [&first, &second] {
-        assert_eq!(whole_bundles_in(place).len(), 2, "one for all of the storm");
+    for (place, bundles) in [(&first, 2), (&second, 3)] {
+        assert_eq!(whole_bundles_in(place).len(), bundles, "one for all of the storm");
     }
 }

@@ -1,15 +1,17 @@
 //! Questions of persons, and what this host tells them: only that person may hear it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::Client;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::spawn_blocking;
 
 use super::account::BusAccount;
 use super::member::Member;
-use crate::fleet::exchange::Keeper;
+use crate::fleet::exchange::{ANSWERS, HeardNotice, Keeper};
 use crate::fleet::inquiry::{Asking, Inquiry, Reply, Told, VERSION};
+use crate::fleet::notice::{Mode, Notice};
 use crate::fleet::subject::Subjects;
 use crate::fleet::token::token;
 use crate::time::Wall;
@@ -57,7 +59,7 @@ impl<K: Keeper> InquiryDesk<K> {
         let (keeper, client, host) = (self.keeper.clone(), self.client.clone(), self.host.clone());
         let subject = self.subjects.data(&host, from, &asking.question);
         tokio::spawn(async move {
-            let told = tell(keeper, asking.inquiry, arrived).await;
+            let told = tell(keeper, asking, arrived).await;
             let reply = Reply { v: VERSION, host, told };
             // Nothing here has keys that JSON cannot write.
             let line = serde_json::to_vec(&reply).unwrap_or_default();
@@ -70,11 +72,35 @@ impl<K: Keeper> InquiryDesk<K> {
     }
 }
 
-async fn tell<K: Keeper>(keeper: K, inquiry: Inquiry, arrived: Wall) -> Told {
-    let Inquiry::Who { sent } = inquiry else {
-        let told = spawn_blocking(move || keeper.tell(&inquiry)).await;
-        return told.unwrap_or_else(|error| Told::Refused { why: error.to_string() });
+async fn tell<K: Keeper>(keeper: K, asking: Asking, arrived: Wall) -> Told {
+    if let Inquiry::Who { sent } = asking.inquiry {
+        return here(keeper, sent, arrived).await;
+    }
+    if let Some(settled) = settle(&keeper, &asking).await {
+        return settled;
+    }
+    let told = spawn_blocking(move || keeper.tell(&asking.inquiry)).await;
+    told.unwrap_or_else(|error| Told::Refused { why: error.to_string() })
+}
+
+/// What is held for whoever asks is written or given up, as if a notice of theirs said so; none if nothing is.
+async fn settle<K: Keeper>(keeper: &K, asking: &Asking) -> Option<Told> {
+    let (id, mode) = match &asking.inquiry {
+        Inquiry::Keep { id } => (id, Mode::Confirm),
+        Inquiry::Release { id } => (id, Mode::Release),
+        _ => return None,
     };
+    let at = keeper.clock().now();
+    let notice = Notice::settling(&asking.from, id, mode, at.wall).ok()?;
+    let (answers, mut told) = mpsc::channel(ANSWERS);
+    let heard = HeardNotice { notice, at, waited: None, error: Duration::ZERO, answers };
+    keeper.hear(heard).await.ok()?;
+    let answer = told.recv().await?;
+    let (incident, why) = (answer.incident.clone(), answer.why.clone());
+    Some(Told::Settled { state: answer.state, incident, why })
+}
+
+async fn here<K: Keeper>(keeper: K, sent: Wall, arrived: Wall) -> Told {
     match keeper.presence().await {
         Some(presence) => {
             Told::Here { presence, sent, arrived, replied: keeper.clock().now().wall }
