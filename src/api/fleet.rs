@@ -7,15 +7,20 @@ use super::line::RecorderLine;
 use super::status::RecorderStatus;
 use crate::error::Result;
 use crate::fleet::Options;
-use crate::fleet::answer::ClockReading;
+use crate::fleet::answer::{ClockReading, OnsetThere};
 use crate::fleet::exchange::{HeardNotice, Keeper};
-use crate::fleet::inquiry::{FleetBundle, Inquiry, MOST_BUNDLES, Told};
+use crate::fleet::inquiry::{
+    Conclusion, FleetBundle, Inquiry, LONGEST_REPORTS, MOST_BUNDLES, NoticeOutcome, OnsetSince,
+    Told,
+};
+use crate::fleet::notice::Want;
 use crate::fleet::status::Presence;
 use crate::incident::Host;
+use crate::incident::onset::{self, BundleOnset};
 use crate::incident::store::{Listing, Stored, mark};
 use crate::observation::Fact;
 use crate::sys::discipline;
-use crate::time::{Clock, Stamp};
+use crate::time::{Clock, Offset, Stamp, nanos};
 use crate::watch::link::links;
 
 /// What the kernel adds to its bound each second since a daemon said that the clock is right (500 ppm,
@@ -29,6 +34,8 @@ pub(super) struct Membership {
     host: String,
     boot: String,
     groups: Vec<String>,
+    /// What others may be told of bundles.
+    share: Want,
     /// Where bundles appear.
     store: PathBuf,
 }
@@ -47,6 +54,7 @@ impl Membership {
             host: options.host.clone().unwrap_or_else(|| host.name.clone()),
             boot: host.boot_id.clone(),
             groups: options.groups.clone(),
+            share: options.share,
             store: store.to_owned(),
         }
     }
@@ -65,6 +73,51 @@ impl Membership {
             None => !ids.is_empty(),
         });
         Ok(known.take(MOST_BUNDLES).map(|(ids, bundle)| (bundle, ids)).collect())
+    }
+
+    /// What the reports of a notice's bundles conclude, if that may be told.
+    fn reports(&self, id: &str) -> Result<Told> {
+        if self.share == Want::State {
+            let why = "reports are not shared there: [fleet] has share = \"state\"";
+            return Ok(Told::Refused { why: why.to_owned() });
+        }
+        let (mut reports, mut more, mut room) = (Vec::new(), 0, LONGEST_REPORTS);
+        for (Stored { name, path, .. }, _) in self.bundles(Some(id))? {
+            let report = onset::report(&path).ok();
+            let Some(told) = report.and_then(|report| Conclusion::of(&name, &report)) else {
+                continue;
+            };
+            // Nothing in it has keys that JSON cannot write.
+            let bytes = serde_json::to_string(&told).map_or(usize::MAX, |told| told.len());
+            if bytes <= room {
+                room -= bytes;
+                reports.push(told);
+            } else {
+                more += 1;
+            }
+        }
+        Ok(Told::Reports { reports, more })
+    }
+
+    fn shown(&self, bundle: Stored, ids: Vec<String>, now: impl Fn() -> Stamp) -> FleetBundle {
+        let onset = self.onset(&bundle, now);
+        let Stored { name, kind, time, frames, bytes, kept, .. } = bundle;
+        FleetBundle { name, ids, kind, at: time, frames, bytes, kept, onset }
+    }
+
+    /// Where it began, if the report tells.
+    fn onset(&self, bundle: &Stored, now: impl Fn() -> Stamp) -> Option<OnsetSince> {
+        let onset = BundleOnset::told_by(&onset::report(&bundle.path).ok()?)?;
+        let manifest = bundle.manifest().unwrap_or_default();
+        let host = &manifest["host"];
+        let is_steady = host["clock_stepped"] == false && host["boot_id"] == *self.boot;
+        let offset = host["clock_offset_ns"].as_i64().map(Offset).filter(|_| is_steady);
+        let now = now();
+        // Else it was set since then, or the host slept, in which its monotonic clock does.
+        let offset = offset.filter(|then| !now.offset().stepped_from(*then));
+        let age_ns = offset.map(|offset| nanos(now.mono.since(offset.mono(onset.at))));
+        let onset = OnsetThere::of(&onset, self.share == Want::Report);
+        Some(OnsetSince { onset, age_ns })
     }
 
     /// Marks the bundles of a notice to be kept, or no longer; how many there are.
@@ -108,13 +161,20 @@ impl Keeper for Seat {
         identities
     }
 
+    async fn without_bundle(&self, id: Option<String>) -> Vec<NoticeOutcome> {
+        self.line.without_bundle(id).await.unwrap_or_default()
+    }
+
     fn tell(&self, inquiry: &Inquiry) -> Told {
         let told = match inquiry {
             Inquiry::Who { .. } => Ok(Told::Refused { why: "the recorder is asked".to_owned() }),
             Inquiry::Incidents { id } => self.member.bundles(id.as_deref()).map(|bundles| {
-                let bundles = bundles.into_iter().map(|(bundle, ids)| shown(bundle, ids));
-                Told::Incidents { bundles: bundles.collect() }
+                let now = || self.line.clock().now();
+                let bundles =
+                    bundles.into_iter().map(|(bundle, ids)| self.member.shown(bundle, ids, now));
+                Told::Incidents { bundles: bundles.collect(), without: Vec::new() }
             }),
+            Inquiry::Reports { id } => self.member.reports(id),
             Inquiry::Keep { id } => self.member.marked(id, true).map(|count| Told::Kept { count }),
             Inquiry::Release { id } => {
                 self.member.marked(id, false).map(|count| Told::Released { count })
@@ -139,11 +199,6 @@ fn ids(bundle: &Stored) -> Vec<String> {
     let manifest = bundle.manifest().unwrap_or_default();
     let ids = manifest["fleet"]["ids"].as_array().into_iter().flatten();
     ids.filter_map(|id| id.as_str()).map(str::to_owned).collect()
-}
-
-fn shown(bundle: Stored, ids: Vec<String>) -> FleetBundle {
-    let Stored { name, kind, time, frames, bytes, kept, .. } = bundle;
-    FleetBundle { name, ids, kind, at: time, frames, bytes, kept }
 }
 
 /// The clock of this host, with the kernel's bound where that is one.

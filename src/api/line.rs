@@ -13,6 +13,7 @@ use super::status::RecorderStatus;
 use super::web::Entrance;
 use crate::capture::Follower;
 use crate::fleet::exchange::HeardNotice;
+use crate::fleet::inquiry::NoticeOutcome;
 use crate::frames::{self, FrameFeed, Pins};
 use crate::observation::{Fact, Observation};
 use crate::time::{Clock, Mono};
@@ -125,6 +126,14 @@ impl RecorderLine {
     /// Another host asks for the seconds around a moment; what becomes of it is told where the notice says.
     pub(super) async fn hear(&self, heard: HeardNotice) -> Result<(), Unanswered> {
         self.send(Question::Notice(heard.into())).await
+    }
+
+    /// What became of notices of other hosts that no bundle belongs to, of `id` or of any.
+    pub(super) async fn without_bundle(
+        &self,
+        id: Option<String>,
+    ) -> Result<Vec<NoticeOutcome>, Unanswered> {
+        self.ask(|reply| Question::WithoutBundle { id, reply }).await
     }
 
     /// Runs `talk` as something that should not be cut off when dashcap ends.

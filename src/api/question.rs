@@ -11,6 +11,7 @@ use super::status::RecorderStatus;
 use crate::capture::Follower;
 use crate::export::event::Event;
 use crate::fleet::exchange::HeardNotice;
+use crate::fleet::inquiry::NoticeOutcome;
 use crate::frames::FrameFeed;
 use crate::incident::coverage::Coverage;
 use crate::observation::Observation;
@@ -50,6 +51,13 @@ pub enum Question {
     },
     /// Which interfaces are recorded now?
     Captures(Reply<Vec<Follower>>),
+    /// What became of notices of other hosts that no bundle belongs to, of this one or of any?
+    WithoutBundle {
+        /// This one.
+        id: Option<String>,
+        /// Where that is told.
+        reply: Reply<Vec<NoticeOutcome>>,
+    },
     /// Another host asks for the seconds around a moment.
     Notice(Box<HeardNotice>),
 }

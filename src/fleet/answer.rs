@@ -13,7 +13,9 @@ use super::fields::{self, Fields, check_text, check_token};
 use super::notice::Notice;
 use crate::error::{Error, Result};
 use crate::incident::coverage::{Coverage, MissingPart};
+use crate::incident::onset::BundleOnset;
 use crate::time::{Wall, as_nanos, as_nanos_if_any};
+use crate::visible;
 
 /// What an answer says, field by field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -103,11 +105,27 @@ pub struct ClockReading {
 pub struct OnsetThere {
     /// When, by the wall clock of that host.
     pub at: Wall,
+    /// How far off that may be on that clock.
+    #[serde(rename = "err_ns", with = "as_nanos", default)]
+    pub error: Duration,
     /// What kind of thing it was.
     pub kind: String,
     /// The whole of it for a person, if that may be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sentence: Option<String>,
+}
+
+impl OnsetThere {
+    /// What of an onset may be told: with `tells`, its sentence, too.
+    pub fn of(onset: &BundleOnset, tells: bool) -> Self {
+        let BundleOnset { at, error, kind, sentence } = onset;
+        let sentence = visible::plain(sentence);
+        // Escapes for JSON make it longer.
+        let end = sentence.floor_char_boundary(Notice::LONGEST_SENTENCE / 2);
+        let kind = kind[..kind.floor_char_boundary(Notice::LONGEST_KIND)].to_owned();
+        let sentence = tells.then(|| sentence[..end].to_owned());
+        Self { at: *at, error: *error, kind, sentence }
+    }
 }
 
 /// An answer that is within its bounds.
@@ -259,6 +277,20 @@ mod tests {
             let refused = read(&message).unwrap_err().to_string();
             assert!(refused.starts_with(&format!("{field} \"")), "{field} {wrong}: {refused}");
         }
+    }
+
+    #[test]
+    fn a_sentence_names_hosts_and_is_told_only_where_it_may_be() {
+        let onset =
+            BundleOnset::new(Wall(7), true, "probe_down", &"192.0.2.1: LOST\u{1b} ".repeat(99));
+        assert_eq!(OnsetThere::of(&onset, false).sentence, None);
+        let mut message = said();
+        message["state"] = "written".into();
+        message["onset"] = serde_json::to_value(OnsetThere::of(&onset, true)).unwrap();
+        assert_eq!(message["onset"]["err_ns"], 1_000_000_000);
+        let answer = read(&message).unwrap();
+        assert!(answer.onset.as_ref().unwrap().sentence.as_ref().unwrap().starts_with("192.0.2.1"));
+        assert_eq!(HostAnswer::read(answer.line().as_bytes()).unwrap(), answer);
     }
 
     proptest! {

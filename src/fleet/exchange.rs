@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::answer::HostAnswer;
-use super::inquiry::{Inquiry, Told};
+use super::inquiry::{Inquiry, NoticeOutcome, Told};
 use super::notice::Notice;
 use super::status::Presence;
 use super::subject::Addressee;
@@ -56,6 +56,14 @@ pub trait Keeper: Clone + Send + Sync + 'static {
 
     /// How this host stands; none if the recorder does not say.
     fn presence(&self) -> impl Future<Output = Option<Presence>> + Send;
+
+    /// What became of notices that no bundle belongs to: of `id`, or of any.
+    fn without_bundle(
+        &self,
+        _id: Option<String>,
+    ) -> impl Future<Output = Vec<NoticeOutcome>> + Send {
+        async { Vec::new() }
+    }
 
     /// What neighbours see of this host. May wait for the kernel.
     fn identities(&self) -> Vec<String>;

@@ -2,8 +2,9 @@
 //! that person may hear.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use super::answer::State;
+use super::answer::{HostAnswer, OnsetThere, State};
 use super::status::Presence;
 use crate::time::Wall;
 
@@ -13,6 +14,8 @@ pub const VERSION: u64 = 1;
 pub const LONGEST: usize = 4_096;
 /// Bundles that one host lists at most, the newest: what fits a message.
 pub const MOST_BUNDLES: usize = 200;
+/// Bytes of all reports that one host tells at once; those beyond are counted.
+pub const LONGEST_REPORTS: usize = 512 << 10;
 
 /// A question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +45,11 @@ pub enum Inquiry {
         /// Of this notice only.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         id: Option<String>,
+    },
+    /// What do the reports of a notice's bundles conclude?
+    Reports {
+        /// The notice.
+        id: String,
     },
     /// Write what is held for a notice of whoever asks; where nothing is, mark its bundles to be kept, whatever the
     /// limits say.
@@ -87,6 +95,16 @@ pub enum Told {
     Incidents {
         /// Them.
         bundles: Vec<FleetBundle>,
+        /// Notices of the last hour that no bundle belongs to.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        without: Vec<NoticeOutcome>,
+    },
+    /// What reports conclude, the newest first.
+    Reports {
+        /// Them.
+        reports: Vec<Conclusion>,
+        /// How many had no room.
+        more: usize,
     },
     /// How many bundles are marked now.
     Kept {
@@ -142,6 +160,82 @@ pub struct FleetBundle {
     pub bytes: u64,
     /// True if it is marked to be kept.
     pub kept: bool,
+    /// Where it began there, if its report tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub onset: Option<OnsetSince>,
+}
+
+/// An onset, and how long ago it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnsetSince {
+    /// It.
+    #[serde(flatten)]
+    pub onset: OnsetThere,
+    /// How long before this was told, by the monotonic clock there, in nanoseconds; none where the host was started
+    /// again since, or its wall clock was set within the window.
+    pub age_ns: Option<u64>,
+}
+
+/// What became of a notice that no bundle belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoticeOutcome {
+    /// The notice.
+    pub id: String,
+    /// What became of it.
+    pub state: State,
+    /// Why, where that is a question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// What the report of a bundle concludes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Conclusion {
+    /// The bundle.
+    pub name: String,
+    /// In a sentence.
+    pub headline: String,
+    /// How it went.
+    pub steps: Vec<ConclusionStep>,
+    /// Steps that the report has no room for.
+    pub more: u64,
+}
+
+/// A step of what happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ConclusionStep {
+    /// When, by the wall clock there.
+    pub time: Wall,
+    /// True if that is the border of a count, some tenths of a second off.
+    #[serde(default)]
+    pub about: bool,
+    /// For a person.
+    pub sentence: String,
+}
+
+impl NoticeOutcome {
+    /// Of the notice `id`, or any, if no bundle belongs to it by what was answered.
+    pub fn without_bundle(answer: &HostAnswer, id: Option<&str>) -> Option<Self> {
+        use State::{Held, Late, Lost, Refused, Released};
+        let is_it = id.is_none_or(|id| id == answer.id);
+        let is_without = matches!(answer.state, Held | Late | Lost | Refused | Released);
+        (is_it && is_without).then(|| Self {
+            id: answer.id.clone(),
+            state: answer.state,
+            why: answer.why.clone(),
+        })
+    }
+}
+
+impl Conclusion {
+    /// What a report for programs concludes of the bundle `name`; none if it is no such report.
+    pub fn of(name: &str, report: &Value) -> Option<Self> {
+        let steps = report["chain"].as_array()?.iter();
+        let steps = steps.filter_map(|step| ConclusionStep::deserialize(step).ok()).collect();
+        let headline = report["headline"].as_str()?.to_owned();
+        let more = report["chain_more"].as_u64().unwrap_or_default();
+        Some(Self { name: name.to_owned(), headline, steps, more })
+    }
 }
 
 impl Asking {

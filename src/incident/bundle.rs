@@ -14,6 +14,7 @@ use super::journal::{Entry, worth_a_line};
 use super::layout::{CAPTURE, EVENTS, MANIFEST, SYSTEM, TIMELINE, TRAFFIC};
 use super::manifest::Manifest;
 use super::merge::Merge;
+use super::onset::BundleOnset;
 use super::partial::{BundleFile, Partial};
 use super::pcapng::{CaptureFile, Contents, Level};
 use super::store::{Store, record};
@@ -38,6 +39,8 @@ pub struct Bundle {
     pub trigger: TriggerKind,
     /// SHA-256 of its manifest, in hexadecimal.
     pub manifest_sha256: String,
+    /// Where it began, if its report tells.
+    pub onset: Option<BundleOnset>,
 }
 
 /// Why a bundle that nobody asked a report of has none.
@@ -118,7 +121,7 @@ pub(super) fn publish(
     let bytes = partial.files().iter().map(|file| file.size).sum();
     let frames = contents.origins.iter().map(|(_, written)| written.frames).sum();
     let (path, trigger) = (partial.publish()?, incident.opened_by.kind);
-    Ok(Bundle { path, bytes, frames, trigger, manifest_sha256 })
+    Ok(Bundle { path, bytes, frames, trigger, manifest_sha256, onset: None })
 }
 
 /// Packets of all tracks in one order, with the lines that were seen between them.

@@ -36,6 +36,7 @@ pub mod manifest;
 pub mod merge;
 pub mod moment;
 pub mod name;
+pub mod onset;
 pub mod partial;
 pub mod pcapng;
 pub mod progress;

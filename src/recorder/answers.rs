@@ -35,6 +35,11 @@ impl Recorder {
                 let _ = reply.send(self.feed(from));
             }
             Question::Notice(heard) => self.hear(*heard),
+            Question::WithoutBundle { id, reply } => {
+                let fleet = self.fleet.as_ref();
+                let told = fleet.map(|fleet| fleet.without_bundle(id.as_deref()));
+                let _ = reply.send(told.unwrap_or_default());
+            }
             Question::Captures(reply) => {
                 let _ = reply.send(self.captures.followers());
             }

@@ -3,8 +3,10 @@
 
 use std::path::Path;
 
+use super::model::Entry;
 use super::{ENDS_AT, Look, Options, html, json, report_while, text};
 use crate::error::Result;
+use crate::incident::onset::BundleOnset;
 use crate::incident::secured::{ReportPages, ReportSubject};
 use crate::time::Wall;
 
@@ -26,6 +28,10 @@ pub fn of_bundle(subject: &ReportSubject<'_>) -> Result<ReportPages> {
         html: html(&report, offset_minutes)?,
         text: text(&report, look),
         json: json(&report)?,
+        onset: report.onset.as_ref().map(|onset| {
+            let Entry { about, kind, sentence, .. } = &onset.finding;
+            BundleOnset::new(onset.time, *about, kind, sentence)
+        }),
         lacks: report.notes.iter().find(|note| note.starts_with(ENDS_AT)).cloned(),
     })
 }

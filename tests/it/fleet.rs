@@ -133,6 +133,11 @@ fn two_hosts_tell_which_way_of_their_link_died_and_when() {
         came[0].1.contains("dashcap: stamped 2") && came[0].1.contains("corrected, ± "),
         "{came:?}"
     );
+    let shown = ["-Y", "systemd_journal", "-T", "fields", "-e", "systemd_journal.message"];
+    let file = merged.to_str().expect("text");
+    let entries = output("tshark", &[&["-n", "-r", file][..], &shown].concat());
+    assert!(entries.lines().any(|entry| entry.starts_with("near: TRIGGER ")), "{entries}");
+    assert!(entries.lines().any(|entry| entry.starts_with("far<script>: TRIGGER ")), "{entries}");
     let page = fs::read_to_string(&page).expect("it was written");
     assert!(page.contains("far&lt;script&gt;") && !page.contains("<script"), "{page}");
 }

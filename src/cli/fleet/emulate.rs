@@ -190,7 +190,7 @@ impl Keeper for EmulatedKeeper {
     }
 
     fn tell(&self, _: &Inquiry) -> Told {
-        Told::Incidents { bundles: Vec::new() }
+        Told::Incidents { bundles: Vec::new(), without: Vec::new() }
     }
 
     fn store(&self) -> Option<PathBuf> {

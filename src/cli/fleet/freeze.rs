@@ -12,8 +12,8 @@ use crate::cli::frames::moment;
 use crate::cli::values::TimeSpan;
 use crate::error::{Error, Result};
 use crate::finding::Severity;
-use crate::fleet::answer::{HostAnswer, State};
-use crate::fleet::notice::{Mode, Notice, NoticeFields};
+use crate::fleet::answer::{HostAnswer, OnsetThere, State};
+use crate::fleet::notice::{Mode, Notice, NoticeFields, Want};
 use crate::fleet::status::MemberSeen;
 use crate::fleet::subject::Addressee;
 use crate::time::{Clock, Stamp};
@@ -168,7 +168,8 @@ impl Freeze {
             post: self.post.map_or(POST, |span| span.0),
             mode: if self.hold { Mode::Hold } else { Mode::Keep },
             within: self.within(),
-            want: crate::fleet::notice::Want::State,
+            // Each host tells what its own options allow.
+            want: Want::Report,
             spread,
         })
     }
@@ -240,6 +241,10 @@ fn show(answer: &HostAnswer, json: bool) -> Result<()> {
     }
     if let Some(incident) = &answer.incident {
         line.push_str(&format!("; {incident}"));
+    }
+    if let Some(OnsetThere { at, kind, sentence, .. }) = &answer.onset {
+        let what = sentence.clone().unwrap_or_else(|| kind.replace('_', " "));
+        line.push_str(&format!("; began {} by its clock: {what}", at.time_of_day()));
     }
     print(&plain(&line))
 }

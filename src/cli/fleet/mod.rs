@@ -7,6 +7,7 @@ mod fetch;
 mod freeze;
 mod incidents;
 mod init;
+mod onsets;
 mod place;
 mod report;
 mod settle;

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use crate::fleet::answer::{AnswerFields, ClockReading, HostAnswer, State};
+use crate::fleet::answer::{AnswerFields, ClockReading, HostAnswer, OnsetThere, State};
 use crate::incident::coverage::Coverage;
 
 /// The host that answers.
@@ -103,9 +103,15 @@ impl Course {
         (fields.full, fields.missing) = (coverage.full, coverage.missing.clone());
     }
 
-    /// Its bundle is on the disk.
-    pub fn written(&mut self, frames: u64, bytes: u64) -> Option<HostAnswer> {
+    /// Its bundle is on the disk, and tells where it began.
+    pub fn written(
+        &mut self,
+        frames: u64,
+        bytes: u64,
+        onset: Option<OnsetThere>,
+    ) -> Option<HostAnswer> {
         (self.fields.frames, self.fields.bytes) = (Some(frames), Some(bytes));
+        self.fields.onset = onset;
         self.stands(State::Written, None)
     }
 }
@@ -161,7 +167,7 @@ mod tests {
         assert_eq!(course.stands(State::Writing, None).unwrap().state, State::Writing);
         assert!(!course.is_over());
         assert_eq!(course.stands(State::Writing, None), None);
-        let written = course.written(7, 9).unwrap();
+        let written = course.written(7, 9, None).unwrap();
         assert_eq!(
             (written.state, written.frames, written.bytes),
             (State::Written, Some(7), Some(9))

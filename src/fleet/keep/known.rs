@@ -45,6 +45,11 @@ impl KnownNotices {
         self.0.iter().find(|one| one.key == *key)?.answer.as_ref()
     }
 
+    /// What was answered last, the latest notice first.
+    pub(super) fn answers(&self) -> impl Iterator<Item = &HostAnswer> {
+        self.0.iter().rev().filter_map(|one| one.answer.as_ref())
+    }
+
     /// This is answered from now on.
     pub(super) fn answered(&mut self, key: &NoticeKey, answer: &HostAnswer) {
         if let Some(one) = self.0.iter_mut().find(|one| one.key == *key) {

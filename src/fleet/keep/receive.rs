@@ -10,6 +10,7 @@ use super::event::EventTime;
 use super::known::KnownNotices;
 use super::quota::Quotas;
 use crate::fleet::answer::HostAnswer;
+use crate::fleet::inquiry::NoticeOutcome;
 use crate::fleet::notice::{Mode, Notice, NoticeKey};
 use crate::time::{Mono, Stamp, Window};
 
@@ -126,6 +127,14 @@ impl Receiver {
     /// The rate that is used up, in words.
     pub fn take(&mut self, host: &str, accepted: Accepted, now: Mono) -> Result<(), String> {
         self.quotas.take(host, accepted.per_hour, now).map_err(|exceeded| exceeded.to_string())
+    }
+
+    /// What was answered to notices that no bundle here belongs to: to `id`, or to any.
+    pub fn without_bundle(&self, id: Option<&str>) -> Vec<NoticeOutcome> {
+        self.known
+            .answers()
+            .filter_map(|answer| NoticeOutcome::without_bundle(answer, id))
+            .collect()
     }
 
     /// What is answered to a notice from now on.

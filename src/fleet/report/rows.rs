@@ -10,8 +10,9 @@ use super::clocks::{Clocks, Placed};
 use super::member::Member;
 use super::model::{FleetOnset, LinkSummary, TimelineRow, bar};
 use crate::finding::Severity;
+use crate::incident::onset::BundleOnset;
 use crate::report::model::{Entry, Report, Step};
-use crate::time::Wall;
+use crate::time::{Wall, nanos};
 use crate::words;
 
 /// Rows at most, the worst of them: what a page of a browser lays out at once.
@@ -22,10 +23,6 @@ const DEAD: &str = "way_dead";
 const TRIGGER: &str = "trigger";
 /// Candidates that are named in the sentence.
 const NAMED: usize = 4;
-/// Where a time is the border of a count or of an interval, it may be off by so much: counts of a tenth of a
-/// second, watchers that look once a second.
-const ABOUT: u64 = 1_000_000_000;
-
 /// Whoever misses an answer is told from when he asked: so much before a way died, that may be of it. An answer over
 /// a link takes less.
 const ANSWER: u64 = 1_000_000_000;
@@ -127,7 +124,7 @@ impl Story<'_> {
     fn at(&self, time: Wall, about: bool, clocks: &Clocks) -> TimelineRow {
         let Placed { time: placed, bar } =
             place(clocks, self.number, &self.member.settings.meanings(time));
-        let blur = if about { ABOUT } else { 0 };
+        let blur = if about { nanos(BundleOnset::ABOUT) } else { 0 };
         TimelineRow {
             time: wall(placed),
             bar_ns: bar.map(|bar| bar.unsigned_abs() + blur),

@@ -17,6 +17,7 @@ use super::Incident;
 use super::bundle::{self, Bundle, NO_REPORT};
 use super::layout::{MANIFEST, REPORTS};
 use super::manifest::Manifest;
+use super::onset::BundleOnset;
 use super::partial::Partial;
 use super::pcapng::{Contents, Level};
 use super::store::{Store, record};
@@ -47,6 +48,8 @@ pub struct ReportPages {
     pub json: String,
     /// What it lacks, if anything: "it ends at 14:14:20, its time was over".
     pub lacks: Option<String>,
+    /// Where it began, if that is known.
+    pub onset: Option<BundleOnset>,
 }
 
 /// What the manifest says until the report is made.
@@ -59,6 +62,7 @@ pub struct Secured {
     partial: Partial,
     contents: Contents,
     report: ReportProgress,
+    onset: Option<BundleOnset>,
 }
 
 /// How far the report of a bundle is.
@@ -111,7 +115,7 @@ impl Evidence {
             spool.remove();
         }
         let Self { partial, contents } = self;
-        Secured { incident, partial, contents, report: ReportProgress::NotMade }
+        Secured { incident, partial, contents, report: ReportProgress::NotMade, onset: None }
     }
 }
 
@@ -161,7 +165,8 @@ impl Secured {
         }
         let path = self.partial.path();
         let published = bundle::publish(&mut self.partial, &self.contents, &self.incident);
-        published.map_err(|error| waits(error, &path))
+        let bundle = published.map_err(|error| waits(error, &path))?;
+        Ok(Bundle { onset: self.onset.take(), ..bundle })
     }
 
     /// Writes the report; tells what it lacks, or why there is none.
@@ -173,7 +178,11 @@ impl Secured {
             Err(Error::operation("report on", self.partial.name(), "dashcap panicked")
                 .hint("this is a defect in dashcap, please report it"))
         });
-        let written = made.and_then(|pages| self.pages(&pages).map(|()| pages.lacks));
+        let written = made.and_then(|pages| {
+            self.pages(&pages)?;
+            self.onset = pages.onset;
+            Ok(pages.lacks)
+        });
         written.unwrap_or_else(|error| {
             tracing::warn!("{} has no report: {error}", self.partial.name());
             self.discard();
@@ -182,7 +191,7 @@ impl Secured {
     }
 
     fn pages(&mut self, pages: &ReportPages) -> Result<()> {
-        let ReportPages { html, text, json, lacks: _ } = pages;
+        let ReportPages { html, text, json, .. } = pages;
         for (name, page) in REPORTS.into_iter().zip([html, text, json]) {
             self.partial.file(name, |file| file.write_all(page.as_bytes()))?;
         }

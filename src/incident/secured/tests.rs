@@ -61,7 +61,8 @@ fn made(subject: &ReportSubject<'_>) -> Result<ReportPages> {
     let told = manifest(subject.folder)["report_missing"].as_str().map(str::to_owned);
     assert_eq!(told.as_deref(), Some(NOT_YET));
     let text = format!("the report of {}", subject.name);
-    Ok(ReportPages { html: format!("<p>{text}</p>"), text, json: "{}".to_owned(), lacks: None })
+    let html = format!("<p>{text}</p>");
+    Ok(ReportPages { html, text, json: "{}".to_owned(), ..ReportPages::default() })
 }
 
 fn refused(_: &ReportSubject<'_>) -> Result<ReportPages> {

@@ -220,6 +220,7 @@ mod tests {
             frames: 3,
             trigger: TriggerKind::LinkDown,
             manifest_sha256: "0".repeat(64),
+            onset: None,
         };
         let took = Duration::from_secs(1);
         Outcome::Written { bundle, took, reported: Some(took / 4) }

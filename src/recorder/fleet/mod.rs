@@ -18,12 +18,13 @@ use super::frame_store::FrameStore;
 use super::incidents::fleet::{FleetVerdict, FleetWish, reason};
 use super::incidents::{Announced, Incidents};
 use crate::fleet::Options;
-use crate::fleet::answer::{ClockReading, HostAnswer, State};
+use crate::fleet::answer::{ClockReading, HostAnswer, OnsetThere, State};
 use crate::fleet::exchange::{Announcement, HeardNotice};
+use crate::fleet::inquiry::NoticeOutcome;
 use crate::fleet::keep::announce::{Announcer, OwnIncident};
 use crate::fleet::keep::course::{Answerer, Course};
 use crate::fleet::keep::receive::{Accepted, Arrival, Decision, Receiver, WantedWindow};
-use crate::fleet::notice::{Mode, Notice, NoticeFields, NoticeKey};
+use crate::fleet::notice::{Mode, Notice, NoticeFields, NoticeKey, Want};
 use crate::fleet::subject::Addressee;
 use crate::incident::Host;
 use crate::incident::writer::Outcome;
@@ -57,6 +58,8 @@ pub(super) struct FleetDesk {
 struct FollowedNotice {
     key: NoticeKey,
     heard: Stamp,
+    /// True if whoever asked wants sentences, and may have them.
+    tells: bool,
     course: Course,
     answers: mpsc::Sender<HostAnswer>,
 }
@@ -103,7 +106,8 @@ impl FleetDesk {
         }
         let lasted = arrival.waited + notice.age;
         let course = Course::new(&self.of, &notice.id, lasted, reading(at));
-        let mut followed = FollowedNotice { key: notice.key(), heard: at, course, answers };
+        let tells = (notice.want, self.options.share) == (Want::Report, Want::Report);
+        let mut followed = FollowedNotice { key: notice.key(), heard: at, tells, course, answers };
         let memory = self.memory;
         let mut take = || match accepted {
             Some(accepted) => self.receiver.take(&notice.from, accepted, at.mono),
@@ -233,7 +237,9 @@ impl FleetDesk {
             let answer = match bundle {
                 Some(bundle) => {
                     followed.course.belongs_to(&name);
-                    followed.course.written(bundle.frames, bundle.bytes)
+                    let onset = bundle.onset.as_ref();
+                    let onset = onset.map(|onset| OnsetThere::of(onset, followed.tells));
+                    followed.course.written(bundle.frames, bundle.bytes, onset)
                 }
                 None => {
                     followed.course.stands(State::Lost, Some("its bundle could not be written"))
@@ -244,6 +250,11 @@ impl FleetDesk {
                 followed.send(answer);
             }
         }
+    }
+
+    /// What became of notices that no bundle belongs to: of `id`, or of any.
+    pub(super) fn without_bundle(&self, id: Option<&str>) -> Vec<NoticeOutcome> {
+        self.receiver.without_bundle(id)
     }
 
     /// Learns who the neighbours are.

@@ -7,7 +7,6 @@ use super::*;
 use crate::capture::{CaptureReport, Sliced};
 use crate::error::Result;
 use crate::finding::Severity;
-use crate::fleet::notice::Want;
 use crate::incident::store::Store;
 use crate::incident::writer::Writer;
 use crate::observation::Observation;

@@ -135,6 +135,7 @@ mod tests {
             frames: 2,
             trigger: TriggerKind::Snapshot,
             manifest_sha256: String::new(),
+            onset: None,
         };
         Outcome::Written { bundle, took: Duration::ZERO, reported: None }
     }

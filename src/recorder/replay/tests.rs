@@ -5,13 +5,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::*;
-use crate::capture;
-use crate::detect::watcher;
-use crate::incident::writer;
 use crate::recorder::options::fixture;
 use crate::ring::{PackOptions, PoolOptions};
-use crate::trigger::Rule;
-use crate::watch::sysfs;
 
 /// When the stories begin: 2026-11-22T14:14:00Z, in seconds.
 const BEGIN: u64 = 1_795_356_840;

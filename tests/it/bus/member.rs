@@ -123,14 +123,15 @@ impl Keeper for Memory {
             frames: 7,
             bytes: 7_000,
             kept: false,
+            onset: None,
         };
         match inquiry {
             Inquiry::Incidents { id } if id.as_deref().is_none_or(|id| id == STORY) => {
-                Told::Incidents { bundles: vec![bundle] }
+                Told::Incidents { bundles: vec![bundle], without: Vec::new() }
             }
             Inquiry::Keep { id } if id == STORY => Told::Kept { count: 1 },
             Inquiry::Release { id } if id == STORY => Told::Released { count: 1 },
-            _ => Told::Incidents { bundles: Vec::new() },
+            _ => Told::Incidents { bundles: Vec::new(), without: Vec::new() },
         }
     }
 

@@ -20,7 +20,9 @@ const APART: Duration = Duration::from_secs(2);
 /// A recorder called `host`, with bundles in `output`; `more` ends its configuration.
 fn record(lab: &Lab, server: &Server, host: &str, output: &Path, more: &str) -> Dashcap {
     let file = server.path(&format!("{host}.toml"));
-    let member = server.configuration(host, "groups = [\"routers\"]");
+    let share = if host == "b" { "report" } else { "state" };
+    let member = format!("groups = [\"routers\"]\nshare = \"{share}\"");
+    let member = server.configuration(host, &member);
     fs::write(&file, format!("post = \"300ms\"\npre = \"4s\"\n{member}\n{more}")).expect("written");
     let (file, output) = (file.to_str().expect("text"), output.to_str().expect("text"));
     let dashcap = lab.record(&["-i", "eth0", "-c", file, "--output", output]);
@@ -59,6 +61,17 @@ fn one_failure_freezes_the_same_seconds_on_another_recorder() {
     assert_eq!(seen.jq(".fleet.ids"), asked.jq(".fleet.ids"));
     let shown = server.asked(&["incidents"]);
     assert!(shown.contains("link-down  a-") && shown.contains("2 hosts: a, b"), "{shown}");
+    let id = shown.split("  ").nth(2).expect("an identifier");
+    let shown = server.asked(&["show", id]);
+    let [of_a, of_b] = ["a: ", "b: "].map(|host| {
+        let line = shown.lines().find(|line| line.starts_with(host)).expect("its bundle");
+        line.split("; began ").nth(1).unwrap_or_else(|| panic!("no onset: {shown}"))
+    });
+    assert!(of_a.contains(" ± ") && of_b.contains(" ± "), "{shown}");
+    assert!(!of_a.contains("eth0"), "share = \"state\": {shown}");
+    assert!(of_b.contains("eth0"), "share = \"report\": {shown}");
+    let reports = server.asked(&["show", id, "--report"]);
+    assert!(reports.contains("b: 2") && !reports.contains("a: 2"), "{reports}");
 
     // A storm: whoever asks for the same seconds again and again gets them once, and no frame is missed for it.
     lab.far.ip("link set far0 up");

@@ -55,7 +55,7 @@ impl<'a> BusFetch<'a> {
                 continue;
             }
             let bundles = match reply.told {
-                Told::Incidents { bundles } => bundles,
+                Told::Incidents { bundles, .. } => bundles,
                 Told::Refused { why } => {
                     harvest.failures.push((host, why));
                     continue;

@@ -79,8 +79,16 @@ async fn tell<K: Keeper>(keeper: K, asking: Asking, arrived: Wall) -> Told {
     if let Some(settled) = settle(&keeper, &asking).await {
         return settled;
     }
+    let without = match &asking.inquiry {
+        Inquiry::Incidents { id } => keeper.without_bundle(id.clone()).await,
+        _ => Vec::new(),
+    };
     let told = spawn_blocking(move || keeper.tell(&asking.inquiry)).await;
-    told.unwrap_or_else(|error| Told::Refused { why: error.to_string() })
+    match told {
+        Ok(Told::Incidents { bundles, .. }) => Told::Incidents { bundles, without },
+        Ok(told) => told,
+        Err(error) => Told::Refused { why: error.to_string() },
+    }
 }
 
 /// What is held for whoever asks is written or given up, as if a notice of theirs said so; none if nothing is.
