@@ -45,6 +45,11 @@ pub(in crate::cli) struct FleetReport {
     #[arg(long, value_name = "DURATION")]
     clocks_within: Option<TimeSpan>,
 
+    /// How clocks answered on the bus, as `dashcap fleet --json` printed it soon after the failure: it holds for hosts that were
+    /// not started again and whose clocks were not set in between, and tells less by 1 ms for each second in between.
+    #[arg(long, value_name = "FILE")]
+    clocks: Option<PathBuf>,
+
     /// Columns of the text [default: the terminal's, or 80].
     #[arg(long, value_name = "COLUMNS")]
     width: Option<usize>,
@@ -54,7 +59,8 @@ impl FleetReport {
     pub(super) fn start(self, line: &StatusLine) -> Result<ExitCode> {
         let read: Vec<PathBuf> = crate::report::inputs(&self.files).collect();
         let outputs = [("--html", &self.html), ("--pcapng", &self.pcapng)];
-        let mut files = Files::default().reading(read.clone());
+        let clocks = self.clocks.iter().cloned();
+        let mut files = Files::default().reading(read.iter().cloned().chain(clocks));
         for (option, output) in outputs {
             if let Some(output) = output {
                 check_output(&read, option, output)?;
@@ -65,6 +71,7 @@ impl FleetReport {
         let options = Options {
             files: self.files,
             clocks_within: self.clocks_within.map(|TimeSpan(within)| within),
+            answered: self.clocks,
         };
         let merged = report::report(&options, |progress| line.advance(progress))?;
         if let Some(path) = &self.pcapng {

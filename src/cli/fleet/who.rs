@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::onsets::was_set;
 use super::place::Place;
 use crate::cli::control::print;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fleet::inquiry::{Arrived, Inquiry, Told};
 use crate::fleet::status::{MemberSeen, Presence};
 use crate::time::{Clock, Wall};
@@ -59,6 +60,7 @@ pub(super) fn run(place: &Place) -> Result<ExitCode> {
     let clock = Clock::system();
     let known = person.members()?;
     let mut there = BTreeMap::new();
+    let begun = clock.now();
     for round in 0..ROUNDS {
         let expected = if round == 0 { known.len() } else { there.len() };
         if round > 0 && (expected == 0 || expected > MANY) {
@@ -69,6 +71,10 @@ pub(super) fn run(place: &Place) -> Result<ExitCode> {
         let enough = |arrived: &[Arrived]| expected > 0 && arrived.len() >= expected;
         let arrived = person.ask(Inquiry::Who { sent }, place.patience(), enough)?;
         arrived.into_iter().for_each(|arrived| hear(&mut there, arrived));
+    }
+    if was_set(begun, clock.now()) {
+        let reason = "the clock here was set meanwhile";
+        return Err(Error::operation("compare", "clocks", reason).hint("ask again"));
     }
     let silent: Vec<_> = known.iter().filter(|(name, _)| !there.contains_key(*name)).collect();
     let now = clock.now().wall;

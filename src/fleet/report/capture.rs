@@ -226,8 +226,8 @@ fn entry_stamps(block: &Block<'_>) -> Option<(Wall, Mono)> {
     }
     let text = block::body(block);
     let [wall, mono] = [WALL_FIELD, MONO_FIELD].map(|field| {
-        let lines = text.split(|byte| *byte == b'\n');
-        let micros = lines.filter_map(|line| line.strip_prefix(field.as_bytes())).next()?;
+        let mut lines = text.split(|byte| *byte == b'\n');
+        let micros = lines.find_map(|line| line.strip_prefix(field.as_bytes()))?;
         std::str::from_utf8(micros).ok()?.parse::<u64>().ok()?.checked_mul(1_000)
     });
     Some((Wall(wall?), Mono(mono?)))

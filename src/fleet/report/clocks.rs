@@ -4,7 +4,8 @@
 //! Everything known is a bound on the difference of two clocks. The tightest bounds that follow from all of them are
 //! the shortest ways through these differences (bars add along a way), and where a way back to its beginning is
 //! shorter than nothing, two of them contradict each other. Then the weaker one is dropped and told, never averaged:
-//! what the operator says before what a kernel claims, that before what frames prove.
+//! what the operator says before what a kernel claims, that before how a clock answered on the bus, that before what
+//! frames prove.
 //!
 //! ```text
 //!   A ──frames──► B ──frames──► C        C by A: the bounds of both added
@@ -13,6 +14,7 @@
 
 use std::collections::BTreeMap;
 
+use super::answered::AnsweredClock;
 use super::band::{Band, Bounds, Interval, MOST_DRIFT, OffsetBound, WANDER};
 use super::gather::Sightings;
 use super::matching::{MatchedFrame, Matches, PROVEN};
@@ -59,6 +61,8 @@ pub(super) enum FoundBy {
     Reference,
     /// By frames that it and its neighbour on the way to the reference saw.
     Frames { neighbour: usize, pairing: usize },
+    /// By how it and others answered somebody on the bus.
+    Answered,
     /// By what kernels claim.
     Claimed,
     /// By what the operator says.
@@ -72,6 +76,8 @@ pub(super) enum FoundBy {
 pub(super) enum Contradiction {
     /// Frames of these hosts allow no offset with those of others.
     Frames { hosts: (usize, usize) },
+    /// A host answered on the bus what cannot be, by so many nanoseconds.
+    Answer { host: usize, by: i64 },
     /// The kernel of a host claims what cannot be, by so many nanoseconds.
     Claim { host: usize, by: i64 },
     /// The clocks are further apart than the operator says.
@@ -87,6 +93,17 @@ pub struct Placed {
     pub bar: Option<i64>,
 }
 
+/// What is known of clocks beside frames, of each host.
+#[derive(Debug, Default)]
+pub(super) struct Testimony<'a> {
+    /// What its kernel claims.
+    pub(super) readings: &'a [Vec<ClockReading>],
+    /// How it answered on the bus.
+    pub(super) answered: &'a [Option<AnsweredClock>],
+    /// How wrong each is at most, in nanoseconds, as the operator says.
+    pub(super) assumed: Option<i64>,
+}
+
 /// All clocks.
 #[derive(Debug)]
 pub(super) struct Clocks {
@@ -95,6 +112,8 @@ pub(super) struct Clocks {
     pub(super) pairings: Vec<Pairing>,
     /// Of each host: claims by its own clock, believable ones only.
     claims: Vec<Vec<(i64, i64)>>,
+    /// How each host's clock answered on the bus.
+    answered: Vec<Option<AnsweredClock>>,
     /// How far from the truth the operator says each clock is at most.
     assumed: Option<i64>,
     pub(super) contradictions: Vec<Contradiction>,
@@ -189,8 +208,7 @@ impl Clocks {
     /// Puts together what is known; `spans` are what each host covers, by its own clock.
     pub(super) fn of(
         pairings: Vec<Pairing>,
-        readings: &[Vec<ClockReading>],
-        assumed: Option<i64>,
+        Testimony { readings, answered, assumed }: Testimony<'_>,
         spans: &[(i64, i64)],
     ) -> Self {
         let hosts = readings.len();
@@ -198,7 +216,9 @@ impl Clocks {
         let neighbours = |host: usize| {
             pairings.iter().filter(|p| p.hosts.0 == host || p.hosts.1 == host).count()
         };
-        let worth = |host: &usize| (neighbours(*host), !claims[*host].is_empty());
+        let has_answered = |host: usize| answered.get(host).is_some_and(Option::is_some);
+        let worth =
+            |host: &usize| (neighbours(*host), has_answered(*host), !claims[*host].is_empty());
         // Of several equal ones, the first.
         let reference = (0..hosts).rev().max_by_key(worth).unwrap_or_default();
         let mut clocks = Self {
@@ -206,6 +226,7 @@ impl Clocks {
             reference,
             pairings,
             claims: vec![Vec::new(); hosts],
+            answered: vec![None; hosts],
             assumed: None,
             contradictions: Vec::new(),
             knots: Vec::new(),
@@ -215,6 +236,7 @@ impl Clocks {
         let step = ((span.1 - span.0) / KNOTS as i64).max(1);
         let moments: Vec<i64> = (0..=KNOTS as i64).map(|n| span.0 + n * step).collect();
         clocks.drop_what_contradicts(&moments);
+        clocks.take_answers(answered, &moments);
         clocks.believe(claims, &moments);
         if assumed.is_some() {
             clocks.assumed = assumed;
@@ -238,6 +260,17 @@ impl Clocks {
         }
     }
 
+    /// Takes in how each host's clock answered, unless that contradicts.
+    fn take_answers(&mut self, answered: &[Option<AnsweredClock>], moments: &[i64]) {
+        for (host, answer) in answered.iter().enumerate().filter(|(_, answer)| answer.is_some()) {
+            self.answered[host] = *answer;
+            if let Some(by) = self.contradiction(moments) {
+                self.answered[host] = None;
+                self.contradictions.push(Contradiction::Answer { host, by });
+            }
+        }
+    }
+
     /// Takes each host's claims in, unless they contradict.
     fn believe(&mut self, claims: Vec<Vec<(i64, i64)>>, moments: &[i64]) {
         for (host, claim) in claims.into_iter().enumerate().filter(|(_, claim)| !claim.is_empty()) {
@@ -257,7 +290,8 @@ impl Clocks {
     /// Of each host its clock less the reference when that shows `at`; and by how much bounds contradict each other.
     fn offsets(&self, at: i64) -> (Vec<Interval>, Option<i64>) {
         let local = self.locals(at);
-        let nodes = self.hosts + 1;
+        // One stands for the truth, one for whoever asked on the bus.
+        let (nodes, asker) = (self.hosts + 2, self.hosts + 1);
         let mut most = vec![FAR; nodes * nodes];
         let mut bound = |from: usize, to: usize, by: i64| {
             let known = &mut most[from * nodes + to];
@@ -280,6 +314,12 @@ impl Clocks {
                 bound(self.hosts, host, wrong);
             }
         }
+        for (host, AnsweredClock { at, ahead, wrong }) in self.answers() {
+            let apart = local[host].abs_diff(at).saturating_add(wrong.unsigned_abs());
+            let wrong = wrong + (apart as f64 * MOST_DRIFT) as i64 + 1;
+            bound(asker, host, ahead + wrong);
+            bound(host, asker, wrong - ahead);
+        }
         shortest(&mut most, nodes);
         let contradiction = (0..nodes).map(|n| most[n * nodes + n]).filter(|by| *by < 0).min();
         let reference = self.reference;
@@ -290,6 +330,11 @@ impl Clocks {
             Interval { low: zero.or(known(low).map(|low| -low)), high: zero.or(known(high)) }
         };
         ((0..self.hosts).map(offset).collect(), contradiction.map(i64::abs))
+    }
+
+    fn answers(&self) -> impl Iterator<Item = (usize, AnsweredClock)> + '_ {
+        let answers = self.answered.iter().enumerate();
+        answers.filter_map(|(host, answer)| answer.map(|answer| (host, answer)))
     }
 
     /// What each clock shows about when the reference shows `at`, hop by hop.
@@ -311,6 +356,12 @@ impl Clocks {
                         local[a] = back(time).and_then(back).and_then(back);
                     }
                     _ => {}
+                }
+            }
+            let known = self.answers().find_map(|(host, one)| Some((local[host]?, one.ahead)));
+            if let Some((time, ahead)) = known {
+                for (host, other) in self.answers() {
+                    local[host].get_or_insert(time.saturating_add(other.ahead - ahead));
                 }
             }
         }
@@ -383,8 +434,10 @@ impl Clocks {
             return self.place(host, time);
         };
         let apart = self.knots.windows(2).map(|pair| pair[1].0 - pair[0].0).next().unwrap_or(0);
+        // How a clock answered holds the less the longer ago that was: as fast as clocks may drift.
+        let wander = if self.answers().next().is_some() { MOST_DRIFT } else { WANDER };
         let Placed { time, bar } = placed(time, told);
-        Placed { time, bar: bar.map(|bar| bar + (apart as f64 * WANDER / 2.0) as i64 + 1) }
+        Placed { time, bar: bar.map(|bar| bar + (apart as f64 * wander / 2.0) as i64 + 1) }
     }
 
     /// By how much a host's clock is ahead of another's while both saw the same frames.
@@ -412,19 +465,19 @@ impl Clocks {
             return FoundBy::Reference;
         }
         let at = self.knots.get(self.knots.len() / 2).map_or(0, |(at, _)| *at);
-        let only = |claims: bool| {
-            let none = vec![Vec::new(); self.hosts];
-            let claims = if claims { self.claims.clone() } else { none };
-            let part = Self { claims, assumed: None, knots: Vec::new(), ..self.copy() };
-            part.offsets(at).0[host].width().is_some()
-        };
-        if only(false) {
-            return self.way(host);
-        }
-        match self.offsets(at).0[host].width() {
-            None => FoundBy::Nothing,
-            Some(_) if only(true) => FoundBy::Claimed,
-            Some(_) => FoundBy::Assumed,
+        let is_known = |part: &Self| part.offsets(at).0[host].width().is_some();
+        let mut part = self.copy();
+        part.assumed = None;
+        let without_assumed = is_known(&part);
+        part.claims = vec![Vec::new(); self.hosts];
+        let without_claims = is_known(&part);
+        part.answered = vec![None; self.hosts];
+        match (is_known(&part), without_claims, without_assumed) {
+            (true, ..) => self.way(host),
+            (_, true, _) => FoundBy::Answered,
+            (.., true) => FoundBy::Claimed,
+            _ if is_known(self) => FoundBy::Assumed,
+            _ => FoundBy::Nothing,
         }
     }
 
@@ -434,6 +487,7 @@ impl Clocks {
             reference: self.reference,
             pairings: self.pairings.clone(),
             claims: self.claims.clone(),
+            answered: self.answered.clone(),
             assumed: self.assumed,
             contradictions: Vec::new(),
             knots: Vec::new(),

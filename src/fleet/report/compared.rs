@@ -1,6 +1,6 @@
 //! What the frames of all hosts tell together: matches, clocks, links.
 
-use super::clocks::{self, Clocks, Pairing};
+use super::clocks::{self, Clocks, Pairing, Testimony};
 use super::gather::Sightings;
 use super::matching::Matches;
 use super::model::LinkSummary;
@@ -27,13 +27,23 @@ impl Compared {
         assumed: Option<i64>,
         spans: &[(i64, i64)],
     ) -> Self {
+        Self::with(names, sightings, Testimony { readings, answered: &[], assumed }, spans)
+    }
+
+    /// The same with all that is known of clocks beside the frames.
+    pub(super) fn with(
+        names: &[&str],
+        sightings: &mut Sightings,
+        testimony: Testimony<'_>,
+        spans: &[(i64, i64)],
+    ) -> Self {
         sightings.sort();
         if orientation::orient(sightings) {
             sightings.sort();
         }
         let matches = Matches::of(sightings);
         let pairings = clocks::pairings(sightings, &matches);
-        let clocks = Clocks::of(pairings, readings, assumed, spans);
+        let clocks = Clocks::of(pairings, testimony, spans);
         let (links, links_more) = link::links(names, sightings, &matches, &clocks);
         Self { clocks, links, links_more }
     }

@@ -19,7 +19,7 @@ use crate::incident::folder::Folder;
 use crate::incident::layout::{CAPTURE, EVENTS, MANIFEST};
 use crate::incident::manifest::read::{self, InterfaceEntry, Manifest};
 use crate::incident::moment::{Moment, Span};
-use crate::time::{Stamp, Wall};
+use crate::time::{Offset, Stamp, Wall};
 use crate::words;
 
 /// What is accepted, for messages.
@@ -39,7 +39,9 @@ pub(super) struct Member {
     pub(super) readings: Vec<ClockReading>,
     /// What its bundles tell of their interfaces.
     pub(super) interfaces: BTreeMap<String, Recorded>,
-    boots: BTreeSet<String>,
+    pub(super) boots: BTreeSet<String>,
+    /// The wall clock less the monotonic clock at each trigger.
+    pub(super) offsets: Vec<Offset>,
     spans: Vec<(Wall, Wall)>,
 }
 
@@ -128,6 +130,7 @@ impl Member {
         for interface in &manifest.interfaces {
             self.interface(interface, to);
         }
+        self.offsets.extend(manifest.host.clock_offset_ns.map(Offset));
         self.readings.extend(manifest.host.clock);
         let capture = folder.join(CAPTURE);
         if capture.is_file() {

@@ -11,6 +11,7 @@
 //! recorded; each number says how far it may be off, or that nobody knows. Memory is bounded, and what finds no room
 //! is told. It needs no network and no server.
 
+mod answered;
 pub mod band;
 mod capture;
 pub mod clocks;
@@ -43,7 +44,8 @@ pub use self::html::html;
 pub use self::model::FleetReport;
 pub use self::text::text;
 
-use self::clocks::{Clocks, Contradiction, FoundBy};
+use self::answered::{AnsweredClock, AnsweredClocks};
+use self::clocks::{Clocks, Contradiction, FoundBy, Testimony};
 use self::gather::{MOST_SIGHTINGS, ObservationPoint, SeenFrame, Sightings};
 use self::member::{Member, Recorded};
 use self::model::{HostSummary, LinkSummary, bar, signed, span};
@@ -69,6 +71,8 @@ pub struct Options {
     pub files: Vec<PathBuf>,
     /// How wrong each clock is at most, where the operator knows.
     pub clocks_within: Option<Duration>,
+    /// What `dashcap fleet --json` printed: how clocks answered on the bus.
+    pub answered: Option<PathBuf>,
 }
 
 /// The report, and what a merged capture file is made of.
@@ -105,6 +109,8 @@ impl Options {
 /// When a file cannot be read, or is neither a bundle nor a capture file. Damage further on is in the report instead.
 pub fn report(options: &Options, mut show: impl FnMut(&Progress)) -> Result<Merged> {
     options.check()?;
+    let clocks_there = options.answered.as_deref().map(AnsweredClocks::read).transpose()?;
+    let clocks_there = clocks_there.unwrap_or_default();
     let members = Member::of(&options.files)?;
     let reports = members.iter().map(|member| {
         let options = report::Options { files: member.files.clone(), ..Default::default() };
@@ -120,8 +126,10 @@ pub fn report(options: &Options, mut show: impl FnMut(&Progress)) -> Result<Merg
     let assumed = options.clocks_within.map(|within| nanos(within) as i64);
     let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
     let spans = spans(&sightings, &reports);
+    let answered: Vec<_> = members.iter().map(|member| member.answered(&clocks_there)).collect();
+    let testimony = Testimony { readings: &readings, answered: &answered, assumed };
     let Compared { clocks, links, links_more } =
-        Compared::of(&names, &mut sightings, &readings, assumed, &spans);
+        Compared::with(&names, &mut sightings, testimony, &spans);
     if links_more > 0 {
         notes.push(format!("{links_more} more links are not told"));
     }
@@ -264,6 +272,12 @@ impl Member {
         if self.settings.all().is_empty() { self.readings.clone() } else { Vec::new() }
     }
 
+    /// How its clock answered on the bus; nothing where that was set meanwhile.
+    fn answered(&self, clocks: &AnsweredClocks) -> Option<AnsweredClock> {
+        let is_steady = self.settings.all().is_empty();
+        clocks.of(&self.boots, &self.offsets).filter(|_| is_steady)
+    }
+
     fn point(&self, host: usize, interface: &str) -> ObservationPoint {
         let nothing = Recorded::default();
         let told = self.interfaces.get(interface).unwrap_or(&nothing);
@@ -303,6 +317,7 @@ fn summary(story: &Story<'_>, sightings: &Sightings, clocks: &Clocks) -> HostSum
         FoundBy::Frames { neighbour, pairing } => {
             ("frames", by_frames(sightings, clocks, *neighbour, *pairing))
         }
+        FoundBy::Answered => ("bus", "by how the clocks answered on the bus".to_owned()),
         FoundBy::Claimed => ("claimed", "by what the kernels claim of their clocks".to_owned()),
         FoundBy::Assumed => ("assumed", "by --clocks-within".to_owned()),
         FoundBy::Nothing => ("unknown", unknown(clocks, *number)),
@@ -383,6 +398,9 @@ fn contradictions(members: &[Member], clocks: &Clocks) -> Vec<String> {
     let told = clocks.contradictions.iter().map(|found| match found {
         Contradiction::Frames { hosts: (a, b) } => {
             format!("what frames of {} and {} say of their clocks contradicts the other hosts'; it is left out", name(*a), name(*b))
+        }
+        Contradiction::Answer { host, by } => {
+            format!("{}: how its clock answered on the bus contradicts the frames by {} at least; it is not believed", name(*host), span(by.unsigned_abs()))
         }
         Contradiction::Claim { host, by } => {
             format!("{}: its kernel's claim contradicts the frames by {} at least; it is not believed", name(*host), span(by.unsigned_abs()))

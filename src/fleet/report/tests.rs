@@ -1,8 +1,11 @@
 //! What a report says of simulated pairs, whose truth is known; and of files.
 
+use super::answered::AnsweredClock;
+use super::clocks::{Clocks, FoundBy, Testimony};
 use super::pair::{Pair, Random, World, world};
 
 const S: i64 = 1_000_000_000;
+const MS: i64 = 1_000_000;
 
 /// A world in which nothing goes wrong.
 const CALM: World = World {
@@ -68,6 +71,52 @@ fn the_truth_is_in_the_band_and_nothing_is_called_lost_that_was_not() {
                 let most = if pair.dropped > 0 && way == &link.ways[0] { 0 } else { lost };
                 assert!(way.lost <= Some(most), "{seed} {world:?}: {way:?}, {most} in truth");
             }
+        }
+    }
+}
+
+/// Hosts without any frames in common, each with how its clock answered, over ten seconds from 1,000 s on.
+fn clocks(answered: &[Option<AnsweredClock>]) -> Clocks {
+    let readings = vec![Vec::new(); answered.len()];
+    let spans = vec![(1_000 * S, 1_010 * S); answered.len()];
+    let testimony = Testimony { readings: &readings, answered, assumed: None };
+    Clocks::of(Vec::new(), testimony, &spans)
+}
+
+fn answer(at: i64, ahead: i64, wrong: i64) -> Option<AnsweredClock> {
+    Some(AnsweredClock { at, ahead, wrong })
+}
+
+#[test]
+fn clocks_that_answered_are_compared_the_less_the_longer_ago_that_was() {
+    for (after, most) in [(0, 13 * MS), (60, 133 * MS), (3_600, 7_213 * MS)] {
+        let told = clocks(&[
+            answer((1_010 + after) * S, 0, MS),
+            answer((4_610 + after) * S, 3_600 * S, 2 * MS),
+            None,
+        ]);
+        assert_eq!(told.known(1), FoundBy::Answered);
+        let (ahead, wrong) = told.offset(1).unwrap();
+        assert_eq!(ahead, 3_600 * S, "an hour ahead, and no wider for it");
+        assert!((3 * MS..most + 5 * MS).contains(&(wrong as i64)), "{after} s: {wrong}");
+        assert_eq!((told.known(2), told.offset(2)), (FoundBy::Nothing, None));
+        let slow = told.place(1, 4_605 * S);
+        assert!(slow.time.abs_diff(1_005 * S) <= slow.bar.unwrap().unsigned_abs());
+        let fast = told.place_fast(1, 4_605 * S);
+        assert!(fast.bar >= slow.bar, "{fast:?} {slow:?}");
+    }
+}
+
+#[test]
+fn the_truth_lies_in_the_bar_whatever_the_rates_are() {
+    for (a, b) in [(0, 0), (500, -500), (-500, 500), (500, 500)] {
+        // Parts in a million; both clocks show the same at 1,010 s, when they answer.
+        let shows = |rate: i64, at: i64| at + (at - 1_010 * S) / 1_000_000 * rate;
+        let told = clocks(&[answer(1_010 * S, 0, 0), answer(1_010 * S, 0, 0)]);
+        for at in [1_000 * S, 1_005 * S] {
+            let placed = told.place(1, shows(b, at));
+            let apart = placed.time.abs_diff(shows(a, at));
+            assert!(apart <= placed.bar.unwrap().unsigned_abs(), "{a} {b} {at}: {placed:?}");
         }
     }
 }

@@ -61,6 +61,8 @@ pub(crate) struct WindowEntry {
 pub(crate) struct HostEntry {
     pub(crate) name: String,
     pub(crate) boot_id: String,
+    /// CLOCK_REALTIME less CLOCK_MONOTONIC at the trigger, in nanoseconds.
+    pub(crate) clock_offset_ns: Option<i64>,
     pub(crate) clock: Vec<ClockReading>,
 }
 
