@@ -1,6 +1,7 @@
 //! This host's seat in its fleet: what the bus hears goes to the recorder, and what others ask of this host is answered
 //! from its status.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use super::line::RecorderLine;
@@ -21,6 +22,7 @@ use crate::incident::store::{Listing, Stored, mark};
 use crate::observation::Fact;
 use crate::sys::discipline;
 use crate::time::{Clock, Offset, Stamp, nanos};
+use crate::watch::ip::addresses;
 use crate::watch::link::links;
 
 /// What the kernel adds to its bound each second since a daemon said that the clock is right (500 ppm,
@@ -154,9 +156,15 @@ impl Keeper for Seat {
 
     fn identities(&self) -> Vec<String> {
         let links = links().unwrap_or_default();
-        let addresses = links.iter().filter_map(|link| link.address).filter(|mac| !mac.is_zero());
-        let mut identities: Vec<_> = addresses.map(|mac| mac.to_string()).collect();
+        let shown = links.iter().filter_map(|link| link.address).filter(|mac| !mac.is_zero());
+        let mut identities: Vec<_> = shown.map(|mac| mac.to_string()).collect();
         identities.sort();
+        // Link addresses first: there is room for so many, and a router has more of the other kind.
+        let mut hosts: Vec<IpAddr> =
+            addresses().unwrap_or_default().into_iter().map(|(_, ip)| ip).collect();
+        hosts.retain(is_of_one_host);
+        hosts.sort();
+        identities.extend(hosts.iter().map(ToString::to_string));
         identities.dedup();
         identities
     }
@@ -194,6 +202,15 @@ impl Keeper for Seat {
     }
 }
 
+/// True for an address by which others may know this host: not one that every host or every link has.
+fn is_of_one_host(address: &IpAddr) -> bool {
+    let is_of_link = match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    !is_of_link && !address.is_loopback() && !address.is_unspecified()
+}
+
 /// The notices that a bundle belongs to.
 fn ids(bundle: &Stored) -> Vec<String> {
     let manifest = bundle.manifest().unwrap_or_default();
@@ -219,4 +236,24 @@ fn reading(now: Stamp) -> ClockReading {
 fn depth(standing: &RecorderStatus) -> Option<f64> {
     let known = standing.depths.iter().filter(|depth| depth.is_known);
     known.map(|depth| depth.seconds).min_by(f64::total_cmp)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_every_host_has_names_none() {
+        for (address, named) in [
+            ("192.0.2.1", true),
+            ("2001:db8::1", true),
+            ("127.0.0.1", false),
+            ("::1", false),
+            ("169.254.1.1", false),
+            ("fe80::1", false),
+            ("0.0.0.0", false),
+        ] {
+            assert_eq!(is_of_one_host(&address.parse().unwrap()), named, "{address}");
+        }
+    }
 }

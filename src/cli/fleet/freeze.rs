@@ -35,7 +35,7 @@ pub(super) struct Freeze {
     #[arg(long = "host", value_name = "NAME")]
     hosts: Vec<String>,
 
-    /// Whoever shows this on the wire: an Ethernet address; repeat for several.
+    /// Whoever has this address: a link address or an IP address; repeat for several.
     #[arg(long = "id", value_name = "ADDR")]
     identities: Vec<String>,
 

@@ -40,7 +40,6 @@ enum Do {
     Freeze(freeze::Freeze),
     Incidents(incidents::Incidents),
     Show(incidents::Show),
-    Keep(incidents::Keep),
     Fetch(fetch::Fetch),
     Keep(settle::Keep),
     Release(settle::Release),

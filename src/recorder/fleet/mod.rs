@@ -8,6 +8,7 @@ mod peers;
 mod tests;
 
 use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -266,11 +267,11 @@ impl FleetDesk {
     pub(super) fn announce(&mut self, announced: Announced, now: Mono) -> Option<Announcement> {
         match announced {
             Announced::Opened { incident, to, event } => {
-                let to = self.addressees(&to.to, &incident.kind, now);
+                let to = self.addressees(&to.to, &incident, now);
                 self.said(&incident, to, event, now)
             }
             Announced::Held { hold, incident, to, event } => {
-                let to = self.addressees(&to.to, &incident.kind, now);
+                let to = self.addressees(&to.to, &incident, now);
                 let said = self.said(&incident, to, event, now)?;
                 if self.held.len() >= HELD {
                     self.held.pop_front();
@@ -307,13 +308,16 @@ impl FleetDesk {
     }
 
     /// Whom a notice goes to; groups that have just heard of the same are left out.
-    fn addressees(&self, to: &[Recipient], kind: &str, now: Mono) -> Vec<Addressee> {
-        let is_echo = self.announcer.is_echo(kind, now);
+    fn addressees(&self, to: &[Recipient], of: &OwnIncident, now: Mono) -> Vec<Addressee> {
+        let is_echo = self.announcer.is_echo(&of.kind, now);
         let mut addressees = Vec::new();
         for recipient in to {
             match recipient {
                 Recipient::Peers => {
-                    addressees.extend(self.peers.identities().map(Addressee::Identity));
+                    let about = of.object.as_deref().and_then(host_of);
+                    let about = about.map(|address| address.to_string());
+                    let shown = self.peers.identities().chain(about);
+                    addressees.extend(shown.map(Addressee::Identity));
                 }
                 Recipient::Group(_) if is_echo => {}
                 Recipient::Group(name) => addressees.push(Addressee::Group(name.clone())),
@@ -348,6 +352,12 @@ impl FollowedNotice {
         // A bus that is gone, or behind by all states there are, does without.
         let _ = self.answers.try_send(answer);
     }
+}
+
+/// The host that a failure is about, if its object is an address, with or without a port.
+fn host_of(object: &str) -> Option<IpAddr> {
+    let with_port = || object.parse().map(|address: SocketAddr| address.ip());
+    object.parse().or_else(|_| with_port()).ok()
 }
 
 /// What a notice asks for here.

@@ -132,6 +132,20 @@ fn second(second: u64) -> Stamp {
     Stamp { mono: Mono((1_000 + second) * S), wall: Wall((BEGIN + second) * S) }
 }
 
+/// What others are told of, to be held for 90 s.
+fn incident(object: Option<&str>) -> OwnIncident {
+    OwnIncident {
+        kind: "link-down".into(),
+        object: object.map(str::to_owned),
+        sentence: String::new(),
+        severity: Severity::Warning,
+        at: second(0).wall,
+        pre: Duration::from_secs(8),
+        post: Duration::from_secs(2),
+        within: Some(Duration::from_secs(90)),
+    }
+}
+
 /// The states that were told since the last time, and why.
 fn states(told: &mut Told) -> Vec<(State, Option<String>)> {
     std::iter::from_fn(|| told.try_recv().ok())
@@ -216,21 +230,33 @@ fn two_windows_are_held_at_a_time() {
     assert!(why.unwrap().starts_with("memory: 2 windows"));
 }
 
+/// A peer far away shows no link address here.
+#[test]
+fn the_host_that_a_failure_is_about_is_a_peer() {
+    for (object, addressed) in [
+        ("192.0.2.7", Some("192.0.2.7")),
+        ("192.0.2.7:53", Some("192.0.2.7")),
+        ("[2001:db8::7]:53", Some("2001:db8::7")),
+        ("eth0", None),
+        ("gateway", None),
+    ] {
+        let mut story = Story::new();
+        let desk = story.recorder.fleet.as_mut().unwrap();
+        let to = Announce { to: vec![Recipient::Peers], hold: false };
+        let (incident, event) = (incident(Some(object)), second(0).mono);
+        let said = desk.announce(Announced::Opened { incident, to, event }, event);
+        let to = said.map(|said| said.to);
+        let expected = addressed.map(|address| vec![Addressee::Identity(address.to_owned())]);
+        assert_eq!(to, expected, "{object}");
+    }
+}
+
 /// Memory is needed here: what others hold for it is given up there, too.
 #[test]
 fn an_own_hold_that_goes_is_released_elsewhere() {
     let mut story = Story::new();
     let desk = story.recorder.fleet.as_mut().unwrap();
-    let incident = OwnIncident {
-        kind: "link-down".into(),
-        object: None,
-        sentence: String::new(),
-        severity: Severity::Warning,
-        at: second(0).wall,
-        pre: Duration::from_secs(8),
-        post: Duration::from_secs(2),
-        within: Some(Duration::from_secs(90)),
-    };
+    let incident = incident(None);
     let to = Announce { to: vec![Recipient::Group("routers".into())], hold: true };
     let (hold, event) = (HoldId(7), second(0).mono);
     let held = desk.announce(Announced::Held { hold, incident, to, event }, event).unwrap();

@@ -109,7 +109,7 @@ pub(super) fn everything(receive_buffer: usize) -> Result<Vec<News>> {
 }
 
 /// Every address of ours: the interface's index, and the address.
-pub(in crate::watch) fn addresses() -> Result<Vec<(u32, IpAddr)>> {
+pub(crate) fn addresses() -> Result<Vec<(u32, IpAddr)>> {
     let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
     dump(&request, super::Options::default().receive_buffer, |kind, payload| {
         let ((index, address, _), _) = address::read(payload).filter(|_| kind == RTM_NEWADDR)?;

@@ -33,7 +33,7 @@ pub mod neighbour;
 pub mod route;
 pub mod routers;
 
-pub(in crate::watch) use kernel::addresses;
+pub(crate) use kernel::addresses;
 use kernel::{everything, read_news, routes, subscribe};
 use known::{KnownNetwork, News};
 

@@ -27,8 +27,8 @@ const ANSWERS: usize = 256;
 const FOLLOWED: usize = 1_024;
 /// Notices that were heard live, so that a look into the stream does not bring them again.
 const REMEMBERED: usize = 1_024;
-/// Addressees of notices beside host and groups: the addresses of this host's interfaces.
-const MOST_IDENTITIES: usize = 64;
+/// Addressees of notices beside host and groups: what the operator names, the addresses of this host's interfaces.
+pub(super) const MOST_IDENTITIES: usize = 64;
 
 /// Nothing more will be announced.
 pub(super) struct Ending;

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use super::connection::BusConnection;
 use super::look::{Look, Missed, StreamReader, acknowledged};
-use super::member::{Ending, Member};
+use super::member::{Ending, MOST_IDENTITIES, Member};
 use super::outbox::Due;
 use super::questions::InquiryDesk;
 use super::sending::FetchDesk;
@@ -327,6 +327,12 @@ impl<'a, K: Keeper> Session<'a, K> {
         all.extend(addresses);
         if self.member.identities.as_ref() == Some(&all) {
             return;
+        }
+        if all.len() > MOST_IDENTITIES {
+            let beyond = all.len() - MOST_IDENTITIES;
+            tracing::warn!(
+                "{beyond} addresses of this host beyond {MOST_IDENTITIES} are not listened to in the fleet"
+            );
         }
         if self.member.identities.is_none() {
             // A look before that would have passed over what is addressed to them.
