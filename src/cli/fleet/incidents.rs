@@ -230,7 +230,7 @@ fn first(hosts: &Bundles) -> Vec<&str> {
         let with_onset = || bundles.iter().filter(|seen| seen.bundle.onset.is_some());
         let known: Option<Vec<OnsetSpan>> = with_onset().map(|seen| seen.onset).collect();
         let any = with_onset().next().is_some();
-        any.then(|| (host.as_str(), known.and_then(OnsetSpan::earliest)))
+        any.then(|| (host.as_str(), known.as_deref().and_then(OnsetSpan::earliest)))
     });
     onsets::first(&told.collect::<Vec<_>>())
 }

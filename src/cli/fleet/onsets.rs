@@ -37,7 +37,7 @@ impl OnsetSpan {
     }
 
     /// When the first of them began.
-    pub(super) fn earliest(all: Vec<Self>) -> Option<Self> {
+    pub(super) fn earliest(all: &[Self]) -> Option<Self> {
         let from = all.iter().map(|span| span.from).min()?;
         Some(Self { from, to: all.iter().map(|span| span.to).min()? })
     }
