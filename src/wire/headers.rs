@@ -26,7 +26,7 @@ pub fn through_transport(link_type: LinkType, bytes: &[u8]) -> usize {
     }
 }
 
-/// Where a frame is cut of which the headers are to stay: behind the transport's, and not before [`LEAST`] bytes.
+/// Where a frame is cut of which the headers are to stay: behind the transport's, and not before `LEAST` bytes.
 pub fn end(link_type: LinkType, bytes: &[u8]) -> usize {
     through_transport(link_type, bytes).max(LEAST).min(bytes.len())
 }

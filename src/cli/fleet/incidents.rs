@@ -34,7 +34,7 @@ pub(super) struct Show {
     /// Its identifier, as `dashcap fleet incidents` lists it.
     id: String,
 
-    /// Print what the report of each bundle concludes, of hosts whose [fleet] has share = "report".
+    /// Print what the report of each bundle concludes, of hosts that are configured with share = "report".
     #[arg(long)]
     report: bool,
 }
