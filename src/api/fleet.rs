@@ -79,12 +79,13 @@ impl Membership {
 
     /// What the reports of a notice's bundles conclude, if that may be told.
     fn reports(&self, id: &str) -> Result<Told> {
-        if self.share == Want::State {
+        let bundles = self.bundles(Some(id))?;
+        if self.share == Want::State && !bundles.is_empty() {
             let why = "reports are not shared there: [fleet] has share = \"state\"";
             return Ok(Told::Refused { why: why.to_owned() });
         }
         let (mut reports, mut more, mut room) = (Vec::new(), 0, LONGEST_REPORTS);
-        for (Stored { name, path, .. }, _) in self.bundles(Some(id))? {
+        for (Stored { name, path, .. }, _) in bundles {
             let report = onset::report(&path).ok();
             let Some(told) = report.and_then(|report| Conclusion::of(&name, &report)) else {
                 continue;

@@ -1,6 +1,8 @@
 //! What a person asks the recorders of a fleet, and what they tell: one JSON object each, over subjects that only
 //! that person may hear.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -238,6 +240,18 @@ impl Conclusion {
     }
 }
 
+/// True once all of `hosts` have replied; never where none is known beforehand.
+pub fn all_of<'a>(hosts: impl IntoIterator<Item = &'a String>) -> impl FnMut(&[Arrived]) -> bool {
+    let mut missing: BTreeSet<String> = hosts.into_iter().cloned().collect();
+    let is_nobody_known = missing.is_empty();
+    move |arrived| {
+        if let Some(last) = arrived.last() {
+            missing.remove(&last.reply.host);
+        }
+        missing.is_empty() && !is_nobody_known
+    }
+}
+
 impl Asking {
     /// Understands a question.
     ///
@@ -263,6 +277,25 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// Regression: a host that was not known yet replied in place of one that was, which was called silent.
+    #[test]
+    fn all_have_replied_when_each_that_is_known_has() {
+        let arrived = |host: &str| Arrived {
+            reply: Reply { v: VERSION, host: host.to_owned(), told: Told::Kept { count: 0 } },
+            at: Wall(0),
+        };
+        let known = ["a".to_owned(), "b".to_owned()];
+        let mut enough = all_of(&known);
+        let mut all = Vec::new();
+        assert!(!enough(&all));
+        for (host, expected) in [("a", false), ("new", false), ("a", false), ("b", true)] {
+            all.push(arrived(host));
+            assert_eq!(enough(&all), expected, "{host}");
+        }
+        let mut never = all_of(&[]);
+        assert!(!never(&[]) && !never(&all));
+    }
 
     #[test]
     fn a_question_is_read_or_refused() {

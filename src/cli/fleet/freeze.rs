@@ -117,10 +117,16 @@ impl Freeze {
         for host in silent {
             eprintln!("{}: SILENT", plain(host));
         }
+        if states.is_empty() && expected.is_empty() {
+            eprintln!("nobody answered: no host that is there is called so, or in that group");
+        }
         let has_it = |state: &State| !matches!(state, State::Refused | State::Late | State::Lost);
         let somebody = states.values().any(has_it);
         if somebody && !place.json {
-            print(&plain(&self.what_next(&notice.id)))?;
+            let is_new = states.values().any(|state| has_it(state) && *state != State::Covered);
+            let covered =
+                "bundles that are there have it: `dashcap fleet show` and `fetch` take their names";
+            print(&plain(&if is_new { self.what_next(&notice.id) } else { covered.to_owned() }))?;
         }
         Ok(ExitCode::from(if somebody { 0 } else { NOBODY }))
     }

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::fleet::answer::{OnsetThere, State};
 use crate::fleet::inquiry::{
     Arrived, Conclusion, ConclusionStep, FleetBundle, Inquiry, NoticeOutcome, OnsetSince, Told,
+    all_of,
 };
 use crate::time::{Clock, Wall};
 use crate::visible::{self, plain};
@@ -134,10 +135,10 @@ impl Gathered {
         let options = place.options()?;
         let person = place.connect(&options)?;
         let known = person.members()?;
-        let enough = |arrived: &[Arrived]| !known.is_empty() && arrived.len() >= known.len();
         let clock = Clock::system();
         let asked = clock.now();
-        let arrived = person.ask(Inquiry::Incidents { id }, place.patience(), enough)?;
+        let arrived =
+            person.ask(Inquiry::Incidents { id }, place.patience(), all_of(known.keys()))?;
         let was_set = onsets::was_set(asked, clock.now());
         let mut incidents: BTreeMap<String, Bundles> = BTreeMap::new();
         let mut all_without = BTreeMap::new();
@@ -265,11 +266,10 @@ fn word(state: State) -> String {
 fn reports(place: &Place, id: &str) -> Result<ExitCode> {
     let options = place.options()?;
     let person = place.connect(&options)?;
-    let expected = person.members()?.len();
-    let enough = |arrived: &[Arrived]| expected > 0 && arrived.len() >= expected;
+    let known = person.members()?;
     let asking = Inquiry::Reports { id: id.to_owned() };
     let mut is_known = false;
-    for Arrived { reply, .. } in person.ask(asking, place.patience(), enough)? {
+    for Arrived { reply, .. } in person.ask(asking, place.patience(), all_of(known.keys()))? {
         let host = &reply.host;
         match &reply.told {
             Told::Reports { reports, .. } if reports.is_empty() => continue,

@@ -7,8 +7,10 @@ use clap::Args;
 use super::place::Place;
 use crate::cli::control::print;
 use crate::error::{Error, Result};
+use crate::fleet::inquiry::Inquiry;
 use crate::fleet::token::{is_token, token};
 use crate::fleet::{check_name, permissions};
+use crate::time::Clock;
 
 /// Print what each member may say and hear, for nats-server.conf; make the fleet's streams.
 ///
@@ -44,6 +46,9 @@ impl Init {
         let options = place.options()?;
         let person = place.connect(&options)?;
         person.make_streams(options.late)?;
+        // Those who are there already say so once more, since now there is something that keeps it.
+        let sent = Clock::system().now().wall;
+        person.ask(Inquiry::Who { sent }, place.patience(), |_| false)?;
         let members = person.members()?.len();
         print(&format!("the streams of {} are made; {members} hosts were heard of", options.name))?;
         Ok(ExitCode::SUCCESS)

@@ -10,7 +10,7 @@ use super::onsets::was_set;
 use super::place::Place;
 use crate::cli::control::print;
 use crate::error::{Error, Result};
-use crate::fleet::inquiry::{Arrived, Inquiry, Told};
+use crate::fleet::inquiry::{Arrived, Inquiry, Told, all_of};
 use crate::fleet::status::{MemberSeen, Presence};
 use crate::time::{Clock, Wall};
 use crate::visible::{self, plain};
@@ -62,14 +62,17 @@ pub(super) fn run(place: &Place) -> Result<ExitCode> {
     let mut there = BTreeMap::new();
     let begun = clock.now();
     for round in 0..ROUNDS {
-        let expected = if round == 0 { known.len() } else { there.len() };
-        if round > 0 && (expected == 0 || expected > MANY) {
+        let expected: Vec<String> = if round == 0 {
+            known.keys().cloned().collect()
+        } else {
+            there.keys().cloned().collect()
+        };
+        if round > 0 && (expected.is_empty() || expected.len() > MANY) {
             break;
         }
         let sent = clock.now().wall;
         // Who is new is heard of only if the time is up.
-        let enough = |arrived: &[Arrived]| expected > 0 && arrived.len() >= expected;
-        let arrived = person.ask(Inquiry::Who { sent }, place.patience(), enough)?;
+        let arrived = person.ask(Inquiry::Who { sent }, place.patience(), all_of(&expected))?;
         arrived.into_iter().for_each(|arrived| hear(&mut there, arrived));
     }
     if was_set(begun, clock.now()) {

@@ -118,7 +118,9 @@ impl BundleCopy {
         let room = copy.partial.room().map_err(failed)?;
         let missing = copy.fetched.bytes().saturating_sub(copy.written);
         if missing.saturating_add(RESERVE) > room {
-            let told = format!("{missing} bytes are missing, and the disk has room for {room}");
+            let told = format!(
+                "{missing} bytes are missing, the disk has room for {room}, and {RESERVE} stay free"
+            );
             return Err(cannot(&path, told));
         }
         Ok(Begun::Copying(copy.into()))

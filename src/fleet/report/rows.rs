@@ -192,8 +192,9 @@ pub(super) fn onset(rows: &[TimelineRow], stories: &[Story<'_>]) -> FleetOnset {
         counts && (row.kind == DEAD || own.is_none_or(|own| own <= row.by_own_clock))
     };
     let mut worth: Vec<usize> = (0..rows.len()).filter(|n| is_candidate(&rows[*n])).collect();
-    if worth.iter().any(|n| rows[*n].kind != TRIGGER) {
-        worth.retain(|n| rows[*n].kind != TRIGGER);
+    let is_found = |n: &usize| rows[*n].kind != TRIGGER;
+    if worth.iter().any(is_found) {
+        worth.retain(is_found);
     }
     let is_later =
         |n: &usize| worth.iter().any(|other| other < n && is_earlier(&rows[*other], &rows[*n]));
@@ -204,6 +205,10 @@ pub(super) fn onset(rows: &[TimelineRow], stories: &[Story<'_>]) -> FleetOnset {
     };
     let sentence = match &candidates[..] {
         [] => "nothing at warning or above was found on any host".to_owned(),
+        frozen if !frozen.iter().any(is_found) => {
+            let named: Vec<_> = frozen.iter().take(NAMED).map(|n| told(&rows[*n])).collect();
+            format!("nothing that was found tells where it began: {}", named.join("; "))
+        }
         [only] => {
             let row = &rows[*only];
             format!("it began {} {}, {}", row.time, bar(row.bar_ns), told(row))
@@ -259,7 +264,9 @@ mod tests {
         let frozen = |host| TimelineRow { kind: TRIGGER.to_owned(), ..row(20, None, host) };
         let found = row(10, Some(100), "a");
         assert_eq!(onset(&[found, frozen("b")], &[]).candidates, [0]);
-        assert_eq!(onset(&[frozen("b"), frozen("c")], &[]).candidates, [0, 1]);
+        let onset = onset(&[frozen("b"), frozen("c")], &[]);
+        assert_eq!(onset.candidates, [0, 1]);
+        assert_eq!(onset.sentence, "nothing that was found tells where it began: b: down; c: down");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::{Fetch, FetchCourse, Harvest};
 use crate::error::{Error, Result};
 use crate::fleet::bus::{Person, Promised};
 use crate::fleet::fetch::copy::{Begun, BundleCopy};
-use crate::fleet::inquiry::{Arrived, Inquiry, Told};
+use crate::fleet::inquiry::{Arrived, Inquiry, Told, all_of};
 use crate::incident::fetched::Fetched;
 use crate::observation::fetch::PacketShare;
 use crate::visible::plain;
@@ -40,11 +40,8 @@ impl<'a> BusFetch<'a> {
         let answered = |arrived: &[Arrived], host: &String| {
             arrived.iter().any(|arrived| arrived.reply.host == *host)
         };
-        let enough = |arrived: &[Arrived]| {
-            !expected.is_empty() && expected.iter().all(|host| answered(arrived, host))
-        };
         let asking = Inquiry::Incidents { id: Some(id.clone()) };
-        let mut arrived = self.person.ask(asking, place.patience(), enough)?;
+        let mut arrived = self.person.ask(asking, place.patience(), all_of(&expected))?;
         arrived.sort_by(|one, other| one.reply.host.cmp(&other.reply.host));
         for host in expected.iter().filter(|host| !answered(&arrived, host)) {
             harvest.failures.push((host.clone(), "SILENT".to_owned()));

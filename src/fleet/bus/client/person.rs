@@ -3,15 +3,17 @@
 //! A view never waits for all: it ends when everybody has answered who was heard of lately, or when the time is up, and
 //! who is silent is named.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use async_nats::{Client, Message, Request, RequestErrorKind, Subscriber};
+use async_nats::{Client, Event, Message, Request, RequestErrorKind, Subscriber};
 use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::chance;
@@ -43,8 +45,8 @@ const MESSAGE_ID: &str = "Nats-Msg-Id";
 pub struct Person {
     pub(super) runtime: Runtime,
     client: Client,
-    /// Keeps the client's events from piling up.
-    _events: tokio::sync::mpsc::Receiver<async_nats::Event>,
+    /// What became of the connection, and what the server says against us.
+    events: RefCell<mpsc::Receiver<Event>>,
     pub(super) name: String,
     fleet: String,
     pub(super) subjects: Subjects,
@@ -91,7 +93,7 @@ impl Person {
         Ok(Self {
             runtime,
             client,
-            _events: events,
+            events: RefCell::new(events),
             name: name.to_owned(),
             fleet: options.name.clone(),
             subjects: Subjects::of(&options.name),
@@ -228,6 +230,9 @@ impl Person {
                 }
             };
             let _ = timeout(patience, gathering).await;
+            if arrived.is_empty() {
+                self.is_not_refused()?;
+            }
             Ok(arrived)
         })
     }
@@ -256,15 +261,17 @@ impl Person {
                 // Without a stream nobody acknowledges it, and answers tell who has it.
                 let _ = self.client.send_request(subject, request).await;
             }
+            let mut is_heard = false;
             let gathering = async {
                 while let Some(message) = answers.next().await {
+                    is_heard = true;
                     if HostAnswer::read(&message.payload).is_ok_and(|answer| enough(&answer)) {
                         break;
                     }
                 }
             };
             let _ = timeout(patience, gathering).await;
-            Ok(())
+            if is_heard { Ok(()) } else { self.is_not_refused() }
         })
     }
 
@@ -275,6 +282,16 @@ impl Person {
     pub(super) async fn say(&self, subject: String, line: Vec<u8>) -> Result<()> {
         self.client.publish(subject, line.into()).await.map_err(|error| self.gone(&error))?;
         self.client.flush().await.map_err(|error| self.gone(&error))
+    }
+
+    /// Nobody answers who did not hear: then the server has said what it does not allow.
+    fn is_not_refused(&self) -> Result<()> {
+        while let Ok(event) = self.events.borrow_mut().try_recv() {
+            if let Event::ServerError(reason) = event {
+                return Err(self.gone(&reason));
+            }
+        }
+        Ok(())
     }
 
     fn gone(&self, reason: &dyn fmt::Display) -> Error {

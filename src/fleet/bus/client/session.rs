@@ -191,7 +191,13 @@ impl<'a, K: Keeper> Session<'a, K> {
     fn hear(&mut self, message: &Message) {
         let understood = match self.member.subjects.heard(&message.subject) {
             Some(Spoken::Freeze { from }) => self.hear_notice(from, &message.payload),
-            Some(Spoken::Ask { from }) => self.questions.hear(from, &message.payload),
+            Some(Spoken::Ask { from }) => {
+                if self.member.account.standing().stream != Some(true) {
+                    // Whoever makes the streams asks at once who is there.
+                    (self.due.look, self.due.here) = (self.now(), self.now());
+                }
+                self.questions.hear(from, &message.payload)
+            }
             Some(Spoken::Fetch { from }) => self.fetches.hear(from, &message.payload),
             None => Err("it has no subject of ours".to_owned()),
         };
@@ -289,6 +295,10 @@ impl<'a, K: Keeper> Session<'a, K> {
                 self.member.account.note(|status| status.stream = Some(false));
             }
             Done::Looked(Ok(Look::Found { next, kept, more })) => {
+                if self.member.account.standing().stream == Some(false) {
+                    // Of what was said before there were streams they have nothing.
+                    self.due.here = self.now();
+                }
                 self.member.account.note(|status| status.stream = Some(true));
                 self.member.next = next;
                 if more {
