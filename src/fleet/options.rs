@@ -88,7 +88,7 @@ impl Options {
     /// Bytes a second for all who fetch, unless the operator says otherwise: 8 Mbit/s, which most uplinks have to spare.
     pub const USUAL_FETCH_RATE: u64 = 1 << 20;
     /// Fewer are no fetch: a capture of 100 MB in a day.
-    const LEAST_FETCH_RATE: u64 = 1 << 10;
+    pub const LEAST_FETCH_RATE: u64 = 1 << 10;
     /// The shortest time that makes sense is that of a lost connection to be noticed twice; the longest is the
     /// memory of identifiers, after which a copy would be taken for a new notice.
     const LATE: std::ops::RangeInclusive<Duration> =

@@ -21,7 +21,7 @@ use crate::words;
 
 /// List the failures that hosts kept: one line for each, the newest last.
 ///
-/// Tells who kept it, who had nothing left or refused (within the last hour), and whose onset was the first, as far
+/// Tells who kept it, who had nothing left, or no room for it (within the last hour), and whose onset was the first, as far
 /// as that can be known. Who was heard of within a week and does not answer is named.
 #[derive(Debug, Args)]
 pub(super) struct Incidents;
@@ -97,7 +97,10 @@ impl Show {
                 print(&plain(&first))?;
             }
         }
-        for (host, outcomes) in &gathered.without {
+        // Who has a bundle of it may have had nothing left for another notice of the same failure.
+        let has_none =
+            |host: &String| gathered.incidents.values().all(|hosts| !hosts.contains_key(host));
+        for (host, outcomes) in gathered.without.iter().filter(|(host, _)| has_none(host)) {
             for NoticeOutcome { state, why, .. } in outcomes {
                 let why = why.iter().map(|why| format!("; {why}")).collect::<String>();
                 print(&plain(&format!("{host}: {}{why}", word(*state))))?;

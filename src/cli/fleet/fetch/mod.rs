@@ -19,6 +19,7 @@ use crate::cli::log::StatusLine;
 use crate::cli::rights::made;
 use crate::cli::values::Size;
 use crate::error::{Error, Result};
+use crate::fleet::Options;
 use crate::fleet::fetch::copy::BundleCopy;
 use crate::fleet::fetch::pace::Pace;
 use crate::fleet::token::is_token;
@@ -86,6 +87,10 @@ impl Fetch {
             let accepted =
                 "an identifier that `dashcap fleet incidents` lists, or the name of a bundle";
             return Err(Error::usage("ID", &self.id, "nothing is called that", accepted));
+        }
+        if let Some(Size(rate)) = self.rate.filter(|rate| rate.0 < Options::LEAST_FETCH_RATE) {
+            let (given, accepted) = (rate.to_string(), "1KiB or more a second");
+            return Err(Error::usage("--rate", &given, "a bundle would take days", accepted));
         }
         made(&self.output)?;
         let pace = self.rate.map(|Size(rate)| (Pace::of(rate), rate));
