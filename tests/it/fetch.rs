@@ -45,7 +45,7 @@ fn a_bundle_comes_through_ssh_and_a_fetch_that_was_cut_off_goes_on() {
     // Killed with some of it here; a byte or two a second would take all day.
     let mut asker = until("the server lets us in, and something came", || {
         let mut slow =
-            fetch(name, &["--rate", "100"]).stderr(Stdio::null()).spawn().expect("it runs");
+            fetch(name, &["--rate", "1KiB"]).stderr(Stdio::null()).spawn().expect("it runs");
         loop {
             if some().is_some() {
                 return Some(slow);
