@@ -69,9 +69,11 @@ pub fn verify(bundle: &Stored, record: Option<&StoreRecord>) -> Verification {
             let fetched = Folder::open(&bundle.path).ok().filter(|_| record.is_none());
             let fetched = fetched.and_then(|folder| Fetched::read(&folder));
             files(&bundle.path, &told, fetched.as_ref(), &mut verdict);
-            match record {
-                Some(record) => chain(&hex(&Sha256::digest(&text)), &told, record, &mut verdict),
-                None => verdict.notes.push(
+            let sum = hex(&Sha256::digest(&text));
+            match (record, fetched) {
+                (Some(record), _) => chain(&sum, &told, record, &mut verdict),
+                (None, Some(fetched)) => promised(&sum, &fetched, &mut verdict),
+                (None, None) => verdict.notes.push(
                     "there is no record of manifests beside it: its manifest was not checked"
                         .to_owned(),
                 ),
@@ -140,6 +142,17 @@ fn list(folder: &Path, before: &str, depth: u32, there: &mut BTreeMap<String, bo
         } else {
             there.insert(name, kind.is_ok_and(|kind| kind.is_file()));
         }
+    }
+}
+
+/// The manifest of a copy against what the host that it is from said of it.
+fn promised(sum: &str, fetched: &Fetched, verdict: &mut Verification) {
+    let host = &fetched.host;
+    match fetched.file(MANIFEST) {
+        Some(file) if file.sha256 == sum => verdict.notes.push(format!(
+            "there is no record of manifests beside it: its manifest is the one that {host} promised in {FETCHED}"
+        )),
+        _ => verdict.chain.push(format!("{MANIFEST} is not the one that {host} promised in {FETCHED}")),
     }
 }
 
@@ -249,11 +262,16 @@ mod tests {
         let place = directory.path();
         let bundle = &written(place)[0];
         let folder = Folder::open(&bundle.path).unwrap();
-        let told = read::parse(&read::text(&folder).unwrap()).unwrap();
+        let text = read::text(&folder).unwrap();
+        let told = read::parse(&text).unwrap();
         let whole = verify(bundle, None).in_order;
         fs::write(bundle.path.join(CAPTURE), "cut").unwrap();
         let mut files = told.files;
-        files.push(FileEntry { name: MANIFEST.to_owned(), size: 1, sha256: "0".repeat(64) });
+        files.push(FileEntry {
+            name: MANIFEST.to_owned(),
+            size: text.len() as u64,
+            sha256: hex(&Sha256::digest(&text)),
+        });
         let capture = files.iter_mut().find(|file| file.name == CAPTURE).unwrap();
         capture.sha256 = hex(&Sha256::digest("cut"));
         for (packets, note) in
@@ -271,6 +289,9 @@ mod tests {
             let planted = &verdicts(place, std::slice::from_ref(bundle))[0];
             assert!(!planted.is_in_order() && planted.added == [FETCHED], "{planted:?}");
         }
+        fs::write(bundle.path.join(MANIFEST), [&text[..], b" "].concat()).unwrap();
+        let verdict = verify(bundle, None);
+        assert!(verdict.chain[0].contains("not the one that b promised"), "{verdict:?}");
     }
 
     /// Whoever makes the sums of a bundle fit again has to change its manifest.
