@@ -1,25 +1,15 @@
 //! Bundles fetched through a real ssh: cut off, gone on with, checked.
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::incidents::Story;
-use crate::lab::{BINARY, Lab, needs, output, skip, until};
-use crate::wireshark::{Desk, SshServer};
+use crate::lab::{BINARY, output, until};
+use crate::wireshark::ssh_lab;
 
 #[test]
 fn a_bundle_comes_through_ssh_and_a_fetch_that_was_cut_off_goes_on() {
-    let Some(lab) = Lab::new() else { return };
-    if !Path::new("/usr/sbin/sshd").exists() {
-        return skip("sshd is not here");
-    }
-    if !needs("ssh-keygen") {
-        return;
-    }
-    lab.address();
-    let desk = Desk::new(&lab);
-    let _server = SshServer::start(&lab, &desk);
+    let Some((lab, desk, _server)) = ssh_lab() else { return };
     let (store, here) = (desk.path("it's a store"), desk.path("here"));
     let incident = Story::new().track("eth0", 1, vec![]).incident();
     let opened = dashcap::incident::store::Store::open(&store, 0).expect("a store");

@@ -248,18 +248,23 @@ impl Drop for SshServer {
     }
 }
 
-#[test]
-fn through_ssh_it_is_the_same_and_the_session_does_not_carry_itself() {
-    let Some(lab) = Lab::new() else { return };
+/// Two hosts, and who sits at one of them and is let in by the other; none where sshd is not here, which is told.
+pub(crate) fn ssh_lab() -> Option<(Lab, Desk, SshServer)> {
+    let lab = Lab::new()?;
     if !Path::new("/usr/sbin/sshd").exists() {
-        return skip("sshd is not here");
+        skip("sshd is not here");
+        return None;
     }
-    if !needs("ssh-keygen") {
-        return;
-    }
+    needs("ssh-keygen").then_some(())?;
     lab.address();
     let desk = Desk::new(&lab);
-    let _server = SshServer::start(&lab, &desk);
+    let server = SshServer::start(&lab, &desk);
+    Some((lab, desk, server))
+}
+
+#[test]
+fn through_ssh_it_is_the_same_and_the_session_does_not_carry_itself() {
+    let Some((lab, desk, _server)) = ssh_lab() else { return };
     let there = format!("near env RUNTIME_DIRECTORY={} {BINARY}\n", desk.home.path().display());
     fs::write(desk.path(".config/dashcap/hosts"), there).expect("it can be written");
     let on_far = |words: &[&str]| {
