@@ -1,5 +1,6 @@
 //! What several hosts kept of the same failure, told together.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -7,7 +8,7 @@ use std::process::Command;
 use dashcap::time::Wall;
 use serde_json::Value;
 
-use crate::lab::{BINARY, Dashcap, Lab, Namespace, Pace, needs, output, whole_bundles_in};
+use crate::lab::{BINARY, Dashcap, Lab, Namespace, Pace, epoch, needs, output, whole_bundles_in};
 
 /// By so much the far host's clock is ahead, in nanoseconds.
 const AHEAD: i64 = 754_321_987_654;
@@ -27,7 +28,7 @@ impl Site {
         }
         let (lab, switch) = (Lab::new()?, Namespace::new()?);
         switch.ip("link add br0 type bridge");
-        switch.ip("link set br0 up");
+        switch.ip("link set br0 addrgenmode none up");
         for (host, end, port) in [(&lab.near, "link0", "near"), (&lab.far, "link1", "far")] {
             let name = switch.name();
             host.ip(&format!("link add {end} type veth peer name {port} netns {name}"));
@@ -72,8 +73,9 @@ fn two_hosts_tell_which_way_of_their_link_died_and_when() {
     let from_far = site.lab.far.talk("link1", Pace { from: 1_000_000, ..Pace::GENTLE });
     from_near.wait_for(200);
     from_far.wait_for(200);
+    let alive = from_near.count();
     site.lose_what_near_sends();
-    let died = from_near.count();
+    let died = alive..=from_near.count() + 1;
     from_near.wait_for_more(100);
     from_far.wait_for_more(100);
     near.snapshot();
@@ -119,18 +121,23 @@ fn two_hosts_tell_which_way_of_their_link_died_and_when() {
         "frame.interface_name == \"near/link0\" and frame.packet_flags_direction == 2",
     );
     let from: Wall = there["dead"]["from"].as_str().expect("a time").parse().expect("a time");
-    let before = stamps.iter().filter(|(stamp, _)| *stamp < from.0).count() as u64;
-    assert!(before.abs_diff(died) < 50, "{before} frames before it died, of {died}");
+    let before = stamps.iter().filter(|sent| sent.at < from.0).count() as u64;
+    assert!(died.contains(&before), "{before} frames before it died, of {died:?}");
     // The same frame at both ends, on one clock.
     let came = tshark(
         &merged,
         "frame.interface_name matches \"^far.*link1\" and frame.packet_flags_direction == 1",
     );
     assert!(came.len() >= 190, "{}", came.len());
-    let apart = |n: usize| came[n].0.abs_diff(stamps[n].0);
-    assert!((0..190).all(|n| apart(n) < 50_000_000), "corrected stamps");
+    let sent: HashMap<u64, u64> = stamps.iter().map(|sent| (sent.number, sent.at)).collect();
+    let late = |came: &Stamped| came.at.cast_signed() - sent[&came.number].cast_signed();
+    let mut late: Vec<i64> = came.iter().map(late).collect();
+    late.sort_unstable();
+    // Some wait in the kernel, but none arrives before it was sent.
+    assert!(late[0] > -1_000_000 && late[late.len() / 2] < 50_000_000, "{late:?}");
+    let comment = &came[0].comment;
     assert!(
-        came[0].1.contains("dashcap: stamped 2") && came[0].1.contains("corrected, ± "),
+        comment.contains("dashcap: stamped 2") && comment.contains("corrected, ± "),
         "{came:?}"
     );
     let shown = ["-Y", "systemd_journal", "-T", "fields", "-e", "systemd_journal.message"];
@@ -152,16 +159,26 @@ fn number(value: &Value) -> i64 {
     value.as_i64().unwrap_or_else(|| panic!("no number: {value}"))
 }
 
-/// Stamp in nanoseconds and comment of each frame.
-fn tshark(file: &Path, filter: &str) -> Vec<(u64, String)> {
-    let fields = ["-T", "fields", "-e", "frame.time_epoch", "-e", "frame.comment"];
+/// A talker's frame as the merged file has it.
+#[derive(Debug)]
+struct Stamped {
+    /// In nanoseconds.
+    at: u64,
+    number: u64,
+    comment: String,
+}
+
+fn tshark(file: &Path, filter: &str) -> Vec<Stamped> {
+    let fields =
+        ["-T", "fields", "-e", "frame.time_epoch", "-e", "data.data", "-e", "frame.comment"];
     let file = file.to_str().expect("text");
-    let lines = output("tshark", &[&["-r", file, "-Y", filter], &fields[..]].concat());
+    let filter = format!("data && {filter}");
+    let lines = output("tshark", &[&["-r", file, "-Y", &filter], &fields[..]].concat());
     let read = |line: &str| {
-        let (stamp, comment) = line.split_once('\t').expect("two fields");
-        let (seconds, nanos) = stamp.split_once('.').expect("a fraction");
-        let nanos: u64 = nanos.parse().expect("digits");
-        (seconds.parse::<u64>().expect("digits") * 1_000_000_000 + nanos, comment.to_owned())
+        let fields: Vec<&str> = line.split('\t').collect();
+        let [at, data, comment] = fields[..] else { panic!("tshark says {line:?}") };
+        let number = u64::from_str_radix(&data[..16], 16).expect("a number");
+        Stamped { at: epoch(at).0, number, comment: comment.to_owned() }
     };
     lines.lines().map(read).collect()
 }

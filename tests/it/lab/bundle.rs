@@ -291,7 +291,7 @@ impl Row {
 }
 
 /// Seconds with nine digits, as nanoseconds.
-fn epoch(text: &str) -> Wall {
+pub(crate) fn epoch(text: &str) -> Wall {
     let (seconds, nanoseconds) = text.split_once('.').expect("a fraction");
     assert_eq!(nanoseconds.len(), 9, "{text}: not in nanoseconds");
     let (seconds, nanoseconds): (u64, u64) =

@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-pub(crate) use self::bundle::{Bundle, assert_contiguous};
+pub(crate) use self::bundle::{Bundle, assert_contiguous, epoch};
 pub(crate) use self::disk::SmallDisk;
 pub(crate) use self::process::{BINARY, Dashcap};
 pub(crate) use self::shared::{BOUND, Namespace, is_root, needs, skip};
