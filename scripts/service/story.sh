@@ -45,9 +45,10 @@ says 'recording eth0' || says 'recording eth0, far0' || { told; exit 1; }
 echo 'ok: frames were recorded when it said that it is ready'
 grep -q "^Uid:[[:space:]]$(id -u dashcap)[[:space:]]" "/proc/$process/status"
 echo 'ok: it runs as dashcap'
-# Bits 13 and 34 (linux/capability.h): CAP_NET_RAW, CAP_SYSLOG. It may have given up more by itself.
+# Bit 13 (linux/capability.h): CAP_NET_RAW. It may have given up more by itself.
 bounds=$(sed -n 's/^CapBnd:[[:space:]]*//p' "/proc/$process/status")
-is 'the bound of its capabilities' "$bounds" 0000000400002000
+is 'the bound of its capabilities' "$bounds" 0000000000002000
+is 'descriptors of the kernel log it was given' "$(find "/proc/$process/fd" -lname /dev/kmsg | wc -l)" 4
 is 'TasksMax' "$(property TasksMax)" 2048
 most=$(property MemoryMax) machine=$(($(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo) * 1024))
 [ "$most" != infinity ] && [ "$most" -lt "$machine" ] || { echo "FAILED: MemoryMax is $most of $machine"; exit 1; }
@@ -63,6 +64,8 @@ is 'the process, after ten seconds under a watchdog of four,' "$(property MainPI
 /opt/bin/dashcap status >/dev/null
 /opt/bin/dashcap snapshot --reason story --post 1s --wait
 bundle_there
+grep -q '>\[' /var/lib/dashcap/*/system/kernel-log.txt
+echo 'ok: its bundle has the kernel log'
 is 'mode and owner of the directory of incidents' "$(stat -c '%a %U %G' /var/lib/dashcap)" '750 dashcap dashcap'
 
 [[ $(journalctl -q -u dashcap -p warning -o cat) == *'snapshot asked for by uid 0'* ]]
@@ -73,6 +76,9 @@ systemctl reload dashcap
 until_true 'a change of the configuration was taken up' says 'read again, changed: .*post'
 until_true 'and it is ready again' eval '[ "$(property ActiveState)" = active ]'
 
+systemctl restart dashcap
+process=$(property MainPID)
+is 'restarted, descriptors of the kernel log' "$(find "/proc/$process/fd" -lname /dev/kmsg | wc -l)" 4
 kill -KILL "$process"
 until_true 'killed, it is restarted' restarted 1
 process=$(property MainPID)
@@ -81,10 +87,18 @@ until_true 'standing still, it is restarted by the watchdog' restarted 2
 systemctl stop dashcap
 is 'after stop, Result' "$(property Result)" success
 is 'after stop, its exit status' "$(property ExecMainStatus)" 0
+echo 'dashcap: a line for nobody' >/dev/kmsg
+sleep 1 # a socket that listened would have started it
+is 'after a line of the kernel, ActiveState' "$(property ActiveState)" inactive
+is 'and the socket' "$(systemctl is-active dashcap.socket || true)" inactive
 
 echo 'pots = "3s"' >>/etc/dashcap/dashcap.toml
+# The kernel has something to say all the time.
+for _ in {1..30}; do echo 'dashcap: a line for nobody' >/dev/kmsg; sleep 0.1; done &
 systemctl start dashcap && { echo 'FAILED: it started with a bad configuration'; exit 1; }
-sleep 3 # longer than a restart waits
+tried=$(property InvocationID)
+wait # longer than a restart waits
+is 'with a bad configuration, the last start' "$(property InvocationID)" "$tried"
 is 'with a bad configuration, restarts' "$(property NRestarts)" 0
 is 'with a bad configuration, its exit status' "$(property ExecMainStatus)" 2
 says 'pots' || { told; exit 1; }

@@ -39,8 +39,12 @@ use clap::{Parser, Subcommand};
 use self::log::{Format, StatusLine};
 use crate::error::Result;
 use crate::feature::Feature;
-use crate::sys::descriptors;
+use crate::service::notify::Environment;
 use crate::sys::signal::outlive_large_files;
+use crate::sys::{descriptors, kernel_log};
+
+/// What dashcap.socket calls the kernel's log.
+const KERNEL_LOG: &str = "kernel-log";
 
 /// What `--version` says behind the name; `-V` says no more than the number.
 static VERSION: LazyLock<String> =
@@ -94,16 +98,20 @@ enum Command {
 }
 
 impl Command {
-    /// Closes what the starter left open, before anything else is: only the command that `exec` runs gets it.
+    /// Closes what the starter left open, before anything else is: only the command that `exec` runs gets it. The
+    /// kernel's log is kept where the service manager opened it for us.
     fn close_inherited(&self) {
         let arguments = std::env::args_os();
-        let kept = match self {
+        let mut kept = match self {
             Self::Exec(exec) if exec.runs_the_command() => return,
             // What follows is the command's.
             Self::Exec(_) => rights::named_descriptors(arguments.take_while(|word| word != "--")),
             _ => rights::named_descriptors(arguments),
         };
+        let log = Environment::read().descriptors(std::process::id(), KERNEL_LOG);
+        kept.extend(&log);
         descriptors::close_inherited(&kept);
+        kernel_log::adopt(&log);
     }
 }
 

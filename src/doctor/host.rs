@@ -149,7 +149,7 @@ fn log(opened: &io::Result<()>) -> Check {
     match opened {
         Ok(()) => Check::ok("kernel log", "/dev/kmsg can be read"),
         Err(error) => {
-            let advice = "needs CAP_SYSLOG, or sysctl kernel.dmesg_restrict=0";
+            let advice = "needs CAP_SYSLOG, or sysctl kernel.dmesg_restrict=0; the service gets it from dashcap.socket";
             Check::new(State::Warning, "kernel log", format!("/dev/kmsg: {error}"), advice)
         }
     }

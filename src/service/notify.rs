@@ -1,4 +1,5 @@
-//! The way to the service manager: datagrams to the socket that `NOTIFY_SOCKET` names (sd_notify(3)).
+//! The way to the service manager: datagrams to the socket that `NOTIFY_SOCKET` names (sd_notify(3)). And what
+//! it gave us on the way: a watchdog to feed, descriptors that it opened (sd_listen_fds(3)).
 //!
 //! Our own few lines rather than crate `sd-notify`, which opens the socket anew for each message: this
 //! one is opened once, before privileges are dropped and paths are out of reach. It never blocks: what a
@@ -6,6 +7,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
+use std::os::fd::RawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -24,6 +26,12 @@ pub struct Environment {
     pub watchdog: Option<OsString>,
     /// `WATCHDOG_PID`: whom the watchdog is about.
     pub watchdog_process: Option<OsString>,
+    /// `LISTEN_FDS`: how many descriptors were opened for us.
+    pub descriptors: Option<OsString>,
+    /// `LISTEN_FDNAMES`: what each of them is called, between colons.
+    pub descriptor_names: Option<OsString>,
+    /// `LISTEN_PID`: for whom.
+    pub descriptors_process: Option<OsString>,
 }
 
 impl Environment {
@@ -34,6 +42,9 @@ impl Environment {
             socket: of("NOTIFY_SOCKET"),
             watchdog: of("WATCHDOG_USEC"),
             watchdog_process: of("WATCHDOG_PID"),
+            descriptors: of("LISTEN_FDS"),
+            descriptor_names: of("LISTEN_FDNAMES"),
+            descriptors_process: of("LISTEN_PID"),
         }
     }
 
@@ -56,6 +67,20 @@ impl Environment {
             return Ok(None);
         }
         Ok((within > 0).then(|| Duration::from_micros(within)))
+    }
+
+    /// The descriptors called `name` that were opened for `process`. What is not as systemd sets it is passed over:
+    /// a name whose number is beyond those that were opened means nothing.
+    pub fn descriptors(&self, process: u32, name: &str) -> Vec<RawFd> {
+        let text = |value: &Option<OsString>| value.as_ref()?.to_str().map(str::to_owned);
+        let number = |value| text(value).and_then(|text| text.parse::<u32>().ok());
+        if number(&self.descriptors_process) != Some(process) {
+            return Vec::new();
+        }
+        let count = number(&self.descriptors).unwrap_or(0);
+        let names = text(&self.descriptor_names).unwrap_or_default();
+        let named = (HANDED_OVER..).zip(names.split(':')).take(count as usize);
+        named.filter(|(_, called)| *called == name).map(|(number, _)| number).collect()
     }
 }
 
@@ -94,6 +119,8 @@ impl Word<'_> {
 }
 
 const NANOS_PER_MICRO: u64 = 1_000;
+/// The first descriptor that is handed over (`SD_LISTEN_FDS_START`, systemd/sd-daemon.h).
+const HANDED_OVER: RawFd = 3;
 
 /// A connected socket. Cloning gives a second hand on the same one.
 #[derive(Debug, Clone)]
@@ -150,6 +177,32 @@ mod tests {
             watchdog_process: process.map(Into::into),
             ..Environment::default()
         }
+    }
+
+    #[test]
+    fn only_what_was_opened_for_us_under_that_name_is_ours() {
+        let of = |process: &str, count: &str, names: &str| {
+            let environment = Environment {
+                descriptors: Some(count.into()),
+                descriptor_names: Some(names.into()),
+                descriptors_process: Some(process.into()),
+                ..Environment::default()
+            };
+            environment.descriptors(7, "log")
+        };
+        assert_eq!(of("7", "3", "log:other:log"), [3, 5]);
+        assert_eq!(of("7", "1", "log:other:log"), [3]);
+        for (process, count, names) in [
+            ("8", "1", "log"),
+            ("7", "0", "log"),
+            ("7", "-1", "log"),
+            ("7", "x", "log"),
+            ("", "1", "log"),
+            ("7", "1", ""),
+        ] {
+            assert_eq!(of(process, count, names), [0; 0], "{process} {count} {names}");
+        }
+        assert_eq!(Environment::default().descriptors(7, "log"), [0; 0]);
     }
 
     #[test]

@@ -28,7 +28,7 @@ impl Manager {
         let environment = Environment {
             socket: Some(self.path.clone().into()),
             watchdog: Some(watchdog.as_micros().to_string().into()),
-            watchdog_process: None,
+            ..Environment::default()
         };
         Service::open(&environment, 1, Mono(0)).unwrap()
     }

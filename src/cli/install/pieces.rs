@@ -10,6 +10,8 @@ use super::super::manual;
 
 /// The unit, shared with the package.
 pub(super) const UNIT: &str = include_str!("../../../packaging/dashcap.service");
+/// What systemd opens for it, likewise.
+const SOCKET: &str = include_str!("../../../packaging/dashcap.socket");
 /// Its user, likewise.
 pub(super) const SYSUSERS: &str = include_str!("../../../packaging/dashcap.sysusers");
 /// Who may read its configuration, likewise.
@@ -21,6 +23,8 @@ const CONFIGURATION: &str = include_str!("../../../packaging/dashcap.toml");
 const PACKAGED: &str = "/usr/bin/dashcap";
 /// The unit's place for what an administrator installs (systemd.unit(5), "Unit File Load Path").
 pub(super) const UNIT_PATH: &str = "/etc/systemd/system/dashcap.service";
+/// Beside it.
+const SOCKET_PATH: &str = "/etc/systemd/system/dashcap.socket";
 /// sysusers.d(5).
 pub(super) const SYSUSERS_PATH: &str = "/etc/sysusers.d/dashcap.conf";
 /// tmpfiles.d(5).
@@ -84,6 +88,7 @@ pub(super) fn all(prefix: &Path) -> io::Result<Vec<Piece>> {
     let unit = UNIT.replace(PACKAGED, &program.to_string_lossy());
     for (path, content, mode) in [
         (UNIT_PATH, unit, TEXT_MODE),
+        (SOCKET_PATH, SOCKET.to_owned(), TEXT_MODE),
         (SYSUSERS_PATH, SYSUSERS.to_owned(), TEXT_MODE),
         (TMPFILES_PATH, TMPFILES.to_owned(), TEXT_MODE),
         (CONFIGURATION_PATH, CONFIGURATION.to_owned(), SECRET_MODE),

@@ -63,6 +63,7 @@ fn what_was_made_is_told_and_taken_back_and_nothing_else() {
         "usr/local/share/man/man1/dashcap-run.1",
         "usr/local/share/bash-completion/completions/dashcap",
         "etc/systemd/system/dashcap.service",
+        "etc/systemd/system/dashcap.socket",
         "etc/sysusers.d/dashcap.conf",
         "etc/tmpfiles.d/dashcap.conf",
         "etc/dashcap/dashcap.toml",
