@@ -109,8 +109,13 @@ pub fn report_while(
     mut goes_on: impl FnMut(&Progress) -> bool,
 ) -> Result<Report> {
     options.check()?;
-    let captures: Vec<_> = options.files.iter().map(|path| capture_of(path)).collect();
+    let captures: Vec<_> = options.files.iter().filter_map(|path| capture_of(path)).collect();
     let mut told = BundleFacts::default();
+    let without = options.files.iter().filter(|path| capture_of(path).is_none());
+    told.notes.extend(without.map(|path| {
+        let name = visible::plain(&path.display().to_string()).into_owned();
+        format!("{name} has no frames: what its host told of them is all there is")
+    }));
     for folder in folders(&options.files) {
         host::read(&folder, &mut told)?;
     }
@@ -142,7 +147,7 @@ pub fn report_while(
 pub fn inputs(files: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
     // A bundle is read through its directory, so that nothing in it can lead elsewhere.
     let folders = folders(files).into_iter();
-    folders.chain(files.iter().map(|path| capture_of(path))).collect::<Vec<_>>().into_iter()
+    folders.chain(files.iter().filter_map(|path| capture_of(path))).collect::<Vec<_>>().into_iter()
 }
 
 /// For programs: one JSON object, as docs/report.md has it, and a newline.
@@ -155,10 +160,13 @@ pub fn json(report: &Report) -> Result<String> {
         .map_err(|e| Error::operation("write", "the report", e))
 }
 
-/// A bundle's directory stands for the capture in it.
-fn capture_of(path: &Path) -> PathBuf {
+/// A bundle's directory stands for the capture in it; none where its frames stayed on its host when it was fetched.
+fn capture_of(path: &Path) -> Option<PathBuf> {
     let inside = path.join(CAPTURE);
-    if inside.is_file() { inside } else { path.to_owned() }
+    match inside.is_file() {
+        true => Some(inside),
+        false => Some(path.to_owned()).filter(|path| !path.join(MANIFEST).is_file()),
+    }
 }
 
 /// True for the capture of a bundle.
