@@ -4,6 +4,7 @@
 //! A [`HostAnswer`] is within its bounds however it was made: it is only made by [`HostAnswer::new`] and
 //! [`HostAnswer::read`].
 
+use std::fmt;
 use std::ops::Deref;
 use std::time::Duration;
 
@@ -83,6 +84,13 @@ pub enum State {
     Written,
     /// The bundle could not be written.
     Lost,
+}
+
+/// As it is called in a message.
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 /// A clock, read once.

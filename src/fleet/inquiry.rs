@@ -2,6 +2,7 @@
 //! that person may hear.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -188,6 +189,13 @@ pub struct NoticeOutcome {
     /// Why, where that is a question.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+}
+
+impl fmt::Display for NoticeOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.state)?;
+        self.why.iter().try_for_each(|why| write!(f, "; {why}"))
+    }
 }
 
 /// What the report of a bundle concludes.

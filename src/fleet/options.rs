@@ -212,12 +212,12 @@ impl Options {
         let allowed = self.rule_for(who).map(|rule| rule.packets);
         let how = format!("accept = [{{ from = {who:?}, packets = \"headers\" }}] (or \"full\")");
         match allowed {
-            None => {
-                Err(format!("no rule of accept is for {who}; allowed by {how} in [fleet] there"))
-            }
+            None => Err(format!(
+                "no rule of accept is for {who}; allowed by {how} in [fleet] there, after a restart"
+            )),
             Some(PacketShare::Never) if self.share == Want::State => Err(format!(
                 "this host shares its state only; allowed by share = \"report\", without frames, or by {how} in \
-                 [fleet] there"
+                 [fleet] there, after a restart"
             )),
             Some(allowed) => Ok(allowed.min(wanted)),
         }

@@ -102,7 +102,7 @@ impl fmt::Display for BusStatus {
         }
         for (count, what) in [(self.refused, "refused"), (self.missed, "missed")] {
             if count > 0 {
-                write!(f, "; {count} messages {what}")?;
+                write!(f, "; {} {what}", words::counted(count, "message"))?;
             }
         }
         if self.connected && self.stream == Some(false) {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-use crate::incidents::Story;
+use crate::bus::fetch::{incident, written};
 use crate::lab::{BINARY, output, until};
 use crate::wireshark::ssh_lab;
 
@@ -11,15 +11,15 @@ use crate::wireshark::ssh_lab;
 fn a_bundle_comes_through_ssh_and_a_fetch_that_was_cut_off_goes_on() {
     let Some((lab, desk, _server)) = ssh_lab() else { return };
     let (store, here) = (desk.path("it's a store"), desk.path("here"));
-    let incident = Story::new().track("eth0", 1, vec![]).incident();
-    let opened = dashcap::incident::store::Store::open(&store, 0).expect("a store");
-    let level = dashcap::incident::pcapng::Level::default();
-    let bundle = dashcap::incident::bundle::write(&opened, &incident, level).expect("written");
-    let name = bundle.path.file_name().expect("a name").to_str().expect("text");
+    let bundle = written(&store, &incident(50));
+    let name = bundle.file_name().expect("a name").to_str().expect("text");
     let fetch = |id: &str, arguments: &[&str]| {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", lab.far.name(), BINARY, "fleet", "fetch", id]);
-        command.args(["--ssh", "near", "--store"]).arg(&store).arg("-o").arg(&here).args(arguments);
+        command.args(["--ssh", "near", "--store"]).arg(&store).args(arguments);
+        if !arguments.contains(&"-o") {
+            command.arg("-o").arg(&here);
+        }
         command.stdin(Stdio::null());
         desk.of(command)
     };
@@ -59,12 +59,22 @@ fn a_bundle_comes_through_ssh_and_a_fetch_that_was_cut_off_goes_on() {
         Some(&*format!("next: dashcap fleet report {}", copy.display()))
     );
     for file in ["manifest.json", "capture.pcapng.zst", "events.jsonl", "system/uname.txt"] {
-        let [there, here] = [&bundle.path, &copy].map(|place| fs::read(place.join(file)));
+        let [there, here] = [&bundle, &copy].map(|place| fs::read(place.join(file)));
         assert_eq!(there.expect("it is read"), here.expect("it is read"), "{file}");
     }
     let verified =
         output(BINARY, &["incidents", "-o", here.join("near").to_str().expect("text"), "verify"]);
     assert!(verified.contains("in order"), "{verified}");
+    // Cut on that host; the same bytes each time, so the sum is the one that was told.
+    let cut = desk.path("cut");
+    let fetched = fetch(name, &["--headers", "-o", cut.to_str().expect("text")]).output();
+    let fetched = fetched.expect("it runs");
+    assert!(fetched.status.success(), "{}", String::from_utf8_lossy(&fetched.stderr));
+    let capture = cut.join("near").join(name).join("capture.pcapng.zst");
+    let fields = ["-T", "fields", "-e", "frame.cap_len", "-Y", "udp"];
+    let lengths =
+        output("tshark", &[&["-r", capture.to_str().expect("text")][..], &fields].concat());
+    assert!(lengths.lines().count() == 50 && lengths.lines().all(|l| l == "96"), "{lengths}");
     // Nothing is called that there, and an option of ssh is no host.
     let unknown = fetch("a-story-1", &[]).output().expect("it runs");
     let told = String::from_utf8_lossy(&unknown.stderr);

@@ -218,9 +218,10 @@ impl SshServer {
         let path = |name: &str| desk.path(name).display().to_string();
         let server = format!(
             "Port 22\nListenAddress {NEAR_ADDRESS}\nHostKey {}\nAuthorizedKeysFile {}\nStrictModes no\nUsePAM no\n\
-             PidFile none\nPermitRootLogin yes\n",
+             PidFile none\nPermitRootLogin yes\nSetEnv PATH={}:/usr/bin:/bin\n",
             path("host"),
-            path("user.pub")
+            path("user.pub"),
+            Path::new(BINARY).parent().expect("a directory").display()
         );
         fs::write(desk.path("sshd_config"), server).expect("it can be written");
         let client = format!(

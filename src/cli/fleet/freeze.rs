@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
-use super::place::Place;
+use super::place::{Place, absence};
 use crate::cli::control::print;
 use crate::cli::frames::moment;
 use crate::cli::values::TimeSpan;
@@ -26,9 +26,10 @@ use crate::words;
 /// Each answers with what of the window it has; who was heard of within a week and does not answer is named. Exit
 /// status: 0 somebody has it, 1 no server is reached, 2 what was typed has no meaning, 3 nobody has it.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("to").required(true).multiple(true).args(["groups", "hosts", "identities"])))]
 pub(super) struct Freeze {
     /// All hosts of a group; repeat for several.
-    #[arg(long = "group", value_name = "NAME", required_unless_present_any = ["hosts", "identities"])]
+    #[arg(long = "group", value_name = "NAME")]
     groups: Vec<String>,
 
     /// A host; repeat for several.
@@ -55,7 +56,7 @@ pub(super) struct Freeze {
     #[arg(long, value_name = "TIME", conflicts_with = "ago")]
     at: Option<String>,
 
-    /// Around the moment that was so long ago, up to 24h.
+    /// Around the moment that was so long ago: each host goes back as far as its `late` says, usually 15m.
     #[arg(long, value_name = "DUR")]
     ago: Option<TimeSpan>,
 
@@ -87,6 +88,12 @@ const AT_ONCE: usize = 100;
 
 impl Freeze {
     pub(super) fn start(self, place: &Place) -> Result<ExitCode> {
+        if let Some(TimeSpan(within)) =
+            self.within.filter(|within| within.0 > Notice::LONGEST_WITHIN)
+        {
+            let given = words::duration(within);
+            return Err(Error::usage("--within", given, "nobody holds it for so long", "up to 1h"));
+        }
         let options = place.options()?;
         let person = place.connect(&options)?;
         let now = Clock::system().now();
@@ -115,7 +122,7 @@ impl Freeze {
         printed?;
         let silent: Vec<_> = expected.iter().filter(|host| !states.contains_key(*host)).collect();
         for host in silent {
-            eprintln!("{}: SILENT", plain(host));
+            eprintln!("{}: {}", plain(host), absence(host, &known));
         }
         if states.is_empty() && expected.is_empty() {
             eprintln!("nobody answered: no host that is there is called so, or in that group");
@@ -235,12 +242,14 @@ fn show(answer: &HostAnswer, json: bool) -> Result<()> {
     if json {
         return print(&visible::json(&answer.line()));
     }
-    let state = serde_json::to_value(answer.state).unwrap_or_default();
-    let mut line = format!("{}: {}", answer.host, state.as_str().unwrap_or_default());
-    if let (Some(from), Some(to)) = (answer.from, answer.to) {
+    let mut line = format!("{}: {}", answer.host, answer.state);
+    // What was asked for may begin long before what is there.
+    if let (Some(from), Some(to)) = (answer.held_from.or(answer.from), answer.to) {
         line.push_str(&format!(", {} to {}", from.time_of_day(), to.time_of_day()));
     }
-    let missing = answer.missing.iter().map(|part| format!("; missing {}", part.reason));
+    let mut missing: Vec<_> =
+        answer.missing.iter().map(|part| format!("; missing {part}")).collect();
+    missing.dedup();
     line.extend(missing);
     if let Some(why) = &answer.why {
         line.push_str(&format!("; {why}"));

@@ -10,7 +10,7 @@ use super::onsets::{self, OnsetSpan};
 use super::place::Place;
 use crate::cli::control::print;
 use crate::error::{Error, Result};
-use crate::fleet::answer::{OnsetThere, State};
+use crate::fleet::answer::OnsetThere;
 use crate::fleet::inquiry::{
     Arrived, Conclusion, ConclusionStep, FleetBundle, Inquiry, NoticeOutcome, OnsetSince, Told,
     all_of,
@@ -19,7 +19,7 @@ use crate::time::{Clock, Wall};
 use crate::visible::{self, plain};
 use crate::words;
 
-/// List the failures that hosts kept: one line for each, the newest last.
+/// List the failures that the fleet was told of and hosts kept: one line for each, the newest last.
 ///
 /// Tells who kept it, who had nothing left, or no room for it (within the last hour), and whose onset was the first, as far
 /// as that can be known. Who was heard of within a week and does not answer is named.
@@ -75,6 +75,9 @@ impl Incidents {
         for (_, line) in lines {
             print(&plain(&line))?;
         }
+        if gathered.incidents.is_empty() {
+            eprintln!("no host has a bundle of a failure that the fleet was told of");
+        }
         gathered.name_silent();
         Ok(ExitCode::SUCCESS)
     }
@@ -101,9 +104,8 @@ impl Show {
         let has_none =
             |host: &String| gathered.incidents.values().all(|hosts| !hosts.contains_key(host));
         for (host, outcomes) in gathered.without.iter().filter(|(host, _)| has_none(host)) {
-            for NoticeOutcome { state, why, .. } in outcomes {
-                let why = why.iter().map(|why| format!("; {why}")).collect::<String>();
-                print(&plain(&format!("{host}: {}{why}", word(*state))))?;
+            for outcome in outcomes {
+                print(&plain(&format!("{host}: {outcome}")))?;
             }
         }
         gathered.name_silent();
@@ -196,7 +198,7 @@ impl Gathered {
         let mut lacking: BTreeMap<String, Vec<&str>> = BTreeMap::new();
         for (host, outcomes) in self.without.iter().filter(|(host, _)| !hosts.contains_key(*host)) {
             if let Some(outcome) = outcomes.iter().find(|outcome| ids.contains(&outcome.id)) {
-                lacking.entry(word(outcome.state)).or_default().push(host);
+                lacking.entry(outcome.state.to_string()).or_default().push(host);
             }
         }
         lacking
@@ -259,12 +261,6 @@ fn listed(hosts: &[&str]) -> String {
     }
 }
 
-/// A state as it is told.
-fn word(state: State) -> String {
-    let word = serde_json::to_value(state).unwrap_or_default();
-    word.as_str().unwrap_or_default().to_owned()
-}
-
 /// Prints what the reports of a failure conclude.
 fn reports(place: &Place, id: &str) -> Result<ExitCode> {
     let options = place.options()?;
@@ -315,6 +311,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::fleet::answer::State;
 
     fn seen(kind: &str, at: u64, age: Option<u64>) -> SeenBundle {
         let second = 1_000_000_000;

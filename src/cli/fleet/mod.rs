@@ -5,6 +5,7 @@
 mod emulate;
 mod fetch;
 mod freeze;
+mod headers;
 mod incidents;
 mod init;
 mod onsets;
@@ -44,6 +45,7 @@ enum Do {
     Keep(settle::Keep),
     Release(settle::Release),
     Report(report::FleetReport),
+    Headers(headers::Headers),
     Emulate(emulate::Emulate),
 }
 
@@ -59,7 +61,8 @@ impl Fleet {
             Some(Do::Keep(keep)) => keep.start(&place),
             Some(Do::Fetch(fetch)) => fetch.start(&place, line),
             Some(Do::Release(release)) => release.start(&place),
-            Some(Do::Report(report)) => report.start(line),
+            Some(Do::Report(report)) => report.start(&place, line),
+            Some(Do::Headers(headers)) => headers.start(),
             Some(Do::Emulate(emulate)) => emulate.start(&place),
         }
     }

@@ -1,5 +1,6 @@
 //! Which fleet, and as whom.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::cli::values::TimeSpan;
 use crate::error::{Error, Result};
 use crate::fleet::Options;
 use crate::fleet::bus::Person;
+use crate::fleet::status::MemberSeen;
 use crate::time::Clock;
 
 /// Where the fleet is looked for unless somebody says otherwise.
@@ -44,6 +46,12 @@ pub(super) struct Place {
     /// Print JSON, for scripts.
     #[arg(long, global = true)]
     pub(super) json: bool,
+}
+
+/// Why a host does not answer, of which those are known that were heard of within a week.
+pub(super) fn absence(host: &str, known: &BTreeMap<String, MemberSeen>) -> &'static str {
+    // Without a stream nobody is known.
+    if known.is_empty() || known.contains_key(host) { "SILENT" } else { "never heard of" }
 }
 
 impl Place {

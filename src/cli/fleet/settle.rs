@@ -102,13 +102,12 @@ fn told(Reply { host, told, .. }: &Reply) -> Option<String> {
     match told {
         Told::Settled { state: State::Released, .. } => Some(format!("{host}: released")),
         Told::Settled { state, incident, why } => {
-            let state = serde_json::to_value(state).unwrap_or_default();
             let more: String = incident.iter().chain(why).map(|more| format!("; {more}")).collect();
-            Some(format!("{host}: {}{more}", state.as_str().unwrap_or_default()))
+            Some(format!("{host}: {state}{more}"))
         }
         Told::Kept { count: count @ 1.. } => Some(format!("{host}: {}", bundles(*count))),
         Told::Released { count: count @ 1.. } => {
-            Some(format!("{host}: {} not marked any more", bundles(*count)))
+            Some(format!("{host}: no mark on {}", bundles(*count)))
         }
         _ => None,
     }

@@ -12,7 +12,7 @@ use crate::feature::Feature;
 use crate::fleet::Options;
 use crate::fleet::answer::HostAnswer;
 use crate::fleet::exchange::{Announcement, Keeper};
-use crate::fleet::fetch::Piece;
+use crate::fleet::fetch::{Come, Piece};
 use crate::fleet::inquiry::{Arrived, Inquiry};
 use crate::fleet::notice::Notice;
 use crate::fleet::status::{BusStatus, MemberSeen};
@@ -139,7 +139,7 @@ impl Pull<'_> {
     }
 
     /// Of nobody.
-    pub fn next(&mut self, _: &mut usize) -> Result<Option<(String, u64, Vec<u8>)>> {
+    pub fn receive(&mut self) -> Result<Come> {
         match self.0 {}
     }
 

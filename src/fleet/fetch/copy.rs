@@ -20,6 +20,7 @@ use crate::incident::folder::{Folder, Inside};
 use crate::incident::layout::{FETCHED, SUFFIX};
 use crate::incident::manifest::FileEntry;
 use crate::incident::store;
+use crate::observation::fetch::PacketShare;
 
 /// Bytes that stay free beside the copy: a disk that is full to the last byte stops more than us.
 const RESERVE: u64 = 16 << 20;
@@ -29,8 +30,8 @@ const CHUNK: usize = 64 << 10;
 /// What a fetch begins with.
 #[derive(Debug)]
 pub enum Begun {
-    /// It is here, with as many of its frames.
-    There(PathBuf),
+    /// It is here, with as many of its frames, and each file has the sum that was promised.
+    There(PathBuf, PacketShare),
     /// It is to be made, or made whole.
     Copying(Box<BundleCopy>),
 }
@@ -87,15 +88,25 @@ impl BundleCopy {
             let host = directory_of(&fetched.host);
             directory.folder(&*host).or_else(|_| directory.make(&host))
         });
-        let around = around.map_err(|e| cannot(&place, e))?;
+        let around =
+            around.map_err(|e| Error::operation("make", place.display().to_string(), e))?;
+        let aside = format!("{name}{SUFFIX}");
         if let Ok(folder) = around.folder(name) {
             match Fetched::read(&folder) {
                 None => return Err(cannot(&path, "what lies there was not fetched")),
-                Some(before) if before.packets >= fetched.packets => return Ok(Begun::There(path)),
+                Some(before) if before.packets < fetched.packets => {}
+                Some(before) if is_whole(&folder, &before) => {
+                    return Ok(Begun::There(path, before.packets));
+                }
+                Some(before) if before.packets > fetched.packets => {
+                    let why = "what lies there is damaged, and fewer of its frames may be had now";
+                    return Err(cannot(&path, why));
+                }
+                // What is not damaged need not come again.
+                Some(_) if !around.has(&aside) => around.rename(name, &aside).map_err(failed)?,
                 Some(_) => {}
             }
         }
-        let aside = format!("{name}{SUFFIX}");
         let partial = around.folder(&*aside).or_else(|_| around.make(&aside)).map_err(failed)?;
         if !partial.lock().map_err(failed)? || !around.holds(&aside, &partial) {
             return Err(cannot(&path, "somebody else is fetching it"));
@@ -287,6 +298,18 @@ impl BundleCopy {
     }
 }
 
+/// True if each file of a copy has the sum that was promised.
+fn is_whole(folder: &Folder, promised: &Fetched) -> bool {
+    promised.files.iter().all(|FileEntry { name, size, sha256 }| {
+        let file = match name.split_once('/') {
+            Some((directory, leaf)) => folder.folder(directory).and_then(|inner| inner.file(leaf)),
+            None => folder.file(name),
+        };
+        let sum = file.and_then(|mut file| summed(&mut file, size + 1));
+        sum.is_ok_and(|sum| hex(sum) == *sha256)
+    })
+}
+
 /// Takes everything out of a copy that is not `expected` there.
 fn prune(folder: &Folder, before: &str, expected: &impl Fn(&str) -> bool) -> io::Result<()> {
     for Inside { name, kind, .. } in folder.inside()? {
@@ -345,7 +368,6 @@ mod tests {
 
     use super::*;
     use crate::incident::layout::{CAPTURE, MANIFEST};
-    use crate::observation::fetch::PacketShare;
     use crate::time::Wall;
 
     const NAME: &str = "2026-11-22T14-14-20.811Z_link-down_eth0";
@@ -413,8 +435,24 @@ mod tests {
             }
         }
         assert_eq!(asked, 1_004, "nothing twice");
-        let Ok(Begun::There(path)) = far.begin(directory.path()) else { panic!("it is there") };
+        let there = || {
+            let Ok(Begun::There(path, PacketShare::Full)) = far.begin(directory.path()) else {
+                panic!("it is there")
+            };
+            path
+        };
+        let path = there();
         assert_eq!(path, directory.path().join("b").join(NAME));
+        // One file that somebody changed, and one that is gone, come again, and nothing else does.
+        fs::write(path.join("system/ip.txt"), "no").unwrap();
+        fs::remove_file(path.join(MANIFEST)).unwrap();
+        let mut copy = copying(far.begin(directory.path()));
+        assert_eq!(copy.progress(), (1_000, 1_004));
+        while let Some(piece) = copy.next(64) {
+            copy.take(&piece.file, piece.offset, far.content(&piece)).unwrap();
+        }
+        copy.finish().unwrap();
+        assert_eq!(fs::read(there().join("system/ip.txt")).unwrap(), b"up");
         assert_eq!(fs::read_dir(directory.path().join("b")).unwrap().count(), 1);
     }
 

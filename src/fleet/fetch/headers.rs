@@ -42,7 +42,7 @@ struct Summed {
 ///
 /// # Errors
 /// Why it could not be done.
-pub(super) fn cut(
+pub fn cut(
     whole: File,
     into: File,
     size: u64,

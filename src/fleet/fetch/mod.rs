@@ -11,7 +11,7 @@
 //! ```
 
 pub mod copy;
-mod headers;
+pub mod headers;
 pub mod pace;
 pub mod source;
 pub mod table;
@@ -34,4 +34,22 @@ pub struct Piece {
     pub offset: u64,
     /// How many bytes.
     pub bytes: u32,
+}
+
+/// What comes of pieces that were asked for.
+#[derive(Debug)]
+pub enum Come {
+    /// One of them.
+    Piece {
+        /// Of which file.
+        file: String,
+        /// Where in it.
+        offset: u64,
+        /// Its bytes.
+        data: Vec<u8>,
+    },
+    /// Nothing in time: what was asked is to be asked again.
+    Nothing,
+    /// They are not sent, and why.
+    Refused(String),
 }

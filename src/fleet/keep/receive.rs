@@ -98,7 +98,8 @@ impl Receiver {
             return Decision::Refused("it is our own".to_owned());
         }
         let Some(accepted) = accepted else {
-            return Decision::Refused("not accepted from that host".to_owned());
+            let why = format!("no rule of `accept` there is for {}", notice.from);
+            return Decision::Refused(why);
         };
         match notice.mode {
             Mode::Confirm => return Decision::Confirm,
@@ -274,7 +275,7 @@ mod tests {
         };
         for (notice, accepted, expected) in [
             (notice("a-1"), Some(ALL), "freeze 9880 to 10010 false"),
-            (notice("a-1"), None, "not accepted from that host"),
+            (notice("a-1"), None, "no rule of `accept` there is for router-a"),
             (other("a-1", |n| n.from = "router-b".into()), Some(ALL), "it is our own"),
             (other("a-1", |n| n.pre = seconds(600)), Some(ALL), "freeze 9700 to 10010 true"),
             (
@@ -293,7 +294,11 @@ mod tests {
             ),
             (other("a-1", |n| n.mode = Mode::Confirm), Some(ALL), "Confirm"),
             (other("a-1", |n| n.mode = Mode::Release), Some(ALL), "Release"),
-            (other("a-1", |n| n.mode = Mode::Release), None, "not accepted from that host"),
+            (
+                other("a-1", |n| n.mode = Mode::Release),
+                None,
+                "no rule of `accept` there is for router-a",
+            ),
         ] {
             assert_eq!(word(receiver().hear(&notice, arrival(), accepted)), expected);
         }

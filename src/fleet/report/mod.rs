@@ -71,6 +71,8 @@ pub struct Options {
     pub files: Vec<PathBuf>,
     /// How wrong each clock is at most, where the operator knows.
     pub clocks_within: Option<Duration>,
+    /// What is told besides: who has something to say, and gave nothing.
+    pub notes: Vec<String>,
     /// What `dashcap fleet --json` printed: how clocks answered on the bus.
     pub answered: Option<PathBuf>,
 }
@@ -117,7 +119,7 @@ pub fn report(options: &Options, mut show: impl FnMut(&Progress)) -> Result<Merg
         report::report(&options, &mut show)
     });
     let reports = reports.collect::<Result<Vec<Report>>>()?;
-    let (mut sightings, mut notes) = (Sightings::default(), Vec::new());
+    let (mut sightings, mut notes) = (Sightings::default(), options.notes.clone());
     for (host, member) in members.iter().enumerate() {
         let room = MOST_SIGHTINGS / members.len();
         gather(host, member, room, &mut sightings, &mut notes, &mut show)?;

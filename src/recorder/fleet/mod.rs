@@ -33,6 +33,7 @@ use crate::observation::Fact;
 use crate::ring::HoldId;
 use crate::time::{Mono, Stamp, nanos};
 use crate::trigger::{Recipient, Trigger, TriggerKind};
+use crate::words;
 
 /// Notices whose course is followed; the oldest beyond it are told no more of.
 const FOLLOWED: usize = 128;
@@ -131,13 +132,15 @@ impl FleetDesk {
                 }
             }
             Decision::Late(_) => {
-                followed.course.stands(State::Late, Some("older than late allows"))
+                let late = words::duration(self.options.late);
+                let why = format!("older than {late}, which is `late` there");
+                followed.course.stands(State::Late, Some(&why))
             }
             Decision::Refused(why) => followed.course.stands(State::Refused, Some(&why)),
             Decision::Known(_) | Decision::Confirm | Decision::Release => None,
         };
         if let Some(answer) = answer {
-            tracing::info!("fleet: {} asked ({}): {:?}", notice.from, notice.kind, answer.state);
+            tracing::info!("fleet: {} asked ({}): {}", notice.from, notice.kind, answer.state);
             self.receiver.answered(&followed.key, &answer);
             followed.send(answer);
         }
@@ -385,7 +388,8 @@ fn sentence(notice: &Notice, ahead: Option<i64>, told_after: Duration) -> String
     if told_after >= AFTERWARDS {
         told.push_str(&format!(" {told_after:.1?} afterwards"));
     }
-    told.push_str(&format!(": {what} there"));
+    let is_a_person = notice.kind == TriggerKind::Snapshot.to_string();
+    told.push_str(&format!("{}: {what}", if is_a_person { "" } else { "; it saw" }));
     if let Some(ahead) = ahead {
         let apart = Duration::from_nanos(ahead.unsigned_abs());
         let way = if ahead > 0 { "ahead of" } else { "behind" };

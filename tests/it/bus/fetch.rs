@@ -13,6 +13,7 @@ use dashcap::incident::{Incident, bundle};
 use dashcap::observation::Fact;
 use dashcap::observation::fetch::PacketShare;
 use dashcap::time::Mono;
+use serde_json::Value;
 
 use super::member::{Member, STORY, options};
 use super::server::Server;
@@ -54,10 +55,15 @@ pub(crate) fn written(store: &Path, incident: &Incident) -> PathBuf {
 impl Server {
     /// `dashcap fleet fetch STORY ARGUMENTS`, asked by `noc`.
     fn fetching(&self, into: &Path, arguments: &[&str]) -> Command {
+        self.about("fetch", into, arguments)
+    }
+
+    /// `dashcap fleet WHAT STORY ARGUMENTS`, asked by `noc`.
+    fn about(&self, what: &str, into: &Path, arguments: &[&str]) -> Command {
         let file = self.path("noc.toml");
         fs::write(&file, self.configuration("noc", "")).expect("it can be written");
         let mut command = Command::new(BINARY);
-        command.args(["fleet", "fetch", STORY, "--as", "noc", "-c"]).arg(file).arg("-o").arg(into);
+        command.args(["fleet", what, STORY, "--as", "noc", "-c"]).arg(file).arg("-o").arg(into);
         command.args(arguments);
         command
     }
@@ -142,6 +148,25 @@ fn bundles_come_as_far_as_they_may_and_every_fetch_is_told() {
     assert_eq!((d.standing().fetches, a.standing().fetches_refused), (1, 1));
     assert!(d.standing().to_string().contains("fetches: 1 begun"), "{}", d.standing());
 
+    // The same in one step, with what is here and what came; who gave nothing is told in the report.
+    let first = copy("b").to_string_lossy().into_owned();
+    let reported = server.about(
+        "report",
+        &server.path("reported"),
+        &[&first, "--host", "a", "--host", "d", "--json"],
+    );
+    let reported = runs(reported);
+    assert_eq!(reported.status.code(), Some(1), "{}", words(&reported.stderr));
+    let report: Value = serde_json::from_slice(&reported.stdout)
+        .unwrap_or_else(|e| panic!("{e}: {}", words(&reported.stderr)));
+    let files = report["hosts"].to_string();
+    assert!(files.contains("/reported/d/") && files.contains("/here/b/"), "{report}");
+    let note = report["notes"].to_string();
+    assert!(note.contains("of a: ") && note.contains("shares its state only"), "{report}");
+    let unknown =
+        runs(server.about("report", &server.path("reported"), &["nonsense", "--host", "d"]));
+    assert_eq!(unknown.status.code(), Some(2), "{}", words(&unknown.stderr));
+
     // Headers are enough, then all of it is wanted after all.
     let again = server.path("again");
     for (arguments, whole) in [(&["--host", "d", "--headers"][..], false), (&["--host", "d"], true)]
@@ -174,26 +199,32 @@ fn a_fetch_that_is_cut_off_goes_on_where_it_stopped() {
     let length = || fs::metadata(partial.join(CAPTURE)).map_or(0, |about| about.len());
     let grows = |from: u64| until("some of it came", || Some(length()).filter(|now| *now > from));
 
-    // Which take a quarter of a minute.
+    // All of which take a quarter of a minute.
     let slow = |server: &Server| {
         let mut asker = server.fetching(&here, &["--rate", "300KB"]);
-        asker.stderr(Stdio::null()).spawn().expect("it runs")
+        let said = fs::File::create(server.path("said")).expect("a file");
+        asker.stderr(said).spawn().expect("it runs")
     };
     let mut asker = slow(&server);
     let first = grows(0);
     asker.kill().expect("it is ours");
     asker.wait().expect("it ends");
+    // The server and the recorder come back: it goes on by itself, and says that it waited.
     let mut asker = slow(&server);
-    let second = grows(first.max(length()));
+    grows(first.max(length()));
     server.kill();
-    let ended = asker.wait().expect("it ends");
-    assert!(!ended.success(), "it says that not all is here");
+    d.leave();
     server.start();
-    d.wait_for("it is back", |status| status.connected);
+    let d = join(&server);
+    let third = grows(length());
+    let said = fs::read_to_string(server.path("said")).expect("what was said");
+    assert!(said.contains("waiting"), "{said}");
+    asker.kill().expect("it is ours");
+    asker.wait().expect("it ends");
     d.leave();
 
     let d = join(&server);
-    assert!(length() >= second, "what came stays");
+    assert!(length() >= third, "what came stays");
     let missing = fs::metadata(original.join(CAPTURE)).expect("it is there").len() - length();
     let fetched = runs(server.fetching(&here, &[]));
     assert!(fetched.status.success(), "{}", words(&fetched.stderr));

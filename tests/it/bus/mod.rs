@@ -1,7 +1,7 @@
 //! Notices over a real server: with TLS and permissions, cut off, killed, started again, replaced by a second one,
 //! late, and by somebody who stole a key.
 
-mod fetch;
+pub(crate) mod fetch;
 mod member;
 mod recorder;
 mod server;
@@ -63,7 +63,7 @@ fn a_notice_reaches_those_it_is_for_over_tls_and_is_answered() {
     let shown = server.asked(&["show", STORY]);
     assert!(shown.contains("b: 2026-11-30T05-27-51.447Z_fleet_b, 7 frames"), "{shown}");
     assert!(server.asked(&["keep", STORY]).contains("c: 1 bundle"));
-    assert!(server.asked(&["release", STORY]).contains("c: 1 bundle not marked any more"));
+    assert!(server.asked(&["release", STORY]).contains("c: no mark on 1 bundle"));
     d.leave();
     let shown = server.asked(&["--json"]);
     assert!(

@@ -112,7 +112,7 @@ fn one_failure_freezes_the_same_seconds_on_another_recorder() {
     c.wait_for("it waits in the stream", |status| status.sent > 2 * u64::from(STORM));
     let b = record(&lab, &server, "b", &second, "");
     // It reads the storm again, too, more than one look takes.
-    b.wait_for_nth(STORM as usize + 1, "fleet: c asked (link-down): Late");
+    b.wait_for_nth(STORM as usize + 1, "fleet: c asked (link-down): late");
     b.finish_well();
     let (received, accounted) = a.finish_well().received("eth0");
     assert_eq!(received, accounted, "each frame is known of");

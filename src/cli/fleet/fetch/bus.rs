@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::super::place::Place;
-use super::{Fetch, FetchCourse, Harvest};
+use super::super::place::{Place, absence};
+use super::{ACCEPTED, Errand, FetchCourse, Harvest};
 use crate::error::{Error, Result};
-use crate::fleet::bus::{Person, Promised};
+use crate::fleet::bus::{Person, Promised, Pull};
+use crate::fleet::fetch::Come;
 use crate::fleet::fetch::copy::{Begun, BundleCopy};
 use crate::fleet::inquiry::{Arrived, Inquiry, Told, all_of};
 use crate::incident::fetched::Fetched;
@@ -15,15 +16,16 @@ use crate::visible::plain;
 
 /// Who fetches, and what.
 pub(super) struct BusFetch<'a> {
-    fetch: &'a Fetch,
+    errand: &'a Errand,
+    id: &'a str,
     person: Person,
 }
 
 impl<'a> BusFetch<'a> {
     /// Connected to the fleet.
-    pub(super) fn connect(fetch: &'a Fetch, place: &Place) -> Result<Self> {
+    pub(super) fn connect(errand: &'a Errand, id: &'a str, place: &Place) -> Result<Self> {
         let options = place.options()?;
-        Ok(Self { fetch, person: place.connect(&options)? })
+        Ok(Self { errand, id, person: place.connect(&options)? })
     }
 
     /// What all hosts that are wanted have of the failure.
@@ -33,18 +35,20 @@ impl<'a> BusFetch<'a> {
         course: &mut FetchCourse<'_>,
         harvest: &mut Harvest,
     ) -> Result<()> {
-        let Fetch { id, hosts, .. } = self.fetch;
-        let known = self.person.members()?.into_keys();
-        let expected: BTreeSet<String> =
-            if hosts.is_empty() { known.collect() } else { hosts.iter().cloned().collect() };
+        let (id, hosts) = (self.id, &self.errand.hosts);
+        let known = self.person.members()?;
+        let expected: BTreeSet<String> = match hosts.is_empty() {
+            true => known.keys().cloned().collect(),
+            false => hosts.iter().cloned().collect(),
+        };
         let answered = |arrived: &[Arrived], host: &String| {
             arrived.iter().any(|arrived| arrived.reply.host == *host)
         };
-        let asking = Inquiry::Incidents { id: Some(id.clone()) };
+        let asking = Inquiry::Incidents { id: Some(id.to_owned()) };
         let mut arrived = self.person.ask(asking, place.patience(), all_of(&expected))?;
         arrived.sort_by(|one, other| one.reply.host.cmp(&other.reply.host));
         for host in expected.iter().filter(|host| !answered(&arrived, host)) {
-            harvest.failures.push((host.clone(), "SILENT".to_owned()));
+            harvest.failures.push((host.clone(), absence(host, &known).to_owned()));
         }
         for Arrived { reply, .. } in arrived {
             let host = reply.host;
@@ -52,7 +56,14 @@ impl<'a> BusFetch<'a> {
                 continue;
             }
             let bundles = match reply.told {
-                Told::Incidents { bundles, .. } => bundles,
+                Told::Incidents { bundles, without } => {
+                    if bundles.is_empty() {
+                        harvest
+                            .without
+                            .extend(without.first().map(|one| (host.clone(), one.to_string())));
+                    }
+                    bundles
+                }
                 Told::Refused { why } => {
                     harvest.failures.push((host, why));
                     continue;
@@ -62,31 +73,66 @@ impl<'a> BusFetch<'a> {
             for bundle in bundles {
                 match self.one(&host, &bundle.name, course) {
                     Ok(path) => harvest.bundles.push((host.clone(), path)),
-                    Err(error) => harvest.failures.push((host.clone(), error.to_string())),
+                    Err(error) => harvest.fails(&host, &error, course),
                 }
             }
         }
-        if harvest.bundles.is_empty() && harvest.failures.is_empty() {
-            return Err(Error::operation("fetch", id, "nobody has a bundle of it"));
+        if harvest.bundles.is_empty() && harvest.failures.is_empty() && harvest.without.is_empty() {
+            return Err(Error::usage("ID", id, "nobody has a bundle of it", ACCEPTED));
         }
         Ok(())
     }
 
     /// One bundle of one host.
     fn one(&self, host: &str, name: &str, course: &mut FetchCourse<'_>) -> Result<PathBuf> {
+        course.is_under_way = false;
         let mut pull = self.person.pull(host)?;
-        let wanted = if self.fetch.headers { PacketShare::Headers } else { PacketShare::Full };
+        let (fetched, longest) = self.promised(&mut pull, host, name, course)?;
+        let (path, packets) = match self.errand.begin(name, fetched)? {
+            Begun::There(path, packets) => (path, packets),
+            Begun::Copying(copy) => {
+                let packets = copy.fetched().packets;
+                (self.copy(pull, (host, name), *copy, longest, course)?, packets)
+            }
+        };
+        if let (true, Some(less)) = (packets < self.wanted(), less(packets)) {
+            eprintln!("{}: {name}: {less}", plain(host));
+        }
+        Ok(path)
+    }
+
+    fn wanted(&self) -> PacketShare {
+        if self.errand.headers { PacketShare::Headers } else { PacketShare::Full }
+    }
+
+    /// What goes of a bundle, and the bytes of a piece at most.
+    fn promised(
+        &self,
+        pull: &mut Pull<'_>,
+        host: &str,
+        name: &str,
+        course: &FetchCourse<'_>,
+    ) -> Result<(Fetched, u32)> {
         let waits = |read, size| {
             course.line.bring((read, size), &plain(&format!("{host}: frames are being cut")));
         };
-        let Promised { packets, files, piece: longest } = pull.begin(name, wanted, waits)?;
+        let Promised { packets, files, piece } = pull.begin(name, self.wanted(), waits)?;
         let fetched = Fetched::new(host, course.now().wall, packets, files)
             .map_err(|why| Error::operation("fetch from", host, why))?;
-        let mut copy = match BundleCopy::begin(&self.fetch.output, name, fetched)? {
-            Begun::Copying(copy) => copy,
-            Begun::There(path) => return Ok(path),
-        };
-        let mut silent = 0;
+        Ok((fetched, piece))
+    }
+
+    /// Brings what is lacking, also from a recorder that is started again meanwhile.
+    fn copy<'b>(
+        &'b self,
+        mut pull: Pull<'b>,
+        (host, name): (&str, &str),
+        mut copy: BundleCopy,
+        longest: u32,
+        course: &mut FetchCourse<'_>,
+    ) -> Result<PathBuf> {
+        course.is_under_way = true;
+        let mut closed_at = None;
         while !copy.is_whole() {
             while let Some(piece) = copy.next(course.piece(longest)) {
                 let wait = course.wait_for(piece.bytes);
@@ -97,16 +143,26 @@ impl<'a> BusFetch<'a> {
                     break;
                 }
             }
-            match pull.next(&mut silent)? {
-                Some((file, offset, data)) => copy.take(&file, offset, data)?,
-                None => copy.awaited().try_for_each(|piece| pull.want(piece))?,
+            match pull.receive()? {
+                Come::Piece { file, offset, data } => copy.take(&file, offset, data)?,
+                Come::Nothing => copy.awaited().try_for_each(|piece| pull.want(piece))?,
+                // It knows nothing any more of who asked; twice at one place it is something else.
+                Come::Refused(why) => {
+                    let failed = |why: &str| Error::operation("fetch from", host, why);
+                    if closed_at.replace(copy.progress()) == Some(copy.progress()) {
+                        return Err(failed(&why));
+                    }
+                    pull = self.person.pull(host)?;
+                    let (fetched, _) = self.promised(&mut pull, host, name, course)?;
+                    if fetched.files != copy.fetched().files {
+                        return Err(failed("its bundle is not what it was"));
+                    }
+                    copy.awaited().try_for_each(|piece| pull.want(piece))?;
+                }
             }
             course.show(&copy, host);
         }
         course.line.end();
-        if let (true, Some(less)) = (packets < wanted, less(packets)) {
-            eprintln!("{}: {name}: {less}", plain(host));
-        }
         copy.finish()
     }
 }

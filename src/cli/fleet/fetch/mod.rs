@@ -20,15 +20,18 @@ use crate::cli::rights::made;
 use crate::cli::values::Size;
 use crate::error::{Error, Result};
 use crate::fleet::Options;
-use crate::fleet::fetch::copy::BundleCopy;
+use crate::fleet::fetch::copy::{Begun, BundleCopy};
 use crate::fleet::fetch::pace::Pace;
 use crate::fleet::token::is_token;
-use crate::incident::fetched::is_bundle_name;
+use crate::incident::fetched::{Fetched, is_bundle_name};
 use crate::time::{Clock, Stamp};
 use crate::visible::{self, plain};
 
 /// Where the package has bundles written.
 const STORE: &str = "/var/lib/dashcap";
+/// What can be fetched.
+const ACCEPTED: &str =
+    "an identifier that `dashcap fleet incidents` lists, or the name of a bundle";
 
 /// Fetch what hosts have of a failure: their bundles, into DIR/HOST, checked against their sums.
 ///
@@ -40,7 +43,14 @@ pub(super) struct Fetch {
     /// The failure, by its identifier, as `dashcap fleet incidents` lists it; or a bundle, by its name.
     id: String,
 
-    /// Where bundles go, each host's into a directory of its own.
+    #[command(flatten)]
+    errand: Errand,
+}
+
+/// Where bundles come from, how much of them, and where they go.
+#[derive(Debug, Args)]
+pub(super) struct Errand {
+    /// Where fetched bundles go, each host's into a directory of its own.
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     output: PathBuf,
 
@@ -48,8 +58,8 @@ pub(super) struct Fetch {
     #[arg(long = "host", value_name = "NAME", conflicts_with = "ssh")]
     hosts: Vec<String>,
 
-    /// Frames cut to their headers, also where all of them may be had.
-    #[arg(long, conflicts_with = "ssh")]
+    /// Frames cut to their headers, also where all of them may be had; with --ssh by the dashcap of that host.
+    #[arg(long)]
     headers: bool,
 
     /// So many bytes a second at most, such as 100KB [default: what the other host allows].
@@ -70,64 +80,86 @@ struct FetchCourse<'a> {
     clock: Clock,
     pace: Option<(Pace, u64)>,
     line: &'a StatusLine,
+    /// Some of the bundle is here that is fetched.
+    is_under_way: bool,
 }
 
 /// What is here.
 #[derive(Default)]
-struct Harvest {
+pub(super) struct Harvest {
     /// By host.
-    bundles: Vec<(String, PathBuf)>,
+    pub(super) bundles: Vec<(String, PathBuf)>,
     /// Hosts with something that is not here, and why.
-    failures: Vec<(String, String)>,
+    pub(super) failures: Vec<(String, String)>,
+    /// Hosts that were asked for it and have no bundle of it, and what became of it there.
+    pub(super) without: Vec<(String, String)>,
+    /// Some of that came, and the rest may come yet.
+    goes_on: bool,
 }
 
 impl Fetch {
     pub(super) fn start(self, place: &Place, line: &StatusLine) -> Result<ExitCode> {
-        if !is_token(&self.id) && !is_bundle_name(&self.id) {
-            let accepted =
-                "an identifier that `dashcap fleet incidents` lists, or the name of a bundle";
-            return Err(Error::usage("ID", &self.id, "nothing is called that", accepted));
+        self.errand.run(&self.id, place, line)?.tell(place.json)
+    }
+}
+
+/// True for what may be the identifier of a failure, or the name of a bundle.
+pub(super) fn is_named(id: &str) -> bool {
+    is_token(id) || is_bundle_name(id)
+}
+
+impl Errand {
+    /// Brings what is to be had of `id`.
+    pub(super) fn run(&self, id: &str, place: &Place, line: &StatusLine) -> Result<Harvest> {
+        if !is_named(id) {
+            return Err(Error::usage("ID", id, "nothing is called that", ACCEPTED));
         }
         if let Some(Size(rate)) = self.rate.filter(|rate| rate.0 < Options::LEAST_FETCH_RATE) {
             let (given, accepted) = (rate.to_string(), "1KiB or more a second");
             return Err(Error::usage("--rate", &given, "a bundle would take days", accepted));
         }
-        made(&self.output)?;
         let pace = self.rate.map(|Size(rate)| (Pace::of(rate), rate));
-        let mut course = FetchCourse { clock: Clock::system(), pace, line };
+        let mut course = FetchCourse { clock: Clock::system(), pace, line, is_under_way: false };
         let mut harvest = Harvest::default();
         if self.ssh.is_empty() {
-            BusFetch::connect(&self, place)?.run(place, &mut course, &mut harvest)?;
+            BusFetch::connect(self, id, place)?.run(place, &mut course, &mut harvest)?;
         }
         for host in &self.ssh {
             let host = SshHost::new(host, &self.store)?;
-            if let Err(error) = self.through(&host, &mut course, &mut harvest) {
-                harvest.failures.push((host.host().to_owned(), error.to_string()));
+            if let Err(error) = self.through(&host, id, &mut course, &mut harvest) {
+                harvest.fails(host.host(), &error, &course);
             }
         }
         line.end();
-        harvest.tell(place.json)
+        Ok(harvest)
     }
 
     /// All bundles of one host that ssh reaches.
     fn through(
         &self,
         host: &SshHost<'_>,
+        id: &str,
         course: &mut FetchCourse<'_>,
         harvest: &mut Harvest,
     ) -> Result<()> {
+        course.is_under_way = false;
         let mut found = false;
-        for name in host.named(&self.id)? {
-            let Some(fetched) = host.bundle(&name, &self.id, course)? else { continue };
+        for name in host.named(id)? {
+            let Some(fetched) = host.bundle(&name, id, self.headers, course)? else { continue };
             found = true;
-            let path = host.fetch(&name, fetched, &self.output, course)?;
+            let path = match self.begin(&name, fetched)? {
+                Begun::There(path, _) => path,
+                Begun::Copying(copy) => host.fetch(&name, *copy, course)?,
+            };
             harvest.bundles.push((host.host().to_owned(), path));
         }
-        if found { Ok(()) } else { Err(self.nothing(host.host())) }
+        let nothing = || format!("it has no bundle of {id}");
+        if found { Ok(()) } else { Err(Error::operation("fetch from", host.host(), nothing())) }
     }
 
-    fn nothing(&self, host: &str) -> Error {
-        Error::operation("fetch from", host, format!("it has no bundle of {}", self.id))
+    /// Begins, or goes on with, the copy of a bundle.
+    fn begin(&self, name: &str, fetched: Fetched) -> Result<Begun> {
+        BundleCopy::begin(made(&self.output)?, name, fetched)
     }
 }
 
@@ -155,6 +187,17 @@ impl FetchCourse<'_> {
 }
 
 impl Harvest {
+    fn fails(&mut self, host: &str, error: &Error, course: &FetchCourse<'_>) {
+        self.failures.push((host.to_owned(), error.to_string()));
+        self.goes_on |= course.is_under_way;
+    }
+
+    /// Who gave nothing, or not all, and why.
+    pub(super) fn lacking(&self) -> impl Iterator<Item = String> {
+        let all = self.failures.iter().chain(&self.without);
+        all.map(|(host, why)| plain(&format!("{host}: {why}")).into_owned())
+    }
+
     /// What is here, what is not and why, and what to do with it.
     fn tell(&self, json: bool) -> Result<ExitCode> {
         if json {
@@ -164,22 +207,24 @@ impl Harvest {
             let failures = self.failures.iter();
             let failures: Vec<_> =
                 failures.map(|(host, why)| json!({ "host": host, "why": why })).collect();
-            let told = json!({ "bundles": bundles, "failures": failures }).to_string();
+            let without = self.without.iter();
+            let without: Vec<_> =
+                without.map(|(host, state)| json!({ "host": host, "state": state })).collect();
+            let told = json!({ "bundles": bundles, "failures": failures, "without": without });
+            let told = told.to_string();
             print(&visible::json(&told))?;
         } else {
             for (host, path) in &self.bundles {
                 print(&plain(&format!("{host}: {}", path.display())))?;
             }
-            for (host, why) in &self.failures {
-                eprintln!("{}: {}", plain(host), plain(why));
-            }
+            self.lacking().for_each(|told| eprintln!("{told}"));
             self.say_what_next()?;
         }
         Ok(ExitCode::from(u8::from(!self.failures.is_empty() || self.bundles.is_empty())))
     }
 
     fn say_what_next(&self) -> Result<()> {
-        if !self.failures.is_empty() {
+        if self.goes_on {
             eprintln!("the same command again goes on where this one stopped");
         }
         if self.bundles.is_empty() {

@@ -1,9 +1,10 @@
-//! Bundles of a host that an ssh login reaches: no bus, no dashcap that runs there, nothing but reading files.
+//! Bundles of a host that an ssh login reaches: no bus, no dashcap that runs there, nothing but reading files; where
+//! frames are to be cut to headers, by the dashcap that is installed there.
 //!
 //! What that host says is believed no more than what comes over a bus: see [`BundleCopy`].
 
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::thread::{self, JoinHandle};
 
@@ -14,9 +15,9 @@ use super::FetchCourse;
 use crate::cli::extcap::hosts::quoted;
 use crate::error::{Error, Result};
 use crate::fleet::fetch::PIECE;
-use crate::fleet::fetch::copy::{Begun, BundleCopy, hex};
+use crate::fleet::fetch::copy::{BundleCopy, hex};
 use crate::incident::fetched::{Fetched, is_bundle_name};
-use crate::incident::layout::{MANIFEST, SIGNATURE};
+use crate::incident::layout::{CAPTURE, MANIFEST, SIGNATURE};
 use crate::incident::manifest::FileEntry;
 use crate::incident::manifest::read;
 use crate::observation::fetch::PacketShare;
@@ -41,6 +42,8 @@ const NAMES: u64 = 64 << 10;
 const LONGEST: u64 = 64 << 20;
 /// Bytes of complaints that are said.
 const COMPLAINTS: u64 = 4 << 10;
+/// Cuts a capture there.
+const CUT: &str = "dashcap fleet headers";
 /// Stands between a manifest and its signature, and in neither.
 const BETWEEN: u8 = 0;
 
@@ -93,11 +96,12 @@ impl<'a> SshHost<'a> {
         &self,
         name: &str,
         id: &str,
+        headers: bool,
         course: &FetchCourse,
     ) -> Result<Option<Fetched>> {
-        let place = quoted(&format!("{}/{name}", self.store));
+        let place = self.place(name);
         let words = format!(
-            "cd -- {place} && cat {MANIFEST} && printf '\\0' && {{ cat {SIGNATURE} 2>/dev/null; exit 0; }}"
+            "{place} && cat {MANIFEST} && printf '\\0' && {{ cat {SIGNATURE} 2>/dev/null; exit 0; }}"
         );
         let told = self.told(&words, LONGEST)?;
         let at = told.iter().position(|byte| *byte == BETWEEN).unwrap_or(told.len());
@@ -111,26 +115,42 @@ impl<'a> SshHost<'a> {
         let mut files = read::parse(manifest).map_err(|why| self.cannot(why))?.files;
         files.push(entry(MANIFEST, manifest));
         files.extend(Some(signature).filter(|text| !text.is_empty()).map(|t| entry(SIGNATURE, t)));
-        let fetched = Fetched::new(self.host(), course.now().wall, PacketShare::Full, files);
+        let packets = if headers { PacketShare::Headers } else { PacketShare::Full };
+        if let (true, Some(capture)) = (headers, files.iter_mut().find(|f| f.name == CAPTURE)) {
+            *capture = self.cut(name)?;
+        }
+        let fetched = Fetched::new(self.host(), course.now().wall, packets, files);
         fetched.map(Some).map_err(|why| self.cannot(why))
     }
 
-    /// Brings it into `directory`.
+    /// The capture, cut to headers there.
+    fn cut(&self, name: &str) -> Result<FileEntry> {
+        let told = self.told(&format!("{} && {CUT} --sum {CAPTURE}", self.place(name)), NAMES)?;
+        let cut: FileEntry = serde_json::from_slice(&told).map_err(|why| self.cannot(why))?;
+        Ok(FileEntry { name: CAPTURE.to_owned(), ..cut })
+    }
+
+    /// The words that lead into a bundle.
+    fn place(&self, name: &str) -> String {
+        format!("cd -- {}", quoted(&format!("{}/{name}", self.store)))
+    }
+
+    /// Brings what is lacking of it.
     pub(super) fn fetch(
         &self,
         name: &str,
-        fetched: Fetched,
-        directory: &Path,
+        mut copy: BundleCopy,
         course: &mut FetchCourse,
     ) -> Result<PathBuf> {
-        let mut copy = match BundleCopy::begin(directory, name, fetched)? {
-            Begun::Copying(copy) => copy,
-            Begun::There(path) => return Ok(path),
-        };
-        let mut words = format!("cd -- {}", quoted(&format!("{}/{name}", self.store)));
+        course.is_under_way = true;
+        let mut words = self.place(name);
+        let is_cut = copy.fetched().packets == PacketShare::Headers;
         for (file, offset, bytes) in copy.lacking() {
-            let from = offset + 1;
-            words += &format!(" && tail -c +{from} -- {} | head -c {bytes}", quoted(file));
+            let source = match is_cut && file == CAPTURE {
+                true => format!("{CUT} {CAPTURE}"),
+                false => format!("cat -- {}", quoted(file)),
+            };
+            words += &format!(" && {source} | tail -c +{} | head -c {bytes}", offset + 1);
         }
         let (_ssh, output) = self.begin(&words)?;
         let mut output = BufReader::with_capacity(PIECE as usize, output);
@@ -141,7 +161,9 @@ impl<'a> SshHost<'a> {
             copy.take(&piece.file, piece.offset, data)?;
             course.show(&copy, self.host());
         }
-        copy.finish()
+        let path = copy.finish()?;
+        course.is_under_way = false;
+        Ok(path)
     }
 
     /// What a command there prints, if it is not more than `most` bytes.
@@ -193,7 +215,8 @@ impl Drop for Ssh {
 fn complain(host: &str, said: ChildStderr) {
     let mut said = BufReader::new(said);
     for line in said.by_ref().take(COMPLAINTS).split(b'\n').map_while(Result::ok) {
-        eprintln!("{}: {}", plain(host), plain(&String::from_utf8_lossy(&line)));
+        // Of ssh itself a line ends as on a terminal.
+        eprintln!("{}: {}", plain(host), plain(String::from_utf8_lossy(&line).trim_end()));
     }
     // Who is not read any more would wait.
     let _ = io::copy(&mut said, &mut io::sink());

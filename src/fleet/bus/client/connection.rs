@@ -1,8 +1,8 @@
 //! A connection to one of the fleet's servers, and why there is none.
 //!
-//! The client makes a broken connection anew by itself, once at each server; if that fails it ends, and whoever
-//! holds it begins again with pauses of its own. So a wrong password is told as such, and is not the same as a server
-//! that is away.
+//! The client makes a broken connection anew by itself. That of a member it tries once at each server and then ends, and
+//! whoever holds it begins again with pauses of its own: so a wrong password is told as such, and is not the same as a
+//! server that is away. A person waits as long as they have patience.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -41,14 +41,18 @@ pub(super) struct BusConnection {
     pub(super) events: mpsc::Receiver<Event>,
 }
 
-/// Connects as `name`.
+/// Connects as `name`; once broken, the connection is tried anew `again` times, or without end.
 ///
 /// # Errors
 /// Why no server takes us, for a person; of secrets nothing.
-pub(super) async fn connect(options: &Options, name: &str) -> Result<BusConnection, String> {
+pub(super) async fn connect(
+    options: &Options,
+    name: &str,
+    again: Option<usize>,
+) -> Result<BusConnection, String> {
     let (told, events) = mpsc::channel(EVENTS);
     let was_connected = Arc::new(AtomicBool::new(false));
-    let again = Arc::clone(&was_connected);
+    let is_again = Arc::clone(&was_connected);
     let mut connect = ConnectOptions::new()
         .name(format!("dashcap {name}"))
         .custom_inbox_prefix(inbox(name))
@@ -60,9 +64,9 @@ pub(super) async fn connect(options: &Options, name: &str) -> Result<BusConnecti
         .read_buffer_capacity(READ_BUFFER)
         .ignore_discovered_servers()
         .no_echo()
-        .max_reconnects(options.servers.len())
+        .max_reconnects(again)
         .reconnect_delay_callback(move |_| {
-            let spread = if again.load(Ordering::Relaxed) { SPREAD } else { Duration::ZERO };
+            let spread = if is_again.load(Ordering::Relaxed) { SPREAD } else { Duration::ZERO };
             chance::up_to(spread)
         })
         .event_callback(move |event| {

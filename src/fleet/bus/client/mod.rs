@@ -75,7 +75,7 @@ impl Bus {
         let mut member = Member::new(options.clone(), account, keeper);
         let mut backoff = Backoff::up_to(LONGEST_PAUSE);
         loop {
-            let connecting = connect(&options, &host);
+            let connecting = connect(&options, &host, Some(options.servers.len()));
             match member.meanwhile(connecting, &mut announced).await? {
                 Err(reason) => member.failed(&reason),
                 Ok(connection) => {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use async_nats::connection::State;
 use async_nats::{Client, Event, Message, Request, RequestErrorKind, Subscriber};
 use futures_util::StreamExt;
 use serde::Deserialize;
@@ -38,6 +39,8 @@ const NOTICE_BYTES: u64 = 16 << 20;
 const PRESENCE_BYTES: u64 = 64 << 20;
 /// A host that was not heard of for so long is no member any more.
 const FORGOTTEN: Duration = Duration::from_secs(7 * 86_400);
+/// A server that takes nothing for so long is away.
+const SAID: Duration = Duration::from_secs(5);
 /// Header of a notice, for the stream.
 const MESSAGE_ID: &str = "Nats-Msg-Id";
 
@@ -89,7 +92,7 @@ impl Person {
         };
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|e| failed(&e))?;
         let BusConnection { client, events } =
-            runtime.block_on(connect(options, name)).map_err(|e| failed(&e))?;
+            runtime.block_on(connect(options, name, None)).map_err(|e| failed(&e))?;
         Ok(Self {
             runtime,
             client,
@@ -281,7 +284,13 @@ impl Person {
 
     pub(super) async fn say(&self, subject: String, line: Vec<u8>) -> Result<()> {
         self.client.publish(subject, line.into()).await.map_err(|error| self.gone(&error))?;
-        self.client.flush().await.map_err(|error| self.gone(&error))
+        let flushed = timeout(SAID, self.client.flush()).await;
+        flushed.map_err(|_| self.gone(&"the server is away"))?.map_err(|error| self.gone(&error))
+    }
+
+    /// True while a server hears us.
+    pub(super) fn is_connected(&self) -> bool {
+        self.client.connection_state() == State::Connected
     }
 
     /// Nobody answers who did not hear: then the server has said what it does not allow.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::Subscriber;
+use async_nats::{Message, Subscriber};
 use futures_util::StreamExt;
 use tokio::time::{sleep, timeout};
 
@@ -10,16 +10,19 @@ use super::chance;
 use super::person::Person;
 use crate::error::{Error, Result};
 use crate::fleet::fetch::wire::{FetchAsking, FetchReply, FetchWanted, Sent};
-use crate::fleet::fetch::{PIECE, Piece};
+use crate::fleet::fetch::{Come, PIECE, Piece};
 use crate::fleet::inquiry::VERSION;
 use crate::fleet::token::token;
 use crate::incident::manifest::FileEntry;
 use crate::observation::fetch::PacketShare;
+use crate::visible::plain;
 
-/// A host that says nothing for so long is asked again: its pieces come within seconds.
+/// Who fetches hears after so long that nothing comes: pieces come within seconds.
+const TOLD: Duration = Duration::from_secs(5);
+/// A host that says nothing for so long is asked again.
 const ANSWER: Duration = Duration::from_secs(10);
-/// So often, and then it is given up.
-const TRIES: usize = 6;
+/// After so long it is given up: a host or a server that is started again is back by then.
+const GIVEN_UP: Duration = Duration::from_secs(60);
 /// Between two questions how far the cutting of frames is.
 const PAUSE: Duration = Duration::from_millis(500);
 
@@ -30,6 +33,8 @@ pub struct Pull<'a> {
     host: String,
     fetch: String,
     told: Subscriber,
+    /// Since something came.
+    silent: Duration,
 }
 
 /// What a host promises.
@@ -52,7 +57,7 @@ impl Person {
         let fetch = chance::word();
         let subject = self.subjects.data(host, &token(&self.name), &fetch);
         let told = self.runtime.block_on(self.listen(subject))?;
-        Ok(Pull { person: self, host: host.to_owned(), fetch, told })
+        Ok(Pull { person: self, host: host.to_owned(), fetch, told, silent: Duration::ZERO })
     }
 }
 
@@ -67,24 +72,21 @@ impl Pull<'_> {
         packets: PacketShare,
         mut waits: impl FnMut(u64, u64),
     ) -> Result<Promised> {
-        let mut silent = 0;
-        while silent < TRIES {
+        loop {
             self.ask(FetchWanted::Files { bundle: bundle.to_owned(), packets })?;
             match self.hear()? {
                 Some((Sent::Cutting { read, size }, _)) => {
                     waits(read, size);
                     self.pause(PAUSE);
-                    silent = 0;
                 }
                 Some((Sent::Refused { why }, _)) => return Err(self.cannot(why)),
                 Some((Sent::Piece { .. }, _)) => {}
                 Some((Sent::Files { packets, files, piece }, _)) => {
                     return Ok(Promised { packets, files, piece: piece.clamp(1, PIECE) });
                 }
-                None => silent += 1,
+                None => {}
             }
         }
-        Err(self.is_silent())
     }
 
     /// Asks for a piece.
@@ -95,24 +97,16 @@ impl Pull<'_> {
         self.ask(FetchWanted::Piece(piece.clone()))
     }
 
-    /// The next piece that comes: its file, where in it, its bytes; none if nothing came, and what was asked is to be
-    /// asked again.
+    /// What comes next.
     ///
     /// # Errors
-    /// When the host refuses, or has been silent for a minute.
-    pub fn next(&mut self, silent: &mut usize) -> Result<Option<(String, u64, Vec<u8>)>> {
-        match self.hear()? {
-            Some((Sent::Piece { file, offset }, data)) => {
-                *silent = 0;
-                Ok(Some((file, offset, data)))
-            }
-            Some((Sent::Refused { why }, _)) => Err(self.cannot(why)),
-            Some(_) => Ok(None),
-            None => {
-                *silent += 1;
-                if *silent < TRIES { Ok(None) } else { Err(self.is_silent()) }
-            }
-        }
+    /// When the host has been silent for a minute.
+    pub fn receive(&mut self) -> Result<Come> {
+        Ok(match self.hear()? {
+            Some((Sent::Piece { file, offset }, data)) => Come::Piece { file, offset, data },
+            Some((Sent::Refused { why }, _)) => Come::Refused(why),
+            Some(_) | None => Come::Nothing,
+        })
     }
 
     /// Waits; the connection goes on meanwhile.
@@ -120,7 +114,11 @@ impl Pull<'_> {
         self.person.runtime.block_on(async { sleep(time).await });
     }
 
+    /// Asks, unless no server hears it: what was not asked is asked again when nothing comes.
     fn ask(&self, wanted: FetchWanted) -> Result<()> {
+        if !self.person.is_connected() {
+            return Ok(());
+        }
         let (from, fetch) = (self.person.name.clone(), self.fetch.clone());
         let asking = FetchAsking { v: VERSION, from, fetch, wanted };
         // Nothing here has keys that JSON cannot write.
@@ -129,18 +127,48 @@ impl Pull<'_> {
         self.person.runtime.block_on(self.person.say(subject, line))
     }
 
-    /// What the host says, if it says something in time.
+    /// What the host says; none if it says nothing in time, which is told once.
     fn hear(&mut self) -> Result<Option<(Sent, Vec<u8>)>> {
-        let told = &mut self.told;
-        let told = self.person.runtime.block_on(async { timeout(ANSWER, told.next()).await });
-        let Ok(message) = told else { return Ok(None) };
+        let mut message = self.wait(TOLD);
+        if message.is_none() {
+            self.tell_silence();
+            if self.person.is_connected() {
+                message = self.wait(ANSWER - TOLD);
+            }
+        }
+        let Some(message) = message else {
+            return if self.silent < GIVEN_UP { Ok(None) } else { Err(self.is_silent()) };
+        };
+        self.silent = Duration::ZERO;
         let message = message.ok_or_else(|| self.cannot("the connection broke"))?;
         let (reply, data) = FetchReply::read(&message.payload).map_err(|why| self.cannot(why))?;
         Ok(Some((reply.told, data.to_vec())))
     }
 
+    /// The next message, or that there will be none; none if the time is up before.
+    fn wait(&mut self, time: Duration) -> Option<Option<Message>> {
+        let told = &mut self.told;
+        let message = self.person.runtime.block_on(async { timeout(time, told.next()).await });
+        if message.is_err() {
+            self.silent += time;
+        }
+        message.ok()
+    }
+
+    fn tell_silence(&self) {
+        let host = plain(&self.host);
+        match self.person.is_connected() {
+            _ if self.silent > TOLD => {}
+            true => tracing::warn!("{host}: nothing came for {TOLD:?}, waiting"),
+            false => tracing::warn!("{host}: the way to the server is broken, waiting"),
+        }
+    }
+
     fn is_silent(&self) -> Error {
-        self.cannot("it says nothing, or is no host of the fleet")
+        self.cannot(match self.person.is_connected() {
+            true => "it says nothing for a minute, or is no host of the fleet",
+            false => "no server was there for a minute",
+        })
     }
 
     fn cannot(&self, why: impl std::fmt::Display) -> Error {

@@ -166,7 +166,7 @@ impl<K: Keeper> FetchDesk<K> {
                 return self.say(asking, refused(&why), &[]).await;
             }
             _ => {
-                let why = "this fetch is not open here any more; begin it again";
+                let why = "this fetch is not open there any more: dashcap was started again, or nothing was asked for a minute";
                 return self.say(asking, refused(why), &[]).await;
             }
         };
