@@ -1,6 +1,7 @@
 //! This host's seat in its fleet: what the bus hears goes to the recorder, and what others ask of this host is answered
 //! from its status.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +21,7 @@ use crate::incident::Host;
 use crate::incident::onset::{self, BundleOnset};
 use crate::incident::store::{Listing, Stored, mark};
 use crate::observation::Fact;
+use crate::observation::shown::ShownNames;
 use crate::sys::discipline;
 use crate::time::{Clock, Offset, Stamp, nanos};
 use crate::watch::ip::addresses;
@@ -40,6 +42,8 @@ pub(super) struct Membership {
     share: Want,
     /// Where bundles appear.
     store: PathBuf,
+    /// What this host shows on the wire.
+    shown: ShownNames,
 }
 
 /// One for each task of the bus.
@@ -50,14 +54,15 @@ pub(super) struct Seat {
 }
 
 impl Membership {
-    /// That of `host`, whose bundles appear in `store`.
-    pub(super) fn new(options: &Options, host: &Host, store: &Path) -> Self {
+    /// That of `host`, whose bundles appear in `store`, and which has the names that are `shown`.
+    pub(super) fn new(options: &Options, host: &Host, store: &Path, shown: &ShownNames) -> Self {
         Self {
             host: options.host.clone().unwrap_or_else(|| host.name.clone()),
             boot: host.boot_id.clone(),
             groups: options.groups.clone(),
             share: options.share,
             store: store.to_owned(),
+            shown: shown.clone(),
         }
     }
 
@@ -160,13 +165,15 @@ impl Keeper for Seat {
         let shown = links.iter().filter_map(|link| link.address).filter(|mac| !mac.is_zero());
         let mut identities: Vec<_> = shown.map(|mac| mac.to_string()).collect();
         identities.sort();
-        // Link addresses first: there is room for so many, and a router has more of the other kind.
+        // IP addresses last: there is room for so many, and a router has more of that kind.
+        identities.extend(self.member.shown.own());
         let mut hosts: Vec<IpAddr> =
             addresses().unwrap_or_default().into_iter().map(|(_, ip)| ip).collect();
         hosts.retain(is_of_one_host);
         hosts.sort();
         identities.extend(hosts.iter().map(ToString::to_string));
-        identities.dedup();
+        let mut met = BTreeSet::new();
+        identities.retain(|identity| met.insert(identity.clone()));
         identities
     }
 

@@ -53,6 +53,7 @@ use crate::fleet::bus::{Bus, BusAccount};
 use crate::fleet::exchange::Announcement;
 use crate::fleet::status::BusStatus;
 use crate::incident::Host;
+use crate::observation::shown::ShownNames;
 use crate::time::Clock;
 
 /// Questions on their way to the recorder. Beyond it a client waits a moment, and is then told that
@@ -113,11 +114,17 @@ pub struct Endpoints {
 
 impl Endpoints {
     /// Makes the control socket, the HTTP endpoints and the page, and what exporting needs; none if nothing of it
-    /// is wanted. What is told elsewhere is told as `host`, whose bundles appear in `store`.
+    /// is wanted. What is told elsewhere is told as `host`, whose bundles appear in `store`, and which has the names
+    /// that are `shown` on the wire.
     ///
     /// # Errors
     /// When one is refused. A control socket that the operator did not name is only warned about.
-    pub fn open(options: &Options, host: &Host, store: &Path) -> Result<Option<Self>> {
+    pub fn open(
+        options: &Options,
+        host: &Host,
+        store: &Path,
+        shown: &ShownNames,
+    ) -> Result<Option<Self>> {
         let control = match &options.control {
             Some(control) => control::Socket::open(control)?,
             None => None,
@@ -126,7 +133,7 @@ impl Endpoints {
         let web = options.web.as_ref().map(web::Endpoint::open).transpose()?;
         let exporters = Exporter::open(&options.export, &host.name)?;
         let join = |fleet: &crate::fleet::Options| -> Result<_> {
-            Ok((Bus::open(fleet, &host.name)?, Membership::new(fleet, host, store)))
+            Ok((Bus::open(fleet, &host.name)?, Membership::new(fleet, host, store, shown)))
         };
         let bus = options.fleet.as_ref().map(join).transpose()?;
         let is_open = control.is_some() || http.is_some() || web.is_some() || bus.is_some();

@@ -42,6 +42,7 @@ pub mod program;
 pub mod request;
 pub mod route;
 mod severity;
+pub mod shown;
 
 /// One fact, and when its watcher learned it.
 #[derive(Debug, Clone, PartialEq)]

@@ -108,13 +108,14 @@ impl Recorder {
         let local = Local::of_host(&links.links(), &watchers.picture());
         let roster = options.detect.roster(&local);
         let detectors = DetectWatcher::open(options.detect.clone(), roster)?;
+        let shown = local.shown();
         detectors.know(local.clone());
         let tapping = capture::Tapping::new(detectors.taps(), options.wanted.clone())?;
         options.watchers.check()?;
         let watchers = options.watchers.open(watchers)?;
         let (retention, now) = (options.writer.retention, clock.now());
         let store = Store::open_within(&options.output, options.pool.memory, retention, now)?;
-        let endpoints = api::Endpoints::open(&options.api, &Host::read(), &options.output)?;
+        let endpoints = api::Endpoints::open(&options.api, &Host::read(), &options.output, &shown)?;
         let directory = options.api.directory.as_ref();
         let directory = directory.map(|o| DirectoryWatcher::open(o, &clock)).transpose()?;
         let Memory { pool, file, left } = Memory::obtain(&options, &store, &clock)?;
@@ -179,8 +180,8 @@ impl Recorder {
             recorder.watchers.add(directory)?;
         }
         let fleet = recorder.options.api.fleet.clone();
-        recorder.fleet =
-            fleet.map(|fleet| Box::new(FleetDesk::new(fleet, recorder.incidents.host(), frames)));
+        let desk = |fleet| FleetDesk::new(fleet, recorder.incidents.host(), frames, shown);
+        recorder.fleet = fleet.map(|fleet| Box::new(desk(fleet)));
         if let Some(endpoints) = endpoints {
             recorder.audience.clients.serve(endpoints, recorder.clock.clone())?;
         }

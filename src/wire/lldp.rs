@@ -19,6 +19,11 @@ pub struct Id<'a> {
 impl<'a> Id<'a> {
     const MAC: &'static str = "MA";
 
+    /// What tells it from all others: of a link address this, of anything else also what it is.
+    pub fn name(&self) -> String {
+        if self.kind == Self::MAC { self.to_string() } else { format!("{}/{self}", self.kind) }
+    }
+
     /// `kinds` are those of the subtypes from 1 on (IEEE 802.1AB tables 8-2 and 8-3).
     fn parse(value: &'a [u8], kinds: [&'static str; 7]) -> Option<Self> {
         let (&subtype, bytes) = value.split_first()?;

@@ -38,6 +38,13 @@ impl<'a> Heard<'a> {
         self.reading.vlans()
     }
 
+    /// Whoever sent it goes by this name; what passes through this host is nobody's here.
+    pub(super) fn shows(&self, name: String) {
+        if self.sent_here || self.direction() == Direction::Inbound {
+            self.local.shown().show(self.sent_here, name);
+        }
+    }
+
     /// A finding that this frame gives rise to.
     pub(super) fn finding(
         &self,

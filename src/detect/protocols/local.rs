@@ -19,6 +19,7 @@ use super::bounded::Bounded;
 use crate::frame::Direction;
 use crate::observation::link::LinkState;
 use crate::observation::neighbour::Neighbour;
+use crate::observation::shown::ShownNames;
 use crate::observation::{Fact, Observation};
 use crate::time::Mono;
 use crate::wire::Mac;
@@ -60,6 +61,8 @@ struct State {
     answered: Bounded<Asked, Mono>,
     /// Moves that were told, of which interface, when.
     moves: Bounded<Moved, (String, Mono)>,
+    /// By what names this host and its neighbours know each other.
+    shown: ShownNames,
 }
 
 /// A next hop, its interface, and since when it is used.
@@ -90,6 +93,7 @@ impl Default for State {
             received: Bounded::new(MOST),
             answered: Bounded::new(MOST),
             moves: Bounded::new(MOST),
+            shown: ShownNames::default(),
         }
     }
 }
@@ -104,6 +108,11 @@ impl Local {
         facts.iter().for_each(|fact| state.learn(Mono::default(), fact));
         drop(state);
         local
+    }
+
+    /// By what names this host and its neighbours know each other, as frames show them.
+    pub fn shown(&self) -> ShownNames {
+        self.state().shown.clone()
     }
 
     /// Takes in what a watcher saw.

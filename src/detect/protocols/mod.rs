@@ -225,9 +225,15 @@ impl Protocols {
             Message::Vrrp(vrrp) => self.vrrp.heard(heard, vrrp, findings),
             Message::Hsrp(hsrp) => self.hsrp.heard(heard, hsrp, findings),
             Message::Bpdu(bpdu) => self.stp.heard(heard, bpdu, findings),
-            Message::Lldp(lldp) => self.lldp.heard(heard, lldp, findings),
+            Message::Lldp(lldp) => {
+                heard.shows(lldp.chassis.name());
+                self.lldp.heard(heard, lldp, findings);
+            }
             Message::Bfd(bfd) => self.bfd.heard(heard, bfd, findings),
-            Message::Ospf(ospf) => self.ospf.heard(heard, ospf, findings),
+            Message::Ospf(ospf) => {
+                heard.shows(ospf.router.to_string());
+                self.ospf.heard(heard, ospf, findings);
+            }
             Message::Bgp(bgp, tcp) => {
                 self.bgp.heard(heard, bgp, tcp, findings);
                 self.tcp.segment(heard, tcp, findings);

@@ -30,6 +30,7 @@ use crate::fleet::subject::Addressee;
 use crate::incident::Host;
 use crate::incident::writer::Outcome;
 use crate::observation::Fact;
+use crate::observation::shown::ShownNames;
 use crate::ring::HoldId;
 use crate::time::{Mono, Stamp, nanos};
 use crate::trigger::{Recipient, Trigger, TriggerKind};
@@ -67,8 +68,8 @@ struct FollowedNotice {
 }
 
 impl FleetDesk {
-    /// That of `host`, with so many bytes for frames.
-    pub(super) fn new(options: Options, host: &Host, memory: u64) -> Self {
+    /// That of `host`, with so many bytes for frames; neighbours have the names that are `shown`.
+    pub(super) fn new(options: Options, host: &Host, memory: u64, shown: ShownNames) -> Self {
         let name = options.host.clone().unwrap_or_else(|| host.name.clone());
         Self {
             receiver: Receiver::new(&name, options.late),
@@ -76,7 +77,7 @@ impl FleetDesk {
             of: Answerer { host: name, boot: host.boot_id.clone() },
             options,
             memory,
-            peers: Peers::default(),
+            peers: Peers::new(shown),
             followed: VecDeque::new(),
             held: VecDeque::new(),
         }
@@ -319,8 +320,9 @@ impl FleetDesk {
                 Recipient::Peers => {
                     let about = of.object.as_deref().and_then(host_of);
                     let about = about.map(|address| address.to_string());
-                    let shown = self.peers.identities().chain(about);
-                    addressees.extend(shown.map(Addressee::Identity));
+                    let mut shown = self.peers.identities();
+                    shown.extend(about.filter(|about| !shown.contains(about)));
+                    addressees.extend(shown.into_iter().map(Addressee::Identity));
                 }
                 Recipient::Group(_) if is_echo => {}
                 Recipient::Group(name) => addressees.push(Addressee::Group(name.clone())),

@@ -7,15 +7,26 @@ use pnet::util::MacAddr;
 
 use crate::observation::Fact;
 use crate::observation::link_role::Bond;
+use crate::observation::shown::ShownNames;
 use crate::trigger::Announce;
 
-/// Link addresses of neighbours: partners of bonds, and next hops that answer.
+/// What neighbours show.
 #[derive(Debug, Default)]
-pub(super) struct Peers(VecDeque<MacAddr>);
+pub(super) struct Peers {
+    /// Link addresses: partners of bonds, and next hops that answer.
+    addresses: VecDeque<MacAddr>,
+    /// Chassis ids and router ids.
+    names: ShownNames,
+}
 
 impl Peers {
     /// Each is a message.
     const MOST: usize = Announce::MOST;
+
+    /// Of whom nothing is known yet but the `names` that frames show.
+    pub(super) fn new(names: ShownNames) -> Self {
+        Self { addresses: VecDeque::new(), names }
+    }
 
     /// Learns of whoever a fact tells; of more than there is room for, those seen last.
     pub(super) fn meet(&mut self, fact: &Fact) {
@@ -25,16 +36,20 @@ impl Peers {
             _ => None,
         };
         let Some(address) = address.filter(|address| !address.is_zero()) else { return };
-        self.0.retain(|known| *known != address);
-        if self.0.len() >= Self::MOST {
-            self.0.pop_front();
+        self.addresses.retain(|known| *known != address);
+        if self.addresses.len() >= Self::MOST {
+            self.addresses.pop_front();
         }
-        self.0.push_back(address);
+        self.addresses.push_back(address);
     }
 
-    /// What they show.
-    pub(super) fn identities(&self) -> impl Iterator<Item = String> {
-        self.0.iter().map(ToString::to_string)
+    /// What they show, each once.
+    pub(super) fn identities(&self) -> Vec<String> {
+        let mut shown: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
+        let names = self.names.neighbours().into_iter().filter(|name| !shown.contains(name));
+        let names: Vec<String> = names.collect();
+        shown.extend(names);
+        shown
     }
 }
 
@@ -78,11 +93,14 @@ mod tests {
         for fact in [bond(1), neighbour(2), bond(0), neighbour(1), Fact::SnapshotSignal] {
             peers.meet(&fact);
         }
-        let shown: Vec<_> = peers.identities().collect();
-        assert_eq!(shown, ["02:00:00:00:00:02", "02:00:00:00:00:01"]);
+        // A chassis is called by the link address of a next hop, and another by a name.
+        for (sent_here, name) in [(false, "02:00:00:00:00:02"), (false, "LA/b"), (true, "LA/a")] {
+            peers.names.show(sent_here, name.to_owned());
+        }
+        assert_eq!(peers.identities(), ["02:00:00:00:00:02", "02:00:00:00:00:01", "LA/b"]);
         for last in 0..100 {
             peers.meet(&neighbour(last));
         }
-        assert_eq!(peers.0.len(), Peers::MOST);
+        assert_eq!(peers.addresses.len(), Peers::MOST);
     }
 }

@@ -86,7 +86,7 @@ impl Story {
             ..Options::new("edge", vec!["nats://127.0.0.1".parse().unwrap()])
         };
         let host = recorder.incidents.host().clone();
-        recorder.fleet = Some(Box::new(FleetDesk::new(of, &host, 1 << 30)));
+        recorder.fleet = Some(Box::new(FleetDesk::new(of, &host, 1 << 30, ShownNames::default())));
         Self { recorder, hand, _place: place }
     }
 

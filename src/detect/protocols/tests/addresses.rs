@@ -287,3 +287,18 @@ fn answers_that_are_not_seen_are_not_missed() {
     mirror.wait(8.0);
     assert_eq!(mirror.told(), ["warning arp_unanswered"]);
 }
+
+#[test]
+fn chassis_and_routers_go_by_the_names_that_they_show() {
+    let local = Local::of_host(&[link("eth0", Mac([2, 0, 0, 0, 0, 1]))], &[]);
+    let mut stage = Stage::on(&local);
+    stage.frame(0.0, Outbound, &lldp(1, "eth0", 120));
+    stage.frame(1.0, Inbound, &lldp(7, "Gi1/0/1", 120));
+    stage.frame(2.0, Outbound, &ospf(1, &[]));
+    stage.frame(3.0, Inbound, &ospf(9, &[]));
+    // Of somebody behind a bridge of this host.
+    stage.frame(4.0, Outbound, &ospf(8, &[]));
+    let shown = local.shown();
+    assert_eq!(shown.own(), ["02:00:00:00:00:01", "10.0.0.1"]);
+    assert_eq!(shown.neighbours(), ["02:00:00:00:00:07", "10.0.0.9"]);
+}
