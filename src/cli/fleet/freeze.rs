@@ -12,7 +12,7 @@ use crate::cli::frames::moment;
 use crate::cli::values::TimeSpan;
 use crate::error::{Error, Result};
 use crate::finding::Severity;
-use crate::fleet::answer::{HostAnswer, OnsetThere, State};
+use crate::fleet::answer::{AnswerFields, HostAnswer, OnsetThere, State};
 use crate::fleet::notice::{Mode, Notice, NoticeFields, Want};
 use crate::fleet::status::MemberSeen;
 use crate::fleet::subject::Addressee;
@@ -242,6 +242,11 @@ fn show(answer: &HostAnswer, json: bool) -> Result<()> {
     if json {
         return print(&visible::json(&answer.line()));
     }
+    print(&plain(&in_words(answer)))
+}
+
+/// What of the window a host has.
+fn in_words(answer: &AnswerFields) -> String {
     let mut line = format!("{}: {}", answer.host, answer.state);
     // What was asked for may begin long before what is there.
     if let (Some(from), Some(to)) = (answer.held_from.or(answer.from), answer.to) {
@@ -261,5 +266,54 @@ fn show(answer: &HostAnswer, json: bool) -> Result<()> {
         let what = sentence.clone().unwrap_or_else(|| kind.replace('_', " "));
         line.push_str(&format!("; began {} by its clock: {what}", at.time_of_day()));
     }
-    print(&plain(&line))
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::answer::ClockReading;
+    use crate::incident::coverage::MissingPart;
+    use crate::time::Wall;
+
+    #[test]
+    fn what_is_there_and_what_is_missing_is_told_once() {
+        let second = |number: u64| Wall(number * 1_000_000_000);
+        let part = MissingPart {
+            interface: Some("dp-a".into()),
+            class: None,
+            reason: "not recorded yet".into(),
+            from: second(0),
+            to: second(90),
+        };
+        let answer = AnswerFields {
+            id: "noc-1".into(),
+            host: "b".into(),
+            boot: "x".into(),
+            state: State::Partial,
+            why: None,
+            incident: None,
+            from: Some(second(0)),
+            to: Some(second(130)),
+            held_from: Some(second(90)),
+            full: false,
+            missing: vec![part.clone(), part],
+            frames: None,
+            bytes: None,
+            arrived_after: Duration::ZERO,
+            pinned_after: None,
+            clock: ClockReading {
+                wall: second(120),
+                mono_ns: 1,
+                source: "unknown".into(),
+                max_ns: None,
+                stepped: false,
+            },
+            onset: None,
+        };
+        assert_eq!(
+            in_words(&answer),
+            "b: partial, 00:01:30.000 to 00:02:10.000; missing dp-a 00:00:00.000 to 00:01:30.000 (not recorded yet)"
+        );
+    }
 }

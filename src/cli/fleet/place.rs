@@ -12,7 +12,6 @@ use crate::cli::values::TimeSpan;
 use crate::error::{Error, Result};
 use crate::fleet::Options;
 use crate::fleet::bus::Person;
-use crate::fleet::status::MemberSeen;
 use crate::time::Clock;
 
 /// Where the fleet is looked for unless somebody says otherwise.
@@ -49,7 +48,7 @@ pub(super) struct Place {
 }
 
 /// Why a host does not answer, of which those are known that were heard of within a week.
-pub(super) fn absence(host: &str, known: &BTreeMap<String, MemberSeen>) -> &'static str {
+pub(super) fn absence<T>(host: &str, known: &BTreeMap<String, T>) -> &'static str {
     // Without a stream nobody is known.
     if known.is_empty() || known.contains_key(host) { "SILENT" } else { "never heard of" }
 }
@@ -96,5 +95,18 @@ impl Place {
 
     pub(super) fn patience(&self) -> Duration {
         self.patience.map_or(Self::PATIENCE, |span| span.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_called_unheard_of_where_nothing_is_known() {
+        let known = BTreeMap::from([("b".to_owned(), ())]);
+        assert_eq!(absence("b", &known), "SILENT");
+        assert_eq!(absence("zzz", &known), "never heard of");
+        assert_eq!(absence("zzz", &BTreeMap::<_, ()>::new()), "SILENT");
     }
 }

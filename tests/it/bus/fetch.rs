@@ -112,6 +112,7 @@ fn bundles_come_as_far_as_they_may_and_every_fetch_is_told() {
     );
     assert!(complaint.contains("packets = \"headers\" }"), "how it is allowed: {complaint}");
     assert!(!here.join("a").exists(), "{told}");
+    assert!(!complaint.contains("the same command again"), "nothing goes on: {complaint}");
     let copy = |host: &str| here.join(host).join(&name);
     let next = told.lines().last().expect("what comes next");
     assert!(next.starts_with("next: dashcap fleet report "), "{told}");
@@ -209,16 +210,18 @@ fn a_fetch_that_is_cut_off_goes_on_where_it_stopped() {
     let first = grows(0);
     asker.kill().expect("it is ours");
     asker.wait().expect("it ends");
-    // The server and the recorder come back: it goes on by itself, and says that it waited.
+    // The recorder goes, and that is said; both it and the server come back, and the fetch goes on by itself.
     let mut asker = slow(&server);
     grows(first.max(length()));
-    server.kill();
     d.leave();
+    until("it says that it waits", || {
+        let said = fs::read_to_string(server.path("said")).ok()?;
+        said.contains("d: nothing came for 5s, waiting").then_some(())
+    });
+    server.kill();
     server.start();
     let d = join(&server);
     let third = grows(length());
-    let said = fs::read_to_string(server.path("said")).expect("what was said");
-    assert!(said.contains("waiting"), "{said}");
     asker.kill().expect("it is ours");
     asker.wait().expect("it ends");
     d.leave();
