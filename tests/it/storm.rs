@@ -103,7 +103,9 @@ fn replayed(plan: Plan) -> Replayed {
 fn a_live_storm_of_three_frames_hides_no_other() {
     let Some(lab) = Lab::new() else { return };
     let window = ["--pre", "5m", "--post", "200ms", "--on", "signal"];
-    let dashcap = lab.record(&[&["-i", "eth0"][..], &window].concat());
+    // The whole storm waits in the kernel, should the capture thread not be run.
+    let kernel = ["--kernel-memory", "128MiB"];
+    let dashcap = lab.record(&[&["-i", "eth0"][..], &window, &kernel].concat());
     let talker = lab.far.talk("far0", Pace::GENTLE);
     talker.wait_for(100);
     let copies = storm().to_vec();
