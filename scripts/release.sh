@@ -115,9 +115,14 @@ tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH
   | gzip -9 -n >"dist/dashcap-$version-prometheus.tar.gz"
 
 need_cargo_deb
-# cargo-deb finds user, unit and conffile by [package.metadata.deb] in Cargo.toml.
 cargo build --locked --quiet --profile "$profile"
+# What was asked of everything in C is in the program.
+if ! readelf -W --dyn-syms "$target/$profile/dashcap" | grep -q __stack_chk_fail; then
+  echo 'the C parts are built without a stack protector' >&2
+  exit 1
+fi
 [ "$profile" = release ] || { mkdir -p "$target/release" && cp "$target/$profile/dashcap" "$target/release/dashcap"; }
+# cargo-deb finds user, units and conffile by [package.metadata.deb] in Cargo.toml.
 cargo deb --quiet --no-build --output dist/
 
 (cd dist && sha256sum -- * >SHA256SUMS)

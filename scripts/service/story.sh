@@ -76,7 +76,7 @@ systemctl reload dashcap
 until_true 'a change of the configuration was taken up' says 'read again, changed: .*post'
 until_true 'and it is ready again' eval '[ "$(property ActiveState)" = active ]'
 
-systemctl restart dashcap
+systemctl restart dashcap.service dashcap.socket # as an upgrade of the package does
 process=$(property MainPID)
 is 'restarted, descriptors of the kernel log' "$(find "/proc/$process/fd" -lname /dev/kmsg | wc -l)" 4
 kill -KILL "$process"
