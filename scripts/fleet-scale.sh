@@ -32,7 +32,7 @@ place=$(realpath "$place")
 # A connection is an open file, of this side and of the server.
 ulimit -n "$(ulimit -Hn)"
 PATIENCE=120 # seconds for anything
-IDLE=30      # seconds in which nothing happens
+IDLE=60      # seconds in which nothing happens: each member looks into the stream once
 spaces=()
 leave() {
   local space
@@ -43,7 +43,12 @@ leave() {
 }
 trap leave EXIT
 
-space() { ip netns add "fs$$-$1" && spaces+=("fs$$-$1") && ip -n "fs$$-$1" link set lo up; }
+# Without IPv6: what forty kernels ask for routers on one bridge would be counted as bytes of each of them.
+space() {
+  ip netns add "fs$$-$1" && spaces+=("fs$$-$1")
+  in_ "$1" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
+  ip -n "fs$$-$1" link set lo up
+}
 in_() { local space=fs$$-$1; shift; ip netns exec "$space" "$@"; }
 until_true() { # WHAT COMMAND...
   local end=$((SECONDS + PATIENCE)) what=$1
@@ -142,8 +147,9 @@ host() { # NUMBER
     ip -n "fs$$-$name" addr add "$network.1.$1/16" dev "$interface"
     ip -n "fs$$-$name" link set "$interface" up
   done
-  mkdir "$name"
-  cat >"$name.toml" <<CONF
+  # A directory of its own for the file: a recorder looks at each change beside it, and the logs of all would be such.
+  mkdir -p "$name" "config/$name"
+  cat >"config/$name/dashcap.toml" <<CONF
 pre = "20s"
 post = "3s"
 [fleet]
@@ -162,7 +168,7 @@ record() { # NUMBER
   local name=h$1
   # Not through in_: each of these becomes the next, so that $! is dashcap itself.
   ip netns exec "fs$$-$name" unshare --uts sh -c 'printf %s "$0" >/proc/sys/kernel/hostname && exec "$@"' "$name" \
-    "$DASHCAP" run -c "$name.toml" -i eth0 --memory 16MiB --kernel-memory 8MiB --control "$place/$name.sock" \
+    "$DASHCAP" run -c "config/$name/dashcap.toml" -i eth0 --memory 16MiB --kernel-memory 8MiB --control "$place/$name.sock" \
     --output "$place/$name" >>"$name.log" 2>&1 &
   recorder[$1]=$!
 }
@@ -196,7 +202,7 @@ recorders() {
   before=$(($(ran api "${recorder[@]}") - before))
   for number in $(seq "$HOSTS"); do moved=$((moved + $(bytes "h$number" bus0))); done
   figure "an idle recorder: its share of a core for the fleet" "$(per "$before" $((HOSTS * IDLE * 10000000)) 4)" % 0.1
-  printf 'an idle recorder: %s bytes a second to and from the server, TLS and all headers counted\n' "$(per "$moved" $((HOSTS * IDLE)))"
+  figure "an idle recorder: bytes a second to and from the server, TLS and all headers counted" "$(per "$moved" $((HOSTS * IDLE)))" B 50
 
   printf '\n-- the link of one host falls\n'
   ip -n "fs$$-h1" link set eth0 down
