@@ -20,46 +20,36 @@ rm -rf "$place"
 mkdir -p "$place"
 place=$(realpath "$place")
 DASHCAP=$(realpath "$DASHCAP")
-spaces=()
-leave() {
-  local space
-  # All that runs in these namespaces was started here.
-  for space in "${spaces[@]}"; do ip netns pids "$space" | xargs -r kill 2>/dev/null || true; done
-  wait || true
-  for space in "${spaces[@]}"; do ip netns del "$space" 2>/dev/null || true; done
-}
-trap leave EXIT
+. scripts/spaces.sh
 
 # a ── cable-ab ── b ── cable-bc ── c, and each to the bus, where the server is 10.9.0.1.
-space() { ip netns add "fd$$-$1" && spaces+=("fd$$-$1") && ip -n "fd$$-$1" link set lo up; }
-in_() { local space=fd$$-$1; shift; ip netns exec "$space" "$@"; }
 pair() { # SPACE INTERFACE SPACE INTERFACE
-  ip link add "$2" netns "fd$$-$1" type veth peer name "$4" netns "fd$$-$3"
-  ip -n "fd$$-$1" link set "$2" up
-  ip -n "fd$$-$3" link set "$4" up
+  ip link add "$2" netns "$(named "$1")" type veth peer name "$4" netns "$(named "$3")"
+  ip -n "$(named "$1")" link set "$2" up
+  ip -n "$(named "$3")" link set "$4" up
 }
 for name in a b c bus ab bc; do space "$name"; done
-ip -n "fd$$-bus" link add br0 type bridge
-ip -n "fd$$-bus" addr add 10.9.0.1/24 dev br0
-ip -n "fd$$-bus" link set br0 up
+ip -n "$(named bus)" link add br0 type bridge
+ip -n "$(named bus)" addr add 10.9.0.1/24 dev br0
+ip -n "$(named bus)" link set br0 up
 number=10
 for name in a b c; do
   number=$((number + 1))
   pair "$name" bus0 bus "to-$name"
-  ip -n "fd$$-bus" link set "to-$name" master br0
-  ip -n "fd$$-$name" addr add "10.9.0.$number/24" dev bus0
+  ip -n "$(named bus)" link set "to-$name" master br0
+  ip -n "$(named "$name")" addr add "10.9.0.$number/24" dev bus0
 done
 # A cable is a bridge of its own: what dies in it was sent, and recorded, by the one end.
 cable() { # LEFT RIGHT NETWORK
   local left=$1 right=$2
   pair "$left" "dp-$right" "$left$right" left
   pair "$right" "dp-$left" "$left$right" right
-  ip -n "fd$$-$left$right" link add br0 type bridge
-  ip -n "fd$$-$left$right" link set br0 up
-  ip -n "fd$$-$left$right" link set left master br0
-  ip -n "fd$$-$left$right" link set right master br0
-  ip -n "fd$$-$left" addr add "$3.1/24" dev "dp-$right"
-  ip -n "fd$$-$right" addr add "$3.2/24" dev "dp-$left"
+  ip -n "$(named "$left$right")" link add br0 type bridge
+  ip -n "$(named "$left$right")" link set br0 up
+  ip -n "$(named "$left$right")" link set left master br0
+  ip -n "$(named "$left$right")" link set right master br0
+  ip -n "$(named "$left")" addr add "$3.1/24" dev "dp-$right"
+  ip -n "$(named "$right")" addr add "$3.2/24" dev "dp-$left"
 }
 cable a b 10.1.0
 cable b c 10.2.0

@@ -33,23 +33,13 @@ place=$(realpath "$place")
 ulimit -n "$(ulimit -Hn)"
 PATIENCE=120 # seconds for anything
 IDLE=60      # seconds in which nothing happens: each member looks into the stream once
-spaces=()
-leave() {
-  local space
-  # All that runs in these namespaces was started here.
-  for space in "${spaces[@]}"; do ip netns pids "$space" | xargs -r kill 2>/dev/null || true; done
-  wait || true
-  for space in "${spaces[@]}"; do ip netns del "$space" 2>/dev/null || true; done
-}
-trap leave EXIT
+. scripts/spaces.sh
 
 # Without IPv6: what forty kernels ask for routers on one bridge would be counted as bytes of each of them.
-space() {
-  ip netns add "fs$$-$1" && spaces+=("fs$$-$1")
+quiet_space() {
+  space "$1"
   in_ "$1" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
-  ip -n "fs$$-$1" link set lo up
 }
-in_() { local space=fs$$-$1; shift; ip netns exec "$space" "$@"; }
 until_true() { # WHAT COMMAND...
   local end=$((SECONDS + PATIENCE)) what=$1
   shift
@@ -85,10 +75,10 @@ bytes() { # SPACE INTERFACE
 ask() { in_ bus "$DASHCAP" fleet --fleet nats://127.0.0.1:4222/scale --as noc "$@"; }
 
 # The server: with TLS to the hosts, without to this namespace; anybody may say anything.
-space bus
-ip -n "fs$$-bus" link add br0 type bridge
-ip -n "fs$$-bus" addr add 10.9.0.1/16 dev br0
-ip -n "fs$$-bus" link set br0 up
+quiet_space bus
+ip -n "$(named bus)" link add br0 type bridge
+ip -n "$(named bus)" addr add 10.9.0.1/16 dev br0
+ip -n "$(named bus)" link set br0 up
 cd "$place"
 key='req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2'
 openssl $key -subj /CN=authority -keyout ca.key -out ca.pem 2>/dev/null
@@ -101,7 +91,7 @@ allow_non_tls: true
 tls { cert_file: "$place/server.pem", key_file: "$place/server.key" }
 jetstream { store_dir: "$place/store" }
 CONF
-ip netns exec "fs$$-bus" nats-server -c nats.conf >nats.log 2>&1 &
+ip netns exec "$(named bus)" nats-server -c nats.conf >nats.log 2>&1 &
 server=$!
 until_true 'the server is ready' ask init >/dev/null 2>&1
 
@@ -110,7 +100,7 @@ emulate() { # MEMBERS NOTICES
   local members=$1 told idle_ran server_ran moved emulator where=nats://127.0.0.1:4222/emulated$1
   printf '\n== %s emulated members\n' "$members"
   in_ bus "$DASHCAP" fleet --fleet "$where" --as noc init >/dev/null
-  ip netns exec "fs$$-bus" "$DASHCAP" fleet --fleet "$where" --as noc --json emulate -n "$members" --notices "$2" --idle "$((IDLE + 2))s" \
+  ip netns exec "$(named bus)" "$DASHCAP" fleet --fleet "$where" --as noc --json emulate -n "$members" --notices "$2" --idle "$((IDLE + 2))s" \
     >"emulate-$members" 2>"emulate-$members.log" &
   emulator=$!
   until_true 'all members are connected' grep -qs 'are connected' "emulate-$members.log"
@@ -139,13 +129,13 @@ emulate() { # MEMBERS NOTICES
 # Each host has a cable to the bus and one to a network on which somebody talks.
 host() { # NUMBER
   local name=h$1 end
-  space "$name"
+  quiet_space "$name"
   for end in bus:bus0:10.9 lan:eth0:10.8; do
     IFS=: read -r bridge interface network <<<"$end"
-    ip link add "$interface" netns "fs$$-$name" type veth peer name "$name" netns "fs$$-$bridge"
-    ip -n "fs$$-$bridge" link set "$name" master br0 up
-    ip -n "fs$$-$name" addr add "$network.1.$1/16" dev "$interface"
-    ip -n "fs$$-$name" link set "$interface" up
+    ip link add "$interface" netns "$(named "$name")" type veth peer name "$name" netns "$(named "$bridge")"
+    ip -n "$(named "$bridge")" link set "$name" master br0 up
+    ip -n "$(named "$name")" addr add "$network.1.$1/16" dev "$interface"
+    ip -n "$(named "$name")" link set "$interface" up
   done
   # A directory of its own for the file: a recorder looks at each change beside it, and the logs of all would be such.
   mkdir -p "$name" "config/$name"
@@ -167,7 +157,7 @@ recorder=()
 record() { # NUMBER
   local name=h$1
   # Not through in_: each of these becomes the next, so that $! is dashcap itself.
-  ip netns exec "fs$$-$name" unshare --uts sh -c 'printf %s "$0" >/proc/sys/kernel/hostname && exec "$@"' "$name" \
+  ip netns exec "$(named "$name")" unshare --uts sh -c 'printf %s "$0" >/proc/sys/kernel/hostname && exec "$@"' "$name" \
     "$DASHCAP" run -c "config/$name/dashcap.toml" -i eth0 --memory 16MiB --kernel-memory 8MiB --control "$place/$name.sock" \
     --output "$place/$name" >>"$name.log" 2>&1 &
   recorder[$1]=$!
@@ -186,10 +176,10 @@ lost() {
 recorders() {
   local number before moved missed
   printf '\n== %s recorders\n' "$HOSTS"
-  space lan
-  ip -n "fs$$-lan" link add br0 type bridge
-  ip -n "fs$$-lan" addr add 10.8.0.1/16 dev br0
-  ip -n "fs$$-lan" link set br0 up
+  quiet_space lan
+  ip -n "$(named lan)" link add br0 type bridge
+  ip -n "$(named lan)" addr add 10.8.0.1/16 dev br0
+  ip -n "$(named lan)" link set br0 up
   for number in $(seq "$HOSTS"); do host "$number"; done
   for number in $(seq "$HOSTS"); do record "$number"; done
   until_true 'all recorders are connected' is_told 'connected to fleet' "$HOSTS"
@@ -205,7 +195,7 @@ recorders() {
   figure "an idle recorder: bytes a second to and from the server, TLS and all headers counted" "$(per "$moved" $((HOSTS * IDLE)))" B 50
 
   printf '\n-- the link of one host falls\n'
-  ip -n "fs$$-h1" link set eth0 down
+  ip -n "$(named h1)" link set eth0 down
   until_true 'all have a bundle' has_bundles "$HOSTS"
   # All have one clock here, so what each says of the moment can be compared.
   whole jq -r '[.window.closed.from.mono_ns, .window.closed.to.mono_ns] | @tsv' | sort -n >windows
@@ -217,7 +207,7 @@ recorders() {
     while read -r at; do echo $((($(date -d "$at" +%s%N) - $(date -d "$event" +%s%N)) / 1000)); done | sort -n >pinned
   figure "$HOSTS recorders: pinned after the event, median" "$(awk '{ v[NR] = $1 } END { printf "%.1f", v[int((NR + 1) / 2)] / 1000 }' pinned)" ms 20
   figure "$HOSTS recorders: pinned after the event, worst" "$(awk 'END { printf "%.1f", $1 / 1000 }' pinned)" ms 100
-  ip -n "fs$$-h1" link set eth0 up
+  ip -n "$(named h1)" link set eth0 up
 
   printf '\n-- 200 notices as soon as they can be said\n'
   before=$(ran '' "${recorder[@]}") missed=$(lost)
