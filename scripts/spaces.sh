@@ -2,10 +2,12 @@
 spaces=()
 leave() {
   local space
+  # The shell would tell of each that ends.
+  exec 2>/dev/null
   # All that runs in these namespaces was started here.
-  for space in "${spaces[@]}"; do ip netns pids "$space" | xargs -r kill 2>/dev/null || true; done
+  for space in "${spaces[@]}"; do ip netns pids "$space" | xargs -r kill || true; done
   wait || true
-  for space in "${spaces[@]}"; do ip netns del "$space" 2>/dev/null || true; done
+  for space in "${spaces[@]}"; do ip netns del "$space" || true; done
 }
 trap leave EXIT
 
