@@ -71,7 +71,7 @@ fleet noc >noc.toml
   "$DASHCAP" fleet init --as noc -c noc.toml --host a --host b --host c --person noc |
     sed "s|\"PASSWORD\"|\"$(cat password)\"|; s|jetstream {}|jetstream { store_dir: \"$place/store\" }|"
 } >nats.conf
-in_ bus nats-server -c nats.conf >nats.log 2>&1 &
+ip netns exec "$(named bus)" nats-server -c nats.conf >nats.log 2>&1 &
 ask() { in_ bus "$DASHCAP" fleet --as noc -c "$place/noc.toml" "$@"; }
 until ask init 2>/dev/null; do sleep 0.2; done
 
@@ -81,15 +81,15 @@ record() { # NAME PEER: records NAME, asks whether PEER is there
     printf '[[trigger]]\nkind = "probe-lost"\nfleet = { to = ["group:routers"] }\n'
   } >"$1.toml"
   # One machine: each has a host name of its own.
-  in_ "$1" unshare --uts sh -c 'printf %s "$0" >/proc/sys/kernel/hostname && exec "$@"' "$1" "$DASHCAP" run -c "$1.toml" --memory 32MiB --kernel-memory 8MiB --log off --control "$place/$1.sock" \
+  ip netns exec "$(named "$1")" unshare --uts sh -c 'printf %s "$0" >/proc/sys/kernel/hostname && exec "$@"' "$1" "$DASHCAP" run -c "$1.toml" --memory 32MiB --kernel-memory 8MiB --log off --control "$place/$1.sock" \
     --probe "$2" --probe-interval 200ms --probe-timeout 200ms -i "dp-$3" --output "$place/$1" >"$1.log" 2>&1 &
   }
 record a 10.1.0.2 b
 record b 10.1.0.1 a
 record c 10.2.0.1 b
 for name in a b c; do until grep -q 'connected to fleet' "$name.log"; do sleep 0.2; done; done
-in_ b ping -q -i 0.05 10.2.0.2 >/dev/null &
-in_ a ping -q -i 0.05 10.1.0.2 >/dev/null &
+ip netns exec "$(named b)" ping -q -i 0.05 10.2.0.2 >/dev/null &
+ip netns exec "$(named a)" ping -q -i 0.05 10.1.0.2 >/dev/null &
 sleep 8
 printf '\n== who is there\n'
 ask
