@@ -19,6 +19,7 @@ use crate::visible;
 const PER_HOUR: usize = 10;
 /// What that is counted over.
 const HOUR: Duration = Duration::from_secs(3_600);
+const NANOS_PER_MILLI: u64 = 1_000_000;
 /// What was heard within that time is the same failure.
 const SAME: Duration = Duration::from_secs(5);
 /// Kinds that were heard lately; a storm repeats a few.
@@ -51,7 +52,8 @@ pub struct Announcer {
     host: String,
     boot: String,
     share: Want,
-    made: u64,
+    /// The number of the last one: milliseconds since boot, which no restart of dashcap repeats, or one more.
+    number: u64,
     announced: VecDeque<Mono>,
     heard: VecDeque<(Mono, String)>,
 }
@@ -60,7 +62,7 @@ impl Announcer {
     /// Nothing yet, by `host` in its `boot`.
     pub fn new(host: &str, boot: &str, share: Want) -> Self {
         let (announced, heard) = (VecDeque::new(), VecDeque::new());
-        Self { host: host.to_owned(), boot: boot.to_owned(), share, made: 0, announced, heard }
+        Self { host: host.to_owned(), boot: boot.to_owned(), share, number: 0, announced, heard }
     }
 
     /// Another host told of a failure of this kind.
@@ -88,7 +90,7 @@ impl Announcer {
             return None;
         }
         self.announced.push_back(now);
-        self.made += 1;
+        self.number = (self.number + 1).max(now.0 / NANOS_PER_MILLI);
         Some(self.said(of))
     }
 
@@ -97,7 +99,7 @@ impl Announcer {
         const BOOT: usize = 8;
         let boot: String =
             self.boot.chars().filter(char::is_ascii_alphanumeric).take(BOOT).collect();
-        let id = format!("{}-{boot}-{}", token(&self.host), self.made);
+        let id = format!("{}-{boot}-{}", token(&self.host), self.number);
         let tells = self.share == Want::Report;
         let object = of.object.as_deref().filter(|object| tells || !is_address(object));
         let sentence = visible::plain(&of.sentence);
@@ -179,6 +181,18 @@ mod tests {
             assert_eq!(notice.object.is_some(), said, "{object}");
             assert_eq!(notice.sentence.is_some(), sentence, "{object}");
         }
+    }
+
+    #[test]
+    fn a_restart_of_dashcap_repeats_no_identifier() {
+        let of = |seconds: [u64; 2]| {
+            let mut announcer = announcer(Want::Report);
+            seconds
+                .map(|at| announcer.notice(&incident(), Mono(at * S)).unwrap().unwrap().id.clone())
+        };
+        let ids = [of([5, 5]), of([6, 7])].concat();
+        let end = |id: &String| id.rsplit('-').next().unwrap().to_owned();
+        assert_eq!(ids.iter().map(end).collect::<Vec<_>>(), ["5000", "5001", "6000", "7000"]);
     }
 
     #[test]
