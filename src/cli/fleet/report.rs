@@ -127,7 +127,9 @@ impl FleetReport {
             let harvest = self.errand.run(id, place, line)?;
             for lacking in harvest.lacking() {
                 eprintln!("{lacking}");
-                gathered.notes.push(format!("{id} is not here, or not whole, of {lacking}"));
+                gathered
+                    .notes
+                    .push(format!("{id} was not fetched, or not all of it, from {lacking}"));
             }
             gathered.is_lacking |= !harvest.failures.is_empty();
             gathered.files.extend(harvest.bundles.into_iter().map(|(_, path)| path));

@@ -93,7 +93,10 @@ impl BundleCopy {
         let aside = format!("{name}{SUFFIX}");
         if let Ok(folder) = around.folder(name) {
             match Fetched::read(&folder) {
-                None => return Err(cannot(&path, "what lies there was not fetched")),
+                None => {
+                    let why = "what lies there has no fetched.json that can be read: move it away";
+                    return Err(cannot(&path, why));
+                }
                 Some(before) if before.packets < fetched.packets => {}
                 Some(before) if is_whole(&folder, &before) => {
                     return Ok(Begun::There(path, before.packets));

@@ -163,7 +163,7 @@ fn bundles_come_as_far_as_they_may_and_every_fetch_is_told() {
     let files = report["hosts"].to_string();
     assert!(files.contains("/reported/d/") && files.contains("/here/b/"), "{report}");
     let note = report["notes"].to_string();
-    assert!(note.contains("of a: ") && note.contains("shares its state only"), "{report}");
+    assert!(note.contains("from a: ") && note.contains("shares its state only"), "{report}");
     let unknown =
         runs(server.about("report", &server.path("reported"), &["nonsense", "--host", "d"]));
     assert_eq!(unknown.status.code(), Some(2), "{}", words(&unknown.stderr));

@@ -172,7 +172,7 @@ fn less(packets: PacketShare) -> Option<&'static str> {
     match packets {
         PacketShare::Full => None,
         PacketShare::Headers => Some(
-            "its frames are cut to headers: more is allowed there by packets = \"full\" in accept",
+            "its frames are cut to headers: packets = \"full\" in accept there would let all of them go",
         ),
         PacketShare::Never => {
             Some("its frames stay there: packets = \"headers\" or \"full\" in accept lets them go")

@@ -166,7 +166,7 @@ impl Pull<'_> {
 
     fn is_silent(&self) -> Error {
         self.cannot(match self.person.is_connected() {
-            true => "it says nothing for a minute, or is no host of the fleet",
+            true => "it says nothing for a minute",
             false => "no server was there for a minute",
         })
     }
